@@ -1,0 +1,24 @@
+//! The Python module: registers classes and functions, maps errors.
+
+use pyo3::create_exception;
+use pyo3::exceptions::{PyArithmeticError, PyValueError};
+use pyo3::prelude::*;
+
+use crate::error::KernelError;
+
+create_exception!(_rust, NotPositiveDefinite, PyArithmeticError);
+
+impl From<KernelError> for PyErr {
+    fn from(error: KernelError) -> PyErr {
+        match error {
+            KernelError::NotPositiveDefinite(column) => NotPositiveDefinite::new_err(column),
+            KernelError::Shape(text) => PyValueError::new_err(text),
+        }
+    }
+}
+
+#[pymodule]
+fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("NotPositiveDefinite", m.py().get_type::<NotPositiveDefinite>())?;
+    Ok(())
+}

@@ -1,0 +1,52 @@
+"""Where an optimisation ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import Status
+from ..typing import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One accepted iterate: criterion, predicted decrease, and the parameters."""
+
+    value: float
+    decrement: float
+    theta: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Optimum:
+    """The minimiser of a criterion and how it was reached.
+
+    Parameters
+    ----------
+    theta
+        Working parameters of all terms, in order of term, set, parameter.
+    value
+        The criterion −2l there.
+    decrement
+        g'H⁻¹g at the end, the squared distance to the optimum in the metric of −2l.
+    converged
+        Whether the decrement is below its tolerance and no direction off a boundary lowers the criterion.
+    iterations, evaluations
+        Newton iterations and criterion evaluations.
+    trace
+        Accepted iterates.
+    singular
+        For each random term and set, the numerical rank of Σ̂ (terms × sets, ragged).
+    statuses
+        What the user should know (not converged, singular term and its direction).
+    """
+
+    theta: Array
+    value: float
+    decrement: float
+    converged: bool
+    iterations: int
+    evaluations: int
+    trace: tuple[Step, ...]
+    singular: tuple[tuple[int, ...], ...]
+    statuses: tuple[Status, ...]

@@ -1,0 +1,156 @@
+"""What was asked: a model as plain data.
+
+A `ModelSpec` holds names and numbers only, never arrays or objects, so that it prints, compares, pickles, and can be
+written back in any dialect. Every syntax is read into it and nothing below it knows which syntax was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from .errors import SpecError
+
+Method = Literal["reml", "ml"]
+NaAction = Literal["drop", "raise"]
+Bounds = Literal["psd", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class StructureSpec:
+    """A covariance structure by name: `us`, `ar1`, `toep(2)`, `kron(us, ar1)`.
+
+    `name` is canonical (a key of `STRUCTURES`); `order` holds integers such as the q of `fa(q)`; `parts` the factors
+    of a Kronecker product.
+    """
+
+    name: str
+    order: tuple[int, ...] = ()
+    parts: tuple[StructureSpec, ...] = ()
+    nugget: bool = False
+
+    def __str__(self) -> str:
+        inside = [str(p) for p in self.parts] + [str(q) for q in self.order]
+        return f"{self.name}({', '.join(inside)})" if inside else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class RandomSpec:
+    """One random term: `structure(effects | group, by=, cov= | precision=)`.
+
+    `effects` is the text left of the bar in the fixed-part grammar (`"1 + Days"`, `"0 + male"`); for coordinate
+    structures it holds the comma-separated coordinates and `coordinates` is true. `group` is a tuple of column
+    names whose crossing defines the levels; the empty tuple means one group holding every row.
+    """
+
+    effects: str
+    group: tuple[str, ...]
+    structure: StructureSpec = StructureSpec("us")
+    by: str | None = None
+    cov: str | None = None
+    precision: str | None = None
+    coordinates: bool = False
+
+    @property
+    def group_label(self) -> str:
+        return ":".join(self.group) if self.group else "all"
+
+    def __str__(self) -> str:
+        options = [f"{k}={v}" for k, v in (("by", self.by), ("cov", self.cov), ("precision", self.precision)) if v]
+        inside = ", ".join([f"{self.effects} | {self.group_label if self.group else '1'}", *options])
+        return f"({inside})" if self.structure.name == "us" else f"{self.structure}({inside})"
+
+
+@dataclass(frozen=True, slots=True)
+class SplineSpec:
+    """A penalised truncated-power spline `spline(x, degree=, knots=)`: fixed polynomial, iid random coefficients."""
+
+    variable: str
+    degree: int = 2
+    knots: int | tuple[float, ...] = 20
+
+    def __str__(self) -> str:
+        knots = self.knots if isinstance(self.knots, int) else list(self.knots)
+        return f"spline({self.variable}, degree={self.degree}, knots={knots})"
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualSpec:
+    """The residual structure `structure(position | cluster, by=)`."""
+
+    structure: StructureSpec
+    position: tuple[str, ...]
+    cluster: tuple[str, ...]
+    by: str | None = None
+
+    def __str__(self) -> str:
+        by = f", by={self.by}" if self.by else ""
+        return f"{self.structure}({', '.join(self.position) or '1'} | {':'.join(self.cluster)}{by})"
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceSpec:
+    """One residual variance function, `ident(sex)`, `power(age)`, `power(fitted)`; products are tuples of these."""
+
+    name: str
+    arguments: tuple[str, ...]
+    by: str | None = None
+
+    def __str__(self) -> str:
+        by = f", by={self.by}" if self.by else ""
+        return f"{self.name}({', '.join(self.arguments)}{by})"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A mixed model as asked.
+
+    Parameters
+    ----------
+    response
+        The left-hand side as text, for example `"log(y)"`.
+    fixed
+        The fixed part as text in formulaic's grammar, without random terms, splines and offsets (`"1 + Days"`).
+    random, splines, offsets
+        Random terms, penalised splines and offset expressions, in the order written.
+    residual, variance, weights
+        Residual structure, variance functions (a product), and the column of known precision weights.
+    method
+        `"reml"` or `"ml"`.
+    contrasts
+        Pairs (factor, coding) as given, for example `("sex", "sum")`.
+    start, hold
+        Natural-scale values by parameter name.
+    formula
+        The text as the user wrote it, for messages and the summary.
+    """
+
+    response: str
+    fixed: str
+    random: tuple[RandomSpec, ...] = ()
+    splines: tuple[SplineSpec, ...] = ()
+    offsets: tuple[str, ...] = ()
+    residual: ResidualSpec | None = None
+    variance: tuple[VarianceSpec, ...] = ()
+    weights: str | None = None
+    method: Method = "reml"
+    contrasts: tuple[tuple[str, str], ...] = ()
+    na: NaAction = "drop"
+    bounds: Bounds = "psd"
+    ddf: str = "auto"
+    start: tuple[tuple[str, float], ...] = ()
+    hold: tuple[str, ...] | tuple[tuple[str, float], ...] = ()
+    formula: str = ""
+
+    def __post_init__(self) -> None:
+        for argument, value, allowed in (
+            ("method", self.method, ("reml", "ml")),
+            ("na", self.na, ("drop", "raise")),
+            ("bounds", self.bounds, ("psd", "none")),
+        ):
+            if value not in allowed:
+                raise SpecError(f"{argument}={value!r} is not known; use one of {', '.join(map(repr, allowed))}.")
+
+    def with_changes(self, **changes: Any) -> ModelSpec:
+        """Return the spec with some fields replaced."""
+        return replace(self, **changes)

@@ -1,0 +1,165 @@
+"""The numbers an engine sees: y, X, one `RandomTerm` per bar, weights.
+
+Levels, columns and names are kept beside the arrays so that results can be labelled without the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..covariance.base import Positions, Structure
+from ..typing import Array, Codes, Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A known covariance among the levels of one random term: var(b) = K ⊗ Σ.
+
+    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the levels.
+    """
+
+    name: str
+    covariance: Array | None = None
+    precision: sparse.csc_array | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RandomTerm:
+    """One random term bound to data: b_j ~ N(0, Σ_{set(j)}), j = 1..q, independent unless `kernel` is given.
+
+    Parameters
+    ----------
+    label
+        Name of the term, unique in the model (`"Subject"`, `"Subject.1"`).
+    group
+        Name of the grouping factor (`"Subject"`, `"school:class"`).
+    columns
+        Names of the p random columns (`"(Intercept)"`, `"Days"`).
+    level_parts
+        For each column that makes up the grouping factor, the values of the q levels in the data's own type
+        (one array (q,) for a plain factor, two for `school:class`).
+    codes
+        Level of each row, (n,).
+    values
+        Z values, (n, p); None stands for a single column of ones.
+    structure, positions
+        The covariance structure and the positions of the p columns.
+    sets
+        For each level the parameter set it uses, (q,); all zero without `by=`.
+    set_labels
+        Names of the parameter sets; `("",)` without `by=`.
+    kernel
+        Known covariance among levels.
+    """
+
+    label: str
+    group: str
+    columns: Labels
+    level_parts: tuple[NDArray[Any], ...]
+    codes: Codes
+    values: Array | None
+    structure: Structure
+    positions: Positions
+    sets: Codes
+    set_labels: Labels = ("",)
+    kernel: Kernel | None = None
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.sets)
+
+    @property
+    def levels(self) -> Labels:
+        """Names of the q levels, `"1:a"` for crossed columns."""
+        if not self.level_parts:
+            return ("all",) * self.n_levels
+        parts = [[str(value) for value in part] for part in self.level_parts]
+        return tuple(":".join(names) for names in zip(*parts, strict=True))
+
+    @property
+    def n_columns(self) -> int:
+        return len(self.columns)
+
+    @property
+    def n_sets(self) -> int:
+        return len(self.set_labels)
+
+    @property
+    def n_theta(self) -> int:
+        """Number of working parameters, all sets together."""
+        return self.n_sets * self.structure.size(self.n_columns)
+
+    def dense_values(self) -> Array:
+        """Return Z values as an (n, p) array."""
+        return np.ones((len(self.codes), 1)) if self.values is None else self.values
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTerms:
+    """The fixed-effects matrix with its names, terms and aliasing.
+
+    Parameters
+    ----------
+    matrix
+        X, (n, p), every column written by the formula, aliased ones included.
+    columns
+        Names of the p columns.
+    terms
+        Name of each model term, in order (`"1"`, `"Days"`, `"a:b"`).
+    assign
+        For each column the index of its term, (p,).
+    estimable
+        Indices of the columns kept after in-order pivoting; the others are linear combinations of earlier ones.
+    null_basis
+        Basis of the null space of X, (p, p − rank); a function L'β is estimable iff L'N = 0.
+    """
+
+    matrix: Array
+    columns: Labels
+    terms: Labels
+    assign: tuple[int, ...]
+    estimable: tuple[int, ...]
+    null_basis: Array
+
+    @property
+    def rank(self) -> int:
+        return len(self.estimable)
+
+    @property
+    def aliased(self) -> Labels:
+        kept = set(self.estimable)
+        return tuple(name for j, name in enumerate(self.columns) if j not in kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Everything numeric about a model before fitting.
+
+    `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,) or None
+    are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in the data given.
+    """
+
+    y: Array
+    fixed: FixedTerms
+    random: tuple[RandomTerm, ...]
+    weights: Array | None = None
+    offset: Array | None = None
+    rows: NDArray[np.intp] | None = None
+    reml: bool = True
+
+    @property
+    def n(self) -> int:
+        return len(self.y)
+
+    @property
+    def x(self) -> Array:
+        """The full-rank fixed-effects matrix, (n, rank)."""
+        fixed = self.fixed
+        if fixed.rank == fixed.matrix.shape[1]:
+            return fixed.matrix
+        return fixed.matrix[:, list(fixed.estimable)]
