@@ -1,0 +1,352 @@
+"""The benchmark cases: a model and its data, drawn from a fixed seed or taken from `mixedmodels.datasets`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+CACHE = Path(__file__).resolve().parent / ".cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One random term: the coefficients that vary (`"1"` is the intercept) and the factor they vary over."""
+
+    coefficients: tuple[str, ...]
+    group: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model twice: as an lme4 formula, and in parts for the tools that have no such formula.
+
+    `bars` lists the random terms from the outermost factor inwards; `nested` says that each factor lies
+    within the one before it.
+    """
+
+    formula: str
+    response: str
+    fixed: str
+    bars: tuple[Bar, ...]
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A model, its data and how it is timed.
+
+    `operation` is `"fit"` or `"refit"` (the column `new_response` for a model already fitted). `warm` cases
+    are fitted before the clock starts and timed over as many repetitions as fill a fifth of a second.
+    `memory` asks for the peak memory of one fit in a fresh process.
+    """
+
+    name: str
+    title: str
+    model: Model
+    build: Callable[[float], dict[str, Column]]
+    operation: str = "fit"
+    warm: bool = False
+    memory: bool = False
+
+
+def ensure_data(case: Case, scale: float) -> Path:
+    """The folder with the case's columns, built on first use; `scale` below 1 shrinks the simulated cases."""
+    folder = CACHE / (case.name if scale == 1 else f"{case.name}@{scale:g}")
+    if not (folder / "columns.json").exists():
+        write_columns(case.build(scale), folder)
+    return folder
+
+
+def _dataset(name: str) -> dict[str, Column]:
+    datasets = importlib.import_module("mixedmodels.datasets")
+    return columns_of(datasets.load(name))
+
+
+def _effects(rng: Generator, levels: int, root: Iterable[Iterable[float]]) -> NDArray[np.float64]:
+    """Normal random effects, levels × coefficients, with covariance root·rootᵀ."""
+    lower = np.array([list(row) for row in root])
+    return rng.standard_normal((levels, len(lower))) @ lower.T
+
+
+def build_insteval(_scale: float) -> dict[str, Column]:
+    """73,421 ratings: students × lecturers × departments; also the cells of department and service."""
+    columns = _dataset("insteval")
+    kept = {name: columns[name] for name in ("y", "service", "s", "d", "dept")}
+    department, service = kept["dept"], kept["service"]
+    if not (isinstance(department, Factor) and isinstance(service, Factor)):
+        raise TypeError("insteval: dept and service must be factors")
+    return {**kept, "dept_service": interaction(department, service)}
+
+
+def build_slope_million(scale: float) -> dict[str, Column]:
+    """1,000,000 rows in random order over 100,000 subjects, correlated random intercept and slope."""
+    rng = np.random.default_rng(1)
+    rows, subjects = int(1_000_000 * scale), int(100_000 * scale)
+    g = rng.integers(0, subjects, rows)
+    x = rng.standard_normal(rows)
+    b = _effects(rng, subjects, [[1.0, 0.0], [0.3, 0.5]])
+    y = 2.0 + 0.5 * x + b[g, 0] + b[g, 1] * x + rng.standard_normal(rows)
+    return {"y": y, "x": x, "g": compact_factor(g, "g")}
+
+
+def build_crossed_200k(scale: float) -> dict[str, Column]:
+    """200,000 ratings of 4,000 items by 6,000 raters, every pair equally likely."""
+    rng = np.random.default_rng(2)
+    rows, raters, items = int(200_000 * scale), int(6_000 * scale), int(4_000 * scale)
+    a, b = rng.integers(0, raters, rows), rng.integers(0, items, rows)
+    x = rng.standard_normal(rows)
+    y = 1.0 + 0.5 * x + 0.8 * rng.standard_normal(raters)[a] + 0.5 * rng.standard_normal(items)[b]
+    y += rng.standard_normal(rows)
+    return {"y": y, "x": x, "a": compact_factor(a, "a"), "b": compact_factor(b, "b")}
+
+
+def build_nested_million(scale: float) -> dict[str, Column]:
+    """1,000,000 pupils in random order in 100,000 classes in 20,000 schools; class labels are unique."""
+    rng = np.random.default_rng(3)
+    rows, classes, schools = int(1_000_000 * scale), int(100_000 * scale), int(20_000 * scale)
+    school_of_class = rng.permutation(np.arange(classes) % schools)
+    c = rng.integers(0, classes, rows)
+    s = school_of_class[c]
+    x = rng.standard_normal(rows)
+    y = 0.3 * x + 0.5 * rng.standard_normal(schools)[s] + 0.7 * rng.standard_normal(classes)[c]
+    y += rng.standard_normal(rows)
+    return {"y": y, "x": x, "school": compact_factor(s, "s"), "classroom": compact_factor(c, "c")}
+
+
+def build_wide_fixed(scale: float) -> dict[str, Column]:
+    """100,000 rows, 60 numeric fixed columns, 2,000 groups."""
+    rng = np.random.default_rng(4)
+    rows, groups = int(100_000 * scale), int(2_000 * scale)
+    g = rng.integers(0, groups, rows)
+    covariates = rng.standard_normal((60, rows))
+    y = 0.1 * covariates.sum(axis=0) + rng.standard_normal(groups)[g] + rng.standard_normal(rows)
+    return {"y": y, **{f"x{k + 1}": covariates[k] for k in range(60)}, "g": compact_factor(g, "g")}
+
+
+def build_vector_effects(scale: float) -> dict[str, Column]:
+    """50,000 rows, 5,000 groups, four correlated random coefficients per group."""
+    rng = np.random.default_rng(5)
+    rows, groups = int(50_000 * scale), int(5_000 * scale)
+    g = rng.integers(0, groups, rows)
+    z = np.vstack([np.ones(rows), rng.standard_normal((3, rows))])
+    root = [[1.0, 0, 0, 0], [0.3, 0.6, 0, 0], [-0.2, 0.1, 0.5, 0], [0.1, 0.2, -0.1, 0.4]]
+    y = z.sum(axis=0) * 0.5 + (z * _effects(rng, groups, root)[g].T).sum(axis=0) + rng.standard_normal(rows)
+    return {"y": y, "x1": z[1], "x2": z[2], "x3": z[3], "g": compact_factor(g, "g")}
+
+
+def build_nested_slopes(scale: float) -> dict[str, Column]:
+    """200,000 rows in 20,000 classes in 2,000 schools, correlated intercept and slope at both levels."""
+    rng = np.random.default_rng(6)
+    rows, classes, schools = int(200_000 * scale), int(20_000 * scale), int(2_000 * scale)
+    school_of_class = rng.permutation(np.arange(classes) % schools)
+    c = rng.integers(0, classes, rows)
+    s = school_of_class[c]
+    x = rng.standard_normal(rows)
+    bs = _effects(rng, schools, [[0.6, 0.0], [0.1, 0.3]])
+    bc = _effects(rng, classes, [[0.8, 0.0], [-0.1, 0.4]])
+    y = 1.0 + 0.3 * x + bs[s, 0] + bs[s, 1] * x + bc[c, 0] + bc[c, 1] * x + rng.standard_normal(rows)
+    return {"y": y, "x": x, "school": compact_factor(s, "s"), "classroom": compact_factor(c, "c")}
+
+
+def build_sleepstudy(_scale: float) -> dict[str, Column]:
+    """Sleepstudy, and a second response with other noise for the refit."""
+    columns = _dataset("sleepstudy")
+    reaction = np.asarray(columns["Reaction"])
+    noise = np.random.default_rng(7).normal(scale=20.0, size=len(reaction))
+    return {**columns, "new_response": reaction + noise}
+
+
+def _small(name: str) -> Callable[[float], dict[str, Column]]:
+    return lambda _scale: _dataset(name)
+
+
+def build_pastes(_scale: float) -> dict[str, Column]:
+    """Pastes with the cells of batch and cask as one factor for the tools that cannot say `batch/cask`."""
+    columns = _dataset("pastes")
+    batch, cask = columns["batch"], columns["cask"]
+    if not (isinstance(batch, Factor) and isinstance(cask, Factor)):
+        raise TypeError("pastes: batch and cask must be factors")
+    return {**columns, "batch_cask": interaction(batch, cask)}
+
+
+def build_oats(_scale: float) -> dict[str, Column]:
+    """Oats with the whole plots as one factor; `yield` becomes `grain`, since patsy cannot read a keyword."""
+    columns = _dataset("oats")
+    columns["grain"] = columns.pop("yield")
+    block, variety = columns["Block"], columns["Variety"]
+    if not (isinstance(block, Factor) and isinstance(variety, Factor)):
+        raise TypeError("oats: Block and Variety must be factors")
+    return {**columns, "plot": interaction(block, variety)}
+
+
+_ONE = ("1",)
+_WIDE = " + ".join(f"x{k + 1}" for k in range(60))
+_SLEEP = Model(
+    "Reaction ~ Days + (Days | Subject)", "Reaction", "Days", (Bar(("1", "Days"), "Subject"),), nested=True
+)
+
+CASES: dict[str, Case] = {
+    case.name: case
+    for case in (
+        Case(
+            "insteval",
+            "73,421 ratings; students, lecturers and department × service crossed",
+            Model(
+                "y ~ service + (1 | s) + (1 | d) + (1 | dept:service)",
+                "y",
+                "service",
+                (Bar(_ONE, "s"), Bar(_ONE, "d"), Bar(_ONE, "dept_service")),
+            ),
+            build_insteval,
+        ),
+        Case(
+            "slope_million",
+            "1,000,000 rows, 100,000 subjects, random intercept and slope",
+            Model("y ~ x + (1 + x | g)", "y", "x", (Bar(("1", "x"), "g"),), nested=True),
+            build_slope_million,
+            memory=True,
+        ),
+        Case(
+            "crossed_200k",
+            "200,000 ratings, 6,000 raters × 4,000 items",
+            Model("y ~ x + (1 | a) + (1 | b)", "y", "x", (Bar(_ONE, "a"), Bar(_ONE, "b"))),
+            build_crossed_200k,
+        ),
+        Case(
+            "nested_million",
+            "1,000,000 pupils, 100,000 classes, 20,000 schools",
+            Model(
+                "y ~ x + (1 | school/classroom)",
+                "y",
+                "x",
+                (Bar(_ONE, "school"), Bar(_ONE, "classroom")),
+                nested=True,
+            ),
+            build_nested_million,
+            memory=True,
+        ),
+        Case("sleepstudy", "180 rows, warm: formula to fit", _SLEEP, build_sleepstudy, warm=True),
+        Case(
+            "sleepstudy_refit",
+            "180 rows, a fitted model and a new response",
+            _SLEEP,
+            build_sleepstudy,
+            operation="refit",
+            warm=True,
+        ),
+        Case(
+            "penicillin",
+            "144 rows, 24 plates × 6 samples",
+            Model(
+                "diameter ~ 1 + (1 | plate) + (1 | sample)",
+                "diameter",
+                "1",
+                (Bar(_ONE, "plate"), Bar(_ONE, "sample")),
+            ),
+            _small("penicillin"),
+            warm=True,
+        ),
+        Case(
+            "pastes",
+            "60 rows, casks within batches",
+            Model(
+                "strength ~ 1 + (1 | batch/cask)",
+                "strength",
+                "1",
+                (Bar(_ONE, "batch"), Bar(_ONE, "batch_cask")),
+                nested=True,
+            ),
+            build_pastes,
+            warm=True,
+        ),
+        Case(
+            "machines",
+            "54 rows, 6 workers, three correlated machine effects",
+            Model(
+                "score ~ Machine + (Machine | Worker)",
+                "score",
+                "Machine",
+                (Bar(("1", "Machine"), "Worker"),),
+                nested=True,
+            ),
+            _small("machines"),
+            warm=True,
+        ),
+        Case(
+            "oats",
+            "72 rows, split plot",
+            Model(
+                "grain ~ nitro + Variety + (1 | Block/Variety)",
+                "grain",
+                "nitro + Variety",
+                (Bar(_ONE, "Block"), Bar(_ONE, "plot")),
+                nested=True,
+            ),
+            build_oats,
+            warm=True,
+        ),
+        Case(
+            "insteval_factorial",
+            "73,421 ratings, 28 fixed columns, students and lecturers crossed",
+            Model(
+                "y ~ service * dept + (1 | s) + (1 | d)",
+                "y",
+                "service * dept",
+                (Bar(_ONE, "s"), Bar(_ONE, "d")),
+            ),
+            build_insteval,
+        ),
+        Case(
+            "wide_fixed",
+            "100,000 rows, 60 fixed columns, 2,000 groups",
+            Model(f"y ~ {_WIDE} + (1 | g)", "y", _WIDE, (Bar(_ONE, "g"),), nested=True),
+            build_wide_fixed,
+        ),
+        Case(
+            "vector_effects",
+            "50,000 rows, 5,000 groups × 4 correlated coefficients",
+            Model(
+                "y ~ x1 + x2 + x3 + (1 + x1 + x2 + x3 | g)",
+                "y",
+                "x1 + x2 + x3",
+                (Bar(("1", "x1", "x2", "x3"), "g"),),
+                nested=True,
+            ),
+            build_vector_effects,
+        ),
+        Case(
+            "nested_slopes",
+            "200,000 rows, 20,000 classes in 2,000 schools, slopes at both levels",
+            Model(
+                "y ~ x + (1 + x | school) + (1 + x | classroom)",
+                "y",
+                "x",
+                (Bar(("1", "x"), "school"), Bar(("1", "x"), "classroom")),
+                nested=True,
+            ),
+            build_nested_slopes,
+        ),
+    )
+}
+
+
+def main() -> None:
+    """Build the cached data of the named cases (all without names)."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="case", help=f"one of {', '.join(CASES)}")
+    parser.add_argument("--scale", type=float, default=1.0)
+    arguments = parser.parse_args()
+    for name in arguments.names or CASES:
+        print(ensure_data(CASES[name], arguments.scale))
+
+
+if __name__ == "__main__":
+    main()
