@@ -1,0 +1,40 @@
+"""Tools of a fit named by string and imported on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from types import MethodType
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
+
+
+def load(target: str) -> Callable[..., Any]:
+    """Return the function named `"module:function"`, the module given relative to this package.
+
+    Examples
+    --------
+    >>> load("errors:suggest")("Dayz", ["Days"])
+    " Did you mean 'Days'?"
+    """
+    module, _, name = target.partition(":")
+    function: Callable[..., Any] = getattr(import_module(f"{__package__}.{module}"), name)
+    return function
+
+
+class Tool(Generic[Result]):
+    """A function of an object that reads as its method: `predict = Tool[Table]("postfit.predict:predict")`.
+
+    The function takes the object first. It is imported when the attribute is first read, so that its signature and
+    documentation show in `help` and in editors while importing the class stays cheap.
+    """
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __get__(self, owner: object | None, kind: type | None = None) -> Callable[..., Result]:
+        function = load(self.target)
+        return function if owner is None else MethodType(function, owner)
