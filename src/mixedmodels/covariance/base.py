@@ -1,11 +1,17 @@
 """The protocol of a covariance structure.
 
-A structure maps parameters θ to a symmetric positive semidefinite m×m matrix Σ(θ) with exact first and second
-derivatives, and knows nothing of likelihoods. The same object serves random effects (G side) and errors (R side).
+A structure maps parameters θ to a symmetric positive semidefinite m×m matrix Σ(θ) with exact first and
+second derivatives, and knows nothing of likelihoods. The same object serves random effects (G side) and
+errors (R side).
 
-Working parameters θ are unconstrained reals chosen for the optimiser (raw Cholesky entries, raw standard deviations,
-atanh correlations); reporting happens on the natural scale (variances, covariances, correlations, ranges), which is
-also the scale of SAS's parameters.
+Working parameters θ are unconstrained reals chosen for the optimiser; reporting happens on the natural
+scale (variances, covariances, correlations, ranges), which is also the scale of SAS's parameters. Wherever
+the boundary of a family is a legitimate estimate (a variance of zero, a correlation of one), it is reached
+at a finite θ, where the gradient in that parameter vanishes by symmetry; `escape` then tells a true optimum
+from a false one.
+
+`matrix`, `d_matrix` and `natural` accept complex θ, so that derivatives can be checked (and second
+derivatives on the natural scale computed) by the complex step.
 """
 
 from __future__ import annotations
@@ -16,14 +22,24 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..errors import SpecError
 from ..typing import Array
+
+SIGNIFICANT = 1e-6
+"""A predicted decrease of −2l below this is not worth leaving a boundary for."""
+VANISHED = 0.01
+"""A variance below this fraction of `step` counts as zero in `escape`; a larger one has a gradient."""
+ZERO_VARIANCE = 1e-8
+"""A direction whose variance is below this fraction of `scale` counts as zero in `rank`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Positions:
     """Where the m rows of Σ stand: their number, names, and coordinates when the structure needs any.
 
-    `coordinates` is (m, d): times for `car1`, x and y for `exp`; None for structures that use only the order.
+    `coordinates` is (m, d): times for `car1`, x and y for `exp`; None for structures that use only the
+    order. The structures of `spatial` also take a stack (..., m, d) of coordinates and then return stacks
+    of matrices. For `kron`, see there.
     """
 
     size: int
@@ -48,12 +64,22 @@ class Natural:
 class Structure(ABC):
     """A family of covariance matrices. Subclasses are final, frozen and hold only their order (such as q)."""
 
+    __slots__ = ()
+
     names: ClassVar[tuple[str, ...]]
     """Canonical name first, then SAS and nlme spellings, all matched without regard to case."""
-    needs_coordinates: ClassVar[bool] = False
-    linear: ClassVar[bool] = False
-    """Whether Σ is linear in the *natural* parameters (the Kenward–Roger second-derivative term is then zero)."""
+    needs_coordinates: bool = False
+    linear: bool = False
+    """Whether Σ is linear in the *natural* parameters (Kenward–Roger has no second-derivative term then)."""
     r_side_only: ClassVar[bool] = False
+    scale_free: ClassVar[bool] = True
+    """Whether the family contains cΣ for every c > 0 with Σ, so that a common σ² can be taken out of it."""
+    always_psd: bool = True
+    """Whether Σ(θ) ⪰ 0 for every θ; otherwise `factor` raises ValueError outside the admissible region."""
+    nugget_allowed: ClassVar[bool] = False
+    """Whether Σ + τ²I is a larger family in which τ² can be told from the other parameters."""
+    unit_first: ClassVar[bool] = False
+    """Whether θ₀ = 1 makes Σ₁₁ = 1 whatever the rest, as the later factors of `kron` require."""
 
     @abstractmethod
     def size(self, m: int) -> int:
@@ -77,7 +103,7 @@ class Structure(ABC):
 
     @abstractmethod
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
-        """Return θ' with Σ(θ') = factor · Σ(θ)."""
+        """Return θ' with Σ(θ') = factor · Σ(θ), factor > 0."""
 
     @abstractmethod
     def natural(self, theta: Array, at: Positions) -> Natural:
@@ -87,8 +113,29 @@ class Structure(ABC):
     def from_natural(self, values: Array, at: Positions) -> Array:
         """Return θ from natural values in the order of `natural`; ValueError when they define no valid Σ."""
 
+    def smallest(self) -> int:
+        """Return the smallest m at which every parameter is identified."""
+        return 1
+
+    def check(self, at: Positions) -> None:
+        """Raise `SpecError` when Σ cannot be built at these positions."""
+        name = self.names[0]
+        if at.size < self.smallest():
+            raise SpecError(
+                f"structure {name!r} needs {self.smallest()} positions or more, got {at.size}; "
+                "use one with fewer parameters, such as 'homdiag'."
+            )
+        if not self.needs_coordinates:
+            return
+        if at.coordinates is None:
+            raise SpecError(
+                f"structure {name!r} needs coordinates; write them left of the bar: {name}(x, y | group)."
+            )
+        if not np.all(np.isfinite(at.coordinates)):
+            raise SpecError(f"structure {name!r}: every coordinate must be a finite number; drop other rows.")
+
     def factor(self, theta: Array, at: Positions) -> Array:
-        """Return Λ (m, m) lower triangular with ΛΛ' = Σ(θ); zero pivots are allowed."""
+        """Return Λ (m, m) lower triangular with ΛΛ' = Σ(θ); zero and negative pivots are allowed."""
         return semidefinite_cholesky(self.matrix(theta, at))
 
     def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
@@ -98,9 +145,16 @@ class Structure(ABC):
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return θ moved off a false boundary, or None when θ satisfies the first-order conditions there.
 
-        At θ where part of Σ vanishes the gradient in θ vanishes by symmetry whatever the likelihood does. With
-        Γ = ∂(−2l)/∂Σ the point is optimal only if no admissible increase of Σ has negative slope; otherwise Σ is
-        moved by about `step` (in units of Σ) along such a direction. Structures whose Σ cannot vanish return None.
+        At θ where part of Σ vanishes the gradient in θ vanishes by symmetry whatever the likelihood does.
+        With Γ = ∂(−2l)/∂Σ the point is optimal only if no admissible increase of Σ has negative slope;
+        otherwise Σ is moved by about `step` (in units of Σ) along such a direction. Structures whose Σ
+        cannot vanish return None.
+
+        Notes
+        -----
+        For an unstructured Σ ⪰ 0 the conditions are ΓΣ = 0 and Γ ⪰ 0. A part counts as vanished when its
+        variance is below `VANISHED` times `step`, and a slope as negative when the first-order decrease of
+        −2l over `step` exceeds `SIGNIFICANT`. One direction is taken at a time.
         """
         return None
 
@@ -108,11 +162,60 @@ class Structure(ABC):
         """Return the representative of θ among those with the same Σ (for example positive diagonals)."""
         return theta
 
+    def rank(self, theta: Array, at: Positions, scale: float) -> int:
+        """Return the numerical rank of Σ(θ).
 
-def semidefinite_cholesky(matrix: Array, tolerance: float = 1e-13) -> Array:
+        A direction counts as zero when its variance is below 1e-8 of `scale` (or below rounding error of
+        Σ). For random effects `scale` is the residual variance divided by the mean of Z'Z per level and
+        column, so that a direction is zero when it contributes less than 1e-8 of the residual variance to
+        the data.
+        """
+        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at))
+        rounding = 16.0 * at.size * np.finfo(np.float64).eps * max(float(eigenvalues[-1]), 0.0)
+        return int(np.sum(eigenvalues > max(ZERO_VARIANCE * scale, rounding)))
+
+    def leading_natural(self, others: Array) -> float:
+        """Return the first natural value for which Σ₁₁ = 1, given the others (if `unit_first`)."""
+        return 1.0
+
+    def d_natural(self, theta: Array, at: Positions) -> Array:
+        """Return ∂Σ/∂η_c, (k, m, m), for the natural parameters η; LinAlgError where ∂η/∂θ is singular."""
+        jacobian = self.natural(theta, at).jacobian
+        first = self.d_matrix(theta, at)
+        return np.linalg.solve(jacobian.T, first.reshape(len(first), -1)).reshape(first.shape)
+
+    def d2_natural(self, theta: Array, at: Positions) -> Array:
+        """Return ∂²Σ/∂η_c∂η_d, (k, k, m, m), for the natural parameters η; zero for linear structures.
+
+        Notes
+        -----
+        From Σ_θθ = J'Σ_ηη J + Σ_c (∂²η_c/∂θ∂θ')Σ_η_c with J = ∂η/∂θ, whose derivative is taken by the
+        complex step (exact to rounding).
+        """
+        k = len(theta)
+        if self.linear:
+            return np.zeros((k, k, at.size, at.size))
+        tiny = 1e-30
+        hessian = np.empty((k, k, k))
+        for b in range(k):
+            moved = np.asarray(theta, dtype=np.complex128)
+            moved[b] += 1j * tiny
+            hessian[:, :, b] = self.natural(moved, at).jacobian.imag / tiny  # type: ignore[arg-type]
+        inverse = np.linalg.inv(self.natural(theta, at).jacobian)
+        rest = self.d2_matrix(theta, at) - np.einsum("cab,cij->abij", hessian, self.d_natural(theta, at))
+        return np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
+
+
+def joined(*parts: float | Array) -> Array:
+    """Return numbers and vectors as one vector."""
+    return np.concatenate([np.atleast_1d(part) for part in parts])
+
+
+def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
     """Return lower triangular Λ with ΛΛ' = `matrix` (m, m), positive semidefinite, in the order given.
 
-    A pivot below `tolerance` times its diagonal element is zero and its column is zero.
+    A pivot below `tolerance` times its diagonal element is zero and its column is zero. ValueError when the
+    matrix is not positive semidefinite.
 
     Examples
     --------
@@ -128,10 +231,13 @@ def semidefinite_cholesky(matrix: Array, tolerance: float = 1e-13) -> Array:
     factor = np.zeros_like(matrix)
     for j in range(m):
         pivot = matrix[j, j] - factor[j, :j] @ factor[j, :j]
-        if pivot < -1e-8 * max(abs(matrix[j, j]), 1e-300):
+        below = matrix[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]
+        if not pivot >= -1e-8 * max(abs(matrix[j, j]), 1e-300):
             raise ValueError(f"matrix is not positive semidefinite (pivot {pivot:.3g} at row {j})")
-        if pivot <= tolerance * matrix[j, j] or pivot <= 0:
-            continue
-        factor[j, j] = np.sqrt(pivot)
-        factor[j + 1 :, j] = (matrix[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]) / factor[j, j]
+        if pivot > tolerance * matrix[j, j]:
+            factor[j, j] = np.sqrt(pivot)
+            factor[j + 1 :, j] = below / factor[j, j]
+        elif np.any(np.abs(below) > 1e-6 * np.sqrt(np.abs(matrix[j, j] * np.diag(matrix)[j + 1 :]))):
+            # A zero pivot over a column that is not zero: some 2×2 minor is negative.
+            raise ValueError(f"matrix is not positive semidefinite (zero pivot over a covariance at row {j})")
     return factor
