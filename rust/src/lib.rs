@@ -2,5 +2,12 @@
 //!
 //! Pure kernels live in files that know nothing of Python (tested by `cargo test`); the `py*` files alone know PyO3.
 
+pub mod average_information;
+pub mod blocked_cholesky;
+pub mod cross_product;
 pub mod error;
 mod py;
+mod py_blocked;
+pub mod selected_inverse;
+pub mod small_dense;
+pub mod threads;

@@ -20,5 +20,6 @@ impl From<KernelError> for PyErr {
 #[pymodule]
 fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("NotPositiveDefinite", m.py().get_type::<NotPositiveDefinite>())?;
+    crate::py_blocked::register(m)?;
     Ok(())
 }

@@ -1,0 +1,45 @@
+"""Ways of solving the mixed-model equations, and the choice between them."""
+
+from __future__ import annotations
+
+from ..control import Control
+from ..errors import SpecError, suggest
+from ..terms.design import Design
+from .base import Engine, System
+from .blocked import BlockedEngine
+
+ENGINES: dict[str, type[Engine]] = {
+    "blocked": BlockedEngine,
+}
+
+
+def choose_engine(design: Design, control: Control) -> Engine:
+    """Return the engine that takes the design at the least predicted flops within the memory allowed.
+
+    `control.engine` names one to insist on; it is an error when that one cannot take the design.
+    """
+    if control.engine != "auto":
+        if control.engine not in ENGINES:
+            raise SpecError(
+                f"control: engine={control.engine!r} is not known.{suggest(control.engine, ENGINES)} "
+                f"Available: auto, {', '.join(ENGINES)}."
+            )
+        engine = ENGINES[control.engine]()
+        reason = engine.supports(design, control)
+        if reason is not None:
+            raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
+        return engine
+    reasons, able = [], []
+    for name, kind in ENGINES.items():
+        engine = kind()
+        reason = engine.supports(design, control)
+        if reason is None:
+            able.append((engine.cost(design)[0], len(able), engine))
+        else:
+            reasons.append(f"{name}: {reason}")
+    if not able:
+        raise SpecError(f"no engine can take this model ({'; '.join(reasons)}).")
+    return min(able)[2]
+
+
+__all__ = ["ENGINES", "Engine", "System", "choose_engine"]

@@ -107,7 +107,7 @@ class System(ABC):
     def start_moments(self) -> tuple[Array, Array]:
         """Return the MIVQUE0 equations S v = q at V = I for one variance per random column, residual last.
 
-        With M = I − X(X'X)⁻¹X' and V_a = Z_aZ_a' for the a-th column over all terms (V = I for the residual):
+        With M = I − X(X'X)⁻¹X' and V_a = Z_aKZ_a' for the a-th column over all terms (V = I for the residual):
         S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms.
         """
 

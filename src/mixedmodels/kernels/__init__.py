@@ -1,0 +1,74 @@
+"""The only door to native code: the extension's classes, and dense factorisations of symmetric matrices.
+
+Symmetric matrices and Cholesky factors are row-major with only the lower triangle meaningful.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from .._rust import Blocked, NotPositiveDefinite
+from ..typing import Array
+
+__all__ = [
+    "Blocked",
+    "NotPositiveDefinite",
+    "cholesky",
+    "cholesky_inverse",
+    "solve_lower",
+    "solve_upper",
+    "symmetric_times",
+]
+
+
+def cholesky(m: Array) -> Array:
+    """Return L with LL' = `m`, overwriting `m` (k, k); `NotPositiveDefinite` carries the column that failed.
+
+    Examples
+    --------
+    >>> cholesky(np.array([[4.0, 0.0], [2.0, 2.0]]))[1, 0]
+    np.float64(1.0)
+    """
+    if len(m) == 0:
+        return m
+    upper, info = lapack.dpotrf(m.T, lower=0, clean=0, overwrite_a=1)
+    if info > 0:
+        raise NotPositiveDefinite(int(info) - 1)
+    return np.asarray(upper.T)
+
+
+def cholesky_inverse(lower: Array) -> Array:
+    """Return (LL')⁻¹ (k, k), lower triangle, from L."""
+    if len(lower) == 0:
+        return np.zeros((0, 0))
+    inverse, info = lapack.dpotri(lower.copy().T, lower=0, overwrite_c=1)
+    if info > 0:
+        raise NotPositiveDefinite(int(info) - 1)
+    return np.asarray(inverse.T)
+
+
+def solve_lower(lower: Array, b: Array) -> Array:
+    """Return L⁻¹b for b (k,) or (k, c)."""
+    return _triangular(lower, b, trans=1)
+
+
+def solve_upper(lower: Array, b: Array) -> Array:
+    """Return L⁻ᵀb for b (k,) or (k, c)."""
+    return _triangular(lower, b, trans=0)
+
+
+def _triangular(lower: Array, b: Array, trans: int) -> Array:
+    if len(lower) == 0 or b.size == 0:
+        return np.zeros(b.shape)
+    x, _ = lapack.dtrtrs(lower.T, b, lower=0, trans=trans)
+    return np.asarray(x)
+
+
+def symmetric_times(lower: Array, b: Array, size: int) -> Array:
+    """Return H b (size,) or (size, c), H the leading `size` rows and columns of a larger lower triangle."""
+    padded = np.zeros((len(lower), *b.shape[1:]))
+    padded[:size] = b
+    if b.ndim == 1:
+        return np.asarray(blas.dsymv(1.0, lower.T, padded, lower=0))[:size]
+    return np.asarray(blas.dsymm(1.0, lower.T, padded, lower=0))[:size]

@@ -1,0 +1,281 @@
+//! Right-hand sides pushed through the elimination: average information and variances of linear combinations.
+
+use rayon::prelude::*;
+
+use crate::blocked_cholesky::{Blocked, CHUNK};
+use crate::selected_inverse::{Backward, TailSolution};
+
+/// ∂Σ̃ for one parameter set of one chain factor.
+pub struct Direction {
+    pub factor: usize,
+    pub set: u32,
+    pub matrix: Vec<f64>,
+}
+
+/// Outputs of the chain part: right-hand side on [tail, X] (m, D), and f'f − (eliminated part), (D, D).
+pub struct ChainInformation {
+    pub rhs: Vec<f64>,
+    pub gram: Vec<f64>,
+}
+
+/// For f_a = Z c_a, c_a = Σ̃̇_a r: the chain's share of f_a'P̃f_b and what it leaves on the tail.
+pub fn chain_information(
+    blocked: &Blocked,
+    backward: &[Backward],
+    directions: &[Direction],
+) -> ChainInformation {
+    let nd = directions.len();
+    let m = blocked.cross.tail_width + blocked.cross.d - 1;
+    let mut out = ChainInformation { rhs: vec![0.0; m * nd], gram: vec![0.0; nd * nd] };
+    let coefficients: Vec<Vec<f64>> = (0..blocked.cross.chain.len())
+        .map(|c| coefficients(blocked, c, &backward[c].r, directions))
+        .collect();
+    let mut received: Vec<Vec<f64>> =
+        coefficients.iter().enumerate().map(|(c, v)| vec![0.0; if c > 0 { v.len() } else { 0 }]).collect();
+    for c in 0..blocked.cross.chain.len() {
+        let simple = blocked.cross.tail_width == 0 && blocked.cross.chain.len() == 1;
+        let q = blocked.cross.chain[c].q;
+        if simple {
+            let parts: Vec<ChainInformation> = (0..q.div_ceil(CHUNK))
+                .into_par_iter()
+                .map(|chunk| {
+                    let mut part = ChainInformation { rhs: vec![0.0; m * nd], gram: vec![0.0; nd * nd] };
+                    let span = chunk * CHUNK..((chunk + 1) * CHUNK).min(q);
+                    push(blocked, c, span, nd, &coefficients, &mut [], &mut part);
+                    part
+                })
+                .collect();
+            for part in parts {
+                out.rhs.iter_mut().zip(&part.rhs).for_each(|(t, v)| *t += v);
+                out.gram.iter_mut().zip(&part.gram).for_each(|(t, v)| *t += v);
+            }
+        } else {
+            push(blocked, c, 0..q, nd, &coefficients, &mut received, &mut out);
+        }
+    }
+    out
+}
+
+/// c_u = Σ̃̇ r_u for every level and direction, (q, p, D).
+fn coefficients(blocked: &Blocked, c: usize, r: &[f64], directions: &[Direction]) -> Vec<f64> {
+    let f = &blocked.cross.chain[c];
+    let (p, nd) = (f.p, directions.len());
+    let set = &blocked.lambda[c].set;
+    let mut out = vec![0.0; f.q * p * nd];
+    for (a, direction) in directions.iter().enumerate() {
+        if direction.factor != c {
+            continue;
+        }
+        for u in 0..f.q {
+            if set[u] != direction.set {
+                continue;
+            }
+            for i in 0..p {
+                out[(u * p + i) * nd + a] =
+                    (0..p).map(|m| direction.matrix[i * p + m] * r[u * p + m]).sum();
+            }
+        }
+    }
+    out
+}
+
+#[inline(always)]
+fn add(target: &mut [f64], scale: f64, values: &[f64]) {
+    for (t, v) in target.iter_mut().zip(values) {
+        *t += scale * v;
+    }
+}
+
+/// Handles the levels of `span` of factor `c`, passing on to ancestors (`received`), tail and X (`out.rhs`).
+#[allow(clippy::too_many_arguments)]
+fn push(
+    blocked: &Blocked,
+    c: usize,
+    span: std::ops::Range<usize>,
+    nd: usize,
+    coefficients: &[Vec<f64>],
+    received: &mut [Vec<f64>],
+    out: &mut ChainInformation,
+) {
+    let f = &blocked.cross.chain[c];
+    let (p, a, d) = (f.p, f.ancestor_width, blocked.cross.d);
+    let (r, width) = (d - 1, blocked.cross.tail_width);
+    let (_, anc_now, dense_now, tail_now) = blocked.current(c);
+    let e = &blocked.work[c].e;
+    let mine = &coefficients[c];
+    let (mut g, mut h, mut v) = (vec![0.0; p * nd], vec![0.0; p * nd], vec![0.0; p * nd]);
+    for u in span {
+        let cu = &mine[u * p * nd..(u + 1) * p * nd];
+        h.fill(0.0);
+        for i in 0..p {
+            let hi = &mut h[i * nd..(i + 1) * nd];
+            let mut at = 0;
+            for (k, parent) in f.ancestors.iter().enumerate() {
+                let pg = blocked.cross.chain[c + 1 + k].p;
+                let base = parent[u] as usize * pg;
+                for j in 0..pg {
+                    let theirs = &coefficients[c + 1 + k][(base + j) * nd..(base + j + 1) * nd];
+                    add(hi, f.ancestor[(u * p + i) * a + at + j], theirs);
+                }
+                at += pg;
+            }
+        }
+        g.copy_from_slice(&h);
+        for i in 0..p {
+            for j in 0..p {
+                let x = f.block[(u * p + i) * p + j];
+                add(&mut g[i * nd..(i + 1) * nd], x, &cu[j * nd..(j + 1) * nd]);
+            }
+        }
+        for i in 0..p {
+            for s in 0..nd {
+                let row = &mut out.gram[s * nd..(s + 1) * nd];
+                add(row, cu[i * nd + s], &g[i * nd..(i + 1) * nd]);
+                add(row, h[i * nd + s], &cu[i * nd..(i + 1) * nd]);
+            }
+        }
+        if c > 0 {
+            add(&mut g, 1.0, &received[c][u * p * nd..(u + 1) * p * nd]);
+        }
+        v.fill(0.0);
+        for i in 0..p {
+            for j in 0..p {
+                let x = e[(u * p + i) * p + j];
+                add(&mut v[i * nd..(i + 1) * nd], x, &g[j * nd..(j + 1) * nd]);
+            }
+        }
+        for i in 0..p {
+            for s in 0..nd {
+                add(&mut out.gram[s * nd..(s + 1) * nd], -g[i * nd + s], &v[i * nd..(i + 1) * nd]);
+            }
+        }
+        for i in 0..p {
+            let (ci, vi) = (&cu[i * nd..(i + 1) * nd], &v[i * nd..(i + 1) * nd]);
+            let mut at = 0;
+            for (k, parent) in f.ancestors.iter().enumerate() {
+                let pg = blocked.cross.chain[c + 1 + k].p;
+                let base = parent[u] as usize * pg;
+                for j in 0..pg {
+                    let place = (u * p + i) * a + at + j;
+                    let target = &mut received[c + 1 + k][(base + j) * nd..(base + j + 1) * nd];
+                    add(target, f.ancestor[place], ci);
+                    add(target, -anc_now[place], vi);
+                }
+                at += pg;
+            }
+            for entry in f.tail_start[u]..f.tail_start[u + 1] {
+                let column = f.tail_column[entry] as usize;
+                let target = &mut out.rhs[column * nd..(column + 1) * nd];
+                add(target, f.tail[entry * p + i], ci);
+                add(target, -tail_now[entry * p + i], vi);
+            }
+            for j in 0..r {
+                let target = &mut out.rhs[(width + j) * nd..(width + j + 1) * nd];
+                add(target, f.dense[(u * p + i) * d + j], ci);
+                add(target, -dense_now[(u * p + i) * d + j], vi);
+            }
+        }
+    }
+}
+
+/// New rows: a level per chain and tail factor (−1 where it is not in the fit), Z values, and x.
+pub struct NewRows<'a> {
+    pub n: usize,
+    pub chain: Vec<(&'a [i32], &'a [f64])>,
+    /// (level, values, p, offset of the factor in the tail)
+    pub tail: Vec<(&'a [i32], &'a [f64], usize, usize)>,
+    /// (n, r) in the internal (centred, scaled) columns.
+    pub x: &'a [f64],
+}
+
+/// var(x'(β̂ − β) + z'(b̂ − b))/σ² of every new row over the levels that are in the fit.
+pub fn prediction_variance(blocked: &Blocked, tail: &TailSolution<'_>, rows: &NewRows<'_>) -> Vec<f64> {
+    let mut out = vec![0.0; rows.n];
+    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
+        let mut at = vec![0.0; tail.x.len()];
+        let mut touched: Vec<usize> = Vec::new();
+        for (k, slot) in out.iter_mut().enumerate() {
+            *slot = row_variance(blocked, tail, rows, chunk * CHUNK + k, &mut at, &mut touched);
+        }
+    });
+    out
+}
+
+fn row_variance(
+    blocked: &Blocked,
+    tail: &TailSolution<'_>,
+    rows: &NewRows<'_>,
+    i: usize,
+    at: &mut [f64],
+    touched: &mut Vec<usize>,
+) -> f64 {
+    let width = blocked.cross.tail_width;
+    let r = blocked.cross.d - 1;
+    let put = |at: &mut [f64], touched: &mut Vec<usize>, column: usize, v: f64| {
+        if at[column] == 0.0 {
+            touched.push(column);
+        }
+        at[column] += v;
+    };
+    for &(codes, values, p, offset) in &rows.tail {
+        if codes[i] >= 0 {
+            for j in 0..p {
+                put(at, touched, offset + codes[i] as usize * p + j, values[i * p + j]);
+            }
+        }
+    }
+    for j in 0..r {
+        put(at, touched, width + j, rows.x[i * r + j]);
+    }
+    let mut pending: Vec<Vec<(usize, Vec<f64>)>> = vec![Vec::new(); rows.chain.len()];
+    for (c, &(codes, values)) in rows.chain.iter().enumerate() {
+        let p = blocked.cross.chain[c].p;
+        if codes[i] >= 0 {
+            pending[c].push((codes[i] as usize, values[i * p..(i + 1) * p].to_vec()));
+        }
+    }
+    let mut variance = 0.0;
+    for c in 0..rows.chain.len() {
+        let f = &blocked.cross.chain[c];
+        let (p, a, d) = (f.p, f.ancestor_width, blocked.cross.d);
+        let (_, ancestor, dense, tails) = blocked.current(c);
+        for (u, l) in std::mem::take(&mut pending[c]) {
+            let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
+            let v: Vec<f64> = (0..p).map(|i| (0..p).map(|j| e[i * p + j] * l[j]).sum()).collect();
+            variance += l.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>();
+            let mut first = 0;
+            for (k, parent) in f.ancestors.iter().enumerate() {
+                let pg = blocked.cross.chain[c + 1 + k].p;
+                let lost: Vec<f64> = (0..pg)
+                    .map(|j| -(0..p).map(|m| ancestor[(u * p + m) * a + first + j] * v[m]).sum::<f64>())
+                    .collect();
+                let level = parent[u] as usize;
+                match pending[c + 1 + k].iter_mut().find(|(w, _)| *w == level) {
+                    Some((_, l)) => l.iter_mut().zip(&lost).for_each(|(t, x)| *t += x),
+                    None => pending[c + 1 + k].push((level, lost)),
+                }
+                first += pg;
+            }
+            for entry in f.tail_start[u]..f.tail_start[u + 1] {
+                let x: f64 = (0..p).map(|m| tails[entry * p + m] * v[m]).sum();
+                put(at, touched, f.tail_column[entry] as usize, -x);
+            }
+            for j in 0..r {
+                let x: f64 = (0..p).map(|m| dense[(u * p + m) * d + j] * v[m]).sum();
+                put(at, touched, width + j, -x);
+            }
+        }
+    }
+    touched.sort_unstable();
+    touched.dedup();
+    let size = tail.x.len();
+    for (k, &s) in touched.iter().enumerate() {
+        let row = &tail.h[s * size..];
+        let off: f64 = touched[..k].iter().map(|&t| row[t] * at[t]).sum();
+        variance += at[s] * (2.0 * off + row[s] * at[s]);
+    }
+    for column in touched.drain(..) {
+        at[column] = 0.0;
+    }
+    variance
+}

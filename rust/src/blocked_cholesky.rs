@@ -1,0 +1,389 @@
+//! Elimination of the chain factors: from cross-products and Λ to log-determinant and the Schur complement on the tail.
+//!
+//! For a level with own block A (children already eliminated) and couplings N to the columns outside it,
+//! E = Λ(Λ'AΛ + I)⁻¹Λ' and every outside cross-product loses N'EN. Levels of one factor do not meet, so each factor is
+//! one parallel sweep; sums are taken in a fixed order, so that results do not depend on the number of threads.
+
+use rayon::prelude::*;
+
+use crate::by_block_size;
+use crate::cross_product::{ChainFactor, CrossProducts};
+use crate::small_dense::{block_size, multiply, posterior_block};
+
+/// Levels handled as one unit of parallel work; fixed, so that partial sums are reproducible.
+pub const CHUNK: usize = 1024;
+
+/// For a chain factor, where it meets its k-th ancestor.
+struct Descent {
+    /// Levels below each ancestor level: `level[start[v]..start[v + 1]]`.
+    start: Vec<usize>,
+    level: Vec<u32>,
+    /// For each tail entry, its place among the ancestor's tail entries.
+    tail_place: Vec<u32>,
+}
+
+/// Cross-products of one chain factor after everything below it has been eliminated.
+pub struct Eliminated {
+    pub block: Vec<f64>,
+    pub ancestor: Vec<f64>,
+    pub dense: Vec<f64>,
+    pub tail: Vec<f64>,
+    /// E of every level, (q, p, p).
+    pub e: Vec<f64>,
+}
+
+/// Λ of one factor: (sets, p, p) and the set of every level.
+pub struct Lambda {
+    pub values: Vec<f64>,
+    pub set: Vec<u32>,
+}
+
+impl Lambda {
+    #[inline(always)]
+    pub fn of(&self, level: usize, p: usize) -> &[f64] {
+        let s = self.set[level] as usize;
+        &self.values[s * p * p..(s + 1) * p * p]
+    }
+}
+
+/// The chain part of the mixed-model equations with its workspace.
+pub struct Blocked {
+    pub cross: CrossProducts,
+    pub work: Vec<Eliminated>,
+    pub lambda: Vec<Lambda>,
+    descents: Vec<Vec<Descent>>,
+    /// Tail column → (factor, level, entry) of every coupling, for row-wise assembly of the tail.
+    by_column: Vec<Vec<(u32, u32)>>,
+    column_start: Vec<Vec<usize>>,
+}
+
+impl Blocked {
+    pub fn new(cross: CrossProducts, sets: Vec<Vec<u32>>) -> Blocked {
+        let lambda = cross
+            .chain
+            .iter()
+            .zip(sets)
+            .map(|(f, set)| {
+                let n_sets = set.iter().max().map_or(1, |&s| s as usize + 1);
+                Lambda { values: vec![0.0; n_sets * f.p * f.p], set }
+            })
+            .collect();
+        let work = cross.chain.iter().enumerate().map(|(c, f)| workspace(c, f)).collect();
+        let descents = (0..cross.chain.len()).map(|c| descents(c, &cross.chain)).collect();
+        let (column_start, by_column) =
+            cross.chain.iter().map(|f| entries_by_column(f, cross.tail_width)).unzip();
+        Blocked { cross, work, lambda, descents, by_column, column_start }
+    }
+
+    /// Cross-products of factor `c` with what lies below it eliminated: (block, ancestor, dense, tail).
+    pub fn current(&self, c: usize) -> (&[f64], &[f64], &[f64], &[f64]) {
+        if c == 0 {
+            let f = &self.cross.chain[0];
+            (&f.block, &f.ancestor, &f.dense, &f.tail)
+        } else {
+            let w = &self.work[c];
+            (&w.block, &w.ancestor, &w.dense, &w.tail)
+        }
+    }
+
+    /// Eliminates the chain. `schur` (T, T), T = tail + d, receives the lower triangle of the tail's Schur complement,
+    /// `dense` (d, d) being the cross-products of the dense columns. Returns Σ log|Λ'AΛ + I|.
+    pub fn eliminate(&mut self, dense: &[f64], schur: &mut [f64]) -> f64 {
+        let d = self.cross.d;
+        let mut dense_block = dense.to_vec();
+        let mut logdet = 0.0;
+        for c in 0..self.cross.chain.len() {
+            if c > 0 {
+                let (w, f) = (&mut self.work[c], &self.cross.chain[c]);
+                w.block.copy_from_slice(&f.block);
+                w.ancestor.copy_from_slice(&f.ancestor);
+                w.dense.copy_from_slice(&f.dense);
+                w.tail.copy_from_slice(&f.tail);
+            }
+        }
+        for c in 0..self.cross.chain.len() {
+            let p = self.cross.chain[c].p;
+            let (part, lost) = by_block_size!(p, eliminate_factor, self, c);
+            logdet += part;
+            for (target, v) in dense_block.iter_mut().zip(&lost) {
+                *target -= v;
+            }
+            self.update_ancestors(c);
+        }
+        self.assemble(&dense_block, schur, d);
+        logdet
+    }
+
+    fn update_ancestors(&mut self, c: usize) {
+        for k in 0..self.descents[c].len() {
+            let target = c + 1 + k;
+            let mut upper = std::mem::replace(&mut self.work[target], Eliminated::empty());
+            self.update_ancestor(c, k, &mut upper);
+            self.work[target] = upper;
+        }
+    }
+
+    /// Subtracts N'EN of all levels of factor `c` from the cross-products of its k-th ancestor.
+    fn update_ancestor(&self, c: usize, k: usize, upper: &mut Eliminated) {
+        let f = &self.cross.chain[c];
+        let g = &self.cross.chain[c + 1 + k];
+        let (p, d, a) = (f.p, self.cross.d, f.ancestor_width);
+        let (_, ancestor, dense, tail) = self.current(c);
+        let e = &self.work[c].e;
+        let first: usize = self.cross.chain[c + 1..c + 1 + k].iter().map(|h| h.p).sum();
+        let descent = &self.descents[c][k];
+        let (pg, ag) = (g.p, g.ancestor_width);
+        let mut tails = split_by_level(&mut upper.tail, &g.tail_start, pg);
+        upper
+            .block
+            .par_chunks_mut(pg * pg)
+            .zip(pairs_mut(&mut upper.ancestor, pg * ag, g.q))
+            .zip(upper.dense.par_chunks_mut(pg * d))
+            .zip(tails.par_iter_mut())
+            .enumerate()
+            .with_min_len(64)
+            .for_each_init(
+                || vec![0.0; p],
+                |en, (v, (((block, anc), dns), tl))| {
+                    for &u in &descent.level[descent.start[v]..descent.start[v + 1]] {
+                        let u = u as usize;
+                        let eu = &e[u * p * p..(u + 1) * p * p];
+                        let nu = &ancestor[u * p * a..(u + 1) * p * a];
+                        let du = &dense[u * p * d..(u + 1) * p * d];
+                        for i in 0..pg {
+                            // en = E N[:, first + i]
+                            for (row, slot) in en.iter_mut().enumerate() {
+                                *slot = (0..p).map(|m| eu[row * p + m] * nu[m * a + first + i]).sum();
+                            }
+                            for (m, &x) in en.iter().enumerate() {
+                                let na = &nu[m * a + first..(m + 1) * a];
+                                subtract(&mut block[i * pg..(i + 1) * pg], x, &na[..pg]);
+                                subtract(&mut anc[i * ag..(i + 1) * ag], x, &na[pg..]);
+                                subtract(&mut dns[i * d..(i + 1) * d], x, &du[m * d..(m + 1) * d]);
+                            }
+                            for entry in f.tail_start[u]..f.tail_start[u + 1] {
+                                let place = descent.tail_place[entry] as usize;
+                                let s: f64 = (0..p).map(|m| en[m] * tail[entry * p + m]).sum();
+                                tl[place * pg + i] -= s;
+                            }
+                        }
+                    }
+                },
+            );
+    }
+
+    /// Writes the lower triangle of the tail's Schur complement, one tail row per task.
+    fn assemble(&self, dense_block: &[f64], schur: &mut [f64], d: usize) {
+        let width = self.cross.tail_width;
+        let total = width + d;
+        let mut cross_dense = self.cross.tail_dense.clone();
+        schur[..width * total]
+            .par_chunks_mut(total)
+            .zip(cross_dense.par_chunks_mut(d))
+            .enumerate()
+            .with_min_len(16)
+            .for_each(|(r, (row, dense_row))| {
+                row[..=r].copy_from_slice(&self.cross.tail[r * width..r * width + r + 1]);
+                for c in 0..self.cross.chain.len() {
+                    by_block_size!(self.cross.chain[c].p, assemble_row, self, c, r, row, dense_row);
+                }
+            });
+        for j in 0..d {
+            let row = &mut schur[(width + j) * total..(width + j + 1) * total];
+            for (r, slot) in row[..width].iter_mut().enumerate() {
+                *slot = cross_dense[r * d + j];
+            }
+            row[width..].copy_from_slice(&dense_block[j * d..(j + 1) * d]);
+        }
+    }
+}
+
+impl Eliminated {
+    fn empty() -> Eliminated {
+        Eliminated { block: vec![], ancestor: vec![], dense: vec![], tail: vec![], e: vec![] }
+    }
+}
+
+#[inline(always)]
+pub fn subtract(target: &mut [f64], scale: f64, values: &[f64]) {
+    for (t, v) in target.iter_mut().zip(values) {
+        *t -= scale * v;
+    }
+}
+
+/// `q` mutable slices of `size` numbers each; empty slices when `size` is 0.
+fn pairs_mut(
+    values: &mut [f64],
+    size: usize,
+    q: usize,
+) -> rayon::vec::IntoIter<&mut [f64]> {
+    let mut slices: Vec<&mut [f64]> = Vec::with_capacity(q);
+    let mut rest = values;
+    for _ in 0..q {
+        let (head, tail) = rest.split_at_mut(size);
+        slices.push(head);
+        rest = tail;
+    }
+    slices.into_par_iter()
+}
+
+fn split_by_level<'a>(values: &'a mut [f64], start: &[usize], p: usize) -> Vec<&'a mut [f64]> {
+    let mut slices = Vec::with_capacity(start.len() - 1);
+    let mut rest = values;
+    for pair in start.windows(2) {
+        let (head, tail) = rest.split_at_mut((pair[1] - pair[0]) * p);
+        slices.push(head);
+        rest = tail;
+    }
+    slices
+}
+
+/// E of every level of factor `c`; returns the log-determinant and Σ D'ED over its dense couplings D.
+fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Vec<f64>) {
+    let d = blocked.cross.d;
+    let mut e = std::mem::take(&mut blocked.work[c].e);
+    let lambda = &blocked.lambda[c];
+    let (block, _, dense, _) = blocked.current(c);
+    let p = block_size::<P>(blocked.cross.chain[c].p);
+    let parts: Vec<(f64, Vec<f64>)> = e
+        .par_chunks_mut(CHUNK * p * p)
+        .enumerate()
+        .map(|(chunk, e)| {
+            let mut scratch = vec![0.0; 2 * p * p];
+            let mut ed = vec![0.0; p * d];
+            let mut lost = vec![0.0; d * d];
+            let mut logdet = 0.0;
+            for (k, eu) in e.chunks_exact_mut(p * p).enumerate() {
+                let u = chunk * CHUNK + k;
+                let a = &block[u * p * p..(u + 1) * p * p];
+                logdet += posterior_block::<P>(p, a, lambda.of(u, p), eu, &mut scratch);
+                let du = &dense[u * p * d..(u + 1) * p * d];
+                multiply::<P>(p, d, eu, du, &mut ed);
+                for i in 0..d {
+                    for j in 0..=i {
+                        lost[i * d + j] += (0..p).map(|m| du[m * d + i] * ed[m * d + j]).sum::<f64>();
+                    }
+                }
+            }
+            (logdet, lost)
+        })
+        .collect();
+    blocked.work[c].e = e;
+    let mut total = (0.0, vec![0.0; d * d]);
+    for (logdet, lost) in parts {
+        total.0 += logdet;
+        for (t, v) in total.1.iter_mut().zip(&lost) {
+            *t += v;
+        }
+    }
+    total
+}
+
+/// Row `r` of the tail: subtracts n_r'E N of every level of factor `c` that meets it.
+fn assemble_row<const P: usize>(
+    blocked: &Blocked,
+    c: usize,
+    r: usize,
+    row: &mut [f64],
+    dense_row: &mut [f64],
+) {
+    let f = &blocked.cross.chain[c];
+    let p = block_size::<P>(f.p);
+    let d = dense_row.len();
+    let (_, _, dense, tail) = blocked.current(c);
+    let e = &blocked.work[c].e;
+    let mut en = vec![0.0; p];
+    let span = blocked.column_start[c][r]..blocked.column_start[c][r + 1];
+    for &(u, entry) in &blocked.by_column[c][span] {
+        let (u, entry) = (u as usize, entry as usize);
+        let eu = &e[u * p * p..(u + 1) * p * p];
+        for (i, slot) in en.iter_mut().enumerate() {
+            *slot = (0..p).map(|m| eu[i * p + m] * tail[entry * p + m]).sum();
+        }
+        let first = f.tail_start[u];
+        let columns = &f.tail_column[first..=entry];
+        let values = &tail[first * p..(entry + 1) * p];
+        for (&column, n) in columns.iter().zip(values.chunks_exact(p)) {
+            let s: f64 = (0..p).map(|m| en[m] * n[m]).sum();
+            row[column as usize] -= s;
+        }
+        for (m, &x) in en.iter().enumerate() {
+            subtract(dense_row, x, &dense[(u * p + m) * d..(u * p + m + 1) * d]);
+        }
+    }
+}
+
+fn workspace(c: usize, f: &ChainFactor) -> Eliminated {
+    let e = vec![0.0; f.q * f.p * f.p];
+    if c == 0 {
+        return Eliminated { e, ..Eliminated::empty() };
+    }
+    Eliminated {
+        block: vec![0.0; f.block.len()],
+        ancestor: vec![0.0; f.ancestor.len()],
+        dense: vec![0.0; f.dense.len()],
+        tail: vec![0.0; f.tail.len()],
+        e,
+    }
+}
+
+fn descents(c: usize, chain: &[ChainFactor]) -> Vec<Descent> {
+    let f = &chain[c];
+    (0..f.ancestors.len())
+        .map(|k| {
+            let g = &chain[c + 1 + k];
+            let parent = &f.ancestors[k];
+            let mut start = vec![0usize; g.q + 1];
+            for &v in parent {
+                start[v as usize + 1] += 1;
+            }
+            for v in 0..g.q {
+                start[v + 1] += start[v];
+            }
+            let mut next = start.clone();
+            let mut level = vec![0u32; f.q];
+            for (u, &v) in parent.iter().enumerate() {
+                level[next[v as usize]] = u as u32;
+                next[v as usize] += 1;
+            }
+            Descent { start, level, tail_place: tail_places(f, g, parent) }
+        })
+        .collect()
+}
+
+/// Where each tail entry of a level stands among its ancestor's; the ancestor's columns include the level's.
+fn tail_places(f: &ChainFactor, g: &ChainFactor, parent: &[u32]) -> Vec<u32> {
+    let mut places = vec![0u32; f.tail_column.len()];
+    for u in 0..f.q {
+        let v = parent[u] as usize;
+        let columns = &g.tail_column[g.tail_start[v]..g.tail_start[v + 1]];
+        let mut at = 0;
+        for entry in f.tail_start[u]..f.tail_start[u + 1] {
+            while columns[at] != f.tail_column[entry] {
+                at += 1;
+            }
+            places[entry] = at as u32;
+        }
+    }
+    places
+}
+
+fn entries_by_column(f: &ChainFactor, width: usize) -> (Vec<usize>, Vec<(u32, u32)>) {
+    let mut start = vec![0usize; width + 1];
+    for &column in &f.tail_column {
+        start[column as usize + 1] += 1;
+    }
+    for r in 0..width {
+        start[r + 1] += start[r];
+    }
+    let mut next = start.clone();
+    let mut entries = vec![(0u32, 0u32); f.tail_column.len()];
+    for u in 0..f.q {
+        for entry in f.tail_start[u]..f.tail_start[u + 1] {
+            let slot = &mut next[f.tail_column[entry] as usize];
+            entries[*slot] = (u as u32, entry as u32);
+            *slot += 1;
+        }
+    }
+    (start, entries)
+}

@@ -1,0 +1,237 @@
+//! `Blocked` for Python: checks shapes, releases the GIL, runs in its own thread pool.
+
+use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::average_information::{chain_information, prediction_variance, Direction, NewRows};
+use crate::blocked_cholesky::Blocked;
+use crate::cross_product::{cross_products, DenseRows, FactorRows};
+use crate::error::KernelError;
+use crate::selected_inverse::{backward, Backward, TailSolution};
+use crate::threads::pool;
+
+type Factor<'py> = (PyReadonlyArray1<'py, i32>, Option<PyReadonlyArray2<'py, f64>>, usize, usize);
+type Flat<'py> = Bound<'py, PyArray1<f64>>;
+
+/// The chain part of the mixed-model equations of one design.
+#[pyclass(name = "Blocked", module = "mixedmodels._rust")]
+pub struct PyBlocked {
+    blocked: Blocked,
+    backward: Vec<Backward>,
+    threads: usize,
+}
+
+fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
+    factors
+        .iter()
+        .map(|(codes, values, p, q)| FactorRows {
+            codes: codes.as_slice().unwrap_or(&[]),
+            values: values.as_ref().map(|v| v.as_array()),
+            p: *p,
+            q: *q,
+        })
+        .collect()
+}
+
+impl PyBlocked {
+    fn check_schur(&self, shape: &[usize]) -> PyResult<()> {
+        let total = self.blocked.cross.tail_width + self.blocked.cross.d;
+        if shape != [total, total] {
+            return Err(PyValueError::new_err(format!("schur must be {total} by {total}, not {shape:?}")));
+        }
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl PyBlocked {
+    /// Accumulate cross-products. `chain` and `tail` are lists of (codes, values or None, p, q); `sets` one array per
+    /// chain factor with the parameter set of every level.
+    #[new]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        chain: Vec<Factor<'_>>,
+        tail: Vec<Factor<'_>>,
+        sets: Vec<PyReadonlyArray1<'_, i32>>,
+        x: PyReadonlyArray2<'_, f64>,
+        y: PyReadonlyArray1<'_, f64>,
+        centre: PyReadonlyArray1<'_, f64>,
+        scale: PyReadonlyArray1<'_, f64>,
+        beta0: PyReadonlyArray1<'_, f64>,
+        weights: Option<PyReadonlyArray1<'_, f64>>,
+        threads: usize,
+    ) -> PyResult<PyBlocked> {
+        let rows = DenseRows {
+            x: x.as_array(),
+            y: y.as_array(),
+            centre: centre.as_slice()?,
+            scale: scale.as_slice()?,
+            beta0: beta0.as_slice()?,
+            weights: weights.as_ref().map(|w| w.as_array()),
+        };
+        let (chain_rows, tail_rows) = (rows_of(&chain), rows_of(&tail));
+        let cross = py.detach(|| cross_products(&chain_rows, &tail_rows, &rows))?;
+        if sets.len() != cross.chain.len() {
+            return Err(PyValueError::new_err("one array of parameter sets per chain factor is needed"));
+        }
+        let mut owned = Vec::with_capacity(sets.len());
+        for (s, f) in sets.iter().zip(&cross.chain) {
+            let s: Vec<u32> = s.as_array().iter().map(|&v| v as u32).collect();
+            if s.len() != f.q {
+                return Err(PyValueError::new_err("sets and levels of a chain factor differ in number"));
+            }
+            owned.push(s);
+        }
+        Ok(PyBlocked { blocked: Blocked::new(cross, owned), backward: Vec::new(), threads })
+    }
+
+    /// Cross-products among tail columns (lower triangle, flat) and of the tail with the dense columns (flat).
+    fn tail_products<'py>(&self, py: Python<'py>) -> (Flat<'py>, Flat<'py>) {
+        let cross = &self.blocked.cross;
+        (PyArray1::from_slice(py, &cross.tail), PyArray1::from_slice(py, &cross.tail_dense))
+    }
+
+    /// Raw cross-products of chain factor `c`: blocks (q·p·p), ancestors, dense (q·p·d), tail starts, columns, values.
+    #[allow(clippy::type_complexity)]
+    fn chain_products<'py>(
+        &self,
+        py: Python<'py>,
+        c: usize,
+    ) -> (Flat<'py>, Flat<'py>, Flat<'py>, Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, Flat<'py>) {
+        let f = &self.blocked.cross.chain[c];
+        let start: Vec<u64> = f.tail_start.iter().map(|&s| s as u64).collect();
+        (
+            PyArray1::from_slice(py, &f.block),
+            PyArray1::from_slice(py, &f.ancestor),
+            PyArray1::from_slice(py, &f.dense),
+            PyArray1::from_vec(py, start),
+            PyArray1::from_slice(py, &f.tail_column),
+            PyArray1::from_slice(py, &f.tail),
+        )
+    }
+
+    /// Eliminate the chain at Λ (flat (sets, p, p) per factor); fills the lower triangle of `schur` (T, T) and returns
+    /// the log-determinant of the chain.
+    fn eliminate(
+        &mut self,
+        py: Python<'_>,
+        factors: Vec<PyReadonlyArray1<'_, f64>>,
+        dense: PyReadonlyArray2<'_, f64>,
+        mut schur: PyReadwriteArray2<'_, f64>,
+    ) -> PyResult<f64> {
+        self.check_schur(schur.shape())?;
+        if dense.shape() != [self.blocked.cross.d; 2] {
+            return Err(PyValueError::new_err("dense must be d by d"));
+        }
+        for (lambda, values) in self.blocked.lambda.iter_mut().zip(&factors) {
+            let values = values.as_slice()?;
+            if values.len() != lambda.values.len() {
+                return Err(PyValueError::new_err("a factor has the wrong number of entries"));
+            }
+            lambda.values.copy_from_slice(values);
+        }
+        let (dense, schur) = (dense.as_slice()?, schur.as_slice_mut()?);
+        let (blocked, pool) = (&mut self.blocked, pool(self.threads)?);
+        Ok(py.detach(|| pool.install(|| blocked.eliminate(dense, schur))))
+    }
+
+    /// The backward sweep given H lower (m, m) and x (m); returns per factor (trace, quadratic), flat (sets, p, p).
+    #[allow(clippy::type_complexity)]
+    fn backward<'py>(
+        &mut self,
+        py: Python<'py>,
+        h: PyReadonlyArray2<'_, f64>,
+        x: PyReadonlyArray1<'_, f64>,
+        keep_levels: bool,
+    ) -> PyResult<Vec<(Flat<'py>, Flat<'py>)>> {
+        let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
+        if h.shape() != [m, m] || x.len() != m {
+            return Err(PyValueError::new_err(format!("h must be {m} by {m} and x of length {m}")));
+        }
+        let tail = TailSolution { h: h.as_slice()?, x: x.as_slice()? };
+        let (blocked, pool) = (&self.blocked, pool(self.threads)?);
+        self.backward = py.detach(|| pool.install(|| backward(blocked, &tail, keep_levels)));
+        Ok(self
+            .backward
+            .iter()
+            .map(|b| (PyArray1::from_slice(py, &b.trace), PyArray1::from_slice(py, &b.quadratic)))
+            .collect())
+    }
+
+    /// b̂ and Z'P̃y of chain factor `c` (flat (q, p)) and T of every level if kept (flat (q, p, p)).
+    fn levels<'py>(&self, py: Python<'py>, c: usize) -> PyResult<(Flat<'py>, Flat<'py>, Flat<'py>)> {
+        let b = self.backward.get(c).ok_or_else(|| PyValueError::new_err("call backward first"))?;
+        Ok((
+            PyArray1::from_slice(py, &b.b),
+            PyArray1::from_slice(py, &b.r),
+            PyArray1::from_slice(py, &b.t),
+        ))
+    }
+
+    /// Chain share of the average information: (rhs flat (m, D), gram flat (D, D)). Directions are
+    /// (chain factor, set, flat matrix).
+    fn information<'py>(
+        &self,
+        py: Python<'py>,
+        directions: Vec<(usize, u32, PyReadonlyArray1<'_, f64>)>,
+    ) -> PyResult<(Flat<'py>, Flat<'py>)> {
+        if self.backward.len() != self.blocked.cross.chain.len() {
+            return Err(PyValueError::new_err("call backward first"));
+        }
+        let mut owned = Vec::with_capacity(directions.len());
+        for (factor, set, matrix) in &directions {
+            let matrix = matrix.as_slice()?.to_vec();
+            if self.blocked.cross.chain.get(*factor).is_none_or(|f| matrix.len() != f.p * f.p) {
+                return Err(PyValueError::new_err("a direction names no chain factor or has the wrong size"));
+            }
+            owned.push(Direction { factor: *factor, set: *set, matrix });
+        }
+        let (blocked, back, pool) = (&self.blocked, &self.backward, pool(self.threads)?);
+        let out = py.detach(|| pool.install(|| chain_information(blocked, back, &owned)));
+        Ok((PyArray1::from_vec(py, out.rhs), PyArray1::from_vec(py, out.gram)))
+    }
+
+    /// var/σ² of new rows; `chain` and `tail` hold (codes, flat values) per factor, tail with (p, offset).
+    #[allow(clippy::type_complexity)]
+    fn prediction_variance<'py>(
+        &self,
+        py: Python<'py>,
+        h: PyReadonlyArray2<'_, f64>,
+        x: PyReadonlyArray2<'_, f64>,
+        chain: Vec<(PyReadonlyArray1<'_, i32>, PyReadonlyArray1<'_, f64>)>,
+        tail: Vec<(PyReadonlyArray1<'_, i32>, PyReadonlyArray1<'_, f64>, usize, usize)>,
+    ) -> PyResult<Flat<'py>> {
+        let n = x.shape()[0];
+        let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
+        let zeros = vec![0.0; m];
+        let solution = TailSolution { h: h.as_slice()?, x: &zeros };
+        let mut rows = NewRows { n, chain: vec![], tail: vec![], x: x.as_slice()? };
+        for ((codes, values), f) in chain.iter().zip(&self.blocked.cross.chain) {
+            let (codes, values) = (codes.as_slice()?, values.as_slice()?);
+            check_rows(codes, values, n, f.p, f.q)?;
+            rows.chain.push((codes, values));
+        }
+        for (codes, values, p, offset) in &tail {
+            let (codes, values) = (codes.as_slice()?, values.as_slice()?);
+            check_rows(codes, values, n, *p, (self.blocked.cross.tail_width - offset) / p)?;
+            rows.tail.push((codes, values, *p, *offset));
+        }
+        let (blocked, pool) = (&self.blocked, pool(self.threads)?);
+        let out = py.detach(|| pool.install(|| prediction_variance(blocked, &solution, &rows)));
+        Ok(PyArray1::from_vec(py, out))
+    }
+}
+
+fn check_rows(codes: &[i32], values: &[f64], n: usize, p: usize, q: usize) -> Result<(), KernelError> {
+    if codes.len() != n || values.len() != n * p || codes.iter().any(|&c| c >= q as i32) {
+        return Err(KernelError::Shape("codes or values of new rows do not fit the factor".into()));
+    }
+    Ok(())
+}
+
+/// Adds the class to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyBlocked>()
+}

@@ -1,0 +1,155 @@
+"""MIVQUE0 moment equations from cross-products alone.
+
+With M = W − WX(X'WX)⁻¹X'W, V_a = Z_aZ_a' for each random column a (Z_aK Z_a' under a known kernel K = LL') and
+V_e = W⁻¹ for the errors, the quadratic forms q_a = y'MV_aMy have expectation Σ_b tr(MV_aMV_b) v_b. Every trace is a
+sum of squares of B_ab = Z_a'MZ_b = A_ab − x_aCx_b', A_ab = Z_a'WZ_b, x_a = Z_a'WX, C = (X'WX)⁻¹:
+
+    tr(MV_aMV_b) = Σ A² − 2 Σ A∘(x_aCx_b') + tr(C x_a'x_a C x_b'x_b),   tr(MV_aMV_e) = tr(MV_a),   tr(MV_eMV_e) = n − r.
+
+Rao (1971); Goodnight (1978).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import linalg, sparse
+
+from ..typing import Array
+
+if TYPE_CHECKING:
+    from .blocked import BlockedSystem
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One random column over its levels: factor, column within it, x (q, r), Z'y (q,), and the kernel's factor."""
+
+    factor: int
+    column: int
+    x: Array
+    y: Array
+    kernel_factor: Array | None
+
+    def rotate(self, values: Array) -> Array:
+        return values if self.kernel_factor is None else self.kernel_factor.T @ values
+
+
+def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
+    """Return S (K+1, K+1) and q (K+1,), columns in order of random terms, the residual last."""
+    gram = system.standard.gram
+    r = len(gram) - 1
+    c = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), np.eye(r)) if r else np.zeros((0, 0))
+    parts = _Parts(system)
+    columns = [parts.column(k, j) for k, term in enumerate(system.design.random) for j in range(term.n_columns)]
+    size = len(columns) + 1
+    s, q = np.zeros((size, size)), np.zeros(size)
+    s[-1, -1] = system.design.n - r
+    q[-1] = gram[r, r]
+    rotated = [a.rotate(a.x) for a in columns]
+    squares = [x.T @ x for x in rotated]
+    for i, a in enumerate(columns):
+        y = a.rotate(a.y)
+        q[i] = y @ y
+        for j in range(i, len(columns)):
+            b = columns[j]
+            block = parts.products(a, b)
+            if a.kernel_factor is not None or b.kernel_factor is not None:
+                block = _rotate(block, a, b)
+            total, cross = _sums(block, rotated[i] @ c, rotated[j])
+            s[i, j] = s[j, i] = total - 2 * cross + np.trace(c @ squares[i] @ c @ squares[j])
+            if i == j:
+                s[i, -1] = s[-1, i] = _trace(block) - np.einsum("ij,ij->", rotated[i] @ c, rotated[i])
+    return s, q
+
+
+def _rotate(block: Any, a: _Column, b: _Column) -> Array:
+    dense = np.diag(block) if isinstance(block, np.ndarray) and block.ndim == 1 else block
+    dense = dense.toarray() if sparse.issparse(dense) else np.asarray(dense)
+    dense = a.rotate(dense)
+    return dense if b.kernel_factor is None else dense @ b.kernel_factor
+
+
+def _sums(block: Any, left: Array, right: Array) -> tuple[float, float]:
+    """Σ A² and Σ A∘(left right') for A diagonal (1-d), sparse, or dense."""
+    if sparse.issparse(block):
+        return float(block.data @ block.data), float(np.einsum("ij,ij->", left, block @ right))
+    if block.ndim == 1:
+        return float(block @ block), float(block @ np.einsum("ij,ij->i", left, right))
+    return float(np.vdot(block, block)), float(np.einsum("ij,ij->", left, block @ right))
+
+
+def _trace(block: Any) -> float:
+    return float(block.sum()) if isinstance(block, np.ndarray) and block.ndim == 1 else float(block.trace())
+
+
+class _Parts:
+    """Cross-products of random columns, read from the native chain and tail."""
+
+    def __init__(self, system: BlockedSystem) -> None:
+        self.system = system
+        self.layout = system.layout
+        self.d = len(system.standard.gram)
+        width = self.layout.tail_width
+        tail, tail_dense = system.native.tail_products()
+        self.tail = tail.reshape(width, width)
+        self.tail_dense = tail_dense.reshape(width, self.d)
+        self.chain = [system.native.chain_products(c) for c in range(len(self.layout.chain))]
+
+    def column(self, term: int, j: int) -> _Column:
+        f, start = self.layout.place(term)
+        factor = self.layout.factors[f]
+        if f in self.layout.chain:
+            dense = self.chain[self.layout.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[:, start + j]
+            return _Column(f, start + j, dense[:, :-1], dense[:, -1], None)
+        block = self.system.blocks[self.layout.tail.index(f)]
+        dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]
+        return _Column(f, start + j, dense[:, :-1], dense[:, -1], block.kernel_factor)
+
+    def products(self, a: _Column, b: _Column) -> Any:
+        """Z_a'WZ_b (q_a, q_b): a vector when diagonal, sparse, or dense."""
+        in_chain = [f in self.layout.chain for f in (a.factor, b.factor)]
+        if all(in_chain):
+            return self._chain_chain(a, b)
+        if not any(in_chain):
+            return self._tail_tail(a, b)
+        return self._chain_tail(a, b) if in_chain[0] else self._chain_tail(b, a).T
+
+    def _chain_chain(self, a: _Column, b: _Column) -> Any:
+        ca, cb = (self.layout.chain.index(x.factor) for x in (a, b))
+        if ca == cb:
+            p = self.layout.factors[a.factor].p
+            return self.chain[ca][0].reshape(-1, p, p)[:, a.column, b.column]
+        if ca > cb:
+            return self._chain_chain(b, a).T
+        low, high = self.layout.factors[a.factor], self.layout.factors[b.factor]
+        above = [self.layout.factors[f].p for f in self.layout.chain[ca + 1 :]]
+        first = sum(above[: cb - ca - 1])
+        values = self.chain[ca][1].reshape(low.q, low.p, sum(above))[:, a.column, first + b.column]
+        parent = np.zeros(low.q, dtype=np.int32)
+        parent[low.codes] = high.codes
+        return sparse.csr_array((values, parent, np.arange(low.q + 1)), shape=(low.q, high.q))
+
+    def _tail_tail(self, a: _Column, b: _Column) -> Any:
+        fa, fb = (self.system.blocks[self.layout.tail.index(x.factor)] for x in (a, b))
+        if a.factor == b.factor:
+            at = fa.first + np.arange(fa.data.q) * fa.data.p
+            high, low = max(a.column, b.column), min(a.column, b.column)
+            return self.tail[at + high, at + low]
+        if fa.first < fb.first:
+            return self._tail_tail(b, a).T
+        rows = slice(fa.first + a.column, fa.columns.stop, fa.data.p)
+        return self.tail[rows, fb.first + b.column : fb.columns.stop : fb.data.p]
+
+    def _chain_tail(self, a: _Column, b: _Column) -> Any:
+        low = self.layout.factors[a.factor]
+        block = self.system.blocks[self.layout.tail.index(b.factor)]
+        _, _, _, start, column, values = self.chain[self.layout.chain.index(a.factor)]
+        shape = (low.q, self.layout.tail_width)
+        data = np.ascontiguousarray(values.reshape(-1, low.p)[:, a.column])
+        every = sparse.csr_array((data, column.astype(np.int32), start.astype(np.int32)), shape=shape)
+        if self.layout.tail_width == block.data.q and block.data.p == 1:
+            return every
+        return every[:, block.first + b.column : block.columns.stop : block.data.p]
