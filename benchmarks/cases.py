@@ -45,7 +45,7 @@ class Case:
 
     `operation` is `"fit"` or `"refit"` (the column `new_response` for a model already fitted). `warm` cases
     are fitted before the clock starts and timed over as many repetitions as fill a fifth of a second.
-    `memory` asks for the peak memory of one fit in a fresh process.
+    `memory` asks for the peak memory of one fit in a fresh process. `simulated` data come in any size.
     """
 
     name: str
@@ -55,11 +55,12 @@ class Case:
     operation: str = "fit"
     warm: bool = False
     memory: bool = False
+    simulated: bool = False
 
 
 def ensure_data(case: Case, scale: float) -> Path:
     """The folder with the case's columns, built on first use; `scale` below 1 shrinks the simulated cases."""
-    folder = CACHE / (case.name if scale == 1 else f"{case.name}@{scale:g}")
+    folder = CACHE / (case.name if scale == 1 or not case.simulated else f"{case.name}@{scale:g}")
     if not (folder / "columns.json").exists():
         write_columns(case.build(scale), folder)
     return folder
@@ -212,6 +213,7 @@ CASES: dict[str, Case] = {
             "1,000,000 rows, 100,000 subjects, random intercept and slope",
             Model("y ~ x + (1 + x | g)", "y", "x", (Bar(("1", "x"), "g"),), nested=True),
             build_slope_million,
+            simulated=True,
             memory=True,
         ),
         Case(
@@ -219,6 +221,7 @@ CASES: dict[str, Case] = {
             "200,000 ratings, 6,000 raters × 4,000 items",
             Model("y ~ x + (1 | a) + (1 | b)", "y", "x", (Bar(_ONE, "a"), Bar(_ONE, "b"))),
             build_crossed_200k,
+            simulated=True,
         ),
         Case(
             "nested_million",
@@ -231,6 +234,7 @@ CASES: dict[str, Case] = {
                 nested=True,
             ),
             build_nested_million,
+            simulated=True,
             memory=True,
         ),
         Case("sleepstudy", "180 rows, warm: formula to fit", _SLEEP, build_sleepstudy, warm=True),
@@ -309,6 +313,7 @@ CASES: dict[str, Case] = {
             "100,000 rows, 60 fixed columns, 2,000 groups",
             Model(f"y ~ {_WIDE} + (1 | g)", "y", _WIDE, (Bar(_ONE, "g"),), nested=True),
             build_wide_fixed,
+            simulated=True,
         ),
         Case(
             "vector_effects",
@@ -321,6 +326,7 @@ CASES: dict[str, Case] = {
                 nested=True,
             ),
             build_vector_effects,
+            simulated=True,
         ),
         Case(
             "nested_slopes",
@@ -333,6 +339,7 @@ CASES: dict[str, Case] = {
                 nested=True,
             ),
             build_nested_slopes,
+            simulated=True,
         ),
     )
 }
