@@ -82,7 +82,7 @@ quiet_control <- function(control) {
 
 # Best of lme4's optimisers, then Newton steps on lme4's own deviance function over the interior parameters.
 fit_lmer <- function(formula, data, REML = TRUE, weights = NULL, offset = NULL, optimisers = names(lmer_optimisers),
-                     polish = TRUE) {
+                     polish = TRUE, start = NULL) {
   data$.weights <- if (is.null(weights)) 1 else weights
   data$.offset <- if (is.null(offset)) 0 else offset
   environment(formula) <- environment()
@@ -93,6 +93,7 @@ fit_lmer <- function(formula, data, REML = TRUE, weights = NULL, offset = NULL, 
     arguments <- list(formula, data, REML = REML, control = control)
     if (!is.null(weights)) arguments$weights <- quote(.weights)
     if (!is.null(offset)) arguments$offset <- quote(.offset)
+    if (!is.null(start)) arguments$start <- start
     fit <- suppressMessages(suppressWarnings(do.call(lmer, arguments)))
     value <- -2 * as.numeric(logLik(fit))
     criteria[name] <- value
@@ -111,30 +112,49 @@ fit_lmer <- function(formula, data, REML = TRUE, weights = NULL, offset = NULL, 
 
 squash <- function(expression) gsub("\\s+", " ", paste(deparse(expression, width.cutoff = 500L), collapse = " "))
 
+# theta with every term's Sigma in its lower Cholesky form: a pivot below `tolerance` is zero with its column, so
+# that a singular Sigma has one representative and the nonzero entries are free parameters.
+canonical_theta <- function(theta, sizes, tolerance) {
+  start <- 0
+  for (m in sizes) {
+    own <- start + seq_len(m * (m + 1) / 2)
+    L <- matrix(0, m, m)
+    L[lower.tri(L, diag = TRUE)] <- theta[own]
+    sigma <- tcrossprod(L)
+    L[] <- 0
+    for (j in seq_len(m)) {
+      pivot <- sigma[j, j] - sum(L[j, ]^2)
+      if (sqrt(max(pivot, 0)) <= tolerance) next
+      below <- j:m
+      L[below, j] <- (sigma[below, j] - L[below, , drop = FALSE] %*% L[j, ]) / sqrt(pivot)
+    }
+    theta[own] <- L[lower.tri(L, diag = TRUE)]
+    start <- max(own)
+  }
+  theta
+}
+
 polish_lmer <- function(fit) {
   deviance_of <- update(fit, devFunOnly = TRUE)
-  theta <- getME(fit, "theta")
-  at_bound <- getME(fit, "lower") == 0 & theta < 1e-4
-  theta[at_bound & theta < 1e-6] <- 0
-  inside <- theta != 0
-  if (!any(inside)) {
-    return(fit)
+  found <- getME(fit, "theta")
+  before <- deviance_of(found)
+  sizes <- lengths(getME(fit, "cnms"))
+  for (tolerance in c(1e-3, 1e-5, 1e-8)) {
+    theta <- canonical_theta(found, sizes, tolerance)
+    inside <- theta != 0
+    if (!any(inside)) next
+    reduced <- function(own) deviance_of(replace(theta, inside, own))
+    theta[inside] <- polish_newton(reduced, theta[inside])
+    if (deviance_of(theta) <= before + 1e-9) {
+      return(refit_at(fit, deviance_of, theta))
+    }
   }
-  reduced <- function(own) {
-    full <- theta
-    full[inside] <- own
-    deviance_of(full)
-  }
-  before <- deviance_of(getME(fit, "theta"))
-  theta[inside] <- polish_newton(reduced, theta[inside])
-  after <- deviance_of(theta)
-  if (after > before + 1e-9) {
-    return(fit)
-  }
-  optimum <- list(par = theta, fval = after, conv = 0, message = "polished", feval = 0)
-  deviance_of(theta)
-  polished <- mkMerMod(environment(deviance_of), optimum, reTrms_of(fit), fr = fit@frame, mc = fit@call)
-  polished
+  refit_at(fit, deviance_of, ifelse(found < 1e-6 & getME(fit, "lower") == 0, 0, found))
+}
+
+refit_at <- function(fit, deviance_of, theta) {
+  optimum <- list(par = theta, fval = deviance_of(theta), conv = 0, message = "polished", feval = 0)
+  mkMerMod(environment(deviance_of), optimum, reTrms_of(fit), fr = fit@frame, mc = fit@call)
 }
 reTrms_of <- function(fit) {
   list(
