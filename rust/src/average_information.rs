@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::blocked_cholesky::{Blocked, CHUNK};
+use crate::leaf::Moments;
 use crate::selected_inverse::{Backward, TailSolution};
 
 /// ∂Σ̃ for one parameter set of one chain factor.
@@ -27,6 +28,10 @@ pub fn chain_information(
     let nd = directions.len();
     let m = blocked.cross.tail_width + blocked.cross.d - 1;
     let mut out = ChainInformation { rhs: vec![0.0; m * nd], gram: vec![0.0; nd * nd] };
+    if let [Backward { moments: Some(moments), .. }] = backward {
+        from_moments(moments, blocked.cross.chain[0].p, m, directions, &mut out);
+        return out;
+    }
     let coefficients: Vec<Vec<f64>> = (0..blocked.cross.chain.len())
         .map(|c| coefficients(blocked, c, &backward[c].r, directions))
         .collect();
@@ -54,6 +59,25 @@ pub fn chain_information(
         }
     }
     out
+}
+
+/// The same from the moments a sweep over narrow leaves has kept.
+fn from_moments(moments: &Moments, p: usize, m: usize, directions: &[Direction], out: &mut ChainInformation) {
+    let nd = directions.len();
+    let mut column = vec![0.0; m];
+    for (a, one) in directions.iter().enumerate() {
+        column.fill(0.0);
+        moments.linear(one.set as usize, p, m, &one.matrix, &mut column);
+        for (k, v) in column.iter().enumerate() {
+            out.rhs[k * nd + a] = *v;
+        }
+        for (b, other) in directions.iter().enumerate() {
+            if one.set == other.set {
+                out.gram[a * nd + b] =
+                    moments.quadratic(one.set as usize, p, &one.matrix, &other.matrix);
+            }
+        }
+    }
 }
 
 /// c_u = Σ̃̇ r_u for every level and direction, (q, p, D).

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::by_block_size;
+use crate::leaf::{backward_leaf, Moments, WIDEST};
 use crate::small_dense::{block_size, multiply, outer_product, shrinkage};
 
 /// The dense solution on the tail: H lower (m, m) with m = tail + r, and the coefficients x (m).
@@ -29,11 +30,13 @@ pub struct Backward {
     /// Σ over levels of T and of rr', (sets, p, p).
     pub trace: Vec<f64>,
     pub quadratic: Vec<f64>,
+    /// Moments for the average information, where the sweep kept them.
+    pub moments: Option<Moments>,
     /// cov(b, outside) per level for factors that have something below: own block, ancestors, tail entries, X.
-    own: Vec<f64>,
-    ancestor: Vec<f64>,
-    tail: Vec<f64>,
-    dense: Vec<f64>,
+    pub own: Vec<f64>,
+    pub ancestor: Vec<f64>,
+    pub tail: Vec<f64>,
+    pub dense: Vec<f64>,
 }
 
 /// The chunk-wise outputs of one factor.
@@ -53,6 +56,9 @@ struct Part<'a> {
 /// Scores and predictions of all chain factors, top of the chain first. `keep_levels` fills `t`.
 pub fn backward(blocked: &Blocked, tail: &TailSolution<'_>, keep_levels: bool) -> Vec<Backward> {
     let count = blocked.cross.chain.len();
+    if count == 1 && blocked.cross.tail_width == 0 && !keep_levels && blocked.cross.chain[0].p <= WIDEST {
+        return vec![backward_leaf(blocked, tail)];
+    }
     let mut done: Vec<Backward> = (0..count).map(|_| Backward::default()).collect();
     for c in (0..count).rev() {
         let p = blocked.cross.chain[c].p;
@@ -85,6 +91,7 @@ fn backward_factor<const P: usize>(
         ancestor: vec![0.0; if inner { f.ancestor.len() } else { 0 }],
         tail: vec![0.0; if inner { f.tail.len() } else { 0 }],
         dense: vec![0.0; if inner { f.q * p * r } else { 0 }],
+        moments: None,
     };
     let sigma: Vec<f64> = blocked.lambda[c]
         .values

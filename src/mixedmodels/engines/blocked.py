@@ -76,7 +76,7 @@ class BlockedSystem(System):
         self.design = design
         self.control = control
         self.layout = layout
-        self.standard = standardise(design) if standard is None else standard
+        self.standard = standardise(design, control) if standard is None else standard
         self.blocks = tail_blocks(design, layout)
         self.native = self._accumulate()
         self._width = layout.tail_width
@@ -98,7 +98,7 @@ class BlockedSystem(System):
             s.scale,
             s.beta,
             self.design.weights,
-            s.threads(self.control),
+            s.threads,
         )
 
     def _at(self) -> _Point:
@@ -382,4 +382,4 @@ class BlockedSystem(System):
         return mivque0(self)
 
     def new_response(self, y: Array) -> BlockedSystem:
-        return BlockedSystem(self.design, self.control, self.layout, standardise(self.design, y))
+        return BlockedSystem(self.design, self.control, self.layout, standardise(self.design, self.control, y))

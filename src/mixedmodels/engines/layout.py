@@ -105,8 +105,8 @@ def parents(child: Codes, q: int, parent: Codes) -> Codes | None:
 def arrange(design: Design) -> Layout:
     """Choose chain and tail.
 
-    The chain starts at the factor with most random columns that has no known kernel and no empty level, and is
-    extended by every factor, from large to small, that the last one is nested in.
+    The chain starts at the factor with most random columns that has no known kernel, and is extended by every
+    factor, from large to small, that the last one is nested in.
     """
     factors = merge_terms(design)
     kernel = [any(design.random[k].kernel is not None for k in f.terms) for f in factors]
@@ -114,7 +114,7 @@ def arrange(design: Design) -> Layout:
     chain: list[int] = []
     for f in order:
         factor = factors[f]
-        if kernel[f] or _has_empty_level(factor):
+        if kernel[f]:
             continue
         if not chain:
             chain.append(f)
@@ -137,7 +137,3 @@ def with_in_tail(layout: Layout, factor: int) -> Layout:
     """Return the layout with one chain factor moved to the tail."""
     chain = [f for f in layout.chain if f != factor]
     return _layout(layout.factors, chain, [*layout.tail, factor])
-
-
-def _has_empty_level(factor: Factor) -> bool:
-    return bool(np.any(np.bincount(factor.codes, minlength=factor.q) == 0))

@@ -15,10 +15,13 @@ from scipy import linalg
 
 from ..control import Control
 from ..errors import FitError
+from ..kernels import column_squares, column_sums, gram
 from ..terms.design import Design
 from ..typing import Array
 
 ROWS_AT_ONCE = 16384
+NARROW = 12
+"""Columns of X up to which the native pass beats BLAS on blocks."""
 SMALL_PROBLEM = 20_000
 """Rows below which one thread is faster than handing work over."""
 
@@ -29,7 +32,7 @@ class Standardised:
 
     `centre`, `scale` (r,) act on columns of X; `beta` (r,) are the least-squares coefficients in standardised columns;
     `gram` (r+1, r+1) is [Xs ys]'W[Xs ys] with ys = y − Xs·beta; `constant` is the index of the constant column and
-    `level` its value.
+    `level` its value; `threads` are the native threads worth using.
     """
 
     x: Array
@@ -41,19 +44,12 @@ class Standardised:
     constant: int | None
     level: float
     log_weights: float
+    threads: int
 
     @property
     def logdet_shift(self) -> float:
         """−2 log|det A|."""
         return -2.0 * float(np.log(self.scale).sum())
-
-    def threads(self, control: Control) -> int:
-        """Threads worth using: the control's number, or 1 for a small problem when it is left open."""
-        if control.threads:
-            return control.threads
-        if len(self.y) < SMALL_PROBLEM:
-            return 1
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
     def rows(self, x: Array) -> Array:
         """Return linear functions x (n, r) of β as functions of the standardised coefficients, x A."""
@@ -74,27 +70,41 @@ class Standardised:
         return out
 
 
-def standardise(design: Design, y: Array | None = None) -> Standardised:
+def standardise(design: Design, control: Control, y: Array | None = None) -> Standardised:
     """Return the transformation and the cross-products of the standardised dense columns, in two passes over rows."""
     x, y, w = design.x, design.y if y is None else y, design.weights
-    n, r = x.shape
-    centre, scale, constant, level = _columns(x)
+    threads = useful_threads(len(y), control)
+    centre, scale, constant, level = _columns(x, threads)
+    r = x.shape[1]
     beta = np.zeros(r)
-    gram = _gram(x, y, w, centre, scale, beta)
+    gram = _gram(x, y, w, centre, scale, beta, threads)
     if r:
         try:
             beta = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), gram[:r, r])
         except linalg.LinAlgError as error:
             raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
-        gram = _gram(x, y, w, centre, scale, beta)
+        gram = _gram(x, y, w, centre, scale, beta, threads)
     log_weights = 0.0 if w is None else -float(np.log(w).sum())
-    return Standardised(x, y, centre, scale, beta, gram, constant, level, log_weights)
+    return Standardised(x, y, centre, scale, beta, gram, constant, level, log_weights, threads)
 
 
-def _gram(x: Array, y: Array, w: Array | None, centre: Array, scale: Array, beta: Array) -> Array:
-    """Cross-products of [Xs, y − Xs·beta], accumulated over blocks of rows."""
+def useful_threads(n: int, control: Control) -> int:
+    """Return the threads worth using on n rows: the control's number, or 1 for a small problem when left open."""
+    if control.threads:
+        return control.threads
+    if n < SMALL_PROBLEM:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _gram(
+    x: Array, y: Array, w: Array | None, centre: Array, scale: Array, beta: Array, threads: int
+) -> Array:
+    """Cross-products of [Xs, y − Xs·beta] by blocks of rows: natively when X is narrow, by BLAS when it is wide."""
     n, r = x.shape
-    gram = np.zeros((r + 1, r + 1))
+    if r <= NARROW:
+        return gram(x, y, w, centre, scale, beta, threads).reshape(r + 1, r + 1)
+    total = np.zeros((r + 1, r + 1))
     part = np.empty((min(ROWS_AT_ONCE, n), r + 1))
     for i in range(0, n, ROWS_AT_ONCE):
         stop = min(i + ROWS_AT_ONCE, n)
@@ -102,30 +112,23 @@ def _gram(x: Array, y: Array, w: Array | None, centre: Array, scale: Array, beta
         np.subtract(x[i:stop], centre, out=block[:, :r])
         block[:, :r] *= scale
         block[:, r] = y[i:stop] - block[:, :r] @ beta
-        gram += block.T @ (block if w is None else block * w[i:stop, None])
-    return gram
+        total += block.T @ (block if w is None else block * w[i:stop, None])
+    return total
 
 
-def _columns(x: Array) -> tuple[Array, Array, int | None, float]:
+def _columns(x: Array, threads: int) -> tuple[Array, Array, int | None, float]:
+    """Centre, 1/spread, and the constant column with its value."""
     n, r = x.shape
     if r == 0:
         return np.zeros(0), np.zeros(0), None, 1.0
-    mean = x.mean(axis=0)
+    sums, same = column_sums(x, threads)
     first = x[0]
-    constant: int | None = None
-    for j in np.flatnonzero((np.abs(mean - first) <= 1e-14 * np.abs(first)) & (first != 0)):
-        if np.all(x[:, j] == first[j]):
-            constant = int(j)
-            break
-    centre = mean if constant is not None else np.zeros(r)
-    square = np.zeros(r)
-    for i in range(0, n, ROWS_AT_ONCE):
-        part = x[i : i + ROWS_AT_ONCE] - centre
-        square += np.einsum("ij,ij->j", part, part)
-    spread = np.sqrt(square / n)
+    candidates = np.flatnonzero(same & (first != 0))
+    constant = int(candidates[0]) if len(candidates) else None
+    centre = sums / n if constant is not None else np.zeros(r)
+    spread = np.sqrt(column_squares(x, centre, threads) / n)
     level = 1.0
     if constant is not None:
-        centre = centre.copy()
         level = float(first[constant])
         centre[constant], spread[constant] = 0.0, 1.0
     spread[spread == 0] = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._rust import Blocked, NotPositiveDefinite
+from .._rust import Blocked, NotPositiveDefinite, column_squares, column_sums, gram
 from ..typing import Array
 
 __all__ = [
@@ -16,6 +16,9 @@ __all__ = [
     "NotPositiveDefinite",
     "cholesky",
     "cholesky_inverse",
+    "column_squares",
+    "column_sums",
+    "gram",
     "solve_lower",
     "solve_upper",
     "symmetric_times",

@@ -59,6 +59,7 @@ def layout_design(kind: str, rng: np.random.Generator, reml: bool) -> Design:
             term("g", other, 2, sets=np.arange(other.max() + 1) % 2),
             term("h", third, 1, sets=np.arange(third.max() + 1) % 2),
         ],
+        "sets alone": [term("g", inner, 2, sets=np.arange(inner.max() + 1) % 3)],
         "kernel": [term("k", other, 2, kernel=random_kernel(rng, kernel_levels, precision=False))],
         "kernel and levels": [
             term("k", other, 1, kernel=random_kernel(rng, kernel_levels, precision=True)),
@@ -73,7 +74,7 @@ def layout_design(kind: str, rng: np.random.Generator, reml: bool) -> Design:
 
 KINDS = [
     "one", "vector", "wide", "nested", "nested slopes", "crossed", "crossed slopes", "nested and crossed",
-    "same levels", "sets", "kernel", "kernel and levels", "empty levels", "none",
+    "same levels", "sets", "sets alone", "kernel", "kernel and levels", "empty levels", "none",
 ]  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_prediction_variance_and_moments(kind: str) -> None:
     system.factor(factors)
     oracle.factor(factors)
     n = 9
-    lowest = 0 if kind == "sets" else -1
+    lowest = 0 if kind.startswith("sets") else -1
     codes = [rng.integers(lowest, t.n_levels, n).astype(np.int32) for t in design.random]
     for k, term in enumerate(design.random):
         for j in range(k):
