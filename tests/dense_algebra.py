@@ -201,8 +201,15 @@ def fixed_terms(matrix: Array) -> FixedTerms:
 
 
 def random_term(
-    label: str, codes: Array, values: Array | None, structure: Structure, *, sets: Array | None = None,
-    kernel: Kernel | None = None, levels: int | None = None, coordinates: Array | None = None,
+    label: str,
+    codes: Array,
+    values: Array | None,
+    structure: Structure,
+    *,
+    sets: Array | None = None,
+    kernel: Kernel | None = None,
+    levels: int | None = None,
+    coordinates: Array | None = None,
 ) -> RandomTerm:
     """Return a random term whose levels are 0..q−1 and whose columns are z0, z1, …"""
     q = int(levels or codes.max() + 1)
@@ -252,7 +259,11 @@ def simulate_response(rng: np.random.Generator, design: Design, scale: float = 1
 
 
 def make_design(
-    rng: np.random.Generator, terms: Sequence[RandomTerm], *, fixed: int = 2, weighted: bool = False,
+    rng: np.random.Generator,
+    terms: Sequence[RandomTerm],
+    *,
+    fixed: int = 2,
+    weighted: bool = False,
     reml: bool = True,
 ) -> Design:
     """Return a design with the given random terms, `fixed` columns of X and a simulated response."""

@@ -1,0 +1,90 @@
+"""Singular covariances: leaving false boundaries, and arriving at true ones exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.objective import Block, Evaluation, Objective
+from ..typing import Array
+
+_NEGLIGIBLE = 1e-6
+"""A parameter may be set to exact zero when that is predicted to cost less than this in −2l."""
+_RISE = 1e-9
+"""The criterion may rise by this much (and by rounding) when variances are set to exact zero."""
+
+
+def escape_boundary(objective: Objective, theta: Array, evaluation: Evaluation) -> Array | None:
+    """Return a θ with a lower criterion off a singular Σ, or None where the first-order conditions hold.
+
+    Notes
+    -----
+    At a singular Σ = LL' the gradient in L vanishes along the null directions whatever the data say. The
+    point is optimal only if Γ = ∂(−2l)/∂Σ has no negative direction there. Steps of one, an eighth and a
+    sixty-fourth of the standard error of a variance are tried.
+    """
+    for block in objective.blocks:
+        if not objective.free[block.place].all():
+            continue
+        gamma = evaluation.gammas[block.term][block.set]
+        for step in _steps(objective, block, evaluation):
+            moved = block.structure.escape(theta[block.place], gamma, block.positions, step)
+            if moved is None:
+                break
+            trial = theta.copy()
+            trial[block.place] = moved
+            if objective.value(trial) < evaluation.value - _NEGLIGIBLE:
+                return trial
+    return None
+
+
+def _steps(objective: Objective, block: Block, evaluation: Evaluation) -> tuple[float, ...]:
+    """Return sizes of change of Σ, from the information T carries on a variance of this block."""
+    levels = int(np.count_nonzero(objective.design.random[block.term].sets == block.set))
+    trace = evaluation.traces[block.term][block.set].diagonal()
+    largest = float(trace.max())
+    if not largest > 0:
+        return ()
+    first = max(levels, 1) ** 0.5 / largest
+    return first, first / 8, first / 64
+
+
+def snap_to_boundary(objective: Objective, theta: Array, evaluation: Evaluation) -> Array | None:
+    """Return θ with the parameters of numerically zero variances set to exact zero, or None if there are
+    none.
+
+    A parameter qualifies when its zero is a boundary (the rank of Σ drops there) and the quadratic model
+    says that moving it there costs next to nothing; the caller checks the criterion.
+    """
+    hessian = evaluation.information.diagonal() + evaluation.curvature.diagonal()
+    cheap = (np.abs(hessian) * theta**2 < 2 * _NEGLIGIBLE) & objective.free & (theta != 0)
+    if not cheap.any():
+        return None
+    snapped = theta.copy()
+    for block in objective.blocks:
+        part = snapped[block.place]
+        rank = None
+        for a in np.flatnonzero(cheap[block.place]):
+            rank = _exact_rank(block, part) if rank is None else rank
+            trial = part.copy()
+            trial[a] = 0.0
+            if _exact_rank(block, trial) < rank:
+                part[a] = 0.0
+                rank -= 1
+        if rank is not None:
+            snapped[block.place] = block.structure.canonical(part, block.positions)
+    return None if np.array_equal(snapped, theta) else snapped
+
+
+def _exact_rank(block: Block, theta: Array) -> int:
+    """Return the number of pivots of Σ's factor that are not exactly zero."""
+    return int(np.count_nonzero(block.structure.factor(theta, block.positions).diagonal()))
+
+
+def rises(value: float, reference: float, nu: int) -> bool:
+    """Return whether `value` is above `reference` by more than rounding."""
+    return not value <= reference + _RISE + rounding(reference, nu)
+
+
+def rounding(value: float, nu: int) -> float:
+    """Return the error to expect in a criterion of this size from sums over ν terms."""
+    return 1e-13 * (abs(value) + nu)

@@ -1,0 +1,105 @@
+"""What to tell the user about where the optimisation ended."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.objective import Block, Evaluation, Objective
+from ..errors import Severity, Status
+from ..terms.design import RandomTerm
+from ..typing import Array
+
+_SHOWN = 4
+"""Columns named in a message before it is cut short."""
+_LEGITIMATE = (
+    "This is a legitimate result: the likelihood is highest at that boundary. Simplify the term if the model "
+    "should have no such direction"
+)
+
+
+def ranks(objective: Objective, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
+    """Return the numerical rank of Σ for each random term and set."""
+    found: list[list[int]] = [[] for _ in objective.design.random]
+    scales = _scales(objective, sigma2)
+    for block in objective.blocks:
+        rank = block.structure.rank(theta[block.place], block.positions, scales[block.term])
+        found[block.term].append(rank)
+    return tuple(tuple(sets) for sets in found)
+
+
+def _scales(objective: Objective, sigma2: float) -> list[float]:
+    """Return for each term the variance of b that adds one residual variance to y, in units of Σ(θ)."""
+    unit = sigma2 if objective.joint else 1.0
+    return [unit * column_unit(term) for term in objective.design.random]
+
+
+def column_unit(term: RandomTerm) -> float:
+    """Return 1/(mean of Z'Z per level and column)."""
+    if term.values is None:
+        return term.n_levels / len(term.codes)
+    total = float(np.vdot(term.values, term.values))
+    return term.n_levels * term.n_columns / total if total > 0 else 1.0
+
+
+def singular_statuses(
+    objective: Objective, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
+) -> tuple[Status, ...]:
+    """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
+    statuses = []
+    scales = _scales(objective, sigma2)
+    for block in objective.blocks:
+        term, rank = objective.design.random[block.term], singular[block.term][block.set]
+        if rank < term.n_columns:
+            sigma = block.structure.matrix(theta[block.place], block.positions)
+            statuses.append(
+                Status(
+                    Severity.NOTE,
+                    _singular_message(term, block, sigma / scales[block.term], rank),
+                    _LEGITIMATE,
+                )
+            )
+    return tuple(statuses)
+
+
+def _singular_message(term: RandomTerm, block: Block, sigma: Array, rank: int) -> str:
+    label = term.set_labels[block.set]
+    where = f"{term.label} [{label}]" if label else term.label
+    if rank == 0:
+        noun = "variance" if term.n_columns == 1 else "variances"
+        verb = "is" if term.n_columns == 1 else "are"
+        return f"the {noun} of {_listed(term.columns)} for {where} {verb} zero"
+    zero = np.flatnonzero(sigma.diagonal() <= 1e-8)
+    if len(zero) == term.n_columns - rank:
+        names = _listed([term.columns[j] for j in zero])
+        return f"the variance of {names} for {where} is zero"
+    names = _listed(term.columns)
+    return f"the covariance of {names} for {where} has rank {rank}: {_null_direction(term, sigma)}"
+
+
+def _null_direction(term: RandomTerm, sigma: Array) -> str:
+    """Write the combination of columns with the smallest variance, in the correlation scale's eigenvector."""
+    scale = np.sqrt(np.maximum(sigma.diagonal(), 1e-300))
+    vectors = np.linalg.eigh(sigma / np.outer(scale, scale))[1]
+    weights = vectors[:, 0] / scale
+    weights = weights / weights[np.argmax(np.abs(weights))]
+    order = [int(j) for j in np.argsort(-np.abs(weights)) if abs(weights[j]) > 1e-6][:_SHOWN]
+    signs = ["-" if weights[j] < 0 else "+" for j in order]
+    parts = [f"{abs(weights[j]):.4g}·{term.columns[j]}" for j in order]
+    text = " ".join(f"{sign} {part}" for sign, part in zip(signs, parts, strict=True))
+    return f"the combination {text.removeprefix('+ ')} has variance zero"
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def stalled_status(evaluation: Evaluation, decrement: float, iterations: int, reason: str) -> Status:
+    """Return the warning of a fit that did not converge."""
+    return Status(
+        Severity.WARNING,
+        f"did not converge after {iterations} iterations ({reason}): the criterion {evaluation.value:.8g} is "
+        f"predicted to fall by {0.5 * decrement:.2g} more",
+        "Scale the random-effect columns to similar size, simplify the random terms, give start= values, or "
+        "raise control.max_iterations",
+    )

@@ -1,0 +1,168 @@
+"""Safeguarded average-information Newton steps to the minimum of −2l."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+
+import numpy as np
+
+from ..control import Control
+from ..engines.objective import Evaluation, Objective
+from ..errors import FitError
+from ..typing import Array
+from .boundary import escape_boundary, rises, rounding, snap_to_boundary
+from .convergence import ranks, singular_statuses, stalled_status
+from .optimum import Optimum, Step
+from .start import moment_start, natural_start
+from .step import NewtonStep, newton_step
+
+_HALVINGS = 2
+"""Step halvings before the direction itself is turned towards steepest descent."""
+_TRIALS = 25
+_POLISHED = 1e-11
+"""A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
+_ESCAPES = 10
+"""Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
+
+
+def optimise(
+    objective: Objective, control: Control | None = None, start: Array | Mapping[str, float] | None = None
+) -> Optimum:
+    """Return the minimiser of a criterion by average-information Newton steps with exact curvature.
+
+    Parameters
+    ----------
+    objective
+        The criterion.
+    control
+        Tolerances and limits.
+    start
+        θ to start from, or natural values by parameter name (others from moments); MIVQUE0 moments by
+        default.
+
+    Notes
+    -----
+    H = AI + ⟨Γ, Σ̈⟩ (Gilmour, Thompson and Cullis 1995 with the curvature of Σ = LL' kept). Trial points
+    need the criterion only; after two halvings the step is damped towards scaled steepest descent. The
+    search ends where g'H⁻¹g ≤ `control.decrement` and no direction off a singular Σ lowers the criterion,
+    takes the step already computed, and sets variances that are zero to within rounding to exact zero. A
+    search that cannot go on returns `converged=False` with a warning; it raises only where the criterion
+    is not finite at the start.
+    """
+    return _Search(objective, control or Control()).run(start)
+
+
+class _Search:
+    """The state of one optimisation."""
+
+    def __init__(self, objective: Objective, control: Control) -> None:
+        self.objective = objective
+        self.control = control
+        self.free = None if objective.free.all() else np.flatnonzero(objective.free)
+        self.trace: list[Step] = []
+        self.escapes = 0
+
+    def run(self, start: Array | Mapping[str, float] | None) -> Optimum:
+        objective, control = self.objective, self.control
+        before = objective.evaluations
+        theta = self._start(start)
+        reason = f"max_iterations = {control.max_iterations} reached"
+        converged, iterations, decrement = False, 0, 0.0
+        evaluation = objective.evaluate(theta)
+        while True:
+            model = self._model(evaluation)
+            decrement = model.decrement
+            self._record(theta, evaluation, decrement)
+            if decrement <= control.decrement:
+                moved = self._escape(theta, evaluation)
+                converged = moved is None
+                if moved is None:
+                    theta = self._finish(theta, evaluation, model)
+                    break
+            elif iterations == control.max_iterations:
+                break
+            else:
+                moved = self._advance(theta, evaluation, model)
+                if moved is None:
+                    reason = "no step lowers the criterion"
+                    break
+            iterations += 1
+            theta = moved
+            evaluation = objective.evaluate(theta)
+        statuses = () if converged else (stalled_status(evaluation, decrement, iterations, reason),)
+        value, sigma2 = objective.value(theta), objective.sigma2(theta)
+        singular = ranks(objective, theta, sigma2)
+        return Optimum(
+            theta=theta,
+            value=value,
+            decrement=decrement,
+            converged=converged,
+            iterations=iterations,
+            evaluations=objective.evaluations - before,
+            trace=tuple(self.trace),
+            singular=singular,
+            statuses=statuses + singular_statuses(objective, theta, sigma2, singular),
+        )
+
+    def _start(self, start: Array | Mapping[str, float] | None) -> Array:
+        if start is None and not self.objective.held:
+            theta = moment_start(self.objective)
+        elif start is None or isinstance(start, Mapping):
+            theta = natural_start(self.objective, start or {})
+        else:
+            theta = np.array(start, dtype=float)
+        if not isfinite(self.objective.value(theta)):
+            raise FitError(
+                "the criterion is not finite at the starting values: the covariance of the data is not "
+                "positive definite there, or the fixed effects fit the response perfectly; check the "
+                "response and start=."
+            )
+        return theta
+
+    def _model(self, evaluation: Evaluation) -> NewtonStep:
+        if len(evaluation.gradient) == 0 or (self.free is not None and len(self.free) == 0):
+            return NewtonStep(np.zeros(len(evaluation.gradient)), 0.0, True)
+        return newton_step(evaluation, self.free)
+
+    def _advance(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array | None:
+        """Return a θ with a lower criterion along the step, or along a damped one, or None."""
+        objective, value = self.objective, evaluation.value
+        slack = rounding(value, objective.nu)
+        length, damping = 1.0, 0.0
+        for trial in range(_TRIALS):
+            moved = theta + length * model.step
+            found = objective.value(moved)
+            if found <= value - 1e-4 * length * model.decrement + slack:
+                return moved
+            if trial < _HALVINGS and isfinite(found):
+                length *= 0.5
+            else:
+                length, damping = 1.0, max(1.0, 8.0 * damping)
+                model = newton_step(evaluation, self.free, damping)
+        return None
+
+    def _escape(self, theta: Array, evaluation: Evaluation) -> Array | None:
+        if self.escapes >= _ESCAPES:
+            return None
+        self.escapes += 1
+        return escape_boundary(self.objective, theta, evaluation)
+
+    def _finish(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array:
+        """Return θ after the last step, numerically zero variances at exact zero, if −2l does not rise."""
+        objective = self.objective
+        last = theta + model.step if model.decrement > _POLISHED else theta
+        snapped = snap_to_boundary(objective, last, evaluation)
+        for candidate in (snapped, last):
+            if candidate is None:
+                continue
+            if not rises(objective.value(candidate), evaluation.value, objective.nu):
+                return candidate
+        return theta
+
+    def _record(self, theta: Array, evaluation: Evaluation, decrement: float) -> None:
+        self.trace.append(Step(evaluation.value, decrement, theta))
+        if self.control.verbose:
+            shown = np.array2string(theta[:8], precision=5, suppress_small=False, max_line_width=200)
+            count = len(self.trace) - 1
+            print(f"{count:3d}  -2l {evaluation.value:.8f}  decrement {decrement:.2e}  theta {shown}")

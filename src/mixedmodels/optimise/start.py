@@ -1,0 +1,125 @@
+"""Where the optimisation starts: MIVQUE0 moments, or values given by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.objective import Block, Objective
+from ..engines.parameters import place_by_name
+from ..errors import SpecError
+from ..terms.design import RandomTerm
+from ..typing import Array
+
+_SMALL, _LARGE = 1e-3, 1e4
+"""Limits of a starting variance's share, relative to the residual variance of ordinary least squares."""
+_FEW_LEVELS = 4
+"""A term with fewer levels than this starts from one variance for all its columns."""
+
+
+def moment_start(objective: Objective) -> Array:
+    """Return θ at the MIVQUE0 estimate of one variance per random column, covariances zero.
+
+    Notes
+    -----
+    MIVQUE0 (Hartley, Rao and LaMotte 1978; SAS PROC VARCOMP's default) equates the quadratic forms
+    y'MZ_aZ_a'My to their expectations at V = σ²I. It is unbiased and needs cross-products only, but not
+    positive: estimates below a thousandth of their column's share of the residual variance are raised to
+    it.
+    """
+    terms = objective.design.random
+    moments, forms = objective.system.start_moments()
+    pooling = _pooling(terms)
+    moments, forms = pooling @ moments @ pooling.T, pooling @ forms
+    ordinary = forms[-1] / moments[-1, -1]
+    shares = moments[:-1, -1] / moments[-1, -1]
+    shares = np.where(shares > 1e-10 * max(shares.max(initial=0.0), 1e-300), shares, 1.0)
+    estimate = _solve_moments(moments, forms)
+    residual = min(max(float(estimate[-1]), 0.05 * ordinary), ordinary) if ordinary > 0 else 1.0
+    unit = (ordinary if ordinary > 0 else 1.0) / shares
+    variances = np.clip(estimate[:-1], _SMALL * unit, _LARGE * unit)
+    return _theta(objective, pooling[:-1, :-1].T @ variances, residual)
+
+
+def natural_start(objective: Objective, values: Mapping[str, float]) -> Array:
+    """Return θ at natural values given by name; parameters not named start from moments.
+
+    Values that the objective holds are put in place too. Where the given values leave no positive
+    semidefinite matrix with the moments of the others, the variances not given are raised until they do.
+    """
+    moments = moment_start(objective)
+    natural = objective.natural(moments)
+    given = place_by_name(values, natural.names, "start")
+    given |= place_by_name(objective.held, natural.names, "hold")
+    theta = objective.absolute(moments).copy()
+    theta[-1] = _log_residual(given.get(len(natural.names) - 1, float(natural.values[-1])))
+    first = 0
+    for block in objective.blocks:
+        found = block.structure.natural(theta[block.place], block.positions)
+        inside = {i - first: v for i, v in given.items() if first <= i < first + len(found.values)}
+        if inside:
+            given_names = {natural.names[first + i]: v for i, v in inside.items()}
+            raisable = np.array([kind == "variance" for kind in found.kinds])
+            raisable[list(inside)] = False
+            target = found.values.copy()
+            target[list(inside)] = list(inside.values())
+            theta[block.place] = _from_natural(block, target, raisable, given_names)
+        first += len(found.values)
+    return theta if objective.joint else objective.jointly().relative(theta)
+
+
+def _log_residual(value: float) -> float:
+    if not value > 0:
+        raise SpecError(f"var(Residual) = {value!r} must be positive; give it a value above 0.")
+    return float(np.log(value))
+
+
+def _from_natural(
+    block: Block, target: Array, raisable: NDArray[np.bool_], given: Mapping[str, float]
+) -> Array:
+    for _ in range(40):
+        try:
+            return block.structure.from_natural(target, block.positions)
+        except ValueError as error:
+            reason = str(error)
+        if not raisable.any():
+            break
+        target = np.where(raisable, 2 * target, target)
+    shown = ", ".join(f"{name} = {value:g}" for name, value in given.items())
+    raise SpecError(f"no valid covariance has {shown}: {reason}. Change these values of start= or hold=.")
+
+
+def _pooling(terms: tuple[RandomTerm, ...]) -> Array:
+    """Return the 0/1 matrix that sums the equations of columns which share a starting variance."""
+    rows: list[list[int]] = []
+    first = 0
+    for term in terms:
+        columns = list(range(first, first + term.n_columns))
+        rows += [columns] if term.n_levels < _FEW_LEVELS * term.n_sets else [[c] for c in columns]
+        first += term.n_columns
+    pooling = np.zeros((len(rows) + 1, first + 1))
+    for i, columns in enumerate([*rows, [first]]):
+        pooling[i, columns] = 1.0
+    return pooling
+
+
+def _solve_moments(moments: Array, forms: Array) -> Array:
+    """Return v with S v = q; of the solutions the smallest where columns cannot be told apart."""
+    scale = np.sqrt(np.maximum(np.diag(moments), 1e-300))
+    solution: Array = np.linalg.lstsq(moments / np.outer(scale, scale), forms / scale, rcond=1e-10)[0]
+    return solution / scale
+
+
+def _theta(objective: Objective, variances: Array, residual: float) -> Array:
+    """Return θ whose covariances are diagonal with the given variances per column."""
+    theta = np.zeros(objective.n_theta)
+    unit = 1.0 if objective.joint else residual
+    offsets = np.cumsum([0, *(term.n_columns for term in objective.design.random)])
+    for block in objective.blocks:
+        target = variances[offsets[block.term] : offsets[block.term + 1]] / unit
+        theta[block.place] = block.structure.start(np.diag(target), block.positions)
+    if objective.joint:
+        theta[-1] = np.log(residual)
+    return theta

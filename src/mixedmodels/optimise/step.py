@@ -1,0 +1,79 @@
+"""The quadratic model of −2l at one θ and the step that minimises it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.objective import Evaluation
+from ..typing import Array
+
+_SMALLEST_PIVOT = 1e-4
+"""Cholesky pivots of the scaled Hessian below this count as indefinite: the parameter is undetermined."""
+_RIDGE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class NewtonStep:
+    """A descent step, its decrement g'H⁻¹g, and whether H was positive definite as it came."""
+
+    step: Array
+    decrement: float
+    definite: bool
+
+
+def newton_step(
+    evaluation: Evaluation, free: NDArray[np.intp] | None = None, damping: float = 0.0
+) -> NewtonStep:
+    """Return −H⁻¹g with H = average information + curvature where that is positive definite.
+
+    Parameters
+    ----------
+    evaluation
+        Derivatives at the current θ, k parameters.
+    free
+        Indices of the parameters that may move; None for all. The others get a zero step.
+    damping
+        Multiple of the unit diagonal added to H in the scale where its diagonal is one; large values turn
+        the step into a scaled steepest descent.
+
+    Notes
+    -----
+    Where H is indefinite (a variance near zero whose increase lowers −2l) the curvature C is replaced by
+    |C|, the matrix with its eigenvalues made positive, taken in the scale of the average information. The
+    step is then of the size of the parameter itself along the directions of negative curvature, so that
+    the model is never trusted beyond the point where Σ = LL' is dominated by its quadratic term.
+    """
+    gradient, information, curvature = evaluation.gradient, evaluation.information, evaluation.curvature
+    if free is not None:
+        inside = np.ix_(free, free)
+        gradient, information, curvature = gradient[free], information[inside], curvature[inside]
+    size = information.diagonal() + np.abs(curvature.diagonal())
+    scale = np.where(size > 0, size, 1.0) ** -0.5
+    both = scale[:, None] * scale
+    hessian = (information + curvature) * both
+    definite = _is_definite(hessian)
+    if not definite:
+        values, vectors = np.linalg.eigh(curvature * both)
+        hessian = information * both + (vectors * np.abs(values)) @ vectors.T
+        damping += _RIDGE
+    if damping:
+        hessian[np.diag_indices_from(hessian)] += damping
+    scaled = gradient * scale
+    step: Array = np.asarray(-np.linalg.solve(hessian, scaled), dtype=np.float64)
+    decrement = -float(scaled @ step)
+    step *= scale
+    if free is not None:
+        full = np.zeros(len(evaluation.gradient))
+        full[free] = step
+        step = full
+    return NewtonStep(step, decrement, definite)
+
+
+def _is_definite(matrix: Array) -> bool:
+    try:
+        return bool(np.linalg.cholesky(matrix).diagonal().min() > _SMALLEST_PIVOT)
+    except np.linalg.LinAlgError:
+        return False
