@@ -1,0 +1,70 @@
+"""Linear mixed models: formula to fitted model on a native engine.
+
+>>> import mixedmodels as mm
+>>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+>>> round(fit.loglik, 4)
+-61.0885
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from .api import lm, lmm
+    from .control import Control
+    from .errors import DataError, FitError, MixedModelsError, SpecError, Status
+    from .fit import Fit
+    from .inference.wald import wald
+    from .spec import ModelSpec
+    from .table import Table
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Control",
+    "DataError",
+    "Fit",
+    "FitError",
+    "MixedModelsError",
+    "ModelSpec",
+    "SpecError",
+    "Status",
+    "Table",
+    "datasets",
+    "lm",
+    "lmm",
+    "wald",
+]
+
+# Public name → where it lives; imported when first used, so that `import mixedmodels` is cheap.
+HOMES = {
+    "Control": "control",
+    "DataError": "errors",
+    "Fit": "fit",
+    "FitError": "errors",
+    "MixedModelsError": "errors",
+    "ModelSpec": "spec",
+    "SpecError": "errors",
+    "Status": "errors",
+    "Table": "table",
+    "lm": "api",
+    "lmm": "api",
+    "wald": "inference.wald",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module(".datasets", __name__)
+    if name in HOMES:
+        value = getattr(import_module(f".{HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

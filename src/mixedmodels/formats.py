@@ -22,7 +22,8 @@ def format_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None
     values
         The column.
     kind
-        `"estimate" "statistic" "df" "p" "integer" "text"`; None chooses by type.
+        `"estimate" "statistic" "df" "p" "integer" "text"`, or `"aligned"` for text set to the right; None chooses
+        by type.
 
     Examples
     --------
@@ -40,7 +41,7 @@ def format_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None
 
 def is_number_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None = None) -> bool:
     """Return whether a column is aligned to the right."""
-    return kind != "text" and np.asarray(values).dtype.kind in "iuf"
+    return kind == "aligned" or (kind != "text" and np.asarray(values).dtype.kind in "iuf")
 
 
 def format_number(value: float, digits: int = 6) -> str:
@@ -131,4 +132,5 @@ FORMATS: Mapping[str, Callable[[np.ndarray[Any, Any]], list[str]]] = {
     "p": _format_p,
     "integer": _format_integers,
     "text": _format_text,
+    "aligned": _format_text,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 from .errors import SpecError, suggest
@@ -26,3 +26,18 @@ def look_up(kind: str, name: str, table: Mapping[str, T], aliases: Mapping[str, 
     raise SpecError(
         f"unknown {kind} {name!r}.{suggest(name, [*known, *(aliases or {})])} Available: {', '.join(known)}."
     )
+
+
+def check_choice(argument: str, value: object, allowed: Collection[str]) -> None:
+    """Raise `SpecError` naming what is allowed unless `value` is among it.
+
+    Examples
+    --------
+    >>> check_choice("method", "remll", ("reml", "ml"))
+    Traceback (most recent call last):
+    ...
+    mixedmodels.errors.SpecError: method='remll' is not known. Did you mean 'reml'? Allowed: 'reml', 'ml'.
+    """
+    if value not in allowed:
+        known = ", ".join(map(repr, allowed))
+        raise SpecError(f"{argument}={value!r} is not known.{suggest(str(value), allowed)} Allowed: {known}.")

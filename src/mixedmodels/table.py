@@ -22,7 +22,8 @@ DEFAULT_FORMATS: Mapping[str, str] = {
     "statistic": "statistic",
     "p_value": "p",
 }
-PRINTED_ROWS = 60
+LONG, ABRIDGED = 60, 25
+"""Tables of more rows than the first are printed with as many as the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -40,7 +41,7 @@ class Table:
     backend
         The data-frame library `to_frame` answers in by default: the caller's own.
     formats
-        Column name → one of `"estimate" "statistic" "df" "p" "integer" "text"`; unnamed columns by
+        Column name → one of `"estimate" "statistic" "df" "p" "integer" "text" "aligned"`; unnamed columns by
         their usual meaning (`p_value`, `df` …), else by type.
 
     Examples
@@ -82,12 +83,12 @@ class Table:
         return iter(self.columns)
 
     def __str__(self) -> str:
-        return self.to_text(max_rows=PRINTED_ROWS)
+        return self.to_text(max_rows=ABRIDGED if len(self) > LONG else None)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.to_html(max_rows=PRINTED_ROWS)
+        return self.to_html(max_rows=ABRIDGED if len(self) > LONG else None)
 
     @property
     def names(self) -> Sequence[str]:

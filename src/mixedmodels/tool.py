@@ -26,15 +26,19 @@ def load(target: str) -> Callable[..., Any]:
 class Tool(Generic[Result]):
     """A function of an object that reads as its method: `predict = Tool[Table]("postfit.predict:predict")`.
 
-    The function takes the object first. It is imported when the attribute is first read, so that its signature and
-    documentation show in `help` and in editors while importing the class stays cheap.
+    The function takes the object first. It is imported when the attribute is first read, so that its
+    signature and documentation show in `help` and in editors while importing the class stays cheap.
+    With `of` the function takes that attribute of the object in its place.
     """
 
-    __slots__ = ("target",)
+    __slots__ = ("of", "target")
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, of: str | None = None) -> None:
         self.target = target
+        self.of = of
 
     def __get__(self, owner: object | None, kind: type | None = None) -> Callable[..., Result]:
         function = load(self.target)
-        return function if owner is None else MethodType(function, owner)
+        if owner is None:
+            return function
+        return MethodType(function, owner if self.of is None else getattr(owner, self.of))

@@ -1,0 +1,410 @@
+"""A fitted mixed model: frozen numbers, and a table of the tools that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .control import Control
+from .covariance.base import semidefinite_cholesky
+from .engines import choose_engine
+from .engines.base import Solution, System
+from .engines.held import held_objective
+from .engines.objective import Objective
+from .engines.parameters import design_blocks
+from .errors import Severity, SpecError, Status
+from .frame.schema import FrameSchema
+from .labelled import LabelledMatrix, LabelledVector
+from .optimise.optimum import Optimum
+from .spec import ModelSpec
+from .table import Backend, Table
+from .terms.design import Design, RandomTerm
+from .tool import Tool
+from .typing import Array
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a fit was given beside its spec: the data, weights as an array if so given, and known matrices."""
+
+    data: Any
+    weights: Any = None
+    known: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Fit:
+    """A fitted linear mixed model y = Xβ + Zb + e, b ~ N(0, G), e ~ N(0, σ²W⁻¹).
+
+    Parameters
+    ----------
+    spec
+        What was asked.
+    schema
+        The columns that were read, and the library they came in.
+    design
+        y, X, Z and labels.
+    optimum
+        θ̂ and how it was reached.
+    solution
+        β̂, its unscaled covariance and b̂.
+    relative
+        Working parameters of the relative covariances Σ/σ², all terms and sets.
+    sigma2
+        σ̂², the residual variance (of an observation of weight one).
+    engine
+        Name of the engine that computed it.
+    control
+        Tolerances and resources it was computed with.
+    notes
+        Rows and levels dropped on the way in.
+    inputs
+        The data as given, for `update`, `augment` and plots; None after pickling.
+
+    Notes
+    -----
+    Tools are functions in other modules, imported at first use; everything expensive is computed when asked
+    for and kept. A fit holds no native memory of its own and pickles without its data.
+    """
+
+    spec: ModelSpec
+    schema: FrameSchema
+    design: Design
+    optimum: Optimum
+    solution: Solution
+    relative: Array
+    sigma2: float
+    engine: str
+    control: Control
+    notes: tuple[Status, ...] = ()
+    inputs: Inputs | None = None
+    _cache: dict[str, Any] = field(default_factory=dict)
+
+    # -- tools: one line each --------------------------------------------------------------------------------
+    summary = Tool[Any]("report.summary:summary")
+    report = Tool[Any]("report.html:write_report")
+    fixed_effects = Tool[Table]("postfit.fixed_effects:fixed_effects")
+    wald = Tool[Table]("inference.wald:wald")
+    conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
+    variance_components = Tool[Table]("postfit.variance_components:variance_components")
+    random_effects = Tool[Any]("postfit.random_effects:random_effects")
+    coefficients = Tool[Table]("postfit.coefficients:coefficients")
+    random_cov = Tool[LabelledMatrix]("postfit.covariances:random_cov")
+    residual_cov = Tool[LabelledMatrix]("postfit.covariances:residual_cov")
+    marginal_cov = Tool[LabelledMatrix]("postfit.covariances:marginal_cov")
+    predict = Tool[Any]("postfit.predict:predict")
+    simulate = Tool[Array]("postfit.simulate:simulate")
+    residuals = Tool[Array]("postfit.residuals:residuals")
+    refit = Tool[Any]("postfit.refit:refit")
+    update = Tool["Fit"]("postfit.update:update")
+    information_criteria = Tool[Table]("postfit.information_criteria:information_criteria")
+    tidy = Tool[Table]("postfit.broom:tidy")
+    glance = Tool[Table]("postfit.broom:glance")
+    augment = Tool[Table]("postfit.broom:augment")
+
+    # -- estimates -------------------------------------------------------------------------------------------
+    @property
+    def params(self) -> LabelledVector:
+        """β̂ by column of X, (p,); NaN for aliased columns."""
+        return self._labelled(self.beta)
+
+    @property
+    def beta(self) -> Array:
+        """β̂, (p,), NaN for aliased columns."""
+        return self._spread(self.solution.beta)
+
+    @property
+    def vcov(self) -> Array:
+        """σ̂²(X'Ṽ⁻¹X)⁻¹, (p, p), NaN in rows and columns of aliased columns."""
+        p = len(self.design.fixed.columns)
+        kept = np.array(self.design.fixed.estimable, dtype=np.intp)
+        full = np.full((p, p), np.nan)
+        full[np.ix_(kept, kept)] = self.sigma2 * self.solution.unscaled_vcov
+        return full
+
+    @property
+    def sigma(self) -> float:
+        """σ̂, the residual standard deviation."""
+        return float(np.sqrt(self.sigma2))
+
+    @property
+    def theta(self) -> Array:
+        """Lower triangles by column of the relative Cholesky factors Λ (ΛΛ' = Σ/σ²), term by term, as in
+        lme4.
+
+        Diagonal structures contribute their diagonal only.
+        """
+        pairs = zip(self.design.random, self.covariances, strict=True)
+        entries = [_factor_entries(term, sigma / self.sigma2) for term, sigma in pairs]
+        return np.concatenate(entries) if entries else np.empty(0)
+
+    @property
+    def covariances(self) -> tuple[Array, ...]:
+        """Σ̂ of each random term, one (sets, p, p) array per term."""
+        return self._once("covariances", self._covariances)
+
+    # -- criterion -------------------------------------------------------------------------------------------
+    @property
+    def criterion(self) -> float:
+        """−2l at the optimum: twice the negative (restricted) log-likelihood, all constants included."""
+        return self.optimum.value
+
+    @property
+    def loglik(self) -> float:
+        """(Restricted) log-likelihood at the optimum."""
+        return -self.optimum.value / 2
+
+    @property
+    def n_parameters(self) -> int:
+        """Estimated parameters: rank X, covariance parameters that are not held, and σ²."""
+        return self.design.fixed.rank + self.n_covariance_parameters
+
+    @property
+    def n_covariance_parameters(self) -> int:
+        """Estimated covariance parameters, σ² included, held ones not."""
+        return sum(term.n_theta for term in self.design.random) + 1 - len(self.spec.hold)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion −2l + 2k, k all estimated parameters (as lme4 and nlme count)."""
+        return self.criterion + 2 * self.n_parameters
+
+    @property
+    def aicc(self) -> float:
+        """AIC with the small-sample term 2k(k + 1)/(n − k − 1)."""
+        k, n = self.n_parameters, self.nobs
+        return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("inf")
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion −2l + k log n, n all observations, as in lme4."""
+        return float(self.criterion + self.n_parameters * np.log(self.nobs))
+
+    # -- data ------------------------------------------------------------------------------------------------
+    @property
+    def nobs(self) -> int:
+        """Number of observations used."""
+        return self.design.n
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels by grouping factor."""
+        return {term.group: term.n_levels for term in self.design.random}
+
+    @property
+    def df_resid(self) -> int:
+        """n − rank X."""
+        return self.design.n - self.design.fixed.rank
+
+    @property
+    def linear_predictor(self) -> Array:
+        """Offset + Xβ̂, (n,): the fitted mean of the population."""
+        return self._once("linear_predictor", self._population_mean)
+
+    @property
+    def fitted(self) -> Array:
+        """Offset + Xβ̂ + Zb̂, (n,)."""
+        return self._once("fitted", self._conditional_mean)
+
+    @property
+    def resid(self) -> Array:
+        """y − fitted, (n,)."""
+        return self.response - self.fitted
+
+    @property
+    def response(self) -> Array:
+        """y as modelled, offsets included, (n,)."""
+        design = self.design
+        return design.y if design.offset is None else design.y + design.offset
+
+    @property
+    def backend(self) -> Backend:
+        """The data-frame library the data came in, and tables go back to."""
+        return self.schema.backend
+
+    # -- outcome ---------------------------------------------------------------------------------------------
+    @property
+    def converged(self) -> bool:
+        """Whether the optimiser met its tolerance at a point that satisfies the conditions of a minimum."""
+        return self.optimum.converged
+
+    @property
+    def singular(self) -> bool:
+        """Whether some Σ̂ is of less than full rank."""
+        ranks = zip(self.design.random, self.optimum.singular, strict=True)
+        return any(rank < term.n_columns for term, by_set in ranks for rank in by_set)
+
+    @property
+    def status(self) -> tuple[Status, ...]:
+        """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
+        return (*self.optimum.statuses, *self.notes, *_alias_statuses(self.design))
+
+    # -- statsmodels' names ----------------------------------------------------------------------------------
+    @property
+    def llf(self) -> float:
+        """`loglik` by statsmodels' name."""
+        return self.loglik
+
+    @property
+    def bse(self) -> LabelledVector:
+        """Standard errors of β̂, (p,)."""
+        return self._labelled(np.sqrt(np.diag(self.vcov)))
+
+    @property
+    def tvalues(self) -> LabelledVector:
+        """β̂ over its standard errors, (p,)."""
+        return self._labelled(self.fixed_effects()["statistic"])
+
+    @property
+    def pvalues(self) -> LabelledVector:
+        """Two-sided p-values of β = 0 by the fit's df method, (p,)."""
+        return self._labelled(self.fixed_effects()["p_value"])
+
+    def cov_params(self) -> LabelledMatrix:
+        """Return the covariance of β̂ with names, (p, p)."""
+        names = self.design.fixed.columns
+        return LabelledMatrix(names, names, self.vcov, "Covariance of the fixed effects", self.backend)
+
+    # -- figures ---------------------------------------------------------------------------------------------
+    @property
+    def plot(self) -> Plots:
+        """Figures of the fit: `fit.plot.trajectories(...)`, `fit.plot.random_effects()`."""
+        return Plots(self)
+
+    # -- mechanics -------------------------------------------------------------------------------------------
+    @classmethod
+    def from_optimum(
+        cls,
+        spec: ModelSpec,
+        schema: FrameSchema,
+        design: Design,
+        objective: Objective,
+        optimum: Optimum,
+        *,
+        engine: str,
+        control: Control,
+        notes: tuple[Status, ...] = (),
+        inputs: Inputs | None = None,
+    ) -> Fit:
+        """Return the fit at an optimum of an objective."""
+        solution, sigma2 = objective.solve(optimum.theta)
+        relative = objective.relative(optimum.theta)
+        return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
+
+    def system(self) -> System:
+        """Return the mixed-model equations factored at θ̂, built at first use and not pickled."""
+        return self._once("system", self._build_system)
+
+    def objective(self) -> Objective:
+        """Return the criterion as a function of θ, built at first use and not pickled."""
+        return self._once("objective", self._build_objective)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return restore, ({**kept, "inputs": None, "_cache": {}},)
+
+    def __repr__(self) -> str:
+        return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        return str(self.summary().to_html())
+
+    def _once(self, key: str, compute: Callable[[], T]) -> T:
+        if key not in self._cache:
+            self._cache[key] = compute()
+        value: T = self._cache[key]
+        return value
+
+    def _build_system(self) -> System:
+        objective = self.objective()
+        objective.evaluate(self.optimum.theta)
+        return objective.system
+
+    def _build_objective(self) -> Objective:
+        control = replace(self.control, engine=self.engine)
+        system = choose_engine(self.design, control).system(self.design, control)
+        return build_objective(self.spec, self.design, system)
+
+    def _covariances(self) -> tuple[Array, ...]:
+        theta, sigma2 = self.relative, self.sigma2
+        parts: list[list[Array]] = [[] for _ in self.design.random]
+        for block in design_blocks(self.design):
+            parts[block.term].append(sigma2 * block.structure.matrix(theta[block.place], block.positions))
+        return tuple(np.array(matrices) for matrices in parts)
+
+    def _population_mean(self) -> Array:
+        mean = self.design.x @ self.solution.beta
+        return mean if self.design.offset is None else mean + self.design.offset
+
+    def _conditional_mean(self) -> Array:
+        mean = self.linear_predictor.copy()
+        for term, effects in zip(self.design.random, self.solution.random, strict=True):
+            mean += row_products(term.values, effects[term.codes])
+        return mean
+
+    def _spread(self, kept: Array) -> Array:
+        full = np.full(len(self.design.fixed.columns), np.nan)
+        full[list(self.design.fixed.estimable)] = kept
+        return full
+
+    def _labelled(self, values: Array) -> LabelledVector:
+        return LabelledVector(self.design.fixed.columns, values, self.backend)
+
+
+class Plots:
+    """Figures of one fit, each a matplotlib `Axes` or array of them."""
+
+    __slots__ = ("fit",)
+
+    def __init__(self, fit: Fit) -> None:
+        self.fit = fit
+
+    trajectories = Tool[Any]("plots.trajectories:trajectories", of="fit")
+    random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
+
+
+def build_objective(spec: ModelSpec, design: Design, system: System) -> Objective:
+    """Return the criterion of a spec on a system, with the parameters held that the spec holds."""
+    if not spec.hold:
+        return Objective(design, system)
+    start = dict(spec.start)
+    held: dict[str, float] = {}
+    for item in spec.hold:
+        name, value = item if isinstance(item, tuple) else (item, start.get(item))
+        if value is None:
+            raise SpecError(
+                f"hold: {name!r} has no value; write hold={{{name!r}: value}} or give it in start=."
+            )
+        held[name] = value
+    return held_objective(design, system, held)
+
+
+def row_products(values: Array | None, effects: Array) -> Array:
+    """Return z_i'b_i for each row, values (n, p) or None for ones, effects (n, p)."""
+    return effects[:, 0] if values is None else np.einsum("ij,ij->i", values, effects)
+
+
+def _factor_entries(term: RandomTerm, relative: Array) -> Array:
+    diagonal = "diag" in term.structure.names[0]
+    rows, columns = np.tril_indices(term.n_columns)
+    order = np.lexsort((rows, columns))
+    keep = [k for k in order if not diagonal or rows[k] == columns[k]]
+    return np.concatenate([semidefinite_cholesky(sigma)[rows[keep], columns[keep]] for sigma in relative])
+
+
+def _alias_statuses(design: Design) -> tuple[Status, ...]:
+    aliased = design.fixed.aliased
+    if not aliased:
+        return ()
+    names = ", ".join(aliased)
+    return (Status(Severity.NOTE, f"aliased with earlier columns and not estimated: {names}"),)
+
+
+def restore(state: dict[str, Any]) -> Fit:
+    """Return the fit with these fields; what pickle calls."""
+    return Fit(**state)

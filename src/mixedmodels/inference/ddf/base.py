@@ -1,0 +1,32 @@
+"""The protocol of a method for denominator degrees of freedom."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from ...fit import Fit
+from ...typing import Array
+
+
+class DegreesOfFreedom(ABC):
+    """How the t and F statistics of a fit are referred to their distributions.
+
+    Functions L'β are given on the estimable columns of X, (k, rank).
+    """
+
+    name: ClassVar[str]
+    note: ClassVar[str]
+    """One clause for the notes of a table: what the degrees of freedom are."""
+
+    @abstractmethod
+    def single(self, fit: Fit, functions: Array) -> Array:
+        """Return the degrees of freedom of each row of `functions` (k, rank), (k,)."""
+
+    @abstractmethod
+    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        """Return the factor on F and the denominator degrees of freedom of all rows together."""
+
+    def vcov(self, fit: Fit) -> Array:
+        """Return the covariance of β̂ used with this method, (rank, rank)."""
+        return fit.sigma2 * fit.solution.unscaled_vcov

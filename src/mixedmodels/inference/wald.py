@@ -1,0 +1,156 @@
+"""The one door from a fit to an estimate, its standard error, test and interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import SpecError
+from ..fit import Fit
+from ..table import Table
+from ..typing import Array
+from .ddf import DegreesOfFreedom, choose_method
+from .distributions import f_upper, t_quantile, t_two_sided
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """k linear functions of β̂ with their inference, every array (k,)."""
+
+    estimate: Array
+    std_error: Array
+    df: Array
+    statistic: Array
+    p_value: Array
+    conf_low: Array
+    conf_high: Array
+
+    def columns(self) -> dict[str, Array]:
+        """Return column name → values in the order of every table of estimates."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def wald(
+    fit: Fit,
+    L: ArrayLike,
+    rhs: ArrayLike = 0.0,
+    *,
+    ddf: str | None = None,
+    joint: bool = False,
+    level: float = 0.95,
+    labels: Sequence[str] | None = None,
+) -> Table:
+    """Return L'β̂ with standard errors, t tests and intervals, or one F test of L'β = rhs.
+
+    Parameters
+    ----------
+    fit
+        The fitted model.
+    L
+        Coefficients of the functions, (k, p) or (p,), on all p columns of X.
+    rhs
+        Hypothesised values, a number or (k,).
+    ddf
+        Degrees-of-freedom method; the fit's own by default.
+    joint
+        One F test of all rows rather than a row for each.
+    level
+        Confidence level of the intervals.
+    labels
+        Names of the k rows.
+
+    Returns
+    -------
+    Table
+        `term estimate std_error df statistic p_value conf_low conf_high`, or with `joint` one row
+        `num_df den_df statistic p_value`. Functions that are not estimable (L'N ≠ 0 for a basis N of the null
+        space of X) are missing and named in a note.
+
+    Notes
+    -----
+    t = (l'β̂ − r) / √(l'Φl) and F = (Lβ̂ − r)'(LΦL')⁻(Lβ̂ − r) / rank, Φ the covariance of β̂ of the method.
+    *Same as* SAS `ESTIMATE` and `CONTRAST`, `lmerTest::contest`.
+    """
+    rows = _as_rows(fit, L)
+    method = choose_method(fit.spec.ddf if ddf is None else ddf)
+    targets = np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
+    names = [f"L{i + 1}" for i in range(len(rows))] if labels is None else list(labels)
+    if len(names) != len(rows):
+        raise SpecError(f"labels has {len(names)} names for {len(rows)} rows of L; give one for each row.")
+    estimable = is_estimable(fit, rows)
+    notes = [f"df: {method.note}"]
+    if not estimable.all():
+        missing = ", ".join(name for name, ok in zip(names, estimable, strict=True) if not ok)
+        notes.append(f"not estimable: {missing}")
+    kept = rows[:, list(fit.design.fixed.estimable)]
+    if joint:
+        return joint_test(fit, kept[estimable], targets[estimable], method, tuple(notes))
+    estimates = estimate_rows(fit, kept, targets, method, level, estimable)
+    return Table({"term": names, **estimates.columns()}, notes=tuple(notes), backend=fit.backend)
+
+
+def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> Array:
+    """Return for each row of L (k, p) whether l'β takes one value over all solutions, (k,) booleans."""
+    basis = fit.design.fixed.null_basis
+    scale = np.linalg.norm(rows, axis=1) + 1e-300
+    gap = np.abs(rows @ basis).max(axis=1, initial=0.0)
+    return np.asarray(gap <= tolerance * scale)
+
+
+def estimate_rows(
+    fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, level: float, estimable: Array
+) -> Estimates:
+    """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN."""
+    check_level(level)
+    estimate = kept @ fit.solution.beta
+    variance = np.einsum("ka,ab,kb->k", kept, method.vcov(fit), kept)
+    std_error = np.sqrt(np.maximum(variance, 0.0))
+    df = method.single(fit, kept)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = (estimate - rhs) / std_error
+    half = t_quantile(level, df) * std_error
+    columns = (
+        estimate,
+        std_error,
+        df,
+        statistic,
+        t_two_sided(statistic, df),
+        estimate - half,
+        estimate + half,
+    )
+    return Estimates(*(np.where(estimable, column, np.nan) for column in columns))
+
+
+def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, notes: tuple[str, ...]) -> Table:
+    """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
+    num_df, den_df, statistic, p_value = 0, np.nan, np.nan, np.nan
+    if len(kept):
+        values, vectors = np.linalg.eigh(kept @ method.vcov(fit) @ kept.T)
+        used = values > 1e-10 * max(values.max(), 0.0)
+        num_df = int(used.sum())
+        projected = vectors[:, used].T @ (kept @ fit.solution.beta - rhs)
+        factor, den_df = method.joint(fit, kept)
+        statistic = factor * float(np.sum(projected**2 / values[used])) / num_df
+        p_value = f_upper(statistic, num_df, den_df)
+    columns = {"num_df": [num_df], "den_df": [den_df], "statistic": [statistic], "p_value": [p_value]}
+    return Table(columns, notes=notes, backend=fit.backend)
+
+
+def check_level(level: float) -> None:
+    """Raise unless `level` is a probability strictly between 0 and 1."""
+    if not 0 < level < 1:
+        raise SpecError(f"level={level!r} must lie between 0 and 1, for example 0.95.")
+
+
+def _as_rows(fit: Fit, L: ArrayLike) -> Array:
+    rows = np.atleast_2d(np.asarray(L, dtype=float))
+    p = len(fit.design.fixed.columns)
+    if rows.ndim != 2 or rows.shape[1] != p:
+        columns = ", ".join(fit.design.fixed.columns)
+        raise SpecError(
+            f"L has shape {rows.shape}; give one column for each of the {p} columns of X: {columns}."
+        )
+    return rows

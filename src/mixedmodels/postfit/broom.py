@@ -1,0 +1,98 @@
+"""The fit in broom's three shapes: `tidy` (parameters), `glance` (one row), `augment` (observations)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..fit import Fit
+from ..registry import check_choice
+from ..table import Table
+from .fixed_effects import fixed_effects
+from .used_data import used_columns
+from .variance_components import list_components
+
+EFFECTS = ("all", "fixed", "random")
+
+
+def tidy(fit: Fit, effects: str = "all", *, ddf: str | None = None, level: float = 0.95) -> Table:
+    """Return one row per parameter: fixed effects, then standard deviations and correlations.
+
+    Parameters
+    ----------
+    effects
+        `"all"`, `"fixed"` or `"random"`.
+    ddf
+        Degrees-of-freedom method of the fixed effects; the fit's own by default.
+    level
+        Confidence level of their intervals.
+
+    Returns
+    -------
+    Table
+        `effect group term estimate std_error statistic df p_value conf_low conf_high`; the inference columns
+        are missing for random parameters, whose terms read `sd__(Intercept)` and `cor__(Intercept).Days`.
+
+    Notes
+    -----
+    *Same as* `broom.mixed::tidy`.
+    """
+    check_choice("effects", effects, EFFECTS)
+    table = fixed_effects(fit, ddf=ddf, level=level)
+    components = list_components(fit) if effects != "fixed" else []
+    p = len(table) if effects != "random" else 0
+    columns: dict[str, Any] = {
+        "effect": ["fixed"] * p + ["random"] * len(components),
+        "group": [""] * p + [component.group for component in components],
+        "term": [*table["term"][:p].tolist(), *(_broom_name(c.kind, c.name1, c.name2) for c in components)],
+    }
+    estimates = [c.value if np.isnan(c.companion) else c.companion for c in components]
+    columns["estimate"] = np.r_[table["estimate"][:p], estimates]
+    for name in ("std_error", "statistic", "df", "p_value", "conf_low", "conf_high"):
+        columns[name] = np.r_[table[name][:p], np.full(len(components), np.nan)]
+    return Table(columns, notes=table.notes, backend=fit.backend)
+
+
+def _broom_name(kind: str, name1: str, name2: str) -> str:
+    if kind == "variance":
+        return f"sd__{name1 or 'Observation'}"
+    return f"cor__{name1}.{name2}" if name2 else name1
+
+
+def glance(fit: Fit) -> Table:
+    """Return one row about the fit: `nobs sigma loglik aic bic criterion df_residual converged singular`.
+
+    Notes
+    -----
+    *Same as* `broom.mixed::glance`; AIC and BIC as in lme4.
+    """
+    row = {
+        "nobs": fit.nobs,
+        "sigma": fit.sigma,
+        "loglik": fit.loglik,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "criterion": fit.criterion,
+        "df_residual": fit.df_resid,
+        "converged": fit.converged,
+        "singular": fit.singular,
+    }
+    return Table({name: [value] for name, value in row.items()}, backend=fit.backend)
+
+
+def augment(fit: Fit) -> Table:
+    """Return the observations used: the model's columns, then `.fitted .resid .fixed` and weights or offset
+    if any.
+
+    Notes
+    -----
+    `.fixed` is offset + Xβ̂. *Same as* `broom.mixed::augment`.
+    """
+    columns: dict[str, Any] = used_columns(fit)
+    columns |= {".fitted": fit.fitted, ".resid": fit.resid, ".fixed": fit.linear_predictor}
+    if fit.design.weights is not None:
+        columns[".weights"] = fit.design.weights
+    if fit.design.offset is not None:
+        columns[".offset"] = fit.design.offset
+    return Table(columns, backend=fit.backend)

@@ -1,0 +1,63 @@
+"""Which random term or grouping factor a user means."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import SpecError, suggest
+from ..fit import Fit
+from ..terms.design import RandomTerm
+from ..typing import Codes
+
+
+def choose_term(fit: Fit, name: str | None) -> int:
+    """Return the index of the random term with this label or group; the only term when `name` is None."""
+    labels = [term.label for term in fit.design.random]
+    known = ", ".join(map(repr, labels))
+    if not labels:
+        raise SpecError("the model has no random terms; add one such as `(1 | group)`.")
+    if name is None:
+        if len(labels) == 1:
+            return 0
+        raise SpecError(f"the model has several random terms; give term= one of {known}.")
+    if name in labels:
+        return labels.index(name)
+    of_group = [k for k, term in enumerate(fit.design.random) if term.group == name]
+    if len(of_group) == 1:
+        return of_group[0]
+    if of_group:
+        raise SpecError(f"term={name!r} stands for several random terms; give one of {known}.")
+    raise SpecError(f"term={name!r} is not a random term.{suggest(name, labels)} Terms: {known}.")
+
+
+def choose_group(fit: Fit, group: str | None) -> int:
+    """Return the index of a random term with this grouping factor, by default the one all others nest in."""
+    terms = fit.design.random
+    groups = list(dict.fromkeys(term.group for term in terms))
+    known = ", ".join(map(repr, groups))
+    if not groups:
+        raise SpecError("the model has no grouping factor, so there are no clusters.")
+    if group is not None:
+        if group not in groups:
+            raise SpecError(
+                f"group={group!r} is not a grouping factor.{suggest(group, groups)} Factors: {known}."
+            )
+        return next(k for k, term in enumerate(terms) if term.group == group)
+    outer = outermost(terms)
+    if outer is None:
+        raise SpecError(f"the grouping factors cross; give group= one of {known}.")
+    return outer
+
+
+def outermost(terms: tuple[RandomTerm, ...]) -> int | None:
+    """Return the index of the term in whose levels those of all others nest, None where factors cross."""
+    outer = min(range(len(terms)), key=lambda k: terms[k].n_levels)
+    nested = all(_nested(term.codes, terms[outer].codes) for term in terms)
+    return outer if nested else None
+
+
+def _nested(inner: Codes, outer: Codes) -> bool:
+    """Return whether every level of `inner` lies within one level of `outer`."""
+    home = np.full(int(inner.max()) + 1, -1, dtype=outer.dtype)
+    home[inner] = outer
+    return bool(np.array_equal(home[inner], outer))

@@ -1,0 +1,209 @@
+"""Covariance matrices of random effects, of errors, and of responses in one cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, suggest
+from ..fit import Fit
+from ..labelled import LabelledMatrix
+from ..terms.design import RandomTerm
+from ..typing import Array
+from .choose_term import choose_group, choose_term
+
+
+def random_cov(
+    fit: Fit, term: str | None = None, *, by: str | None = None, correlation: bool = False
+) -> LabelledMatrix:
+    """Return Σ̂, the covariance matrix of the random effects of one level of a term, (p, p).
+
+    Parameters
+    ----------
+    term
+        Label of the random term; needed where there are several.
+    by
+        Which parameter set, for terms written with `by=`.
+    correlation
+        Return correlations instead; a column of variance zero has none and is missing.
+
+    Notes
+    -----
+    *Same as* SAS `RANDOM … / G GCORR`, `nlme::getVarCov`, `lme4::VarCorr`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+    >>> fit.random_cov()
+    Covariance of Subject
+                 (Intercept)     Days
+    (Intercept)     612.1002   9.6044
+    Days              9.6044  35.0717
+    """
+    k = choose_term(fit, term)
+    chosen = fit.design.random[k]
+    sigma = fit.covariances[k][_choose_set(chosen, by)]
+    where = chosen.label if by is None else f"{chosen.label} ({by})"
+    return _labelled(fit, chosen.columns, sigma, where, correlation)
+
+
+def residual_cov(
+    fit: Fit, cluster: object = None, *, group: str | None = None, correlation: bool = False
+) -> LabelledMatrix:
+    """Return R_i = σ̂²W_i⁻¹, the covariance matrix of the errors of one cluster, (n_i, n_i).
+
+    Parameters
+    ----------
+    cluster
+        Level of the grouping factor; the first by default.
+    group
+        Grouping factor; by default the one in which all others are nested.
+    correlation
+        Return correlations instead.
+
+    Notes
+    -----
+    *Same as* SAS `REPEATED … / R RCORR`, `getVarCov(type = "conditional")` of nlme.
+    """
+    rows, where = _cluster_rows(fit, cluster, group)
+    return _labelled(fit, _row_names(rows), np.diag(_residual_variances(fit, rows)), where, correlation)
+
+
+def marginal_cov(
+    fit: Fit, cluster: object = None, *, group: str | None = None, correlation: bool = False
+) -> LabelledMatrix:
+    """Return V_i = Z_iĜZ_i' + R_i, the covariance matrix of the responses of one cluster, (n_i, n_i).
+
+    Parameters
+    ----------
+    cluster
+        Level of the grouping factor; the first by default.
+    group
+        Grouping factor; by default the one in which all others are nested.
+    correlation
+        Return correlations instead.
+
+    Notes
+    -----
+    Rows and columns are the cluster's observations in the order of the data, numbered from 1; every random
+    term contributes. *Same as* SAS `RANDOM … / V VCORR`, `getVarCov(type = "marginal")` of nlme.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> fit.marginal_cov("1")
+    Covariance of Rail 1
+             1        2        3
+    1  631.478  615.311  615.311
+    2  615.311  631.478  615.311
+    3  615.311  615.311  631.478
+    """
+    rows, where = _cluster_rows(fit, cluster, group)
+    total = np.diag(_residual_variances(fit, rows))
+    for k in range(len(fit.design.random)):
+        total += _random_part(fit, k, rows)
+    return _labelled(fit, _row_names(rows), total, where, correlation)
+
+
+def random_variances(fit: Fit) -> Array:
+    """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ'."""
+    total = np.zeros(fit.nobs)
+    for term, sigmas in zip(fit.design.random, fit.covariances, strict=True):
+        level_scale = np.ones(term.n_levels) if term.kernel is None else _kernel_diagonal(term)
+        values = term.dense_values()
+        for s, sigma in enumerate(sigmas):
+            own = np.einsum("ia,ab,ib->i", values, sigma, values)
+            total += np.where(term.sets[term.codes] == s, own, 0.0) * level_scale[term.codes]
+    return total
+
+
+def _random_part(fit: Fit, k: int, rows: NDArray[np.intp]) -> Array:
+    term, sigmas = fit.design.random[k], fit.covariances[k]
+    codes, values = term.codes[rows], term.dense_values()[rows]
+    levels, place = np.unique(codes, return_inverse=True)
+    between = _kernel_block(term, levels)[np.ix_(place, place)]
+    sets = term.sets[codes]
+    out = np.zeros((len(rows), len(rows)))
+    for s, sigma in enumerate(sigmas):
+        own = np.where(sets == s, 1.0, 0.0)
+        out += np.outer(own, own) * (values @ sigma @ values.T)
+    return out * between
+
+
+def _kernel_block(term: RandomTerm, levels: NDArray[np.int32]) -> Array:
+    """Return K among some levels, (len(levels),) squared."""
+    if term.kernel is None:
+        return np.eye(len(levels))
+    if term.kernel.covariance is not None:
+        return term.kernel.covariance[np.ix_(levels, levels)]
+    return _solve_precision(term, levels)[levels]
+
+
+def _kernel_diagonal(term: RandomTerm) -> Array:
+    assert term.kernel is not None
+    if term.kernel.covariance is not None:
+        return np.diag(term.kernel.covariance).copy()
+    levels = np.arange(term.n_levels, dtype=np.int32)
+    return np.diag(_solve_precision(term, levels)).copy()
+
+
+def _solve_precision(term: RandomTerm, levels: NDArray[np.int32]) -> Array:
+    """Return columns of K = Q⁻¹ for some levels, (q, len(levels))."""
+    from scipy.sparse.linalg import splu
+
+    assert term.kernel is not None
+    assert term.kernel.precision is not None
+    unit = np.zeros((term.n_levels, len(levels)))
+    unit[levels, np.arange(len(levels))] = 1.0
+    return np.asarray(splu(term.kernel.precision).solve(unit), dtype=float)
+
+
+def _choose_set(term: RandomTerm, by: str | None) -> int:
+    known = ", ".join(map(repr, term.set_labels))
+    if by is None:
+        if term.n_sets == 1:
+            return 0
+        raise SpecError(f"{term.label!r} has a covariance matrix for each of {known}; give by= one of them.")
+    if by not in term.set_labels:
+        raise SpecError(
+            f"by={by!r} is not a set of {term.label!r}.{suggest(by, term.set_labels)} Sets: {known}."
+        )
+    return term.set_labels.index(by)
+
+
+def _cluster_rows(fit: Fit, cluster: object, group: str | None) -> tuple[NDArray[np.intp], str]:
+    term = fit.design.random[choose_group(fit, group)]
+    levels = term.levels
+    name = levels[0] if cluster is None else str(cluster)
+    if name not in levels:
+        shown = ", ".join(levels[:8]) + (" …" if len(levels) > 8 else "")
+        raise SpecError(
+            f"cluster={cluster!r} is not a level of {term.group!r}.{suggest(name, levels)} Levels: {shown}."
+        )
+    return np.flatnonzero(term.codes == levels.index(name)), f"{term.group} {name}"
+
+
+def _residual_variances(fit: Fit, rows: NDArray[np.intp]) -> Array:
+    weights = fit.design.weights
+    return fit.sigma2 / (np.ones(len(rows)) if weights is None else weights[rows])
+
+
+def _row_names(rows: NDArray[np.intp]) -> tuple[str, ...]:
+    return tuple(str(i + 1) for i in range(len(rows)))
+
+
+def _labelled(
+    fit: Fit, names: tuple[str, ...], matrix: Array, where: str, correlation: bool
+) -> LabelledMatrix:
+    if not correlation:
+        return LabelledMatrix(names, names, matrix, f"Covariance of {where}", fit.backend)
+    return LabelledMatrix(names, names, correlations(matrix), f"Correlation of {where}", fit.backend)
+
+
+def correlations(matrix: Array) -> Array:
+    """Return the correlation matrix; rows and columns of zero variance are NaN."""
+    sd = np.sqrt(np.diag(matrix))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(matrix / np.outer(sd, sd))

@@ -1,0 +1,68 @@
+"""The table of fixed effects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..fit import Fit
+from ..inference.ddf import choose_method
+from ..inference.wald import estimate_rows
+from ..table import Table
+
+
+def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Table:
+    """Return β̂ with standard errors, t tests and confidence intervals, one row per column of X.
+
+    Parameters
+    ----------
+    ddf
+        Degrees-of-freedom method: `"residual"` (n − rank X) or `"asymptotic"` (normal). The fit's own by
+        default, where `"auto"` stands for `"residual"`.
+    level
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    Table
+        `term estimate std_error df statistic p_value conf_low conf_high`. Aliased columns are missing; the
+        others are estimated with aliased coefficients set to zero.
+
+    Notes
+    -----
+    *Same as* SAS `MODEL … / SOLUTION CL`, `summary(fit)$coefficients` of lme4 and nlme.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> fit.fixed_effects(ddf="asymptotic")["std_error"].round(4)
+    array([10.171])
+    """
+    method = choose_method(fit.spec.ddf if ddf is None else ddf)
+    fixed = fit.design.fixed
+    p, kept = len(fixed.columns), list(fixed.estimable)
+    everything = np.ones(len(kept), dtype=bool)
+    inner = estimate_rows(fit, np.eye(len(kept)), np.zeros(len(kept)), method, level, everything)
+    columns = {}
+    for name, values in inner.columns().items():
+        columns[name] = np.full(p, np.nan)
+        columns[name][kept] = values
+    notes = [f"df: {method.note}"]
+    if fixed.aliased:
+        notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
+    return Table({"term": list(fixed.columns), **columns}, "Fixed effects", tuple(notes), fit.backend)
+
+
+def conf_int(fit: Fit, level: float = 0.95, *, ddf: str | None = None) -> Table:
+    """Return confidence intervals of β, columns `term conf_low conf_high`.
+
+    Parameters
+    ----------
+    level
+        Confidence level.
+    ddf
+        Degrees-of-freedom method; the fit's own by default.
+    """
+    table = fixed_effects(fit, ddf=ddf, level=level)
+    columns = {name: table[name] for name in ("term", "conf_low", "conf_high")}
+    return Table(columns, f"{100 * level:g}% confidence intervals", table.notes, fit.backend)

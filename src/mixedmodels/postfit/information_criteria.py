@@ -1,0 +1,119 @@
+"""Information criteria as lme4, nlme and SAS define them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..fit import Fit
+from ..table import Table
+from .choose_term import outermost
+from .variance_components import natural_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What one convention counts: parameters, observations of AICC and of BIC."""
+
+    parameters: int
+    observations: int
+    units: int
+
+
+def information_criteria(fit: Fit) -> Table:
+    """Return −2l, AIC, AICC, BIC, HQIC and CAIC by three conventions, columns `criterion lme4 nlme sas`.
+
+    Notes
+    -----
+    With d parameters, N observations for AICC and s units for BIC:
+    AIC = −2l + 2d, AICC = −2l + 2dN/(N − d − 1), BIC = −2l + d log s, HQIC = −2l + 2d log log s,
+    CAIC = −2l + d(log s + 1).
+
+    ======  ====================================  ==============  ==============================================
+    column  d                                     N               s
+    ======  ====================================  ==============  ==============================================
+    lme4    rank X + covariance parameters        n               n
+    nlme    rank X + covariance parameters        n               n − rank X (REML), n (ML)
+    sas     covariance parameters not estimated   n − rank X      subjects: levels of the factor in which all
+            as zero (REML); these + rank X (ML)   (REML), n (ML)  others nest, else of the first random term
+    ======  ====================================  ==============  ==============================================
+
+    σ² counts as a covariance parameter. lme4 and nlme define AIC and BIC only; the other rows use the same
+    counts. `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS figures: SAS/STAT User's Guide, PROC
+    MIXED, "Information criteria".
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> print(fit.information_criteria())
+    Information criteria
+    criterion     lme4     nlme      sas
+    -2 log L   122.177  122.177  122.177
+    AIC        128.177  128.177  126.177
+    AICC       129.891  129.891  127.034
+    BIC        130.848  130.677  125.761
+    HQIC       128.545  128.427  124.510
+    CAIC       133.848  133.677  127.761
+    """
+    conventions = {"lme4": _lme4_counts(fit), "nlme": _nlme_counts(fit), "sas": _sas_counts(fit)}
+    columns = {
+        name: [penalty(fit.criterion, counts) for penalty in CRITERIA.values()]
+        for name, counts in conventions.items()
+    }
+    formats = dict.fromkeys(conventions, "statistic")
+    return Table(
+        {"criterion": list(CRITERIA), **columns}, "Information criteria", backend=fit.backend, formats=formats
+    )
+
+
+def _lme4_counts(fit: Fit) -> Counts:
+    return Counts(fit.n_parameters, fit.nobs, fit.nobs)
+
+
+def _nlme_counts(fit: Fit) -> Counts:
+    return Counts(fit.n_parameters, fit.nobs, fit.df_resid if fit.design.reml else fit.nobs)
+
+
+def _sas_counts(fit: Fit) -> Counts:
+    observations = fit.df_resid if fit.design.reml else fit.nobs
+    fixed = 0 if fit.design.reml else fit.design.fixed.rank
+    return Counts(fixed + _parameters_off_boundary(fit), observations, _subjects(fit) or observations)
+
+
+def _parameters_off_boundary(fit: Fit) -> int:
+    """Return the covariance parameters less the variances estimated as zero, σ² included."""
+    count = fit.n_covariance_parameters
+    for block, natural in natural_parameters(fit):
+        values = fit.design.random[block.term].dense_values()
+        # A variance is zero when it adds less than 1e-8 of the residual variance to the data.
+        scale = float(np.mean(values**2))
+        for kind, value in zip(natural.kinds, natural.values, strict=True):
+            count -= kind == "variance" and value * scale < 1e-8 * fit.sigma2
+    return count
+
+
+def _subjects(fit: Fit) -> int:
+    """Return the levels of the factor all others nest in, else of the first random term; 0 without any."""
+    terms = fit.design.random
+    if not terms:
+        return 0
+    outer = outermost(terms)
+    return terms[0 if outer is None else outer].n_levels
+
+
+def _aicc(criterion: float, counts: Counts) -> float:
+    d, n = counts.parameters, counts.observations
+    return criterion + 2 * d * n / (n - d - 1) if n > d + 1 else float("inf")
+
+
+CRITERIA: dict[str, Callable[[float, Counts], float]] = {
+    "-2 log L": lambda criterion, counts: criterion,
+    "AIC": lambda criterion, counts: criterion + 2 * counts.parameters,
+    "AICC": _aicc,
+    "BIC": lambda criterion, counts: float(criterion + counts.parameters * np.log(counts.units)),
+    "HQIC": lambda criterion, counts: float(criterion + 2 * counts.parameters * np.log(np.log(counts.units))),
+    "CAIC": lambda criterion, counts: float(criterion + counts.parameters * (np.log(counts.units) + 1)),
+}

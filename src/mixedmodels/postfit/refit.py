@@ -1,0 +1,157 @@
+"""The same model for other responses: everything structural is reused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..api import fit_model
+from ..engines.objective import Objective
+from ..errors import DataError, SpecError
+from ..fit import Fit, Inputs, build_objective
+from ..optimise.newton import optimise
+from ..optimise.optimum import Optimum
+from ..table import Table
+from ..typing import Array, Labels
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Refits:
+    """The estimates of one model for m responses.
+
+    Parameters
+    ----------
+    columns
+        Names of the p columns of X.
+    beta
+        β̂ of each response, (m, p), NaN for aliased columns.
+    theta
+        Working covariance parameters, (m, k).
+    sigma2, criterion
+        σ̂² and −2l, (m,).
+    converged, singular
+        Whether each fit converged, and whether it is singular, (m,).
+    """
+
+    columns: Labels
+    beta: Array
+    theta: Array
+    sigma2: Array
+    criterion: Array
+    converged: NDArray[np.bool_]
+    singular: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.sigma2)
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    def table(self) -> Table:
+        """Return one row per response: the coefficients, `sigma criterion converged singular`."""
+        columns: dict[str, Any] = {name: self.beta[:, j] for j, name in enumerate(self.columns)}
+        columns |= {"sigma": np.sqrt(self.sigma2), "criterion": self.criterion}
+        return Table({**columns, "converged": self.converged, "singular": self.singular})
+
+
+def refit(fit: Fit, y: Any) -> Fit | Refits:
+    """Return the model fitted to another response, to many responses, or to other data.
+
+    Parameters
+    ----------
+    y
+        One response, (nobs,) or one value for every row of the original data; an array of responses (nobs,
+        m), as `simulate` returns; or a data frame or dict, in which the whole formula is read anew.
+
+    Returns
+    -------
+    Fit or Refits
+        For a matrix of responses the estimates only, as arrays.
+
+    Notes
+    -----
+    For new responses X, Z, their cross-products and the elimination order stay; the search starts from the
+    present θ̂. *Same as* `lme4::refit`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> round(fit.refit(2 * fit.response).sigma / fit.sigma, 6)
+    2.0
+    >>> fit.refit(fit.simulate(100, seed=1)).beta.shape
+    (100, 1)
+    """
+    if _is_data(y):
+        if fit.inputs is not None and fit.inputs.weights is not None:
+            raise SpecError(
+                "refit: weights were given as an array for the old data; call lmm on the new data."
+            )
+        known = None if fit.inputs is None else fit.inputs.known
+        return fit_model(fit.spec, Inputs(y, None, known), fit.control)
+    responses = _check_responses(fit, np.asarray(y, dtype=float))
+    if responses.ndim == 2:
+        return refit_many(fit, responses)
+    design = replace(fit.design, y=_without_offset(fit, responses))
+    objective, optimum = _optimise(fit, design.y)
+    return Fit.from_optimum(
+        fit.spec, fit.schema, design, objective, optimum, engine=fit.engine, control=fit.control, inputs=None
+    )
+
+
+def refit_many(fit: Fit, responses: Array) -> Refits:
+    """Return the estimates for each column of `responses` (nobs, m)."""
+    m, k = responses.shape[1], len(fit.optimum.theta)
+    beta, theta = np.full((m, len(fit.design.fixed.columns)), np.nan), np.empty((m, k))
+    sigma2, criterion = np.empty(m), np.empty(m)
+    converged, singular = np.empty(m, dtype=bool), np.empty(m, dtype=bool)
+    kept = list(fit.design.fixed.estimable)
+    sizes = [term.n_columns for term in fit.design.random]
+    for i in range(m):
+        objective, optimum = _optimise(fit, _without_offset(fit, responses[:, i]))
+        solution, sigma2[i] = objective.solve(optimum.theta)
+        beta[i, kept] = solution.beta
+        theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
+        ranks = zip(sizes, optimum.singular, strict=True)
+        singular[i] = any(rank < size for size, by_set in ranks for rank in by_set)
+    return Refits(fit.design.fixed.columns, beta, theta, sigma2, criterion, converged, singular)
+
+
+def _optimise(fit: Fit, y: Array) -> tuple[Objective, Optimum]:
+    """Return the objective of a response (offset removed) and its optimum, from θ̂ unless that is singular."""
+    system = fit.objective().system.new_response(y)
+    objective = build_objective(fit.spec, replace(fit.design, y=y), system)
+    start = None if fit.singular else fit.optimum.theta
+    return objective, optimise(objective, fit.control, start)
+
+
+def _without_offset(fit: Fit, y: Array) -> Array:
+    return y if fit.design.offset is None else y - fit.design.offset
+
+
+def _is_data(y: Any) -> bool:
+    """Return whether `y` is tabular rather than numbers: a mapping or a frame with named columns."""
+    if isinstance(y, Mapping) or getattr(getattr(y, "dtype", None), "names", None):
+        return True
+    return hasattr(y, "columns") or hasattr(y, "column_names") or hasattr(y, "__narwhals_dataframe__")
+
+
+def _check_responses(fit: Fit, y: Array) -> Array:
+    n, rows = fit.nobs, fit.design.rows
+    if y.ndim not in (1, 2):
+        raise DataError(f"refit: the response has {y.ndim} dimensions; give (nobs,) or (nobs, m).")
+    if len(y) != n and rows is not None and len(y) > int(rows.max(initial=-1)):
+        y = y[rows]
+    if len(y) != n:
+        raise DataError(
+            f"refit: the response has {len(y)} rows and the model {n}; give one value for each row."
+        )
+    if not np.all(np.isfinite(y)):
+        raise DataError(
+            "refit: the response has missing or infinite values; refit needs a number in every row."
+        )
+    return y

@@ -1,0 +1,87 @@
+"""The same model with changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..api import fit_model
+from ..control import Control
+from ..errors import SpecError
+from ..fit import Fit, Inputs
+from ..spec import Method
+from ..syntax.formula import read_formula
+from .formula_changes import change_formula
+
+KEEP: Any = object()
+"""Stands for an argument left as it was, where None means something else."""
+
+
+def update(
+    fit: Fit,
+    formula: str | None = None,
+    *,
+    data: Any = None,
+    weights: Any = KEEP,
+    method: Method | None = None,
+    ddf: str | None = None,
+    contrasts: Mapping[str, str] | None = KEEP,
+    start: Mapping[str, float] | None = KEEP,
+    hold: Mapping[str, float] | Iterable[str] | None = KEEP,
+    known: Mapping[str, Any] | None = KEEP,
+    control: Control | None = None,
+) -> Fit:
+    """Return the model fitted again with some arguments changed.
+
+    Parameters
+    ----------
+    formula
+        A new formula, in which `.` stands for what was there: `". ~ . + x"`, `". ~ . - (1 | g)"`, `"log(y) ~
+        ."`.
+    data
+        Other data; needed after unpickling, since a pickled fit does not hold its data.
+    weights, method, ddf, contrasts, start, hold, known, control
+        As for `lmm`; left as they were unless given.
+
+    Notes
+    -----
+    *Same as* `update` in R.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+    >>> fit.update(". ~ . - (Days | Subject) + (1 | Subject)", method="ml").spec.formula
+    'Reaction ~ Days + (1 | Subject)'
+    """
+    spec, before = fit.spec, fit.inputs
+    if data is None and before is None:
+        raise SpecError("update: this fit does not hold its data (it was unpickled or refitted); give data=.")
+    new_weights = spec.weights if weights is KEEP else weights
+    changed = read_formula(
+        spec.formula if formula is None else change_formula(spec.formula, formula),
+        residual=spec.residual,
+        variance=spec.variance,
+        weights=new_weights,
+        method=spec.method if method is None else method,
+        ddf=spec.ddf if ddf is None else ddf,
+        bounds=spec.bounds,
+        start=dict(spec.start) if start is KEEP else start,
+        hold=_as_given(spec.hold) if hold is KEEP else hold,
+        contrasts=dict(spec.contrasts) if contrasts is KEEP else contrasts,
+        na=spec.na,
+    )
+    array = None if isinstance(new_weights, str) else weights
+    if weights is KEEP:
+        array = before.weights if before is not None and data is None else None
+        if array is None and before is not None and before.weights is not None:
+            raise SpecError(
+                "update: weights were given as an array for the old data; give weights= for the new."
+            )
+    matrices = (before.known if before is not None else None) if known is KEEP else known
+    inputs = Inputs(before.data if data is None and before is not None else data, array, matrices)
+    return fit_model(changed, inputs, fit.control if control is None else control)
+
+
+def _as_given(hold: tuple[str, ...] | tuple[tuple[str, float], ...]) -> Any:
+    return dict(hold) if hold and isinstance(hold[0], tuple) else hold

@@ -1,0 +1,185 @@
+"""The table of variances, covariances and correlations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ..covariance.base import Natural
+from ..covariance.correlation import own_name, pair_name
+from ..engines.parameters import Block, design_blocks
+from ..fit import Fit
+from ..inference.distributions import t_quantile
+from ..inference.wald import check_level
+from ..registry import check_choice
+from ..table import Table
+from ..terms.design import RandomTerm
+from ..typing import Array
+from .covariances import correlations
+
+INTERVALS = ("wald",)
+"""Kinds of intervals for covariance parameters."""
+KIND_ORDER = {"variance": 0, "covariance": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One covariance parameter: its names, kind, value on the reporting scale and the companion of that
+    value.
+
+    The companion of a variance is its standard deviation, that of a covariance the correlation; parameters
+    that are correlations, ranges or loadings themselves have none. `index` is the place among all natural
+    parameters.
+    """
+
+    group: str
+    name1: str
+    name2: str
+    kind: str
+    value: float
+    companion: float
+    index: int
+
+
+def variance_components(
+    fit: Fit, ci: str | None = None, *, se: bool | None = None, level: float = 0.95
+) -> Table:
+    """Return the covariance parameters, one row each, the residual variance last.
+
+    Parameters
+    ----------
+    ci
+        `"wald"` for intervals estimate ± z·SE; None for none.
+    se
+        Whether to add asymptotic standard errors; by default with intervals only.
+    level
+        Confidence level of the intervals.
+
+    Returns
+    -------
+    Table
+        `group name1 name2 kind variance sd`, and on request `std_error conf_low conf_high`. Rows of kind
+        `"variance"` hold σ² and σ; rows of kind `"covariance"` hold the covariance and, under `sd`, the
+        correlation; parameters of other kinds (`"correlation"`, `"range"`, `"loading"`) stand under `sd`
+        alone. Standard errors and limits are those of `variance` in the first two kinds, of `sd` in the
+        others.
+
+    Notes
+    -----
+    Standard errors come from W = 2H⁻¹, H the observed Hessian of −2l in the natural parameters, a variance at
+    zero being held there. Wald limits are symmetric and may leave the parameter space.
+    *Same as* SAS `COVTEST CL=WALD`, `as.data.frame(VarCorr(fit))` in lme4.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+    >>> print(fit.variance_components())
+    Variance components
+    group     name1        name2  kind        variance        sd
+    Subject   (Intercept)         variance    612.1002  24.74066
+    Subject   Days                variance     35.0717   5.92213
+    Subject   (Intercept)  Days   covariance    9.6044   0.06555
+    Residual                      variance    654.9400  25.59179
+    """
+    if ci is not None:
+        check_choice("ci", ci, INTERVALS)
+    check_level(level)
+    components = list_components(fit)
+    plain = [component.kind in KIND_ORDER for component in components]
+    values = np.array([component.value for component in components])
+    companions = np.array([component.companion for component in components])
+    columns = {
+        "group": [component.group for component in components],
+        "name1": [component.name1 for component in components],
+        "name2": [component.name2 for component in components],
+        "kind": [component.kind for component in components],
+        "variance": np.where(plain, values, np.nan),
+        "sd": np.where(plain, companions, values),
+    }
+    notes: tuple[str, ...] = ()
+    if ci is not None or se:
+        std_error = natural_std_errors(fit)[[component.index for component in components]]
+        columns["std_error"] = std_error
+        notes = _held_notes(components, std_error)
+        if ci is not None:
+            half = t_quantile(level, np.full(len(values), np.inf)) * std_error
+            columns.update(conf_low=values - half, conf_high=values + half)
+    return Table(columns, "Variance components", notes, fit.backend)
+
+
+def natural_std_errors(fit: Fit) -> Array:
+    """Return asymptotic standard errors of the natural parameters, the residual variance last, (k,).
+
+    Parameters that are held, or variances estimated as zero, have none and are NaN.
+    """
+    variance = np.diag(fit.objective().natural_covariance(fit.optimum.theta))
+    scale = np.abs(fit.objective().natural(fit.optimum.theta).values) + fit.sigma2
+    return np.where(variance > (1e-10 * scale) ** 2, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+
+
+def natural_parameters(fit: Fit) -> list[tuple[Block, Natural]]:
+    """Return the parameters of each set of each random term on the reporting scale, not relative to σ²."""
+    out = []
+    for block in design_blocks(fit.design):
+        at = block.positions
+        theta = block.structure.rescale(fit.relative[block.place], fit.sigma2, at)
+        out.append((block, block.structure.natural(theta, at)))
+    return out
+
+
+def list_components(fit: Fit) -> list[Component]:
+    """Return the covariance parameters as printed: by term and set, variances first, residual last."""
+    out, first = [], 0
+    for block, natural in natural_parameters(fit):
+        term = fit.design.random[block.term]
+        pairs = position_names(term.columns)
+        corr = correlations(fit.covariances[block.term][block.set])
+        rows = []
+        for i, (name, value, kind) in enumerate(
+            zip(natural.names, natural.values, natural.kinds, strict=True)
+        ):
+            a, b = pairs.get(name, (name, ""))
+            if kind == "variance":
+                companion = float(np.sqrt(max(value, 0.0)))
+                a = term.columns[0] if len(term.columns) == 1 else a
+            else:
+                companion = _correlation(term, corr, a, b)
+            rows.append(
+                Component(group_label(term, block.set), a, b, kind, float(value), companion, first + i)
+            )
+        out += sorted(rows, key=lambda row: KIND_ORDER.get(row.kind, 2))
+        first += len(natural.names)
+    out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, first))
+    return out
+
+
+def group_label(term: RandomTerm, which: int) -> str:
+    """Return how a term's parameter set is named in tables: `"id"`, or `"id [F]"` for terms with `by=`."""
+    label = term.set_labels[which]
+    return f"{term.group} [{label}]" if label else term.group
+
+
+def position_names(labels: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Return natural parameter name → the one or two positions it belongs to."""
+    names = {own_name("var", label): (label, "") for label in labels}
+    for a, b in combinations(labels, 2):
+        names[pair_name("cov", a, b)] = (a, b)
+        names[pair_name("cor", a, b)] = (a, b)
+    return names
+
+
+def _correlation(term: RandomTerm, corr: Array, a: str, b: str) -> float:
+    if a in term.columns and b in term.columns:
+        return float(corr[term.columns.index(a), term.columns.index(b)])
+    return float("nan")
+
+
+def _held_notes(components: list[Component], std_error: Array) -> tuple[str, ...]:
+    missing = [c for c, value in zip(components, std_error, strict=True) if np.isnan(value)]
+    if not missing:
+        return ()
+    names = ", ".join(" ".join(filter(None, (c.group, c.name1, c.name2))) for c in missing)
+    return (f"held, or at the boundary of the parameter space, so without standard error: {names}",)

@@ -1,0 +1,136 @@
+"""What a reader wants to know about a fit, as facts and tables; text and HTML are two renderings of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import Severity
+from ..fit import Fit
+from ..formats import format_number
+from ..inference.ddf import choose_method
+from ..postfit.fixed_effects import fixed_effects
+from ..table import Table
+from .html import summary_html
+from .random_table import random_table
+from .text import summary_text
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Summary:
+    """A title, labelled facts, tables and notes.
+
+    Parameters
+    ----------
+    title
+        What kind of model was fitted and how.
+    facts
+        Pairs (label, sentence): formula, data, convergence.
+    tables
+        Criterion, random effects, fixed effects.
+    notes
+        What to bear in mind, one line each.
+    """
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    tables: tuple[Table, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return summary_text(self.title, self.facts, self.tables, self.notes)
+
+    __repr__ = __str__
+
+    def to_html(self) -> str:
+        """Return the summary as an HTML element that carries its own style."""
+        return summary_html(self.title, self.facts, self.tables, self.notes)
+
+    _repr_html_ = to_html
+
+
+def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary:
+    """Return the printed account of a fit: call, convergence, criteria, variances, fixed effects, notes.
+
+    Parameters
+    ----------
+    ddf
+        Degrees-of-freedom method of the fixed effects; the fit's own by default.
+    level
+        Confidence level of their intervals.
+    """
+    tables = [_criteria(fit), random_table(fit), _fixed(fit, ddf, level)]
+    return Summary(_title(fit), _facts(fit), tuple(t for t in tables if len(t)), _notes(fit, ddf))
+
+
+def _title(fit: Fit) -> str:
+    if not fit.design.random:
+        squares = "ordinary" if fit.design.weights is None else "weighted"
+        return f"Linear model by {squares} least squares"
+    return f"Linear mixed model by {'REML' if fit.design.reml else 'maximum likelihood'}"
+
+
+def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
+    facts = [("Formula", fit.spec.formula), ("Data", _data(fit))]
+    if fit.spec.weights:
+        facts.append(("Weights", f"{fit.spec.weights}: var(e) = σ²/weight"))
+    if fit.design.random:
+        facts.append(("Fit", _convergence(fit)))
+    return tuple(facts)
+
+
+def _data(fit: Fit) -> str:
+    groups = [f"{levels:,} levels of {group}" for group, levels in fit.ngroups.items()]
+    return "; ".join([f"{fit.nobs:,} observations", *groups])
+
+
+def _convergence(fit: Fit) -> str:
+    optimum = fit.optimum
+    plural = "" if optimum.iterations == 1 else "s"
+    word = "converged" if optimum.converged else "NOT CONVERGED"
+    singular = ", singular" if fit.singular else ""
+    return f"{word} in {optimum.iterations} iteration{plural}{singular}; {fit.engine} engine"
+
+
+def _criteria(fit: Fit) -> Table:
+    name = "-2 log L (REML)" if fit.design.reml else "-2 log L"
+    values = {name: fit.criterion, "log L": fit.loglik, "AIC": fit.aic, "AICc": fit.aicc, "BIC": fit.bic}
+    columns = {key: [format_number(value, _criterion_digits(value))] for key, value in values.items()}
+    return Table(columns, formats=dict.fromkeys(columns, "aligned"))
+
+
+def _criterion_digits(value: float) -> int:
+    """Return the digits that show three decimals: criteria are compared by their differences."""
+    return 4 + int(np.log10(max(abs(value), 1.0))) if np.isfinite(value) else 6
+
+
+def _fixed(fit: Fit, ddf: str | None, level: float) -> Table:
+    table = fixed_effects(fit, ddf=ddf, level=level)
+    infinite = bool(np.all(np.isinf(table["df"]) | np.isnan(table["df"])))
+    tail = 50 * (1 - level)
+    headers = {
+        "term": "",
+        "estimate": "estimate",
+        "std_error": "std. error",
+        "df": "df",
+        "statistic": "z" if infinite else "t",
+        "p_value": "p",
+        "conf_low": f"{tail:g}%",
+        "conf_high": f"{100 - tail:g}%",
+    }
+    if infinite:
+        del headers["df"]
+    formats = {"df": "df", "t": "statistic", "z": "statistic", "p": "p"}
+    return Table({header: table[name] for name, header in headers.items()}, "Fixed effects", formats=formats)
+
+
+def _notes(fit: Fit, ddf: str | None) -> tuple[str, ...]:
+    asked = fit.spec.ddf if ddf is None else ddf
+    notes = [f"Degrees of freedom: {choose_method(asked).note}."] if len(fit.design.fixed.columns) else []
+    for status in fit.status:
+        if status.severity is not Severity.OK:
+            text = str(status)
+            start = "Warning: " if status.severity is Severity.WARNING else ""
+            notes.append(f"{start}{text[0].upper() + text[1:] if not start else text}".rstrip(".") + ".")
+    return tuple(notes)
