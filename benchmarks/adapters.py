@@ -80,9 +80,8 @@ class MixedModels(Adapter):
         return fit.refit(response)
 
     def outcome(self, fit: Any) -> Outcome:
-        status = fit.status
-        converged = getattr(status, "converged", None)
-        return Outcome(fit.criterion, "REML", self.model["formula"], converged, f"engine {fit.engine}")
+        remark = f"engine {fit.engine}" + (", singular" if fit.singular else "")
+        return Outcome(float(fit.criterion), "REML", self.model["formula"], bool(fit.converged), remark)
 
     def reference(self, formula: str, method: str) -> float:
         fit = self.module.lmm(formula, self.frame, method=method.lower(), control=self.control)
