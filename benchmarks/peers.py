@@ -12,7 +12,10 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A tool: `home` is `"own"` (this interpreter), `"peers"` (the peers' environment) or `"R"`."""
+    """A tool: `home` is `"own"` (this interpreter), `"peers"` (the peers' environment) or `"R"`.
+
+    `load` is the statement timed as loading; it names the fitting function, which may be loaded lazily.
+    """
 
     name: str
     home: str
@@ -54,21 +57,23 @@ def peers_environment() -> Path:
     return Path(os.environ.get("PEERS_VENV", HERE / ".peers"))
 
 
+_STATSMODELS = "from statsmodels.formula.api import mixedlm"
+_GPBOOST = "from gpboost import GPModel"
 _LME4 = "suppressPackageStartupMessages(library(lme4))"
 
 PEERS: dict[str, Peer] = {
     peer.name: peer
     for peer in (
-        Peer("mixedmodels", "own", "mixedmodels", "import mixedmodels", "this package"),
-        Peer("glmm", "peers", "glmm", "import glmm", "default call: Satterthwaite df, Hessian SEs"),
-        Peer("glmm-lean", "peers", "glmm", "import glmm", "no Satterthwaite df, no Hessian SEs"),
+        Peer("mixedmodels", "own", "mixedmodels", "from mixedmodels import lmm", "this package"),
+        Peer("glmm", "peers", "glmm", "from glmm import fit", "default call: Satterthwaite df, Hessian SEs"),
+        Peer("glmm-lean", "peers", "glmm", "from glmm import fit", "no Satterthwaite df, no Hessian SEs"),
         Peer("lme4", "R", "lme4", _LME4, "lmer, default control"),
         Peer("lme4-lean", "R", "lme4", _LME4, "lmer without the derivative check after convergence"),
         Peer("mixedlm", "peers", "mixedlm", "from mixedlm import lmer", "lmer, default control"),
-        Peer("lme-python", "peers", "lme-python", "import lme_python", "lmer on a polars frame"),
-        Peer("statsmodels", "peers", "statsmodels", "import statsmodels.formula.api", "MixedLM"),
-        Peer("gpboost", "peers", "gpboost", "import gpboost", "ML, uncorrelated slopes; default solver"),
-        Peer("gpboost-cholesky", "peers", "gpboost", "import gpboost", "ML, uncorrelated slopes; Cholesky"),
+        Peer("lme-python", "peers", "lme-python", "from lme_python import lmer", "lmer on a polars frame"),
+        Peer("statsmodels", "peers", "statsmodels", _STATSMODELS, "MixedLM"),
+        Peer("gpboost", "peers", "gpboost", _GPBOOST, "ML, uncorrelated slopes; default solver"),
+        Peer("gpboost-cholesky", "peers", "gpboost", _GPBOOST, "ML, uncorrelated slopes; Cholesky"),
     )
 }
 

@@ -38,7 +38,7 @@ fit_model <- function(formula, data, reml = TRUE) {
   suppressMessages(suppressWarnings(lmer(formula, data, REML = reml, control = control)))
 }
 
-# -2 REML log-likelihood from its components: after refit, REMLcrit() of lme4 1.1-31 is that of another theta.
+# -2 REML log-likelihood from its components: after refit, REMLcrit() of lme4 1.1-31 disagrees with them.
 reml_criterion <- function(fit) {
   parts <- getME(fit, "devcomp")$cmp
   df <- nobs(fit) - getME(fit, "p")
