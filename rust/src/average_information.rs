@@ -1,10 +1,9 @@
 //! Right-hand sides pushed through the elimination: average information and variances of linear combinations.
 
-use rayon::prelude::*;
-
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::leaf::Moments;
 use crate::selected_inverse::{Backward, TailSolution};
+use crate::threads::map_parts;
 
 /// ∂Σ̃ for one parameter set of one chain factor.
 pub struct Direction {
@@ -27,32 +26,45 @@ pub fn chain_information(
 ) -> ChainInformation {
     let nd = directions.len();
     let m = blocked.cross.tail_width + blocked.cross.d - 1;
-    let mut out = ChainInformation { rhs: vec![0.0; m * nd], gram: vec![0.0; nd * nd] };
-    if let [Backward { moments: Some(moments), .. }] = backward {
+    let mut out = ChainInformation {
+        rhs: vec![0.0; m * nd],
+        gram: vec![0.0; nd * nd],
+    };
+    if let [Backward {
+        moments: Some(moments),
+        ..
+    }] = backward
+    {
         from_moments(moments, blocked.cross.chain[0].p, m, directions, &mut out);
         return out;
     }
     let coefficients: Vec<Vec<f64>> = (0..blocked.cross.chain.len())
         .map(|c| coefficients(blocked, c, &backward[c].r, directions))
         .collect();
-    let mut received: Vec<Vec<f64>> =
-        coefficients.iter().enumerate().map(|(c, v)| vec![0.0; if c > 0 { v.len() } else { 0 }]).collect();
+    let mut received: Vec<Vec<f64>> = coefficients
+        .iter()
+        .enumerate()
+        .map(|(c, v)| vec![0.0; if c > 0 { v.len() } else { 0 }])
+        .collect();
     for c in 0..blocked.cross.chain.len() {
         let simple = blocked.cross.tail_width == 0 && blocked.cross.chain.len() == 1;
         let q = blocked.cross.chain[c].q;
         if simple {
-            let parts: Vec<ChainInformation> = (0..q.div_ceil(CHUNK))
-                .into_par_iter()
-                .map(|chunk| {
-                    let mut part = ChainInformation { rhs: vec![0.0; m * nd], gram: vec![0.0; nd * nd] };
-                    let span = chunk * CHUNK..((chunk + 1) * CHUNK).min(q);
-                    push(blocked, c, span, nd, &coefficients, &mut [], &mut part);
-                    part
-                })
-                .collect();
+            let parts = map_parts((0..q.div_ceil(CHUNK)).collect(), |chunk: usize| {
+                let mut part = ChainInformation {
+                    rhs: vec![0.0; m * nd],
+                    gram: vec![0.0; nd * nd],
+                };
+                let span = chunk * CHUNK..((chunk + 1) * CHUNK).min(q);
+                push(blocked, c, span, nd, &coefficients, &mut [], &mut part);
+                part
+            });
             for part in parts {
                 out.rhs.iter_mut().zip(&part.rhs).for_each(|(t, v)| *t += v);
-                out.gram.iter_mut().zip(&part.gram).for_each(|(t, v)| *t += v);
+                out.gram
+                    .iter_mut()
+                    .zip(&part.gram)
+                    .for_each(|(t, v)| *t += v);
             }
         } else {
             push(blocked, c, 0..q, nd, &coefficients, &mut received, &mut out);
@@ -62,7 +74,13 @@ pub fn chain_information(
 }
 
 /// The same from the moments a sweep over narrow leaves has kept.
-fn from_moments(moments: &Moments, p: usize, m: usize, directions: &[Direction], out: &mut ChainInformation) {
+fn from_moments(
+    moments: &Moments,
+    p: usize,
+    m: usize,
+    directions: &[Direction],
+    out: &mut ChainInformation,
+) {
     let nd = directions.len();
     let mut column = vec![0.0; m];
     for (a, one) in directions.iter().enumerate() {
@@ -95,8 +113,9 @@ fn coefficients(blocked: &Blocked, c: usize, r: &[f64], directions: &[Direction]
                 continue;
             }
             for i in 0..p {
-                out[(u * p + i) * nd + a] =
-                    (0..p).map(|m| direction.matrix[i * p + m] * r[u * p + m]).sum();
+                out[(u * p + i) * nd + a] = (0..p)
+                    .map(|m| direction.matrix[i * p + m] * r[u * p + m])
+                    .sum();
             }
         }
     }
@@ -170,7 +189,11 @@ fn push(
         }
         for i in 0..p {
             for s in 0..nd {
-                add(&mut out.gram[s * nd..(s + 1) * nd], -g[i * nd + s], &v[i * nd..(i + 1) * nd]);
+                add(
+                    &mut out.gram[s * nd..(s + 1) * nd],
+                    -g[i * nd + s],
+                    &v[i * nd..(i + 1) * nd],
+                );
             }
         }
         for i in 0..p {
@@ -213,15 +236,29 @@ pub struct NewRows<'a> {
 }
 
 /// var(x'(β̂ − β) + z'(b̂ − b))/σ² of every new row over the levels that are in the fit.
-pub fn prediction_variance(blocked: &Blocked, tail: &TailSolution<'_>, rows: &NewRows<'_>) -> Vec<f64> {
+pub fn prediction_variance(
+    blocked: &Blocked,
+    tail: &TailSolution<'_>,
+    rows: &NewRows<'_>,
+) -> Vec<f64> {
     let mut out = vec![0.0; rows.n];
-    out.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, out)| {
-        let mut at = vec![0.0; tail.x.len()];
-        let mut touched: Vec<usize> = Vec::new();
-        for (k, slot) in out.iter_mut().enumerate() {
-            *slot = row_variance(blocked, tail, rows, chunk * CHUNK + k, &mut at, &mut touched);
-        }
-    });
+    map_parts(
+        out.chunks_mut(CHUNK).enumerate().collect(),
+        |(chunk, out)| {
+            let mut at = vec![0.0; tail.x.len()];
+            let mut touched: Vec<usize> = Vec::new();
+            for (k, slot) in out.iter_mut().enumerate() {
+                *slot = row_variance(
+                    blocked,
+                    tail,
+                    rows,
+                    chunk * CHUNK + k,
+                    &mut at,
+                    &mut touched,
+                );
+            }
+        },
+    );
     out
 }
 
@@ -244,7 +281,12 @@ fn row_variance(
     for &(codes, values, p, offset) in &rows.tail {
         if codes[i] >= 0 {
             for j in 0..p {
-                put(at, touched, offset + codes[i] as usize * p + j, values[i * p + j]);
+                put(
+                    at,
+                    touched,
+                    offset + codes[i] as usize * p + j,
+                    values[i * p + j],
+                );
             }
         }
     }
@@ -265,13 +307,19 @@ fn row_variance(
         let (_, ancestor, dense, tails) = blocked.current(c);
         for (u, l) in std::mem::take(&mut pending[c]) {
             let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
-            let v: Vec<f64> = (0..p).map(|i| (0..p).map(|j| e[i * p + j] * l[j]).sum()).collect();
+            let v: Vec<f64> = (0..p)
+                .map(|i| (0..p).map(|j| e[i * p + j] * l[j]).sum())
+                .collect();
             variance += l.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>();
             let mut first = 0;
             for (k, parent) in f.ancestors.iter().enumerate() {
                 let pg = blocked.cross.chain[c + 1 + k].p;
                 let lost: Vec<f64> = (0..pg)
-                    .map(|j| -(0..p).map(|m| ancestor[(u * p + m) * a + first + j] * v[m]).sum::<f64>())
+                    .map(|j| {
+                        -(0..p)
+                            .map(|m| ancestor[(u * p + m) * a + first + j] * v[m])
+                            .sum::<f64>()
+                    })
                     .collect();
                 let level = parent[u] as usize;
                 match pending[c + 1 + k].iter_mut().find(|(w, _)| *w == level) {

@@ -4,14 +4,15 @@
 //! E = Λ(Λ'AΛ + I)⁻¹Λ' and every outside cross-product loses N'EN. Levels of one factor do not meet, so each factor is
 //! one parallel sweep; sums are taken in a fixed order, so that results do not depend on the number of threads.
 
-use rayon::prelude::*;
-
 use crate::by_block_size;
 use crate::cross_product::{ChainFactor, CrossProducts};
 use crate::small_dense::{block_size, multiply, posterior_block};
+use crate::threads::map_parts;
 
 /// Levels handled as one unit of parallel work; fixed, so that partial sums are reproducible.
 pub const CHUNK: usize = 1024;
+/// Rows of the tail handled as one unit.
+const TAIL_ROWS: usize = 32;
 
 /// For a chain factor, where it meets its k-th ancestor.
 struct Descent {
@@ -65,14 +66,39 @@ impl Blocked {
             .zip(sets)
             .map(|(f, set)| {
                 let n_sets = set.iter().max().map_or(1, |&s| s as usize + 1);
-                Lambda { values: vec![0.0; n_sets * f.p * f.p], set }
+                Lambda {
+                    values: vec![0.0; n_sets * f.p * f.p],
+                    set,
+                }
             })
             .collect();
-        let work = cross.chain.iter().enumerate().map(|(c, f)| workspace(c, f)).collect();
-        let descents = (0..cross.chain.len()).map(|c| descents(c, &cross.chain)).collect();
-        let (column_start, by_column) =
-            cross.chain.iter().map(|f| entries_by_column(f, cross.tail_width)).unzip();
-        Blocked { cross, work, lambda, descents, by_column, column_start }
+        let work = cross
+            .chain
+            .iter()
+            .enumerate()
+            .map(|(c, f)| workspace(c, f))
+            .collect();
+        let descents = (0..cross.chain.len())
+            .map(|c| descents(c, &cross.chain))
+            .collect();
+        let (column_start, by_column) = cross
+            .chain
+            .iter()
+            .map(|f| entries_by_column(f, cross.tail_width))
+            .unzip();
+        Blocked {
+            cross,
+            work,
+            lambda,
+            descents,
+            by_column,
+            column_start,
+        }
+    }
+
+    /// Whether no sweep over this problem has more than one unit of work.
+    pub fn single_part(&self) -> bool {
+        self.cross.tail_width <= TAIL_ROWS && self.cross.chain.iter().all(|f| f.q <= CHUNK)
     }
 
     /// Cross-products of factor `c` with what lies below it eliminated: (block, ancestor, dense, tail).
@@ -134,42 +160,44 @@ impl Blocked {
         let descent = &self.descents[c][k];
         let (pg, ag) = (g.p, g.ancestor_width);
         let mut tails = split_by_level(&mut upper.tail, &g.tail_start, pg);
-        upper
+        let mut levels: Vec<_> = upper
             .block
-            .par_chunks_mut(pg * pg)
-            .zip(pairs_mut(&mut upper.ancestor, pg * ag, g.q))
-            .zip(upper.dense.par_chunks_mut(pg * d))
-            .zip(tails.par_iter_mut())
+            .chunks_mut(pg * pg)
+            .zip(slices_of(&mut upper.ancestor, pg * ag, g.q))
+            .zip(upper.dense.chunks_mut(pg * d))
+            .zip(tails.iter_mut())
             .enumerate()
-            .with_min_len(64)
-            .for_each_init(
-                || vec![0.0; p],
-                |en, (v, (((block, anc), dns), tl))| {
-                    for &u in &descent.level[descent.start[v]..descent.start[v + 1]] {
-                        let u = u as usize;
-                        let eu = &e[u * p * p..(u + 1) * p * p];
-                        let nu = &ancestor[u * p * a..(u + 1) * p * a];
-                        let du = &dense[u * p * d..(u + 1) * p * d];
-                        for i in 0..pg {
-                            // en = E N[:, first + i]
-                            for (row, slot) in en.iter_mut().enumerate() {
-                                *slot = (0..p).map(|m| eu[row * p + m] * nu[m * a + first + i]).sum();
-                            }
-                            for (m, &x) in en.iter().enumerate() {
-                                let na = &nu[m * a + first..(m + 1) * a];
-                                subtract(&mut block[i * pg..(i + 1) * pg], x, &na[..pg]);
-                                subtract(&mut anc[i * ag..(i + 1) * ag], x, &na[pg..]);
-                                subtract(&mut dns[i * d..(i + 1) * d], x, &du[m * d..(m + 1) * d]);
-                            }
-                            for entry in f.tail_start[u]..f.tail_start[u + 1] {
-                                let place = descent.tail_place[entry] as usize;
-                                let s: f64 = (0..p).map(|m| en[m] * tail[entry * p + m]).sum();
-                                tl[place * pg + i] -= s;
-                            }
+            .collect();
+        map_parts(levels.chunks_mut(CHUNK).collect(), |chunk| {
+            let mut en = vec![0.0; p];
+            for (v, (((block, anc), dns), tl)) in chunk.iter_mut() {
+                for &u in &descent.level[descent.start[*v]..descent.start[*v + 1]] {
+                    let u = u as usize;
+                    let eu = &e[u * p * p..(u + 1) * p * p];
+                    let nu = &ancestor[u * p * a..(u + 1) * p * a];
+                    let du = &dense[u * p * d..(u + 1) * p * d];
+                    for i in 0..pg {
+                        // en = E N[:, first + i]
+                        for (row, slot) in en.iter_mut().enumerate() {
+                            *slot = (0..p)
+                                .map(|m| eu[row * p + m] * nu[m * a + first + i])
+                                .sum();
+                        }
+                        for (m, &x) in en.iter().enumerate() {
+                            let na = &nu[m * a + first..(m + 1) * a];
+                            subtract(&mut block[i * pg..(i + 1) * pg], x, &na[..pg]);
+                            subtract(&mut anc[i * ag..(i + 1) * ag], x, &na[pg..]);
+                            subtract(&mut dns[i * d..(i + 1) * d], x, &du[m * d..(m + 1) * d]);
+                        }
+                        for entry in f.tail_start[u]..f.tail_start[u + 1] {
+                            let place = descent.tail_place[entry] as usize;
+                            let s: f64 = (0..p).map(|m| en[m] * tail[entry * p + m]).sum();
+                            tl[place * pg + i] -= s;
                         }
                     }
-                },
-            );
+                }
+            }
+        });
     }
 
     /// Writes the lower triangle of the tail's Schur complement, one tail row per task.
@@ -177,17 +205,28 @@ impl Blocked {
         let width = self.cross.tail_width;
         let total = width + d;
         let mut cross_dense = self.cross.tail_dense.clone();
-        schur[..width * total]
-            .par_chunks_mut(total)
-            .zip(cross_dense.par_chunks_mut(d))
+        let mut rows: Vec<_> = schur[..width * total]
+            .chunks_mut(total)
+            .zip(cross_dense.chunks_mut(d))
             .enumerate()
-            .with_min_len(16)
-            .for_each(|(r, (row, dense_row))| {
+            .collect();
+        map_parts(rows.chunks_mut(TAIL_ROWS).collect(), |rows| {
+            for (r, (row, dense_row)) in rows.iter_mut() {
+                let r = *r;
                 row[..=r].copy_from_slice(&self.cross.tail[r * width..r * width + r + 1]);
                 for c in 0..self.cross.chain.len() {
-                    by_block_size!(self.cross.chain[c].p, assemble_row, self, c, r, row, dense_row);
+                    by_block_size!(
+                        self.cross.chain[c].p,
+                        assemble_row,
+                        self,
+                        c,
+                        r,
+                        row,
+                        dense_row
+                    );
                 }
-            });
+            }
+        });
         for j in 0..d {
             let row = &mut schur[(width + j) * total..(width + j + 1) * total];
             for (r, slot) in row[..width].iter_mut().enumerate() {
@@ -200,7 +239,13 @@ impl Blocked {
 
 impl Eliminated {
     fn empty() -> Eliminated {
-        Eliminated { block: vec![], ancestor: vec![], dense: vec![], tail: vec![], e: vec![] }
+        Eliminated {
+            block: vec![],
+            ancestor: vec![],
+            dense: vec![],
+            tail: vec![],
+            e: vec![],
+        }
     }
 }
 
@@ -212,11 +257,7 @@ pub fn subtract(target: &mut [f64], scale: f64, values: &[f64]) {
 }
 
 /// `q` mutable slices of `size` numbers each; empty slices when `size` is 0.
-fn pairs_mut(
-    values: &mut [f64],
-    size: usize,
-    q: usize,
-) -> rayon::vec::IntoIter<&mut [f64]> {
+fn slices_of(values: &mut [f64], size: usize, q: usize) -> Vec<&mut [f64]> {
     let mut slices: Vec<&mut [f64]> = Vec::with_capacity(q);
     let mut rest = values;
     for _ in 0..q {
@@ -224,7 +265,7 @@ fn pairs_mut(
         slices.push(head);
         rest = tail;
     }
-    slices.into_par_iter()
+    slices
 }
 
 fn split_by_level<'a>(values: &'a mut [f64], start: &[usize], p: usize) -> Vec<&'a mut [f64]> {
@@ -245,29 +286,26 @@ fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Ve
     let lambda = &blocked.lambda[c];
     let (block, _, dense, _) = blocked.current(c);
     let p = block_size::<P>(blocked.cross.chain[c].p);
-    let parts: Vec<(f64, Vec<f64>)> = e
-        .par_chunks_mut(CHUNK * p * p)
-        .enumerate()
-        .map(|(chunk, e)| {
-            let mut scratch = vec![0.0; 2 * p * p];
-            let mut ed = vec![0.0; p * d];
-            let mut lost = vec![0.0; d * d];
-            let mut logdet = 0.0;
-            for (k, eu) in e.chunks_exact_mut(p * p).enumerate() {
-                let u = chunk * CHUNK + k;
-                let a = &block[u * p * p..(u + 1) * p * p];
-                logdet += posterior_block::<P>(p, a, lambda.of(u, p), eu, &mut scratch);
-                let du = &dense[u * p * d..(u + 1) * p * d];
-                multiply::<P>(p, d, eu, du, &mut ed);
-                for i in 0..d {
-                    for j in 0..=i {
-                        lost[i * d + j] += (0..p).map(|m| du[m * d + i] * ed[m * d + j]).sum::<f64>();
-                    }
+    let chunks: Vec<(usize, &mut [f64])> = e.chunks_mut(CHUNK * p * p).enumerate().collect();
+    let parts: Vec<(f64, Vec<f64>)> = map_parts(chunks, |(chunk, e)| {
+        let mut scratch = vec![0.0; 2 * p * p];
+        let mut ed = vec![0.0; p * d];
+        let mut lost = vec![0.0; d * d];
+        let mut logdet = 0.0;
+        for (k, eu) in e.chunks_exact_mut(p * p).enumerate() {
+            let u = chunk * CHUNK + k;
+            let a = &block[u * p * p..(u + 1) * p * p];
+            logdet += posterior_block::<P>(p, a, lambda.of(u, p), eu, &mut scratch);
+            let du = &dense[u * p * d..(u + 1) * p * d];
+            multiply::<P>(p, d, eu, du, &mut ed);
+            for i in 0..d {
+                for j in 0..=i {
+                    lost[i * d + j] += (0..p).map(|m| du[m * d + i] * ed[m * d + j]).sum::<f64>();
                 }
             }
-            (logdet, lost)
-        })
-        .collect();
+        }
+        (logdet, lost)
+    });
     blocked.work[c].e = e;
     let mut total = (0.0, vec![0.0; d * d]);
     for (logdet, lost) in parts {
@@ -316,7 +354,10 @@ fn assemble_row<const P: usize>(
 fn workspace(c: usize, f: &ChainFactor) -> Eliminated {
     let e = vec![0.0; f.q * f.p * f.p];
     if c == 0 {
-        return Eliminated { e, ..Eliminated::empty() };
+        return Eliminated {
+            e,
+            ..Eliminated::empty()
+        };
     }
     Eliminated {
         block: vec![0.0; f.block.len()],
@@ -346,7 +387,11 @@ fn descents(c: usize, chain: &[ChainFactor]) -> Vec<Descent> {
                 level[next[v as usize]] = u as u32;
                 next[v as usize] += 1;
             }
-            Descent { start, level, tail_place: tail_places(f, g, parent) }
+            Descent {
+                start,
+                level,
+                tail_place: tail_places(f, g, parent),
+            }
         })
         .collect()
 }

@@ -105,7 +105,13 @@ pub fn cross_products<'a>(
         factors.push(chain_factor(c, chain, tail, &offsets, rows, d)?);
     }
     let (tail_block, tail_dense) = tail_products(tail, &offsets, rows, d);
-    Ok(CrossProducts { chain: factors, tail_width, d, tail: tail_block, tail_dense })
+    Ok(CrossProducts {
+        chain: factors,
+        tail_width,
+        d,
+        tail: tail_block,
+        tail_dense,
+    })
 }
 
 fn check<'a>(
@@ -115,8 +121,14 @@ fn check<'a>(
     n: usize,
 ) -> Result<(), KernelError> {
     let r = rows.x.ncols();
-    if rows.x.nrows() != n || rows.centre.len() != r || rows.scale.len() != r || rows.beta0.len() != r {
-        return Err(KernelError::Shape("x, y, centre, scale and beta0 do not fit together".into()));
+    if rows.x.nrows() != n
+        || rows.centre.len() != r
+        || rows.scale.len() != r
+        || rows.beta0.len() != r
+    {
+        return Err(KernelError::Shape(
+            "x, y, centre, scale and beta0 do not fit together".into(),
+        ));
     }
     if rows.weights.as_ref().is_some_and(|w| w.len() != n) {
         return Err(KernelError::Shape("weights and y differ in length".into()));
@@ -124,7 +136,9 @@ fn check<'a>(
     for f in chain.iter().chain(tail) {
         let bad_values = f.values.as_ref().is_some_and(|v| v.dim() != (n, f.p));
         if f.codes.len() != n || bad_values || (f.values.is_none() && f.p != 1) {
-            return Err(KernelError::Shape("codes or values of a factor do not match the rows".into()));
+            return Err(KernelError::Shape(
+                "codes or values of a factor do not match the rows".into(),
+            ));
         }
         if f.codes.iter().any(|&c| c < 0 || c as usize >= f.q) {
             return Err(KernelError::Shape("a level code lies outside 0..q".into()));
@@ -197,7 +211,11 @@ fn chain_factor(
             let zk = z[k] * w;
             let base = u * p + k;
             add(&mut factor.block[base * p..(base + 1) * p], zk, &z);
-            add(&mut factor.ancestor[base * ancestor_width..(base + 1) * ancestor_width], zk, &za);
+            add(
+                &mut factor.ancestor[base * ancestor_width..(base + 1) * ancestor_width],
+                zk,
+                &za,
+            );
             add(&mut factor.dense[base * d..(base + 1) * d], zk, &row);
         }
     }
@@ -223,11 +241,15 @@ fn ancestors(own: &FactorRows<'_>, above: &[FactorRows<'_>]) -> Result<Vec<Vec<u
             if *slot == u32::MAX {
                 *slot = v as u32;
             } else if *slot != v as u32 {
-                return Err(KernelError::Shape("a chain factor is not nested in the one above it".into()));
+                return Err(KernelError::Shape(
+                    "a chain factor is not nested in the one above it".into(),
+                ));
             }
         }
         if parent.contains(&u32::MAX) {
-            return Err(KernelError::Shape("a level of a chain factor has no rows".into()));
+            return Err(KernelError::Shape(
+                "a level of a chain factor has no rows".into(),
+            ));
         }
         all.push(parent);
     }
@@ -257,7 +279,9 @@ fn tail_couplings(
                 let column = offset + f.codes[i as usize] as usize * f.p;
                 if seen_in[column] != u as u32 {
                     seen_in[column] = u as u32;
-                    factor.tail_column.extend((column..column + f.p).map(|k| k as u32));
+                    factor
+                        .tail_column
+                        .extend((column..column + f.p).map(|k| k as u32));
                 }
             }
         }
@@ -274,7 +298,11 @@ fn tail_couplings(
                 f.read(i, &mut zt[..f.p]);
                 let entry = place[offset + f.codes[i] as usize * f.p] as usize;
                 for (k, &v) in zt[..f.p].iter().enumerate() {
-                    add(&mut factor.tail[(entry + k) * p..(entry + k + 1) * p], w * v, &z);
+                    add(
+                        &mut factor.tail[(entry + k) * p..(entry + k + 1) * p],
+                        w * v,
+                        &z,
+                    );
                 }
             }
         }

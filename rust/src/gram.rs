@@ -1,28 +1,26 @@
 //! Cross-products of the dense columns [(X − centre)·scale, y − that·β], in fixed blocks of rows.
 
 use ndarray::{ArrayView1, ArrayView2};
-use rayon::prelude::*;
+
+use crate::threads::map_parts;
 
 /// Rows summed as one unit; fixed, so that the result does not depend on the number of threads.
-const ROWS: usize = 8192;
+pub const ROWS: usize = 8192;
 
 /// Column sums of X and whether each column is constant.
 pub fn column_sums(x: ArrayView2<'_, f64>) -> (Vec<f64>, Vec<bool>) {
     let (n, r) = x.dim();
-    let parts: Vec<(Vec<f64>, Vec<bool>)> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|chunk| {
-            let (mut sum, mut constant) = (vec![0.0; r], vec![true; r]);
-            for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
-                for j in 0..r {
-                    let v = x[[i, j]];
-                    sum[j] += v;
-                    constant[j] &= v == x[[0, j]];
-                }
+    let parts: Vec<(Vec<f64>, Vec<bool>)> = map_parts((0..n.div_ceil(ROWS)).collect(), |chunk| {
+        let (mut sum, mut constant) = (vec![0.0; r], vec![true; r]);
+        for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
+            for j in 0..r {
+                let v = x[[i, j]];
+                sum[j] += v;
+                constant[j] &= v == x[[0, j]];
             }
-            (sum, constant)
-        })
-        .collect();
+        }
+        (sum, constant)
+    });
     let mut total = (vec![0.0; r], vec![true; r]);
     for (sum, constant) in parts {
         for j in 0..r {
@@ -36,19 +34,16 @@ pub fn column_sums(x: ArrayView2<'_, f64>) -> (Vec<f64>, Vec<bool>) {
 /// Sums of squared deviations of the columns of X from `centre`.
 pub fn column_squares(x: ArrayView2<'_, f64>, centre: &[f64]) -> Vec<f64> {
     let (n, r) = x.dim();
-    let parts: Vec<Vec<f64>> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|chunk| {
-            let mut sum = vec![0.0; r];
-            for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
-                for j in 0..r {
-                    let v = x[[i, j]] - centre[j];
-                    sum[j] += v * v;
-                }
+    let parts: Vec<Vec<f64>> = map_parts((0..n.div_ceil(ROWS)).collect(), |chunk| {
+        let mut sum = vec![0.0; r];
+        for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
+            for j in 0..r {
+                let v = x[[i, j]] - centre[j];
+                sum[j] += v * v;
             }
-            sum
-        })
-        .collect();
+        }
+        sum
+    });
     add_up(parts, r)
 }
 
@@ -66,30 +61,27 @@ pub struct DenseColumns<'a> {
 pub fn gram(columns: &DenseColumns<'_>) -> Vec<f64> {
     let (n, r) = columns.x.dim();
     let d = r + 1;
-    let parts: Vec<Vec<f64>> = (0..n.div_ceil(ROWS))
-        .into_par_iter()
-        .map(|chunk| {
-            let mut sum = vec![0.0; d * d];
-            let mut row = vec![0.0; d];
-            for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
-                let mut residual = columns.y[i];
-                for j in 0..r {
-                    let v = (columns.x[[i, j]] - columns.centre[j]) * columns.scale[j];
-                    row[j] = v;
-                    residual -= v * columns.beta[j];
-                }
-                row[r] = residual;
-                let w = columns.weights.as_ref().map_or(1.0, |w| w[i]);
-                for j in 0..d {
-                    let v = row[j] * w;
-                    for k in 0..=j {
-                        sum[j * d + k] += v * row[k];
-                    }
+    let parts: Vec<Vec<f64>> = map_parts((0..n.div_ceil(ROWS)).collect(), |chunk| {
+        let mut sum = vec![0.0; d * d];
+        let mut row = vec![0.0; d];
+        for i in chunk * ROWS..((chunk + 1) * ROWS).min(n) {
+            let mut residual = columns.y[i];
+            for j in 0..r {
+                let v = (columns.x[[i, j]] - columns.centre[j]) * columns.scale[j];
+                row[j] = v;
+                residual -= v * columns.beta[j];
+            }
+            row[r] = residual;
+            let w = columns.weights.as_ref().map_or(1.0, |w| w[i]);
+            for j in 0..d {
+                let v = row[j] * w;
+                for k in 0..=j {
+                    sum[j * d + k] += v * row[k];
                 }
             }
-            sum
-        })
-        .collect();
+        }
+        sum
+    });
     let mut total = add_up(parts, d * d);
     for j in 0..d {
         for k in 0..j {
@@ -131,6 +123,9 @@ mod tests {
             beta: &[1.0, 0.0],
         };
         // rows: (1, −6, 0), (1, −2, −1), (1, 8, 1)
-        assert_eq!(gram(&columns), vec![4.0, -2.0, -1.0, -2.0, 108.0, 12.0, -1.0, 12.0, 3.0]);
+        assert_eq!(
+            gram(&columns),
+            vec![4.0, -2.0, -1.0, -2.0, 108.0, 12.0, -1.0, 12.0, 3.0]
+        );
     }
 }

@@ -4,11 +4,10 @@
 //! Σ r⊗B⊗r and Σ r⊗N°, from which the average information of any direction c = Σ̃̇r follows without another pass:
 //! c_a'Bc_b and N°'c_a are linear in them.
 
-use rayon::prelude::*;
-
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::selected_inverse::{Backward, TailSolution};
 use crate::small_dense::{block_size, multiply, outer_product, shrinkage};
+use crate::threads::map_parts;
 
 /// Widest block handled on the stack.
 pub const WIDEST: usize = 3;
@@ -50,10 +49,17 @@ fn sweep<const P: usize, const D: usize>(blocked: &Blocked, tail: &TailSolution<
     let p = block_size::<P>(f.p);
     let x = block_size::<D>(blocked.cross.d) - 1;
     let sets = blocked.lambda[0].values.len() / (p * p);
-    let mut out = Backward { r: vec![0.0; f.q * p], b: vec![0.0; f.q * p], ..Backward::default() };
-    let sigma: Vec<f64> =
-        blocked.lambda[0].values.chunks_exact(p * p).flat_map(|l| outer_product(p, l)).collect();
-    let mut parts: Vec<Part<'_>> = out
+    let mut out = Backward {
+        r: vec![0.0; f.q * p],
+        b: vec![0.0; f.q * p],
+        ..Backward::default()
+    };
+    let sigma: Vec<f64> = blocked.lambda[0]
+        .values
+        .chunks_exact(p * p)
+        .flat_map(|l| outer_product(p, l))
+        .collect();
+    let parts: Vec<Part<'_>> = out
         .r
         .chunks_mut(CHUNK * p)
         .zip(out.b.chunks_mut(CHUNK * p))
@@ -70,10 +76,14 @@ fn sweep<const P: usize, const D: usize>(blocked: &Blocked, tail: &TailSolution<
             },
         })
         .collect();
-    parts.par_iter_mut().for_each(|part| chunk::<P, D>(blocked, tail, &sigma, part));
-    let sums: Vec<_> = parts.into_iter().map(|s| (s.trace, s.quadratic, s.moments)).collect();
-    let mut moments =
-        Moments { fourth: vec![0.0; sets * p.pow(4)], cross: vec![0.0; sets * p * p * x] };
+    let sums = map_parts(parts, |mut part| {
+        chunk::<P, D>(blocked, tail, &sigma, &mut part);
+        (part.trace, part.quadratic, part.moments)
+    });
+    let mut moments = Moments {
+        fourth: vec![0.0; sets * p.pow(4)],
+        cross: vec![0.0; sets * p * p * x],
+    };
     out.trace = vec![0.0; sets * p * p];
     out.quadratic = vec![0.0; sets * p * p];
     for (trace, quadratic, part) in &sums {
@@ -103,7 +113,11 @@ fn chunk<const P: usize, const D: usize>(
     let d = block_size::<D>(blocked.cross.d);
     let x = d - 1;
     let h = full(tail.h, x);
-    let (mut j, mut b, mut t) = ([0.0; WIDEST * WIDEST], [0.0; WIDEST * WIDEST], [0.0; WIDEST * WIDEST]);
+    let (mut j, mut b, mut t) = (
+        [0.0; WIDEST * WIDEST],
+        [0.0; WIDEST * WIDEST],
+        [0.0; WIDEST * WIDEST],
+    );
     let mut r = [0.0; WIDEST];
     let mut n = vec![0.0; p * d];
     let mut g = vec![0.0; p * x];
@@ -181,7 +195,8 @@ impl Moments {
             for m in 0..p {
                 for q in 0..p {
                     for l in 0..p {
-                        total += a[m * p + i] * b[q * p + l] * fourth[((i * p + m) * p + q) * p + l];
+                        total +=
+                            a[m * p + i] * b[q * p + l] * fourth[((i * p + m) * p + q) * p + l];
                     }
                 }
             }

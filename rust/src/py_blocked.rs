@@ -1,17 +1,24 @@
 //! `Blocked` for Python: checks shapes, releases the GIL, runs in its own thread pool.
 
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods};
+use numpy::{
+    PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray2, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::average_information::{chain_information, prediction_variance, Direction, NewRows};
-use crate::blocked_cholesky::Blocked;
+use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::cross_product::{cross_products, DenseRows, FactorRows};
 use crate::error::KernelError;
 use crate::selected_inverse::{backward, Backward, TailSolution};
-use crate::threads::pool;
+use crate::threads::run;
 
-type Factor<'py> = (PyReadonlyArray1<'py, i32>, Option<PyReadonlyArray2<'py, f64>>, usize, usize);
+type Factor<'py> = (
+    PyReadonlyArray1<'py, i32>,
+    Option<PyReadonlyArray2<'py, f64>>,
+    usize,
+    usize,
+);
 type Flat<'py> = Bound<'py, PyArray1<f64>>;
 
 /// The chain part of the mixed-model equations of one design.
@@ -38,7 +45,9 @@ impl PyBlocked {
     fn check_schur(&self, shape: &[usize]) -> PyResult<()> {
         let total = self.blocked.cross.tail_width + self.blocked.cross.d;
         if shape != [total, total] {
-            return Err(PyValueError::new_err(format!("schur must be {total} by {total}, not {shape:?}")));
+            return Err(PyValueError::new_err(format!(
+                "schur must be {total} by {total}, not {shape:?}"
+            )));
         }
         Ok(())
     }
@@ -74,23 +83,34 @@ impl PyBlocked {
         let (chain_rows, tail_rows) = (rows_of(&chain), rows_of(&tail));
         let cross = py.detach(|| cross_products(&chain_rows, &tail_rows, &rows))?;
         if sets.len() != cross.chain.len() {
-            return Err(PyValueError::new_err("one array of parameter sets per chain factor is needed"));
+            return Err(PyValueError::new_err(
+                "one array of parameter sets per chain factor is needed",
+            ));
         }
         let mut owned = Vec::with_capacity(sets.len());
         for (s, f) in sets.iter().zip(&cross.chain) {
             let s: Vec<u32> = s.as_array().iter().map(|&v| v as u32).collect();
             if s.len() != f.q {
-                return Err(PyValueError::new_err("sets and levels of a chain factor differ in number"));
+                return Err(PyValueError::new_err(
+                    "sets and levels of a chain factor differ in number",
+                ));
             }
             owned.push(s);
         }
-        Ok(PyBlocked { blocked: Blocked::new(cross, owned), backward: Vec::new(), threads })
+        Ok(PyBlocked {
+            blocked: Blocked::new(cross, owned),
+            backward: Vec::new(),
+            threads,
+        })
     }
 
     /// Cross-products among tail columns (lower triangle, flat) and of the tail with the dense columns (flat).
     fn tail_products<'py>(&self, py: Python<'py>) -> (Flat<'py>, Flat<'py>) {
         let cross = &self.blocked.cross;
-        (PyArray1::from_slice(py, &cross.tail), PyArray1::from_slice(py, &cross.tail_dense))
+        (
+            PyArray1::from_slice(py, &cross.tail),
+            PyArray1::from_slice(py, &cross.tail_dense),
+        )
     }
 
     /// Raw cross-products of chain factor `c`: blocks (q·p·p), ancestors, dense (q·p·d), tail starts, columns, values.
@@ -99,7 +119,14 @@ impl PyBlocked {
         &self,
         py: Python<'py>,
         c: usize,
-    ) -> (Flat<'py>, Flat<'py>, Flat<'py>, Bound<'py, PyArray1<u64>>, Bound<'py, PyArray1<u32>>, Flat<'py>) {
+    ) -> (
+        Flat<'py>,
+        Flat<'py>,
+        Flat<'py>,
+        Bound<'py, PyArray1<u64>>,
+        Bound<'py, PyArray1<u32>>,
+        Flat<'py>,
+    ) {
         let f = &self.blocked.cross.chain[c];
         let start: Vec<u64> = f.tail_start.iter().map(|&s| s as u64).collect();
         (
@@ -128,13 +155,16 @@ impl PyBlocked {
         for (lambda, values) in self.blocked.lambda.iter_mut().zip(&factors) {
             let values = values.as_slice()?;
             if values.len() != lambda.values.len() {
-                return Err(PyValueError::new_err("a factor has the wrong number of entries"));
+                return Err(PyValueError::new_err(
+                    "a factor has the wrong number of entries",
+                ));
             }
             lambda.values.copy_from_slice(values);
         }
         let (dense, schur) = (dense.as_slice()?, schur.as_slice_mut()?);
-        let (blocked, pool) = (&mut self.blocked, pool(self.threads)?);
-        Ok(py.detach(|| pool.install(|| blocked.eliminate(dense, schur))))
+        let (single, threads) = (self.blocked.single_part(), self.threads);
+        let blocked = &mut self.blocked;
+        Ok(py.detach(|| run(single, threads, || blocked.eliminate(dense, schur)))?)
     }
 
     /// The backward sweep given H lower (m, m) and x (m); returns per factor (trace, quadratic), flat (sets, p, p).
@@ -148,21 +178,42 @@ impl PyBlocked {
     ) -> PyResult<Vec<(Flat<'py>, Flat<'py>)>> {
         let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
         if h.shape() != [m, m] || x.len() != m {
-            return Err(PyValueError::new_err(format!("h must be {m} by {m} and x of length {m}")));
+            return Err(PyValueError::new_err(format!(
+                "h must be {m} by {m} and x of length {m}"
+            )));
         }
-        let tail = TailSolution { h: h.as_slice()?, x: x.as_slice()? };
-        let (blocked, pool) = (&self.blocked, pool(self.threads)?);
-        self.backward = py.detach(|| pool.install(|| backward(blocked, &tail, keep_levels)));
+        let tail = TailSolution {
+            h: h.as_slice()?,
+            x: x.as_slice()?,
+        };
+        let (blocked, threads) = (&self.blocked, self.threads);
+        self.backward = py.detach(|| {
+            run(blocked.single_part(), threads, || {
+                backward(blocked, &tail, keep_levels)
+            })
+        })?;
         Ok(self
             .backward
             .iter()
-            .map(|b| (PyArray1::from_slice(py, &b.trace), PyArray1::from_slice(py, &b.quadratic)))
+            .map(|b| {
+                (
+                    PyArray1::from_slice(py, &b.trace),
+                    PyArray1::from_slice(py, &b.quadratic),
+                )
+            })
             .collect())
     }
 
     /// b̂ and Z'P̃y of chain factor `c` (flat (q, p)) and T of every level if kept (flat (q, p, p)).
-    fn levels<'py>(&self, py: Python<'py>, c: usize) -> PyResult<(Flat<'py>, Flat<'py>, Flat<'py>)> {
-        let b = self.backward.get(c).ok_or_else(|| PyValueError::new_err("call backward first"))?;
+    fn levels<'py>(
+        &self,
+        py: Python<'py>,
+        c: usize,
+    ) -> PyResult<(Flat<'py>, Flat<'py>, Flat<'py>)> {
+        let b = self
+            .backward
+            .get(c)
+            .ok_or_else(|| PyValueError::new_err("call backward first"))?;
         Ok((
             PyArray1::from_slice(py, &b.b),
             PyArray1::from_slice(py, &b.r),
@@ -183,14 +234,33 @@ impl PyBlocked {
         let mut owned = Vec::with_capacity(directions.len());
         for (factor, set, matrix) in &directions {
             let matrix = matrix.as_slice()?.to_vec();
-            if self.blocked.cross.chain.get(*factor).is_none_or(|f| matrix.len() != f.p * f.p) {
-                return Err(PyValueError::new_err("a direction names no chain factor or has the wrong size"));
+            if self
+                .blocked
+                .cross
+                .chain
+                .get(*factor)
+                .is_none_or(|f| matrix.len() != f.p * f.p)
+            {
+                return Err(PyValueError::new_err(
+                    "a direction names no chain factor or has the wrong size",
+                ));
             }
-            owned.push(Direction { factor: *factor, set: *set, matrix });
+            owned.push(Direction {
+                factor: *factor,
+                set: *set,
+                matrix,
+            });
         }
-        let (blocked, back, pool) = (&self.blocked, &self.backward, pool(self.threads)?);
-        let out = py.detach(|| pool.install(|| chain_information(blocked, back, &owned)));
-        Ok((PyArray1::from_vec(py, out.rhs), PyArray1::from_vec(py, out.gram)))
+        let (blocked, back, threads) = (&self.blocked, &self.backward, self.threads);
+        let out = py.detach(|| {
+            run(blocked.single_part(), threads, || {
+                chain_information(blocked, back, &owned)
+            })
+        })?;
+        Ok((
+            PyArray1::from_vec(py, out.rhs),
+            PyArray1::from_vec(py, out.gram),
+        ))
     }
 
     /// var/σ² of new rows; `chain` and `tail` hold (codes, flat values) per factor, tail with (p, offset).
@@ -201,13 +271,26 @@ impl PyBlocked {
         h: PyReadonlyArray2<'_, f64>,
         x: PyReadonlyArray2<'_, f64>,
         chain: Vec<(PyReadonlyArray1<'_, i32>, PyReadonlyArray1<'_, f64>)>,
-        tail: Vec<(PyReadonlyArray1<'_, i32>, PyReadonlyArray1<'_, f64>, usize, usize)>,
+        tail: Vec<(
+            PyReadonlyArray1<'_, i32>,
+            PyReadonlyArray1<'_, f64>,
+            usize,
+            usize,
+        )>,
     ) -> PyResult<Flat<'py>> {
         let n = x.shape()[0];
         let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
         let zeros = vec![0.0; m];
-        let solution = TailSolution { h: h.as_slice()?, x: &zeros };
-        let mut rows = NewRows { n, chain: vec![], tail: vec![], x: x.as_slice()? };
+        let solution = TailSolution {
+            h: h.as_slice()?,
+            x: &zeros,
+        };
+        let mut rows = NewRows {
+            n,
+            chain: vec![],
+            tail: vec![],
+            x: x.as_slice()?,
+        };
         for ((codes, values), f) in chain.iter().zip(&self.blocked.cross.chain) {
             let (codes, values) = (codes.as_slice()?, values.as_slice()?);
             check_rows(codes, values, n, f.p, f.q)?;
@@ -215,18 +298,33 @@ impl PyBlocked {
         }
         for (codes, values, p, offset) in &tail {
             let (codes, values) = (codes.as_slice()?, values.as_slice()?);
-            check_rows(codes, values, n, *p, (self.blocked.cross.tail_width - offset) / p)?;
+            check_rows(
+                codes,
+                values,
+                n,
+                *p,
+                (self.blocked.cross.tail_width - offset) / p,
+            )?;
             rows.tail.push((codes, values, *p, *offset));
         }
-        let (blocked, pool) = (&self.blocked, pool(self.threads)?);
-        let out = py.detach(|| pool.install(|| prediction_variance(blocked, &solution, &rows)));
+        let (blocked, threads) = (&self.blocked, self.threads);
+        let work = || prediction_variance(blocked, &solution, &rows);
+        let out = py.detach(|| run(n <= CHUNK, threads, work))?;
         Ok(PyArray1::from_vec(py, out))
     }
 }
 
-fn check_rows(codes: &[i32], values: &[f64], n: usize, p: usize, q: usize) -> Result<(), KernelError> {
+fn check_rows(
+    codes: &[i32],
+    values: &[f64],
+    n: usize,
+    p: usize,
+    q: usize,
+) -> Result<(), KernelError> {
     if codes.len() != n || values.len() != n * p || codes.iter().any(|&c| c >= q as i32) {
-        return Err(KernelError::Shape("codes or values of new rows do not fit the factor".into()));
+        return Err(KernelError::Shape(
+            "codes or values of new rows do not fit the factor".into(),
+        ));
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::gram::{column_squares, column_sums, gram, DenseColumns};
-use crate::threads::pool;
+use crate::gram::{column_squares, column_sums, gram, DenseColumns, ROWS};
+use crate::threads::run;
 
 type Flat<'py> = Bound<'py, PyArray1<f64>>;
 
@@ -17,9 +17,12 @@ fn py_column_sums<'py>(
     x: PyReadonlyArray2<'_, f64>,
     threads: usize,
 ) -> PyResult<(Flat<'py>, Bound<'py, PyArray1<bool>>)> {
-    let (view, pool) = (x.as_array(), pool(threads)?);
-    let (sum, constant) = py.detach(|| pool.install(|| column_sums(view)));
-    Ok((PyArray1::from_vec(py, sum), PyArray1::from_vec(py, constant)))
+    let view = x.as_array();
+    let (sum, constant) = py.detach(|| run(view.nrows() <= ROWS, threads, || column_sums(view)))?;
+    Ok((
+        PyArray1::from_vec(py, sum),
+        PyArray1::from_vec(py, constant),
+    ))
 }
 
 /// Sums of squared deviations of the columns of x (n, r) from `centre` (r,).
@@ -34,8 +37,13 @@ fn py_column_squares<'py>(
     if centre.len() != x.shape()[1] {
         return Err(PyValueError::new_err("centre and x do not fit together"));
     }
-    let (view, centre, pool) = (x.as_array(), centre.as_slice()?, pool(threads)?);
-    Ok(PyArray1::from_vec(py, py.detach(|| pool.install(|| column_squares(view, centre)))))
+    let (view, centre) = (x.as_array(), centre.as_slice()?);
+    let squares = py.detach(|| {
+        run(view.nrows() <= ROWS, threads, || {
+            column_squares(view, centre)
+        })
+    })?;
+    Ok(PyArray1::from_vec(py, squares))
 }
 
 /// [Xs ys]'W[Xs ys] flat, Xs = (x − centre)·scale, ys = y − Xs·beta.
@@ -54,10 +62,14 @@ fn py_gram<'py>(
 ) -> PyResult<Flat<'py>> {
     let (n, r) = (x.shape()[0], x.shape()[1]);
     let fits = y.len() == n
-        && [centre.len(), scale.len(), beta.len()].iter().all(|&k| k == r)
+        && [centre.len(), scale.len(), beta.len()]
+            .iter()
+            .all(|&k| k == r)
         && weights.as_ref().is_none_or(|w| w.len() == n);
     if !fits {
-        return Err(PyValueError::new_err("x, y, weights, centre, scale and beta do not fit together"));
+        return Err(PyValueError::new_err(
+            "x, y, weights, centre, scale and beta do not fit together",
+        ));
     }
     let columns = DenseColumns {
         x: x.as_array(),
@@ -67,8 +79,10 @@ fn py_gram<'py>(
         scale: scale.as_slice()?,
         beta: beta.as_slice()?,
     };
-    let pool = pool(threads)?;
-    Ok(PyArray1::from_vec(py, py.detach(|| pool.install(|| gram(&columns)))))
+    Ok(PyArray1::from_vec(
+        py,
+        py.detach(|| run(n <= ROWS, threads, || gram(&columns)))?,
+    ))
 }
 
 /// Adds the functions to the module.

@@ -5,12 +5,11 @@
 //!   T = Z'P̃Z = B − N°HN°',   r = Z'P̃y = N°(y) − N°x,   var(b − b̂)/σ² = Σ − ΣTΣ,   cov(b, outside) = −ΣN°H,   b̂ = Σr.
 //! None of this divides by Σ, so singular covariances need no care.
 
-use rayon::prelude::*;
-
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::by_block_size;
 use crate::leaf::{backward_leaf, Moments, WIDEST};
 use crate::small_dense::{block_size, multiply, outer_product, shrinkage};
+use crate::threads::map_parts;
 
 /// The dense solution on the tail: H lower (m, m) with m = tail + r, and the coefficients x (m).
 pub struct TailSolution<'a> {
@@ -56,7 +55,11 @@ struct Part<'a> {
 /// Scores and predictions of all chain factors, top of the chain first. `keep_levels` fills `t`.
 pub fn backward(blocked: &Blocked, tail: &TailSolution<'_>, keep_levels: bool) -> Vec<Backward> {
     let count = blocked.cross.chain.len();
-    if count == 1 && blocked.cross.tail_width == 0 && !keep_levels && blocked.cross.chain[0].p <= WIDEST {
+    if count == 1
+        && blocked.cross.tail_width == 0
+        && !keep_levels
+        && blocked.cross.chain[0].p <= WIDEST
+    {
         return vec![backward_leaf(blocked, tail)];
     }
     let mut done: Vec<Backward> = (0..count).map(|_| Backward::default()).collect();
@@ -98,16 +101,14 @@ fn backward_factor<const P: usize>(
         .chunks_exact(p * p)
         .flat_map(|l| outer_product(p, l))
         .collect();
-    let mut parts = split(&mut out, &f.tail_start, f.q, p, f.ancestor_width, r, sets);
-    parts.par_iter_mut().for_each(|part| {
+    let parts = split(&mut out, &f.tail_start, f.q, p, f.ancestor_width, r, sets);
+    let sums = map_parts(parts, |mut part| {
         let mut scratch = Scratch::default();
-        let levels = part.r.len() / p;
-        for k in 0..levels {
-            level::<P>(blocked, c, tail, above, &sigma, part, k, &mut scratch);
+        for k in 0..part.r.len() / p {
+            level::<P>(blocked, c, tail, above, &sigma, &mut part, k, &mut scratch);
         }
+        (part.trace, part.quadratic)
     });
-    let sums: Vec<(Vec<f64>, Vec<f64>)> =
-        parts.into_iter().map(|part| (part.trace, part.quadratic)).collect();
     for (trace, quadratic) in sums {
         for (t, v) in out.trace.iter_mut().zip(&trace) {
             *t += v;
@@ -233,12 +234,28 @@ fn level<const P: usize>(
         }
     }
     if !part.own.is_empty() {
-        store_covariances::<P>(f.tail_start[part.first], entries, sigma, part, k, p, a, r, s);
+        store_covariances::<P>(
+            f.tail_start[part.first],
+            entries,
+            sigma,
+            part,
+            k,
+            p,
+            a,
+            r,
+            s,
+        );
     }
 }
 
 /// N° = J N over ancestors, tail entries and X, (p, w).
-fn gather_couplings<const P: usize>(blocked: &Blocked, c: usize, u: usize, w: usize, s: &mut Scratch) {
+fn gather_couplings<const P: usize>(
+    blocked: &Blocked,
+    c: usize,
+    u: usize,
+    w: usize,
+    s: &mut Scratch,
+) {
     let f = &blocked.cross.chain[c];
     let p = block_size::<P>(f.p);
     let (a, d) = (f.ancestor_width, blocked.cross.d);
@@ -257,7 +274,10 @@ fn gather_couplings<const P: usize>(blocked: &Blocked, c: usize, u: usize, w: us
             for (q, t) in row[a..a + count].iter_mut().enumerate() {
                 *t += j * tail[(first + q) * p + m];
             }
-            for (t, v) in row[a + count..].iter_mut().zip(&dense[base * d..(base + 1) * d - 1]) {
+            for (t, v) in row[a + count..]
+                .iter_mut()
+                .zip(&dense[base * d..(base + 1) * d - 1])
+            {
                 *t += j * v;
             }
         }
@@ -281,7 +301,11 @@ fn gather_solution(
         let v = parent[u] as usize;
         s.x.extend_from_slice(&above[k].b[v * pg..(v + 1) * pg]);
     }
-    s.x.extend(f.tail_column[f.tail_start[u]..f.tail_start[u + 1]].iter().map(|&m| tail.x[m as usize]));
+    s.x.extend(
+        f.tail_column[f.tail_start[u]..f.tail_start[u + 1]]
+            .iter()
+            .map(|&m| tail.x[m as usize]),
+    );
     s.x.extend_from_slice(&tail.x[blocked.cross.tail_width..]);
     debug_assert_eq!(s.x.len(), w);
 }
@@ -350,14 +374,26 @@ fn with_ancestors<const P: usize>(
                 add(at + i, at + j, up.own[row * pg + j], &mut s.g, &s.n);
             }
             for j in 0..ag {
-                add(at + i, at + pg + j, up.ancestor[row * ag + j], &mut s.g, &s.n);
+                add(
+                    at + i,
+                    at + pg + j,
+                    up.ancestor[row * ag + j],
+                    &mut s.g,
+                    &s.n,
+                );
             }
             let mut place = g.tail_start[v];
             for (q, &column) in columns.iter().enumerate() {
                 while g.tail_column[place] != column {
                     place += 1;
                 }
-                add(at + i, f.ancestor_width + q, up.tail[place * pg + i], &mut s.g, &s.n);
+                add(
+                    at + i,
+                    f.ancestor_width + q,
+                    up.tail[place * pg + i],
+                    &mut s.g,
+                    &s.n,
+                );
             }
             for j in 0..r {
                 add(at + i, w - r + j, up.dense[row * r + j], &mut s.g, &s.n);
@@ -398,7 +434,11 @@ fn store_covariances<const P: usize>(
             let lost: f64 = (0..p).map(|m| st[i * p + m] * sigma[m * p + j]).sum();
             part.own[(k * p + i) * p + j] = sigma[i * p + j] - lost;
         }
-        let minus = |m: usize| -> f64 { -(0..p).map(|q| sigma[i * p + q] * s.g[m * p + q]).sum::<f64>() };
+        let minus = |m: usize| -> f64 {
+            -(0..p)
+                .map(|q| sigma[i * p + q] * s.g[m * p + q])
+                .sum::<f64>()
+        };
         for m in 0..a {
             part.ancestor[(k * p + i) * a + m] = minus(m);
         }

@@ -110,8 +110,9 @@ pub fn outer_product(p: usize, lambda: &[f64]) -> Vec<f64> {
     let mut sigma = vec![0.0; p * p];
     for i in 0..p {
         for j in 0..p {
-            sigma[i * p + j] =
-                (0..=i.min(j)).map(|k| lambda[i * p + k] * lambda[j * p + k]).sum();
+            sigma[i * p + j] = (0..=i.min(j))
+                .map(|k| lambda[i * p + k] * lambda[j * p + k])
+                .sum();
         }
     }
     sigma
@@ -161,7 +162,8 @@ mod tests {
     #[test]
     fn a_singular_factor_is_no_obstacle() {
         let mut e = [9.0; 4];
-        let logdet = posterior_block::<2>(2, &[4.0, 1.0, 1.0, 3.0], &[0.0; 4], &mut e, &mut [0.0; 8]);
+        let logdet =
+            posterior_block::<2>(2, &[4.0, 1.0, 1.0, 3.0], &[0.0; 4], &mut e, &mut [0.0; 8]);
         assert_eq!((logdet, e), (0.0, [0.0; 4]));
     }
 }

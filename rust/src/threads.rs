@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::KernelError;
@@ -10,13 +11,12 @@ use crate::error::KernelError;
 type Pools = Mutex<HashMap<(u32, usize), Arc<ThreadPool>>>;
 
 /// The pool with `threads` workers, made on first use. Pools belong to a process: threads do not survive a fork.
-pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, KernelError> {
+fn pool(threads: usize) -> Result<Arc<ThreadPool>, KernelError> {
     static POOLS: OnceLock<Pools> = OnceLock::new();
     let key = (std::process::id(), threads.max(1));
-    let mut pools = POOLS
-        .get_or_init(Default::default)
-        .lock()
-        .map_err(|_| KernelError::Shape("the thread pools are poisoned by an earlier panic".into()))?;
+    let mut pools = POOLS.get_or_init(Default::default).lock().map_err(|_| {
+        KernelError::Shape("the thread pools are poisoned by an earlier panic".into())
+    })?;
     if let Some(pool) = pools.get(&key) {
         return Ok(Arc::clone(pool));
     }
@@ -27,4 +27,26 @@ pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, KernelError> {
     let pool = Arc::new(built);
     pools.insert(key, Arc::clone(&pool));
     Ok(pool)
+}
+
+/// Applies `f` to every part and returns the results in order: in the current pool, or on this thread when there is
+/// one part only, so that small problems never wake a worker.
+pub fn map_parts<T: Send, R: Send>(parts: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    if parts.len() <= 1 {
+        parts.into_iter().map(f).collect()
+    } else {
+        parts.into_par_iter().map(f).collect()
+    }
+}
+
+/// Runs `work` in the pool of `threads` workers, or directly when the problem is one part.
+pub fn run<T: Send>(
+    single_part: bool,
+    threads: usize,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, KernelError> {
+    if single_part {
+        return Ok(work());
+    }
+    Ok(pool(threads)?.install(work))
 }
