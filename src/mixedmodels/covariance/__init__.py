@@ -2,21 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 from ..errors import SpecError
 from ..registry import look_up
 from ..spec import StructureSpec
+from ..typing import Array
+from .anisotropic import AnisotropicExponential, AnisotropicPower
+from .antedependence import Antedependence
+from .arma import AutoregressiveMovingAverage
+from .autoregressive import FirstOrderAutoregressive, HeterogeneousAutoregressive
 from .base import Natural, Positions, Structure, semidefinite_cholesky
+from .binding import build
+from .compound_symmetry import CompoundSymmetry, HeterogeneousCompoundSymmetry
 from .diagonal import CommonDiagonal, Diagonal
+from .factor_analytic import FactorAnalytic, FactorAnalyticCommon, FactorAnalyticReduced
+from .huynh_feldt import HuynhFeldt
+from .kronecker import Kronecker
+from .linear import LinearCombination
+from .matern import Matern
+from .spatial import (
+    ContinuousAutoregressive,
+    Exponential,
+    Gaussian,
+    LinearSpatial,
+    Power,
+    RationalQuadratic,
+    Spherical,
+)
+from .toeplitz import HeterogeneousToeplitz, Toeplitz
 from .unstructured import BandedUnstructured, Unstructured, UnstructuredCorrelations
 
 STRUCTURES: dict[str, type[Structure]] = {
     "us": Unstructured,
     "diag": Diagonal,
     "homdiag": CommonDiagonal,
+    "cs": CompoundSymmetry,
+    "hcs": HeterogeneousCompoundSymmetry,
+    "ar1": FirstOrderAutoregressive,
+    "har1": HeterogeneousAutoregressive,
+    "arma": AutoregressiveMovingAverage,
+    "toep": Toeplitz,
+    "htoep": HeterogeneousToeplitz,
+    "ante1": Antedependence,
+    "fa": FactorAnalytic,
+    "fa0": FactorAnalyticReduced,
+    "fa1": FactorAnalyticCommon,
     "banded_us": BandedUnstructured,
     "unr": UnstructuredCorrelations,
+    "hf": HuynhFeldt,
+    "exp": Exponential,
+    "gau": Gaussian,
+    "sph": Spherical,
+    "lin_sp": LinearSpatial,
+    "mat": Matern,
+    "pow": Power,
+    "rq": RationalQuadratic,
+    "car1": ContinuousAutoregressive,
+    "powa": AnisotropicPower,
+    "expa": AnisotropicExponential,
+    "lin": LinearCombination,
+    "kron": Kronecker,
 }
 """Every covariance structure by its canonical name."""
 
@@ -24,34 +68,55 @@ _ALIASES = {alias.lower(): name for name, cls in STRUCTURES.items() for alias in
 
 
 def structure_class(name: str) -> type[Structure]:
-    """Return the class of a structure by its name in a formula, SAS or nlme, without regard to case.
+    """Return the class of a structure by its name in a formula, SAS or nlme, without regard to case or blanks.
 
     Examples
     --------
-    >>> structure_class("UN").__name__
-    'Unstructured'
+    >>> structure_class("AR(1)").names[0], structure_class("corAR1").names[0], structure_class("UN").names[0]
+    ('ar1', 'ar1', 'us')
     """
-    return look_up("covariance structure", name, STRUCTURES, _ALIASES)
+    return look_up("covariance structure", name.replace(" ", ""), STRUCTURES, _ALIASES)
 
 
-def bind(spec: StructureSpec) -> Structure:
-    """Return the structure that `spec` names, of the order it asks for.
+def bind(
+    spec: StructureSpec,
+    *,
+    sizes: tuple[int, ...] = (),
+    dimension: int | None = None,
+    matrices: tuple[Array, ...] = (),
+) -> Structure:
+    """Return the structure that `spec` names, of the order it asks for; `SpecError` when it cannot be had.
+
+    Parameters
+    ----------
+    spec
+        Name (any alias), order, parts and nugget.
+    sizes
+        For `kron`: the number of levels of each factor; a spec may also carry them as its order.
+    dimension
+        For `powa` and `expa`: the number of coordinates, when the spec has no order.
+    matrices
+        For `lin`: the known matrices.
 
     Examples
     --------
     >>> from mixedmodels.spec import StructureSpec
-    >>> bind(StructureSpec("banded_us", order=(2,)))
-    BandedUnstructured(diagonals=2)
+    >>> bind(StructureSpec("fa", order=(2,)))
+    FactorAnalytic(q=2)
     """
+    parts = [bind(part, dimension=dimension) for part in spec.parts]
+    if any(part.nugget for part in spec.parts):
+        raise SpecError(f"{spec}: a nugget belongs to the whole product; write it outside kron.")
     cls = structure_class(spec.name)
-    _check_order(cls, spec)
-    return cls(*spec.order)
+    return build(cls, spec, parts, sizes=sizes, dimension=dimension, matrices=matrices)
 
 
-def _check_order(cls: type[Structure], spec: StructureSpec) -> None:
-    orders = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    if len(spec.order) != len(orders):
-        raise SpecError(f"{spec}: {spec.name!r} takes {len(orders)} numbers, got {len(spec.order)}.")
-
-
-__all__ = ["STRUCTURES", "Natural", "Positions", "Structure", "bind", "semidefinite_cholesky", "structure_class"]
+__all__ = [
+    "STRUCTURES",
+    "Natural",
+    "Positions",
+    "Structure",
+    "bind",
+    "semidefinite_cholesky",
+    "structure_class",
+]

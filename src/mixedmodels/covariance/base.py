@@ -78,7 +78,7 @@ class Structure(ABC):
     """Whether Σ(θ) ⪰ 0 for every θ; otherwise `factor` raises ValueError outside the admissible region."""
     nugget_allowed: ClassVar[bool] = False
     """Whether Σ + τ²I is a larger family in which τ² can be told from the other parameters."""
-    unit_first: ClassVar[bool] = False
+    unit_first: bool = False
     """Whether θ₀ = 1 makes Σ₁₁ = 1 whatever the rest, as the later factors of `kron` require."""
 
     @abstractmethod

@@ -56,6 +56,13 @@ class Correlation(ABC):
         """Return a few u worth trying when the variance is zero and u therefore arbitrary."""
         return (self.start_values(np.eye(at.size), at),)
 
+    def escape_flat(self, u: Array, gamma: Array, at: Positions, step: float) -> Array | None:
+        """Return u moved off a region where C does not depend on it, if that lowers −2l; else None.
+
+        `gamma` is the slope of −2l in C, and `step` the change of C to be kept to.
+        """
+        return None
+
     def size(self, m: int) -> int:
         """Return the number of parameters."""
         return len(self.transforms(m))

@@ -240,15 +240,18 @@ def steepest_correlation(
 def escape_correlation(
     family: Correlation, phi: Array, variances: Array, gamma: Array, at: Positions, step: float
 ) -> Array | None:
-    """Return φ with one u moved inwards from an end of its range where the slope asks for it, or None.
+    """Return φ with one u moved inwards from an end of its range, or off a flat region, if that lowers −2l; or None.
 
     `variances` are those of the positions (or the common one); u moves so far that Σ changes by about `step`.
     """
     transforms = family.transforms(at.size)
-    if not any(t.attained for t in transforms):
-        return None
     u = family.values(phi, at.size)
     scale = np.sqrt(np.outer(variances, variances))
+    flat = family.escape_flat(u, gamma * scale, at, step / float(np.max(variances)))
+    if flat is not None:
+        return family.inverse(flat, at.size)
+    if not any(t.attained for t in transforms):
+        return None
     slopes = np.einsum("aij,ij->a", family.d_of(u, at), gamma * scale)
     for a, transform in enumerate(transforms):
         if not transform.attained:

@@ -111,29 +111,6 @@ class Positive:
         return float(np.log(u))
 
 
-@dataclass(frozen=True, slots=True)
-class PerUnit:
-    """u = exp(−exp(−φ)) in (0, 1), a correlation per unit distance: u^d = exp(−d/r) with φ = log r."""
-
-    attained: ClassVar[bool] = False
-
-    def value(self, phi: float) -> float:
-        return np.exp(-np.exp(-phi))
-
-    def slope(self, phi: float) -> float:
-        return self.value(phi) * np.exp(-phi)
-
-    def curvature(self, phi: float) -> float:
-        rate = np.exp(-phi)
-        return self.value(phi) * rate * (rate - 1.0)
-
-    def inverse(self, u: float) -> float:
-        if not 0.0 < u < 1.0:
-            raise _outside(u, "(0, 1)")
-        return float(-np.log(-np.log(u)))
-
-
 CORRELATION = Closed(-1.0, 1.0)
 OPEN = Open()
 POSITIVE = Positive()
-PER_UNIT = PerUnit()

@@ -1,0 +1,370 @@
+"""Correlation as a function of distance over a range: `exp gau sph lin_sp rq`, and `pow`, `car1` per unit distance.
+
+All take a stack of coordinates (..., m, d) as well as (m, d) and then return stacks of matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+
+from ..errors import SpecError
+from ..typing import Array
+from .base import SIGNIFICANT, Natural, Positions, Structure
+from .correlation import Correlation, is_diagonal, nearest
+from .scales import OneVariance
+from .transforms import POSITIVE, Transform
+
+Profile = Callable[[Array], tuple[Array, Array, Array]]
+"""f(h), f'(h) and f''(h) of a correlation function at h = distance/range, which may be complex."""
+
+
+def exponential(h: Array) -> tuple[Array, Array, Array]:
+    """f(h) = exp(−h)."""
+    f = np.exp(-h)
+    return f, -f, f
+
+
+def gaussian(h: Array) -> tuple[Array, Array, Array]:
+    """f(h) = exp(−h²)."""
+    f = np.exp(-h * h)
+    return f, -2.0 * h * f, (4.0 * h * h - 2.0) * f
+
+
+def rational_quadratic(h: Array) -> tuple[Array, Array, Array]:
+    """f(h) = 1/(1 + h²)."""
+    f = 1.0 / (1.0 + h * h)
+    return f, -2.0 * h * f**2, (8.0 * h * h * f - 2.0) * f**2
+
+
+def spherical(h: Array) -> tuple[Array, Array, Array]:
+    """f(h) = 1 − 1.5h + 0.5h³ for h < 1, else 0."""
+    near = h.real < 1.0
+    return (
+        np.where(near, 1.0 - 1.5 * h + 0.5 * h**3, 0.0),
+        np.where(near, 1.5 * h * h - 1.5, 0.0),
+        np.where(near, 3.0 * h, 0.0),
+    )
+
+
+def triangular(h: Array) -> tuple[Array, Array, Array]:
+    """f(h) = 1 − h for h < 1, else 0; the derivatives are those from within."""
+    near = h.real < 1.0
+    return np.where(near, 1.0 - h, 0.0), np.where(near, -1.0, 0.0), np.zeros_like(h)
+
+
+def distances(at: Positions) -> Array:
+    """Return Euclidean distances between positions, (..., m, m)."""
+    coordinates = coordinates_of(at)
+    if coordinates.shape[-1] == 1:
+        line = coordinates[..., 0]
+        return np.abs(line[..., :, None] - line[..., None, :])
+    gaps = coordinates[..., :, None, :] - coordinates[..., None, :, :]
+    return np.sqrt(np.einsum("...k,...k->...", gaps, gaps))
+
+
+def coordinates_of(at: Positions) -> Array:
+    """Return the coordinates as numbers, (..., m, d); SpecError when there are none."""
+    if at.coordinates is None:
+        raise SpecError(
+            "a spatial structure needs coordinates; write them left of the bar: exp(x, y | group)."
+        )
+    return np.asarray(at.coordinates, dtype=np.float64)
+
+
+def usual_distances(at: Positions) -> Array:
+    """Return the positive distances (k,), or (1,) a one when there are none."""
+    d = distances(at)
+    positive: Array = d[d > 0.0]
+    return positive if len(positive) else np.ones(1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RangeCorrelation(Correlation):
+    """C_ij = f(d_ij/r), r > 0, reported as the range r, as exp(−1/r), or as the rate 1/r.
+
+    A `compact` f is zero from h = 1 on, so that C is flat in r below the smallest distance.
+    """
+
+    profile: Profile
+    reported: Literal["range", "correlation", "rate"] = "range"
+    compact: bool = False
+
+    def transforms(self, m: int) -> tuple[Transform, ...]:
+        return (POSITIVE,)
+
+    def of(self, u: Array, at: Positions) -> Array:
+        return self.profile(distances(at) / u[0])[0]
+
+    def d_of(self, u: Array, at: Positions) -> Array:
+        h = distances(at) / u[0]
+        return (-self.profile(h)[1] * h / u[0])[None]
+
+    def d2_of(self, u: Array, at: Positions) -> Array:
+        h = distances(at) / u[0]
+        _, slope, curvature = self.profile(h)
+        return ((curvature * h * h + 2.0 * slope * h) / u[0] ** 2)[None, None]
+
+    def start_values(self, target: Array, at: Positions) -> Array:
+        if is_diagonal(target):
+            # Far below the distances at hand C is flat in r, so the range must not start at its limit 0.
+            return np.array([np.median(usual_distances(at)) / (1.0 if self.compact else 3.0)])
+        return nearest(self, self.trial_values(at), target, at)
+
+    def trial_values(self, at: Positions) -> Iterable[Array]:
+        d = usual_distances(at)
+        return np.geomspace(0.5 * np.min(d), 3.0 * np.max(d), 25)[:, None]
+
+    def report(self, u: Array, at: Positions) -> Natural:
+        r = u[0]
+        if self.reported == "range":
+            return Natural(("range",), u, np.eye(1), ("range",))
+        if self.reported == "rate":
+            return Natural(("rate",), 1.0 / u, np.array([[-1.0 / r**2]]), ("other",))
+        rho = np.exp(-1.0 / u)
+        return Natural(("correlation",), rho, (rho / r**2)[None], ("correlation",))
+
+    def from_report(self, values: Array, at: Positions) -> Array:
+        if self.reported == "range":
+            return values
+        if self.reported == "rate":
+            return 1.0 / np.where(values > 0.0, values, np.nan)
+        if not 0.0 < values[0] < 1.0:
+            raise ValueError(f"correlation {values[0]:.6g} per unit distance must be in (0, 1)")
+        return -1.0 / np.log(values)
+
+    def escape_flat(self, u: Array, gamma: Array, at: Positions, step: float) -> Array | None:
+        """Return a larger r where C = I is flat in r and letting the nearest positions correlate lowers −2l."""
+        if not self.compact or np.any(self.d_of(u, at)):
+            return None
+        smallest = np.min(usual_distances(at))
+        here = self.of(u, at)
+        best, best_change = None, -SIGNIFICANT
+        for trial in smallest * np.geomspace(1.02, 20.0, 20):
+            change = self.of(np.array([trial]), at) - here
+            if best is not None and np.max(np.abs(change)) > step:
+                break
+            slope = float(np.sum(gamma * change))
+            if slope < best_change:
+                best, best_change = np.array([trial]), slope
+        return best
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Exponential(OneVariance, Structure):
+    """Σ_ij = σ² exp(−d_ij/r), d_ij the distance between positions and r > 0 the `range`.
+
+    *Same as* SAS TYPE=SP(EXP), nlme corExp.
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0, 0.0], [3.0, 4.0]]))
+    >>> exp = Exponential()
+    >>> exp.matrix(exp.from_natural(np.array([1.0, 5.0 / np.log(2.0)]), at), at).round(12)
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("exp", "sp(exp)", "corexp", "exponential")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(exponential)
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gaussian(OneVariance, Structure):
+    """Σ_ij = σ² exp(−d_ij²/r²), d_ij the distance between positions and r > 0 the `range`.
+
+    *Same as* SAS TYPE=SP(GAU), nlme corGaus (d²/r², not d²/2r²).
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0], [2.0]]))
+    >>> gau = Gaussian()
+    >>> gau.matrix(gau.from_natural(np.array([1.0, 2.0]), at), at)[0, 1].round(12) == np.exp(-1).round(12)
+    np.True_
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("gau", "sp(gau)", "corgaus", "gaussian")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(gaussian)
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RationalQuadratic(OneVariance, Structure):
+    """Σ_ij = σ²/(1 + d_ij²/r²), d_ij the distance between positions and r > 0 the `range`.
+
+    *Same as* nlme corRatio.
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0], [2.0]]))
+    >>> rq = RationalQuadratic()
+    >>> rq.matrix(rq.from_natural(np.array([1.0, 2.0]), at), at).round(12)
+    array([[1. , 0.5],
+           [0.5, 1. ]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("rq", "corratio")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(rational_quadratic)
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Spherical(OneVariance, Structure):
+    """Σ_ij = σ²(1 − 1.5h + 0.5h³) for h = d_ij/r < 1, else 0, in up to three dimensions; r > 0 is the `range`.
+
+    Σ has one continuous derivative in r; second derivatives are those from within the range.
+
+    *Same as* SAS TYPE=SP(SPH), nlme corSpher.
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0], [1.0]]))
+    >>> sph = Spherical()
+    >>> sph.matrix(sph.from_natural(np.array([1.0, 2.0]), at), at).round(12)
+    array([[1.    , 0.3125],
+           [0.3125, 1.    ]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("sph", "sp(sph)", "corspher", "spherical")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(spherical, compact=True)
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LinearSpatial(OneVariance, Structure):
+    """Σ_ij = σ²(1 − ρd_ij) for ρd_ij < 1, else 0, on a line; in the plane Σ need not be positive semidefinite.
+
+    The natural parameter is SAS's `rate` ρ, the reciprocal of nlme's range. Σ has kinks in ρ, where
+    derivatives are those from within the range.
+
+    *Same as* SAS TYPE=SP(LIN), nlme corLin.
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0], [1.0]]))
+    >>> lin_sp = LinearSpatial()
+    >>> lin_sp.matrix(lin_sp.from_natural(np.array([1.0, 0.25]), at), at).round(12)
+    array([[1.  , 0.75],
+           [0.75, 1.  ]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("lin_sp", "sp(lin)", "corlin")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(triangular, reported="rate", compact=True)
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Power(OneVariance, Structure):
+    """Σ_ij = σ²ρ^d_ij, d_ij the distance between positions and 0 < ρ < 1; the `exp` family by another name.
+
+    *Same as* SAS TYPE=SP(POW).
+
+    Examples
+    --------
+    >>> at = Positions(2, ("a", "b"), np.array([[0.0], [2.0]]))
+    >>> power = Power()
+    >>> power.matrix(power.from_natural(np.array([1.0, 0.5]), at), at).round(12)
+    array([[1.  , 0.25],
+           [0.25, 1.  ]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("pow", "sp(pow)", "power")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(exponential, reported="correlation")
+
+    def smallest(self) -> int:
+        return 2
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ContinuousAutoregressive(OneVariance, Structure):
+    """Σ_ij = σ²ρ^|t_i − t_j| at times t, 0 < ρ < 1 the `correlation` one unit of time apart.
+
+    *Same as* nlme corCAR1, glmmTMB ou, SAS TYPE=SP(POW)(time).
+
+    Examples
+    --------
+    >>> at = Positions(3, ("a", "b", "c"), np.array([[0.0], [1.0], [3.0]]))
+    >>> car1 = ContinuousAutoregressive()
+    >>> car1.matrix(car1.from_natural(np.array([8.0, 0.5]), at), at).round(12)
+    array([[8., 4., 1.],
+           [4., 8., 2.],
+           [1., 2., 8.]])
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("car1", "corcar1", "ou")
+    needs_coordinates = True
+    nugget_allowed = True
+    unit_first = True
+
+    @property
+    def correlation(self) -> Correlation:
+        return RangeCorrelation(exponential, reported="correlation")
+
+    def smallest(self) -> int:
+        return 2
+
+    def check(self, at: Positions) -> None:
+        """Raise `SpecError` unless there is one finite time per position."""
+        Structure.check(self, at)
+        if coordinates_of(at).shape[-1] != 1:
+            raise SpecError(
+                "structure 'car1' takes one time, as in car1(time | group); use 'exp' in the plane."
+            )
