@@ -6,14 +6,18 @@ Levels, columns and names are kept beside the arrays so that results can be labe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from ..covariance.base import Positions, Structure
+from ..errors import Status
 from ..typing import Array, Codes, Labels
+
+if TYPE_CHECKING:
+    from .encoding import Encoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,9 @@ class Design:
     """Everything numeric about a model before fitting.
 
     `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,) or None
-    are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in the data given.
+    are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in the data given,
+    None when all were used. `encoding` holds what was learned from the data (levels, knots, transforms) for use on new
+    data; `notes` what the user should know about the terms.
     """
 
     y: Array
@@ -151,6 +157,8 @@ class Design:
     offset: Array | None = None
     rows: NDArray[np.intp] | None = None
     reml: bool = True
+    encoding: Encoding | None = None
+    notes: tuple[Status, ...] = ()
 
     @property
     def n(self) -> int:

@@ -1,0 +1,104 @@
+"""One column of data in the form the rest of the package reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..typing import Array, Codes
+from .levels import drop_unused, factorise, match_levels
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: numbers or dates in their own type, or codes into levels.
+
+    Parameters
+    ----------
+    name
+        Name in the data.
+    values
+        Numbers or dates (n,), or int32 codes (n,) when `levels` is given.
+    levels
+        Levels in order, (k,), or None for a column of numbers or dates.
+    missing
+        Which rows are missing, (n,), or None when none is. Numbers are NaN and codes −1 there.
+    """
+
+    name: str
+    values: NDArray[Any]
+    levels: NDArray[Any] | None = None
+    missing: NDArray[np.bool_] | None = None
+
+    @property
+    def is_factor(self) -> bool:
+        return self.levels is not None
+
+    @property
+    def is_number(self) -> bool:
+        return self.levels is None and self.values.dtype.kind in "biuf"
+
+    def number(self) -> Array:
+        """Return the values as float64 (n,), without a copy if they are that already."""
+        if not self.is_number:
+            what = "dates" if self.levels is None else f"text or categories such as {self.examples()}"
+            raise DataError(f"column {self.name!r} holds {what} where numbers are needed; convert it first.")
+        return self.values.astype(np.float64, copy=False)
+
+    def examples(self) -> str:
+        """Return up to three levels for a message."""
+        levels = self.values[:3] if self.levels is None else self.levels[:3]
+        return ", ".join(repr(str(level)) for level in levels)
+
+    def factor(self) -> Column:
+        """Return the column as codes and levels; numbers and dates become levels in increasing order."""
+        if self.levels is not None:
+            return self
+        if self.missing is None:
+            return Column(self.name, *factorise(self.values))
+        codes = np.full(len(self.values), -1, np.int32)
+        present = ~self.missing
+        codes[present], levels = factorise(self.values[present])
+        return Column(self.name, codes, levels, self.missing)
+
+    def codes_in(self, levels: NDArray[Any]) -> Codes:
+        """Return codes (n,) of the values among the given `levels`, −1 for missing values and other levels."""
+        own = self.factor()
+        if own.levels is levels:
+            return own.values
+        assert own.levels is not None
+        place = np.append(match_levels(own.levels, levels), np.int32(-1))
+        return np.asarray(place[own.values], dtype=np.int32)
+
+    def known_codes(self, levels: NDArray[Any]) -> Codes:
+        """Return `codes_in(levels)`; `DataError` naming the values that are not among them."""
+        codes = self.codes_in(levels)
+        if self.levels is levels or not (unknown := codes < 0).any():
+            return codes
+        if self.missing is not None:
+            unknown = unknown & ~self.missing
+        if unknown.any():
+            own = self.factor()
+            assert own.levels is not None
+            names = [str(level) for level in own.levels[np.unique(own.values[unknown])]]
+            shown = ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
+            known = ", ".join(str(level) for level in levels[:10]) + (" …" if len(levels) > 10 else "")
+            raise DataError(
+                f"column {self.name!r} has levels that were not in the data of the fit: {shown}. Known levels: {known}."
+            )
+        return codes
+
+    def take(self, rows: NDArray[np.intp]) -> Column:
+        """Return the column at some rows, none of which may be missing."""
+        return replace(self, values=self.values[rows], missing=None)
+
+    def without_unused(self) -> tuple[Column, NDArray[Any]]:
+        """Return the column without levels that no row has, and those levels."""
+        if self.levels is None:
+            return self, np.empty(0, object)
+        codes, levels, unused = drop_unused(self.values, self.levels)
+        return (self if len(unused) == 0 else replace(self, values=codes, levels=levels)), unused

@@ -1,0 +1,183 @@
+"""Anything tabular → `ModelFrame`: the columns a model names, complete rows only, everything typed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, Severity, Status, caret, suggest
+from ..spec import ModelSpec
+from ..syntax.spelling import variables
+from ..syntax.tokens import find_name
+from ..typing import Array
+from .column import Column
+from .missing import check_finite, complete_rows
+from .model_frame import ModelFrame
+from .readers import Source, open_source, read_values
+from .schema import ColumnSchema, FrameSchema
+
+WEIGHTS = "weights"
+"""The name under which weights given as an array appear in messages."""
+
+_variables = lru_cache(maxsize=1024)(variables)
+
+
+def build_frame(
+    spec: ModelSpec, data: Any, *, weights: Any = None, known: Mapping[str, Any] | None = None
+) -> ModelFrame:
+    """Return the typed columns that `spec` names, over the rows where none of them is missing.
+
+    Parameters
+    ----------
+    spec
+        What was asked.
+    data
+        A pandas, polars or pyarrow frame, any other frame narwhals knows, or a dict of arrays; n rows.
+    weights
+        Known precision weights (n,), when they are not a column named by `spec.weights`.
+    known
+        Covariance or precision matrices by name, for `cov=` and `precision=`.
+
+    Raises
+    ------
+    DataError
+        When a column is unknown, missing throughout or infinite somewhere, when no complete row is left, or when a
+        weight is not positive.
+
+    Notes
+    -----
+    Numeric columns are not copied. Row labels of the data play no part.
+    """
+    source = open_source(data)
+    if source.n == 0:
+        raise DataError("the data have no rows.")
+    columns = read_columns(spec, source, model_columns(spec, source))
+    if weights is not None and not isinstance(weights, str):
+        columns[WEIGHTS_KEY] = _weights_column(weights, source.n)
+    missing = {c.name: c.missing for c in columns.values() if c.missing is not None}
+    rows, notes = complete_rows(missing, source.n, spec.na)
+    if rows is not None:
+        columns = {name: column.take(rows) for name, column in columns.items()}
+    check_finite(columns.values())
+    columns, unused = _drop_unused_levels(columns)
+    used = columns.pop(WEIGHTS_KEY, None) or (columns[spec.weights] if spec.weights else None)
+    n = source.n if rows is None else len(rows)
+    return ModelFrame(
+        n=n,
+        columns=columns,
+        factors={name: columns[name].factor() for name in group_columns(spec) if name in columns},
+        schema=FrameSchema(_describe(columns.values()), source.backend, source.n, n),
+        weights=None if used is None else _positive(used),
+        rows=rows,
+        known=known or {},
+        notes=notes + unused,
+    )
+
+
+WEIGHTS_KEY = "\0weights"
+"""Key of weights given as an array among the columns; no column can be called so."""
+
+
+def response_columns(spec: ModelSpec) -> tuple[str, ...]:
+    """Return the columns the response is computed from."""
+    return _variables(spec.response)
+
+
+def predictor_columns(spec: ModelSpec) -> list[str]:
+    """Return the columns needed to compute X, Z and offsets, grouping factors included, in order of appearance."""
+    names: dict[str, None] = {}
+    texts = [spec.fixed, *spec.offsets]
+    for term in spec.random:
+        texts.append(term.effects.replace(",", " +") if term.coordinates else term.effects)
+    for text in texts:
+        names.update(dict.fromkeys(_variables(text)))
+    names.update(dict.fromkeys(spline.variable for spline in spec.splines))
+    names.update(dict.fromkeys(group_columns(spec)))
+    return list(names)
+
+
+def group_columns(spec: ModelSpec) -> list[str]:
+    """Return the columns used as factors: grouping factors, `by=`, clusters of the residual."""
+    names: dict[str, None] = {}
+    for term in spec.random:
+        names.update(dict.fromkeys(term.group))
+        names.update({term.by: None} if term.by else {})
+    if spec.residual is not None:
+        names.update(dict.fromkeys(spec.residual.cluster))
+        names.update({spec.residual.by: None} if spec.residual.by else {})
+    for function in spec.variance:
+        names.update(dict.fromkeys(function.arguments if function.name == "ident" else ()))
+        names.update({function.by: None} if function.by else {})
+    return list(names)
+
+
+def model_columns(spec: ModelSpec, source: Source) -> list[str]:
+    """Return every column the model reads; `all` names the single group when no column is called so."""
+    names = dict.fromkeys([*response_columns(spec), *predictor_columns(spec)])
+    if spec.residual is not None:
+        names.update(dict.fromkeys(spec.residual.position))
+    for function in spec.variance:
+        names.update(dict.fromkeys(name for name in function.arguments if name != "fitted"))
+    if spec.weights:
+        names[spec.weights] = None
+    return [name for name in names if name != "all" or name in source.names]
+
+
+def read_columns(spec: ModelSpec, source: Source, names: Iterable[str]) -> dict[str, Column]:
+    """Return some columns of the data, rows not yet dropped; `DataError` for a column that is not there."""
+    columns = {}
+    have = set(source.names)
+    for name in names:
+        if name not in have:
+            _fail_unknown(spec, source, name)
+        column = source.read(name)
+        if len(column.values) != source.n:
+            raise DataError(f"column {name!r} has {len(column.values)} values for {source.n} rows.")
+        columns[name] = column
+    return columns
+
+
+def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:
+    names = [str(n) for n in source.names]
+    shown = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
+    place = find_name(spec.formula, name)
+    pointer = f"\n\n{caret(spec.formula, *place)}" if place else ""
+    raise DataError(f"column {name!r} is not in the data.{suggest(name, names)} Columns: {shown}.{pointer}")
+
+
+def _weights_column(weights: Any, n: int) -> Column:
+    column = read_values(WEIGHTS, weights)
+    if len(column.values) != n:
+        raise DataError(f"weights has {len(column.values)} values for {n} rows of data; give one per row.")
+    return column
+
+
+def _positive(column: Column) -> Array:
+    weights = column.number()
+    if not (weights > 0).all():
+        count = int((weights <= 0).sum())
+        raise DataError(
+            f"weights must be positive; {column.name!r} has {count} values that are not (smallest {weights.min():.6g}). "
+            "Drop those rows to leave them out."
+        )
+    return np.ascontiguousarray(weights)
+
+
+def _drop_unused_levels(columns: Mapping[str, Column]) -> tuple[dict[str, Column], tuple[Status, ...]]:
+    kept = {}
+    notes = []
+    for key, column in columns.items():
+        kept[key], unused = column.without_unused()
+        if len(unused):
+            shown = ", ".join(str(level) for level in unused[:5]) + (" …" if len(unused) > 5 else "")
+            notes.append(Status(Severity.NOTE, f"{len(unused)} unused levels of {column.name} dropped: {shown}"))
+    return kept, tuple(notes)
+
+
+def _describe(columns: Iterable[Column]) -> tuple[ColumnSchema, ...]:
+    return tuple(
+        ColumnSchema(c.name, "factor" if c.is_factor else "number" if c.is_number else "date") for c in columns
+    )

@@ -1,0 +1,55 @@
+"""The typed columns of one model: complete rows, levels in order, nothing evaluated yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Status
+from ..table import Backend
+from ..typing import Array
+from .column import Column
+from .schema import FrameSchema
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFrame:
+    """The rows and columns a model uses.
+
+    Parameters
+    ----------
+    n
+        Number of rows used.
+    columns
+        Every column the model names, (n,) each; numbers in their own type, text and categories as codes and levels.
+    factors
+        The columns that the model uses as grouping factors, all as codes and levels.
+    weights
+        Known precision weights (n,), positive, or None.
+    rows
+        Positions of the used rows in the data given, (n,), or None when all are used.
+    schema
+        What a fit keeps of all this.
+    known
+        Covariance and precision matrices by the name the formula gives them, as the caller gave them.
+    notes
+        Rows dropped, levels dropped.
+    """
+
+    n: int
+    columns: Mapping[str, Column]
+    factors: Mapping[str, Column]
+    schema: FrameSchema
+    weights: Array | None = None
+    rows: NDArray[np.intp] | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[Status, ...] = ()
+
+    @property
+    def backend(self) -> Backend:
+        """The library the data came in, in which tables go back."""
+        return self.schema.backend

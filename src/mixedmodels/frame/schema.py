@@ -1,0 +1,33 @@
+"""What a fit remembers of its data: the kind of every column, never the values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..table import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSchema:
+    """Name of a column and what it held: numbers, dates, or levels of a factor."""
+
+    name: str
+    kind: Literal["number", "date", "factor"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSchema:
+    """The columns a model read, in order, with the counts of rows given and used.
+
+    Levels of factors are not repeated here; they stay with the terms that use them.
+    """
+
+    columns: tuple[ColumnSchema, ...]
+    backend: Backend
+    n_given: int
+    n_used: int
+
+    def kind(self, name: str) -> str:
+        """Return the kind of a column."""
+        return next(column.kind for column in self.columns if column.name == name)

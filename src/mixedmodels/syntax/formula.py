@@ -1,0 +1,329 @@
+"""Formula text → `ModelSpec`: random terms, splines and offsets are read here, the rest is handed to the fixed part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from ..covariance import bind
+from ..covariance.base import Structure
+from ..errors import SpecError, suggest
+from ..spec import Bounds, Method, ModelSpec, NaAction, RandomSpec, ResidualSpec, SplineSpec, StructureSpec, VarianceSpec
+from .spelling import Piece, canonical_sum, check_calls, render, split_sum
+from .structure_call import ORDERED, BarCall, plain_names, read_call, read_residual, read_variance
+from .tokens import Kind, Tokens, closing, fail, fail_at, outside_brackets, split_at_commas, strip_parentheses, tokenize
+
+CODINGS = ("treatment", "sum", "helmert", "poly")
+"""Contrast codings that `contrasts=` takes."""
+
+_LOGICAL = ("I", "C", "factor", "where")
+"""Transforms whose argument may hold a logical "or"; a bar in any other call makes it a random term."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """What one formula says, before the arguments beside it are added."""
+
+    response: str
+    fixed: str
+    random: tuple[RandomSpec, ...]
+    splines: tuple[SplineSpec, ...]
+    offsets: tuple[str, ...]
+
+
+def read_formula(
+    formula: str,
+    *,
+    residual: str | ResidualSpec | None = None,
+    variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None = None,
+    weights: Any = None,
+    method: Method = "reml",
+    contrasts: Mapping[str, str] | None = None,
+    na: NaAction = "drop",
+    bounds: Bounds = "psd",
+    start: Mapping[str, float] | None = None,
+    hold: Mapping[str, float] | Iterable[str] | str | None = None,
+    ddf: str = "auto",
+) -> ModelSpec:
+    """Return the `ModelSpec` that a formula and the arguments beside it ask for.
+
+    Parameters
+    ----------
+    formula
+        `"y ~ fixed + (effects | group)"`; see the formula guide for every form.
+    residual, variance
+        Residual structure `"ar1(week | id)"` and variance function `"ident(sex) * power(age)"`, as text or read.
+    weights
+        The column of known precision weights. Weights given as an array are data: they go to `build_frame`.
+    contrasts
+        Coding of factors by name: `"treatment"`, `"sum"`, `"helmert"` or `"poly"`.
+    start, hold
+        Natural-scale values by parameter name; names alone in `hold` are held at their starting values.
+
+    Raises
+    ------
+    SpecError
+        With the formula and a caret under the part that cannot be read.
+
+    Examples
+    --------
+    >>> spec = read_formula("Reaction ~ Days + (Days | Subject)")
+    >>> spec.response, spec.fixed, str(spec.random[0])
+    ('Reaction', '1 + Days', '(1 + Days | Subject)')
+    """
+    if not isinstance(formula, str):
+        raise SpecError(f"formula must be text such as 'y ~ x + (1 | g)', not {type(formula).__name__}.")
+    parsed = parse_formula(formula)
+    return ModelSpec(
+        response=parsed.response,
+        fixed=parsed.fixed,
+        random=parsed.random,
+        splines=parsed.splines,
+        offsets=parsed.offsets,
+        residual=read_residual(residual) if isinstance(residual, str) else residual,
+        variance=_read_variance(variance),
+        weights=weights if isinstance(weights, str) else None,
+        method=method,
+        contrasts=_read_contrasts(contrasts),
+        na=na,
+        bounds=bounds,
+        ddf=ddf,
+        start=_pairs("start", start),
+        hold=_read_hold(hold),
+        formula=formula,
+    )
+
+
+def _read_variance(variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None) -> tuple[VarianceSpec, ...]:
+    if isinstance(variance, str):
+        return read_variance(variance)
+    if isinstance(variance, VarianceSpec):
+        return (variance,)
+    return variance or ()
+
+
+def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for factor, coding in (contrasts or {}).items():
+        name = str(coding).lower().removeprefix("contr.")
+        if name not in CODINGS:
+            allowed = ", ".join(map(repr, CODINGS))
+            raise SpecError(
+                f"contrasts: coding {coding!r} of {factor!r} is not known.{suggest(name, CODINGS)} Use one of {allowed}."
+            )
+        pairs.append((factor, name))
+    return tuple(pairs)
+
+
+def _pairs(argument: str, values: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
+    if not values:
+        return ()
+    try:
+        return tuple((str(name), float(value)) for name, value in values.items())
+    except (AttributeError, TypeError, ValueError):
+        raise SpecError(f"{argument}={values!r} must map parameter names to numbers.") from None
+
+
+def _read_hold(
+    hold: Mapping[str, float] | Iterable[str] | str | None,
+) -> tuple[str, ...] | tuple[tuple[str, float], ...]:
+    if hold is None:
+        return ()
+    if isinstance(hold, str):
+        return (hold,)
+    return _pairs("hold", hold) if isinstance(hold, Mapping) else tuple(str(name) for name in hold)
+
+
+@lru_cache(maxsize=1024)
+def parse_formula(text: str) -> Formula:
+    """Return the parts of a two-sided formula; cached on the text."""
+    tokens = tokenize(text)
+    response, right = _sides(text, tokens)
+    fixed: list[Piece] = []
+    random: list[RandomSpec] = []
+    splines: list[SplineSpec] = []
+    offsets: list[str] = []
+    for piece in split_sum(text, right):
+        kind = _kind_of(text, piece.tokens)
+        if kind != "fixed" and not piece.positive:
+            fail_at("this term cannot be subtracted.", text, piece.tokens)
+        if kind == "random":
+            random += _random_terms(text, piece.tokens)
+        elif kind == "spline":
+            splines.append(_spline(text, piece.tokens))
+        elif kind == "offset":
+            offsets.append(_expression(text, piece.tokens[2:-1]))
+        else:
+            fixed.append(piece)
+    _check_repeats(text, random)
+    return Formula(response, canonical_sum(text, fixed), tuple(random), tuple(splines), tuple(offsets))
+
+
+def _sides(text: str, tokens: Tokens) -> tuple[str, Tokens]:
+    tildes = [i for i in outside_brackets(tokens) if tokens[i].is_operator("~")]
+    if not tildes:
+        fail_at("a formula needs '~' between response and terms, for example y ~ x + (1 | g).", text, tokens)
+    if len(tildes) > 1:
+        fail("a formula has one '~'.", text, tokens[tildes[1]].start)
+    left, right = tokens[: tildes[0]], tokens[tildes[0] + 1 :]
+    if not left:
+        fail("name the response left of '~'.", text, tokens[tildes[0]].start)
+    if not right:
+        fail("nothing follows '~'; write 1 for a model with an intercept only.", text, tokens[tildes[0]].stop)
+    for index in outside_brackets(left):
+        if left[index].is_operator("|", "||"):
+            fail_at("random terms stand right of '~'.", text, left)
+    return _expression(text, strip_parentheses(left)), right
+
+
+def _expression(text: str, tokens: Tokens) -> str:
+    if not tokens:
+        fail_at("an expression is expected here.", text, tokens)
+    if any(t.kind is Kind.OPERATOR for t in (tokens[-1],)):
+        fail_at(f"nothing stands after {tokens[-1].text!r}.", text, tokens[-1:])
+    check_calls(text, tokens)
+    return render(tokens)
+
+
+def _kind_of(text: str, tokens: Tokens) -> str:
+    """Classify one summand of the right-hand side as "random", "spline", "offset" or "fixed"."""
+    bars = [t for t in tokens if t.is_operator("|", "||")]
+    called = tokens[0].kind is Kind.NAME and len(tokens) > 2 and tokens[1].text == "("
+    if called and tokens[0].text in ("spline", "offset") and closing(tokens, 1) == len(tokens) - 1:
+        return tokens[0].text
+    for index, token in enumerate(tokens[:-1]):
+        if token.text in ("spline", "offset") and token.kind is Kind.NAME and tokens[index + 1].text == "(":
+            fail_at(f"{token.text}(...) is a term of its own and cannot enter a product.", text, tokens)
+    if not bars or _only_inside_transforms(tokens):
+        return "fixed"
+    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
+        if _has_own_bar(tokens[1:-1]):
+            return "random"
+        fail_at("a random term stands on its own: y ~ x + (1 | g).", text, tokens)
+    if tokens[-1].text == ")" and called and _is_call_chain(tokens):
+        return "random"
+    for index in outside_brackets(tokens):
+        if tokens[index] in bars:
+            fail("a random term stands in parentheses: (1 | g).", text, tokens[index].start, tokens[index].stop)
+    fail_at("a random term cannot enter a product; add it with '+'.", text, tokens)
+
+
+def _has_own_bar(tokens: Tokens) -> bool:
+    return any(tokens[i].is_operator("|", "||") for i in outside_brackets(tokens))
+
+
+def _is_call_chain(tokens: Tokens) -> bool:
+    """Return whether tokens are `name(...)` or `name(...)(...)` and nothing else."""
+    stop = closing(tokens, 1)
+    if stop < len(tokens) - 1 and tokens[stop + 1].text == "(":
+        stop = closing(tokens, stop + 1)
+    return stop == len(tokens) - 1
+
+
+def _only_inside_transforms(tokens: Tokens) -> bool:
+    """Return whether every bar is a logical "or" inside a transform such as `I(a > 0 | b > 0)`."""
+    covered = -1
+    for index, token in enumerate(tokens):
+        if index <= covered:
+            continue
+        following = tokens[index + 1].text if index + 1 < len(tokens) else ""
+        transform = token.text in _LOGICAL or token.text.startswith("np.")
+        if token.text == "{" or (transform and following == "("):
+            covered = closing(tokens, index if token.text == "{" else index + 1)
+        elif token.is_operator("|", "||"):
+            return False
+    return True
+
+
+def _random_terms(text: str, tokens: Tokens) -> list[RandomSpec]:
+    call = read_call(text, tokens)
+    if (call.cov or call.precision) and len(call.groups) > 1:
+        fail_at("a known covariance belongs to one grouping factor; write the nested terms separately.", text, tokens)
+    if call.by is not None and (call.cov or call.precision):
+        fail_at("by= cannot be combined with cov= or precision=.", text, tokens)
+    if call.bar is None:
+        fail_at("a random term needs a bar: exp(x, y | field), or (… | 1) for one group.", text, tokens)
+    structure, effects, coordinates = _effects(text, call)
+    return [
+        RandomSpec(effects, group, structure, call.by, call.cov, call.precision, coordinates) for group in call.groups
+    ]
+
+
+def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
+    """Return the structure, the canonical left side, and whether that side holds coordinates."""
+    if call.bar is not None and call.bar.text == "||":
+        if call.structure is not None:
+            message = f"'||' means uncorrelated and {call.structure} says how they correlate; use one bar."
+            fail(message, text, call.bar.start, call.bar.stop)
+        return StructureSpec("diag"), _effects_text(text, call.left), False
+    spec = call.structure or StructureSpec("us")
+    structure = bind(spec)
+    if structure.r_side_only:
+        fail_at(f"{spec} describes residuals; give it as residual=.", text, call.left)
+    if structure.needs_coordinates:
+        names = plain_names(call.left)
+        if not names:
+            fail_at(f"{spec} takes coordinate columns left of the bar, for example {spec}(x, y | field).", text, call.left)
+        return spec, ", ".join(names), True
+    if spec.name in ORDERED:
+        return spec, _ordered_effects(text, spec, structure, call.left), False
+    return spec, _effects_text(text, call.left), False
+
+
+def _effects_text(text: str, tokens: Tokens) -> str:
+    for index in outside_brackets(tokens):
+        if tokens[index].kind is Kind.COMMA:
+            fail("columns of a random term are added with '+'; commas separate coordinates.", text, tokens[index].start)
+    effects = canonical_sum(text, split_sum(text, tokens))
+    if effects == "0":
+        fail_at("a random term without columns has no effect; write (1 | g).", text, tokens)
+    return effects
+
+
+def _ordered_effects(text: str, spec: StructureSpec, structure: Structure, tokens: Tokens) -> str:
+    pieces = split_sum(text, tokens)
+    if any(piece.positive and render(piece.tokens) == "1" for piece in pieces):
+        fail_at(f"{spec} takes positions and no intercept: {spec}(0 + week | plot).", text, tokens)
+    # positions span the intercept: the implicit one of the grammar would make their order meaningless
+    return "0" + _effects_text(text, tokens)[1:]
+
+
+def _spline(text: str, tokens: Tokens) -> SplineSpec:
+    """Return `spline(x, degree=2, knots=20)` read into a `SplineSpec`."""
+    runs = split_at_commas(tokens[2:-1])
+    first = runs[0]
+    if len(first) != 1 or first[0].kind not in (Kind.NAME, Kind.QUOTED):
+        fail_at("spline takes a numeric column first: spline(x, degree=2, knots=20).", text, first or tokens)
+    degree = 2
+    knots: int | tuple[float, ...] = 20
+    for run in runs[1:]:
+        if len(run) < 3 or not run[1].is_operator("=") or run[0].text not in ("degree", "knots"):
+            fail_at("spline knows the options degree= and knots=.", text, run or tokens)
+        if run[0].text == "knots" and run[-1].kind is Kind.CLOSE:
+            knots = _knot_list(text, run[2:])
+        elif len(run) != 3 or not run[2].text.isdecimal() or int(run[2].text) < 1:
+            fail_at(f"{run[0].text}= takes a positive whole number.", text, run[2:])
+        elif run[0].text == "knots":
+            knots = int(run[2].text)
+        else:
+            degree = int(run[2].text)
+    return SplineSpec(first[0].text.strip("`"), degree, knots)
+
+
+def _knot_list(text: str, tokens: Tokens) -> tuple[float, ...]:
+    opener = 1 if tokens[0].text == "c" else 0
+    try:
+        knots = tuple(float(render(run).replace(" ", "")) for run in split_at_commas(tokens[opener + 1 : -1]))
+    except ValueError:
+        fail_at("knots= takes a number of knots or a list of numbers, for example knots=[1, 2.5, 4].", text, tokens)
+    if any(later <= earlier for earlier, later in zip(knots, knots[1:], strict=False)):
+        fail_at("knots must increase.", text, tokens)
+    return knots
+
+
+def _check_repeats(text: str, random: list[RandomSpec]) -> None:
+    for index, term in enumerate(random):
+        if term in random[:index]:
+            raise SpecError(f"the random term {term} is written twice; remove one.\n\n{text}")

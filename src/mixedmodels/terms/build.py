@@ -1,0 +1,76 @@
+"""Spec and frame → `Design`: everything numeric about a model, checked."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError, SpecError
+from ..frame.model_frame import ModelFrame
+from ..spec import ModelSpec
+from ..syntax.spelling import variables
+from ..typing import Array
+from .checks import check_overlap
+from .design import Design
+from .encoding import Encoding
+from .fixed import NumberEncoding, build_fixed, learn_number
+from .random import build_random
+from .smooth import learn_spline
+
+
+def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-10) -> Design:
+    """Return y, X and every Z of a model, with labels and how they were computed.
+
+    Parameters
+    ----------
+    spec
+        What was asked.
+    frame
+        The columns it names, n complete rows.
+    rank_tolerance
+        See `null_space`.
+
+    Raises
+    ------
+    DataError
+        When the response is not numeric or constant, when there are no residual degrees of freedom, or when the data
+        cannot identify a random term.
+    """
+    if spec.residual is not None or spec.variance:
+        asked = spec.residual or spec.variance[0]
+        raise SpecError(f"{asked}: residual structures and variance functions are not fitted by this version.")
+    response, y = _response(spec, frame)
+    offsets = tuple(learn_number(text, frame.columns) for text in spec.offsets)
+    offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
+    bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
+    fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance)
+    if frame.n <= fixed.rank:
+        raise DataError(
+            f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; use fewer terms."
+        )
+    random, random_encoding, notes = build_random(spec, frame, (fixed, fixed_encoding), bases, rank_tolerance)
+    check_overlap(spec.random, random)
+    return Design(
+        y=y if offset is None else y - offset,
+        fixed=fixed,
+        random=random,
+        weights=frame.weights,
+        offset=offset,
+        rows=frame.rows,
+        reml=spec.method == "reml",
+        encoding=Encoding(response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding),
+        notes=notes,
+    )
+
+
+def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array]:
+    for name in variables(spec.response):
+        column = frame.columns[name]
+        if not column.is_number:
+            what = f"text or categories such as {column.examples()}" if column.is_factor else "dates"
+            raise DataError(f"the response {spec.response!r} must be numeric; column {name!r} holds {what}.")
+    encoding, y = learn_number(spec.response, frame.columns)
+    if y.min() == y.max():
+        raise DataError(
+            f"the response {spec.response!r} is {y[0]:.6g} in every row; there is no variation to explain."
+        )
+    return encoding, y

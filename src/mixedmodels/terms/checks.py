@@ -1,0 +1,83 @@
+"""Random terms that the data cannot tell apart from something else in the model, refused with the reason."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError, SpecError
+from ..frame.model_frame import ModelFrame
+from ..spec import ModelSpec, RandomSpec
+from .design import FixedTerms, RandomTerm
+from .rank import null_space
+
+SHARED_VARIANCE = ("homdiag",)
+"""Structures identified even where columns of Z depend on one another: they give all of them one variance."""
+
+
+def check_identifiable(
+    asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame, fixed: FixedTerms, tolerance: float
+) -> None:
+    """Raise `DataError` when the parameters of a random term cannot be estimated from any data of this layout."""
+    _check_levels(asked, term)
+    _check_rows(asked, term, spec, frame)
+    _check_columns(asked, term, fixed, tolerance)
+
+
+def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
+    counts = np.bincount(term.sets, minlength=term.n_sets)
+    single = np.flatnonzero(counts == 1)
+    n_parameters = term.structure.size(term.n_columns)
+    if not len(single) or term.n_columns > n_parameters:
+        return
+    level = term.levels[int(np.flatnonzero(term.sets == single[0])[0])]
+    where = f" for {asked.by}={term.set_labels[single[0]]!r}" if asked.by else ""
+    raise DataError(
+        f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw of {term.n_columns} effects "
+        f"says nothing about {n_parameters} variance parameters. Use a factor with more levels, a structure that shares "
+        "one variance over several columns (homdiag), or make the term fixed."
+    )
+
+
+def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame) -> None:
+    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    if term.values is not None or term.kernel is not None or not free_errors or term.n_levels < frame.n:
+        return
+    raise DataError(
+        f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as there are rows, so its variance "
+        "cannot be told from the residual variance. Leave the term out, or group by something observed repeatedly."
+    )
+
+
+def _constant(frame: ModelFrame) -> bool:
+    return frame.weights is None or bool((frame.weights == frame.weights[0]).all())
+
+
+def _check_columns(asked: RandomSpec, term: RandomTerm, fixed: FixedTerms, tolerance: float) -> None:
+    if term.values is None or asked.coordinates or asked.structure.name in SHARED_VARIANCE:
+        return
+    if term.values is fixed.matrix:
+        estimable, null_basis = fixed.estimable, fixed.null_basis
+    else:
+        estimable, null_basis = null_space(term.values, tolerance)
+    if len(estimable) == term.n_columns:
+        return
+    names = [term.columns[j] for j in np.flatnonzero(null_basis[:, 0])]
+    if len(names) == 1:
+        reason = f"column {names[0]!r} is zero in every row"
+    else:
+        reason = f"columns {', '.join(map(repr, names))} are linearly dependent"
+    raise DataError(f"{asked}: {reason}, so their variances cannot be told apart; leave {names[-1]!r} out.")
+
+
+def check_overlap(asked: tuple[RandomSpec, ...], terms: tuple[RandomTerm, ...]) -> None:
+    """Raise `SpecError` when two unstructured terms give the same levels the same column."""
+    for i, second in enumerate(asked):
+        for j, first in enumerate(asked[:i]):
+            both = (first, second)
+            plain = all(t.structure.name in ("us", "diag") and not (t.by or t.cov or t.precision) for t in both)
+            shared = [name for name in terms[i].columns if name in terms[j].columns]
+            if plain and first.group == second.group and shared:
+                raise SpecError(
+                    f"{first} and {second} both hold {shared[0]!r}, whose variance can be split between them at will; "
+                    "keep it in one of them."
+                )

@@ -1,0 +1,18 @@
+"""Everything a fit learned about turning data into numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fixed import FixedEncoding, NumberEncoding
+from .random import RandomEncoding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoding:
+    """How the rows of X, the offsets and the rows of every Z are computed from columns; small, and picklable."""
+
+    response: NumberEncoding
+    fixed: FixedEncoding
+    offsets: tuple[NumberEncoding, ...]
+    random: tuple[RandomEncoding, ...]

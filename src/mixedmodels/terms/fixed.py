@@ -1,0 +1,153 @@
+"""The fixed part: text and columns → X with its names, terms and aliasing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError, suggest
+from ..frame.column import Column
+from ..frame.model_frame import ModelFrame
+from ..spec import ModelSpec
+from ..syntax.algebra import Term, expand
+from ..typing import Array, Labels
+from .design import FixedTerms
+from .encoder import DirectEncoder, Encoder, atom_values, check_finite_values, learn_direct
+from .rank import null_space
+from .smooth import SplineBasis
+from .transformed import ExpressionEncoder, learn_expression, learn_transformed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedEncoding:
+    """How X is computed from columns of data: an encoder for the formula, then the powers of the splines."""
+
+    encoder: Encoder
+    splines: tuple[tuple[SplineBasis, tuple[int, ...]], ...] = ()
+
+    def matrix(self, data: Mapping[str, Column], n: int) -> Array:
+        """Return X for n rows, (n, p)."""
+        if not self.splines:
+            return self.encoder.matrix(data, n)
+        width = len(self.encoder.columns)
+        out = np.zeros((n, width + sum(len(powers) for _, powers in self.splines)))
+        self.encoder.fill(out[:, :width], data)
+        fill_powers(out[:, width:], self.splines, data)
+        return out
+
+
+def fill_powers(
+    out: Array, splines: tuple[tuple[SplineBasis, tuple[int, ...]], ...], data: Mapping[str, Column]
+) -> None:
+    """Write the polynomial columns of the splines into `out` (n, number of powers)."""
+    place = 0
+    for basis, powers in splines:
+        values = data[basis.variable].number()
+        for power in powers:
+            out[:, place] = values**power
+            place += 1
+
+
+def learn_encoder(
+    text: str, data: Mapping[str, Column], n: int, contrasts: Mapping[str, str], room: int = 0
+) -> tuple[Encoder, Array]:
+    """Return the encoder of canonical formula text and its matrix with `room` zero columns after it."""
+    terms = expand(text)
+    if terms is not None:
+        return fill_direct(terms, data, n, contrasts, room)
+    transformed, matrix = learn_transformed(text, data, contrasts)
+    return transformed, np.hstack([matrix, np.zeros((n, room))]) if room else np.ascontiguousarray(matrix)
+
+
+def fill_direct(
+    terms: tuple[Term, ...], data: Mapping[str, Column], n: int, contrasts: Mapping[str, str], room: int = 0
+) -> tuple[DirectEncoder, Array]:
+    """Return the direct encoder of expanded terms and its matrix with `room` zero columns after it."""
+    direct = learn_direct(terms, data, contrasts)
+    width = len(direct.columns)
+    matrix = np.zeros((n, width + room))
+    direct.fill(matrix[:, :width], data)
+    return direct, matrix
+
+
+def build_fixed(
+    spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float
+) -> tuple[FixedTerms, FixedEncoding]:
+    """Return X with its aliasing, and how it is computed."""
+    contrasts = checked_contrasts(spec, frame)
+    powers_room = sum(basis.degree for basis in bases)
+    encoder, matrix = learn_encoder(spec.fixed, frame.columns, frame.n, contrasts, powers_room)
+    splines, names = _spline_powers(encoder.columns, bases)
+    width = len(encoder.columns)
+    matrix = matrix[:, : width + len(names)] if len(names) < powers_room else matrix
+    if splines:
+        fill_powers(matrix[:, width:], splines, frame.columns)
+        matrix = np.ascontiguousarray(matrix)
+    terms = [*encoder.terms]
+    assign = [*encoder.assign]
+    for basis, powers in splines:
+        assign += [len(terms)] * len(powers)
+        terms.append(basis.label)
+    estimable, null_basis = null_space(matrix, tolerance)
+    fixed = FixedTerms(matrix, (*encoder.columns, *names), tuple(terms), tuple(assign), estimable, null_basis)
+    return fixed, FixedEncoding(encoder, splines)
+
+
+def checked_contrasts(spec: ModelSpec, frame: ModelFrame) -> dict[str, str]:
+    """Return `contrasts=` as a dict; `SpecError` for a name that is no factor of the model."""
+    factors = [name for name, column in frame.columns.items() if column.is_factor]
+    for name, _ in spec.contrasts:
+        if name not in frame.columns:
+            raise SpecError(f"contrasts: {name!r} is not in the model.{suggest(name, frame.columns)}")
+        if name not in factors and f"C({name})" not in spec.fixed:
+            raise SpecError(f"contrasts: {name!r} is numeric; write C({name}) in the formula to make it a factor.")
+    return dict(spec.contrasts)
+
+
+def _spline_powers(
+    columns: Labels, bases: tuple[SplineBasis, ...]
+) -> tuple[tuple[tuple[SplineBasis, tuple[int, ...]], ...], list[str]]:
+    """Return per spline the powers x, x², … that X does not hold already, and their names."""
+    taken = set(columns)
+    splines = []
+    names: list[str] = []
+    for basis in bases:
+        powers = []
+        for power in range(1, basis.degree + 1):
+            name = basis.variable if power == 1 else f"{basis.variable}^{power}"
+            if name in taken or f"I({basis.variable} ** {power})" in taken:
+                continue
+            taken.add(name)
+            names.append(name)
+            powers.append(power)
+        if powers:
+            splines.append((basis, tuple(powers)))
+    return tuple(splines), names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NumberEncoding:
+    """One number per row: a column, an elementwise function of one, or a free expression."""
+
+    text: str
+    expression: ExpressionEncoder | None = None
+
+    def values(self, data: Mapping[str, Column], n: int) -> Array:
+        """Return the values, (n,)."""
+        if self.expression is not None:
+            return self.expression.values(data, n)
+        terms = expand(self.text)
+        assert terms is not None
+        return atom_values(terms[0][0], data)
+
+
+def learn_number(text: str, data: Mapping[str, Column]) -> tuple[NumberEncoding, Array]:
+    """Return the encoding of a numeric expression learned from `data`, and its values (n,)."""
+    terms = expand(text)
+    if terms is not None and len(terms) == 1 and len(terms[0]) == 1 and not terms[0][0].categorical:
+        return NumberEncoding(text), atom_values(terms[0][0], data)
+    expression, values = learn_expression(text, data)
+    check_finite_values(text, values)
+    return NumberEncoding(text, expression), values

@@ -1,0 +1,135 @@
+"""Known covariance among levels: a matrix matched to the levels by name, checked, and ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..errors import DataError, SpecError, suggest
+from ..frame.levels import match_levels, object_array
+from ..typing import Array
+from .design import Kernel
+
+DENSE_CHECK = 2000
+"""A sparse precision matrix up to this order is checked for positive definiteness; a larger one by its factorisation."""
+SYMMETRY = 1e-8
+"""Largest asymmetry accepted, relative to the largest element."""
+
+
+def bind_kernel(
+    name: str, known: Mapping[str, Any], levels: NDArray[Any], *, precision: bool
+) -> tuple[Kernel, NDArray[Any]]:
+    """Return the kernel `name` ordered as `levels` and then its own further levels, and all those levels.
+
+    Parameters
+    ----------
+    name
+        The name in the formula, `cov=name` or `precision=name`.
+    known
+        Matrices by name: an array or sparse matrix with a row per level in the order of the levels, a data frame whose
+        index holds level names, or a pair (matrix, labels).
+    levels
+        Levels that occur in the data, (q,).
+    precision
+        Whether the matrix is the inverse of the covariance.
+    """
+    argument = f"{'precision' if precision else 'cov'}={name}"
+    if name not in known:
+        have = f" known= holds {', '.join(map(repr, known))}." if known else f" Pass known={{{name!r}: matrix}}."
+        raise SpecError(f"{argument}: no matrix is called {name!r}.{suggest(name, known)}{have}")
+    matrix, labels = _matrix_and_labels(argument, known[name])
+    _check_symmetric(argument, matrix)
+    if labels is None:
+        if matrix.shape[0] != len(levels):
+            raise DataError(
+                f"{argument}: the matrix has {matrix.shape[0]} rows for {len(levels)} levels and no names to match them "
+                "by; give a data frame with level names as its index, or a pair (matrix, labels)."
+            )
+        all_levels, order = levels, None
+    else:
+        all_levels, order = _match(argument, labels, levels)
+    if order is not None and not np.array_equal(order, np.arange(len(order))):
+        matrix = matrix[order][:, order]
+    _check_positive(argument, matrix, precision=precision)
+    if precision:
+        return Kernel(name, precision=sparse.csc_array(matrix)), all_levels
+    dense = matrix.toarray() if sparse.issparse(matrix) else matrix
+    return Kernel(name, covariance=np.ascontiguousarray(dense)), all_levels
+
+
+def _matrix_and_labels(argument: str, given: Any) -> tuple[Any, NDArray[Any] | None]:
+    labels: Any = None
+    if isinstance(given, tuple) and len(given) == 2:
+        given, labels = given
+    elif hasattr(given, "index") and hasattr(given, "to_numpy"):
+        labels = np.asarray(given.index)
+        given = _columns_as_rows(given, labels)
+    try:
+        matrix = sparse.csc_array(given, dtype=np.float64) if sparse.issparse(given) else np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"{argument}: the matrix must hold numbers.") from None
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
+        raise DataError(f"{argument}: the matrix must be square, not of shape {matrix.shape}.")
+    if not np.isfinite(matrix.data if sparse.issparse(matrix) else matrix).all():
+        raise DataError(f"{argument}: the matrix holds values that are missing or infinite.")
+    if labels is not None:
+        labels = object_array(list(np.asarray(labels).tolist()))
+        if len(labels) != matrix.shape[0]:
+            raise DataError(f"{argument}: {len(labels)} labels for a matrix with {matrix.shape[0]} rows.")
+        if len({str(label) for label in labels}) < len(labels):
+            raise DataError(f"{argument}: the labels of the matrix are not distinct.")
+    return matrix, labels
+
+
+def _columns_as_rows(frame: Any, labels: NDArray[Any]) -> NDArray[Any]:
+    """Return the values of a labelled frame with its columns in the order of its rows where they have the same names."""
+    place = {str(label): row for row, label in enumerate(labels)}
+    names = [str(name) for name in frame.columns]
+    values: NDArray[Any] = frame.to_numpy()
+    if set(names) != set(place) or len(names) != len(place):
+        return values
+    return values[:, np.argsort([place[name] for name in names])]
+
+
+def _match(argument: str, labels: NDArray[Any], levels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Return the levels of the data followed by the other labels, and the matrix rows in that order."""
+    place = match_levels(levels, labels)
+    if (place < 0).any():
+        absent = [str(level) for level in levels[place < 0]]
+        shown = ", ".join(map(repr, absent[:5])) + (" …" if len(absent) > 5 else "")
+        raise DataError(f"{argument}: the matrix has no row for {len(absent)} levels of the data: {shown}.")
+    others = np.setdiff1d(np.arange(len(labels)), place)
+    further = labels[others]
+    if levels.dtype.kind in "iuf" and all(isinstance(label, (int, float)) for label in further):
+        further = further.astype(levels.dtype)
+    elif len(further):
+        levels = levels.astype(object)
+    return np.concatenate([levels, further]), np.concatenate([place, others]).astype(np.intp)
+
+
+def _check_symmetric(argument: str, matrix: Any) -> None:
+    difference = abs(matrix - matrix.T)
+    size = abs(matrix).max()
+    if difference.max() > SYMMETRY * size:
+        raise DataError(f"{argument}: the matrix is not symmetric (elements differ by {difference.max():.3g}).")
+
+
+def _check_positive(argument: str, matrix: Any, *, precision: bool) -> None:
+    if sparse.issparse(matrix) and matrix.shape[0] > DENSE_CHECK and precision:
+        smallest = matrix.diagonal().min()
+        if smallest <= 0:
+            raise DataError(f"{argument}: the matrix is not positive definite (diagonal element {smallest:.3g}).")
+        return
+    dense: Array = matrix.toarray() if sparse.issparse(matrix) else matrix
+    try:
+        np.linalg.cholesky(dense)
+    except np.linalg.LinAlgError:
+        smallest = float(np.linalg.eigvalsh(dense)[0])
+        raise DataError(
+            f"{argument}: the matrix is not positive definite (smallest eigenvalue {smallest:.3g}); check it, or add a "
+            "small multiple of the identity if it is only singular."
+        ) from None

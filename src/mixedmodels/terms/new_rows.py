@@ -1,0 +1,167 @@
+"""New data encoded exactly as the data of the fit were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..frame.column import Column
+from ..frame.ingest import predictor_columns, read_columns, response_columns
+from ..frame.readers import open_source
+from ..frame.schema import FrameSchema
+from ..spec import ModelSpec
+from ..table import Backend
+from ..typing import Array, Codes
+from .design import Design
+from .encoding import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class NewRows:
+    """The numbers of m new rows.
+
+    Parameters
+    ----------
+    matrix
+        X with every column of the formula, (m, p), for checking estimability.
+    x
+        X with the columns kept at the fit, (m, rank).
+    offset
+        Sum of the offsets (m,), None if the model has none.
+    codes
+        Per random term the level of each row, (m,), −1 for a level that was not in the fit.
+    values
+        Per random term the Z values (m, p_k), None for a single column of ones.
+    weights
+        The weights column (m,) if the model has one and the new data hold it, otherwise None.
+    complete
+        Which rows miss nothing that X, Z or the offset need, (m,); the numbers of the others are NaN, their codes −1.
+    backend
+        The library the new data came in.
+    """
+
+    matrix: Array
+    x: Array
+    offset: Array | None
+    codes: tuple[Codes, ...]
+    values: tuple[Array | None, ...]
+    weights: Array | None
+    complete: NDArray[np.bool_]
+    backend: Backend
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+
+def encode_new(
+    spec: ModelSpec, schema: FrameSchema, design: Design, newdata: Any, *, random: bool = True
+) -> NewRows:
+    """Return X, Z and offsets for new data, with the levels, knots and transforms learned at the fit.
+
+    Parameters
+    ----------
+    spec, schema, design
+        Those of the fit.
+    newdata
+        Any frame `build_frame` reads; the response need not be in it.
+    random
+        Whether to encode the random terms; without them the grouping factors need not be in `newdata`.
+
+    Raises
+    ------
+    DataError
+        When a column is absent or of another kind than at the fit, or when a factor of the fixed part or of a random
+        slope has a level that was not in the data of the fit.
+    """
+    encoding = _encoding(design)
+    source = open_source(newdata)
+    columns = read_columns(spec, source, _needed(spec, encoding, source.names, random))
+    for column in columns.values():
+        _check_kind(schema, column)
+    terms = list(zip(design.random, encoding.random, strict=True)) if random else []
+    grouping = {name for _, one in terms for name in one.group}
+    inside = _predictors(encoding, random)
+    complete = _complete([columns[name] for name in inside], source.n)
+    kept = np.flatnonzero(complete)
+    m = len(kept)
+    data = {name: column.take(kept) if name in inside else column for name, column in columns.items()}
+    offset = [one.values(data, m) for one in encoding.offsets]
+    matrix = _spread(encoding.fixed.matrix(data, m), complete)
+    whole = {name: columns[name] for name in grouping}
+    codes = [np.where(complete, one.codes(term, whole, source.n), np.int32(-1)) for term, one in terms]
+    values = [one.values(data, m) for _, one in terms]
+    return NewRows(
+        matrix=matrix,
+        x=matrix if design.fixed.rank == matrix.shape[1] else matrix[:, list(design.fixed.estimable)],
+        offset=_spread(np.sum(offset, axis=0), complete) if offset else None,
+        codes=tuple(codes),
+        values=tuple(None if value is None else _spread(value, complete) for value in values),
+        weights=columns[spec.weights].number() if spec.weights in columns else None,
+        complete=complete,
+        backend=source.backend,
+    )
+
+
+def encode_response(design: Design, spec: ModelSpec, newdata: Any) -> Array:
+    """Return the response computed from new data, (m,), NaN where it is missing; offsets are not subtracted."""
+    source = open_source(newdata)
+    columns = read_columns(spec, source, response_columns(spec))
+    complete = _complete(list(columns.values()), source.n)
+    data = {name: column.take(np.flatnonzero(complete)) for name, column in columns.items()}
+    return _spread(_encoding(design).response.values(data, int(complete.sum())), complete)
+
+
+def _encoding(design: Design) -> Encoding:
+    if design.encoding is None:
+        raise DataError("this design was not built from data, so new data cannot be encoded like it.")
+    return design.encoding
+
+
+def _predictors(encoding: Encoding, random: bool) -> set[str]:
+    """Return the columns that X, Z values and offsets are computed from."""
+    from ..syntax.spelling import variables
+
+    names = set(encoding.fixed.encoder.variables)
+    names |= {basis.variable for basis, _ in encoding.fixed.splines}
+    for number in encoding.offsets:
+        names |= set(variables(number.text))
+    for one in encoding.random if random else ():
+        basis = one.basis
+        names |= {basis.variable} if hasattr(basis, "variable") else set(basis.variables)
+    return names
+
+
+def _needed(spec: ModelSpec, encoding: Encoding, available: tuple[str, ...], random: bool) -> list[str]:
+    inside = _predictors(encoding, random)
+    grouping = {name for one in encoding.random for name in one.group} if random else set()
+    names = [name for name in predictor_columns(spec) if name in inside or name in grouping]
+    return [*names, spec.weights] if spec.weights in available and spec.weights not in names else names  # type: ignore[list-item]
+
+
+def _check_kind(schema: FrameSchema, column: Column) -> None:
+    """Numbers may stand for the levels of a factor; text cannot stand for numbers."""
+    if schema.kind(column.name) == "number" and not column.is_number:
+        raise DataError(
+            f"column {column.name!r} held numbers at the fit and holds {column.examples()} now; convert it first."
+        )
+
+
+def _complete(columns: list[Column], n: int) -> NDArray[np.bool_]:
+    complete = np.ones(n, bool)
+    for column in columns:
+        if column.missing is not None:
+            complete &= ~column.missing
+    return complete
+
+
+def _spread(values: Array, complete: NDArray[np.bool_]) -> Array:
+    """Return computed rows at their places among all rows, NaN elsewhere."""
+    if len(values) == len(complete):
+        return values
+    out = np.full((len(complete), *values.shape[1:]), np.nan)
+    out[complete] = values
+    return out

@@ -1,0 +1,202 @@
+"""Random terms: each bar and each spline bound to data as a `RandomTerm`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+
+from ..covariance import bind
+from ..covariance.base import Positions
+from ..errors import DataError, Severity, SpecError, Status
+from ..frame.column import Column
+from ..frame.model_frame import ModelFrame
+from ..spec import ModelSpec, RandomSpec, StructureSpec
+from ..syntax.algebra import expand
+from ..syntax.structure_call import ORDERED
+from ..typing import Array, Codes, Labels
+from .checks import check_identifiable
+from .design import FixedTerms, RandomTerm
+from .encoder import INTERCEPT, Encoder
+from .fixed import FixedEncoding, fill_direct, learn_encoder
+from .groups import Group, bind_group, find_levels
+from .kernel import bind_kernel
+from .smooth import SplineBasis
+
+LARGEST_VALUES = 4e9
+"""Bytes of Z values of one term above which a coordinate term is refused."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoordinateBasis:
+    """Indicators of the distinct points that the coordinate columns take, in sorted order; `points` is (p, d)."""
+
+    variables: Labels
+    points: Array
+
+    @property
+    def columns(self) -> Labels:
+        if len(self.variables) == 1:
+            return tuple(f"{self.variables[0]}[{point[0]:.6g}]" for point in self.points)
+        return tuple(f"({', '.join(f'{value:.6g}' for value in point)})" for point in self.points)
+
+    def matrix(self, data: Mapping[str, Column], n: int) -> Array:
+        """Return the indicators, (n, p); `DataError` for a point that is not among them."""
+        place = {tuple(point): k for k, point in enumerate(self.points.tolist())}
+        given = np.column_stack([data[name].number() for name in self.variables]).tolist()
+        out = np.zeros((n, len(self.points)))
+        for row, point in enumerate(given):
+            if tuple(point) not in place:
+                where = ", ".join(f"{name}={value:.6g}" for name, value in zip(self.variables, point, strict=True))
+                raise DataError(f"no data were observed at {where}; a prediction needs a point of the fit.")
+            out[row, place[tuple(point)]] = 1.0
+        return out
+
+
+RowBasis: TypeAlias = Encoder | SplineBasis | CoordinateBasis
+"""Anything that turns columns of data into the Z values of a term."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomEncoding:
+    """How one random term reads new data: the columns that form its levels, and its Z values."""
+
+    group: Labels
+    basis: RowBasis
+
+    def codes(self, term: RandomTerm, data: Mapping[str, Column], n: int) -> Codes:
+        """Return the level of each row among those of `term`, (n,), −1 for a level not in the fit."""
+        if not self.group:
+            return np.zeros(n, np.int32)
+        return find_levels(term.level_parts, [data[name] for name in self.group])
+
+    def values(self, data: Mapping[str, Column], n: int) -> Array | None:
+        """Return Z values (n, p), None for a single column of ones."""
+        return None if self.basis.columns == (INTERCEPT,) else self.basis.matrix(data, n)
+
+
+def build_random(
+    spec: ModelSpec,
+    frame: ModelFrame,
+    fixed: tuple[FixedTerms, FixedEncoding],
+    bases: tuple[SplineBasis, ...],
+    tolerance: float,
+) -> tuple[tuple[RandomTerm, ...], tuple[RandomEncoding, ...], tuple[Status, ...]]:
+    """Return the random terms in the order written, splines last, with how each reads new data, and notes."""
+    terms: list[RandomTerm] = []
+    encodings: list[RandomEncoding] = []
+    notes: list[Status] = []
+    for asked in spec.random:
+        term, encoding, note = _bind(asked, spec, frame, fixed)
+        terms.append(replace(term, label=_unique(term.label, terms)))
+        encodings.append(encoding)
+        notes += note
+        check_identifiable(asked, terms[-1], spec, frame, fixed[0], tolerance)
+    for basis in bases:
+        terms.append(_spline_term(basis, frame))
+        encodings.append(RandomEncoding((), basis))
+    return tuple(terms), tuple(encodings), tuple(notes)
+
+
+def _unique(label: str, terms: list[RandomTerm]) -> str:
+    same = sum(term.group == label for term in terms)
+    return f"{label}.{same}" if same else label
+
+
+def _bind(
+    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedEncoding]
+) -> tuple[RandomTerm, RandomEncoding, list[Status]]:
+    names = () if asked.group == ("all",) and "all" not in frame.factors else asked.group
+    group = bind_group(names, asked.by, frame.factors, frame.n)
+    basis, values, positions, notes = _bind_effects(asked, spec, frame, fixed)
+    term = RandomTerm(
+        label=group.label,
+        group=group.label,
+        columns=basis.columns,
+        level_parts=group.parts,
+        codes=group.codes,
+        values=None if basis.columns == (INTERCEPT,) else values,
+        structure=bind(asked.structure),
+        positions=positions,
+        sets=group.sets,
+        set_labels=group.set_labels,
+    )
+    if asked.cov or asked.precision:
+        term = _with_kernel(term, asked, group, frame)
+    return term, RandomEncoding(group.names, basis), notes
+
+
+def _with_kernel(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelFrame) -> RandomTerm:
+    if len(group.parts) != 1:
+        raise SpecError(f"{asked}: a known covariance belongs to one column of levels, not to {group.label!r}.")
+    name = asked.precision or asked.cov
+    assert name is not None
+    kernel, levels = bind_kernel(name, frame.known, group.parts[0], precision=asked.precision is not None)
+    return replace(term, level_parts=(levels,), sets=np.zeros(len(levels), np.int32), kernel=kernel)
+
+
+def _bind_effects(
+    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedEncoding]
+) -> tuple[RowBasis, Array | None, Positions, list[Status]]:
+    """Return the basis of a term's columns, its values, the positions of the columns, and notes."""
+    if asked.coordinates:
+        return *_bind_coordinates(asked, frame), []
+    if asked.effects == "1":
+        encoder, _ = fill_direct(((),), frame.columns, 0, {})
+        return encoder, None, Positions(1, encoder.columns), []
+    if (ordered := _numeric_position(asked, frame)) is not None:
+        encoder, values = fill_direct(ordered, frame.columns, frame.n, {})
+        name = ordered[0][0].variable
+        message = f"{asked}: the {len(encoder.columns)} distinct values of {name} are taken as positions in order"
+        note = Status(Severity.NOTE, message, "Use car1 or a spatial structure where distances matter.")
+        return encoder, values, Positions(len(encoder.columns), encoder.columns), [note]
+    if asked.effects == spec.fixed and not spec.splines:
+        # the same columns of the same rows: one copy serves X and Z
+        return fixed[1].encoder, fixed[0].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
+    learned, values = learn_encoder(asked.effects, frame.columns, frame.n, dict(spec.contrasts))
+    if not learned.columns:
+        raise SpecError(f"{asked}: the term has no columns.")
+    return learned, values, Positions(len(learned.columns), learned.columns), []
+
+
+def _numeric_position(asked: RandomSpec, frame: ModelFrame):  # type: ignore[no-untyped-def]
+    """Return the terms of a single numeric column taken as a factor, where the structure orders positions."""
+    if asked.structure.name not in ORDERED:
+        return None
+    terms = expand(asked.effects)
+    if terms is None or len(terms) != 1 or len(terms[0]) != 1:
+        return None
+    atom = terms[0][0]
+    if atom.function or atom.categorical or frame.columns[atom.variable].is_factor:
+        return None
+    return ((replace(atom, categorical=True),),)
+
+
+def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateBasis, Array, Positions]:
+    names = tuple(name.strip() for name in asked.effects.split(","))
+    given = np.column_stack([frame.columns[name].number() for name in names])
+    points, place = np.unique(given, axis=0, return_inverse=True)
+    if 8.0 * frame.n * len(points) > LARGEST_VALUES:
+        raise DataError(
+            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; round or bin the coordinates."
+        )
+    values = np.zeros((frame.n, len(points)))
+    values[np.arange(frame.n), place.ravel()] = 1.0
+    basis = CoordinateBasis(names, points)
+    return basis, values, Positions(len(points), basis.columns, points)
+
+
+def _spline_term(basis: SplineBasis, frame: ModelFrame) -> RandomTerm:
+    return RandomTerm(
+        label=basis.label,
+        group="all",
+        columns=basis.columns,
+        level_parts=(),
+        codes=np.zeros(frame.n, np.int32),
+        values=basis.matrix(frame.columns, frame.n),
+        structure=bind(StructureSpec("homdiag")),
+        positions=Positions(len(basis.columns), basis.columns),
+        sets=np.zeros(1, np.int32),
+    )
