@@ -116,14 +116,15 @@ def lm(
 
     Notes
     -----
-    σ̂² = RSS/(n − rank X), the REML estimate. *Same as* `lm` in R.
+    σ̂² = RSS/(n − rank X), the REML estimate, and the criterion is the restricted one, as in `nlme::gls`; the
+    log-likelihood that R prints for `lm` is that of `lmm(formula, data, method="ml")`. *Same as* `lm` in R.
 
     Examples
     --------
     >>> import mixedmodels as mm
     >>> fit = mm.lm("travel ~ 1", mm.datasets.load("rail"))
     >>> fit.beta, round(fit.sigma, 4)
-    (array([66.5]), 23.6276)
+    (array([66.5]), 23.645)
     """
     spec = read_formula(formula, weights=weights, ddf=ddf, contrasts=contrasts, na=na)
     if spec.random or spec.splines:
@@ -137,7 +138,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
     load("inference.ddf:choose_method")(spec.ddf)
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
-    design = build_design(spec, frame)
+    design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)
     engine = choose_engine(design, control)
     objective = build_objective(spec, design, engine.system(design, control))
     optimum = optimise(objective, control, dict(spec.start) or None)

@@ -242,7 +242,7 @@ class Fit:
     @property
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
-        return (*self.optimum.statuses, *self.notes, *_alias_statuses(self.design))
+        return (*self.optimum.statuses, *self.notes, *self.design.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------
     @property

@@ -38,8 +38,8 @@ def random_cov(
     >>> fit.random_cov()
     Covariance of Subject
                  (Intercept)     Days
-    (Intercept)     612.1002   9.6044
-    Days              9.6044  35.0717
+    (Intercept)      612.090   9.6043
+    Days               9.604  35.0717
     """
     k = choose_term(fit, term)
     chosen = fit.design.random[k]
@@ -111,11 +111,11 @@ def random_variances(fit: Fit) -> Array:
     """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ'."""
     total = np.zeros(fit.nobs)
     for term, sigmas in zip(fit.design.random, fit.covariances, strict=True):
-        level_scale = np.ones(term.n_levels) if term.kernel is None else _kernel_diagonal(term)
+        scale = level_scale(term)
         values = term.dense_values()
         for s, sigma in enumerate(sigmas):
             own = np.einsum("ia,ab,ib->i", values, sigma, values)
-            total += np.where(term.sets[term.codes] == s, own, 0.0) * level_scale[term.codes]
+            total += np.where(term.sets[term.codes] == s, own, 0.0) * scale[term.codes]
     return total
 
 
@@ -141,8 +141,10 @@ def _kernel_block(term: RandomTerm, levels: NDArray[np.int32]) -> Array:
     return _solve_precision(term, levels)[levels]
 
 
-def _kernel_diagonal(term: RandomTerm) -> Array:
-    assert term.kernel is not None
+def level_scale(term: RandomTerm) -> Array:
+    """Return K_jj for the levels of a term, (q,): what Σ is multiplied by in var(b_j)."""
+    if term.kernel is None:
+        return np.ones(term.n_levels)
     if term.kernel.covariance is not None:
         return np.diag(term.kernel.covariance).copy()
     levels = np.arange(term.n_levels, dtype=np.int32)

@@ -55,7 +55,7 @@ def information_criteria(fit: Fit) -> Table:
     AIC        128.177  128.177  126.177
     AICC       129.891  129.891  127.034
     BIC        130.848  130.677  125.761
-    HQIC       128.545  128.427  124.510
+    HQIC       128.545  128.425  124.510
     CAIC       133.848  133.677  127.761
     """
     conventions = {"lme4": _lme4_counts(fit), "nlme": _nlme_counts(fit), "sas": _sas_counts(fit)}

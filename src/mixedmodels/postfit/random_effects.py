@@ -49,10 +49,10 @@ def random_effects(
     group  level  term         estimate
     Rail   1      (Intercept)  -12.3915
     Rail   2      (Intercept)  -34.5309
-    Rail   3      (Intercept)   18.0098
-    Rail   4      (Intercept)   29.2447
-    Rail   5      (Intercept)  -16.3569
-    Rail   6      (Intercept)   16.0247
+    Rail   3      (Intercept)   18.0089
+    Rail   4      (Intercept)   29.2439
+    Rail   5      (Intercept)  -16.3567
+    Rail   6      (Intercept)   16.0263
     """
     if not fit.design.random:
         raise SpecError(

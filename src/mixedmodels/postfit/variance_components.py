@@ -78,11 +78,11 @@ def variance_components(
     >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
     >>> print(fit.variance_components())
     Variance components
-    group     name1        name2  kind        variance        sd
-    Subject   (Intercept)         variance    612.1002  24.74066
-    Subject   Days                variance     35.0717   5.92213
-    Subject   (Intercept)  Days   covariance    9.6044   0.06555
-    Residual                      variance    654.9400  25.59179
+    group     name1        name2  kind        variance       sd
+    Subject   (Intercept)         variance     612.090  24.7405
+    Subject   Days                variance      35.072   5.9221
+    Subject   (Intercept)  Days   covariance     9.604   0.0656
+    Residual                      variance     654.941  25.5918
     """
     if ci is not None:
         check_choice("ci", ci, INTERVALS)

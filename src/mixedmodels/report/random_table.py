@@ -39,7 +39,7 @@ def random_table(fit: Fit) -> Table:
         elif c.kind != "covariance" or corr is None:
             value = c.companion if c.kind == "covariance" else c.value
             rows.append(Row(c.group, f"corr({c.name1}, {c.name2})" if c.name2 else c.name1, np.nan, value))
-    return _table(rows, "Random effects" if fit.design.random else "Error")
+    return _table(rows, "Random effects")
 
 
 def _unstructured_correlations(fit: Fit) -> dict[tuple[str, str], tuple[float, ...]]:

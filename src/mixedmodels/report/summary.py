@@ -60,8 +60,12 @@ def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary
     level
         Confidence level of their intervals.
     """
-    tables = [_criteria(fit), random_table(fit), _fixed(fit, ddf, level)]
-    return Summary(_title(fit), _facts(fit), tuple(t for t in tables if len(t)), _notes(fit, ddf))
+    tables = [_criteria(fit)]
+    if fit.design.random:
+        tables.append(random_table(fit))
+    if fit.design.fixed.columns:
+        tables.append(_fixed(fit, ddf, level))
+    return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, ddf))
 
 
 def _title(fit: Fit) -> str:
@@ -77,6 +81,8 @@ def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
         facts.append(("Weights", f"{fit.spec.weights}: var(e) = σ²/weight"))
     if fit.design.random:
         facts.append(("Fit", _convergence(fit)))
+    else:
+        facts.append(("Error", f"standard deviation {format_number(fit.sigma)}, {fit.df_resid:,} df"))
     return tuple(facts)
 
 
@@ -87,10 +93,12 @@ def _data(fit: Fit) -> str:
 
 def _convergence(fit: Fit) -> str:
     optimum = fit.optimum
-    plural = "" if optimum.iterations == 1 else "s"
     word = "converged" if optimum.converged else "NOT CONVERGED"
+    when = {0: "at the starting values", 1: "in 1 iteration"}.get(
+        optimum.iterations, f"in {optimum.iterations} iterations"
+    )
     singular = ", singular" if fit.singular else ""
-    return f"{word} in {optimum.iterations} iteration{plural}{singular}; {fit.engine} engine"
+    return f"{word} {when}{singular}; {fit.engine} engine"
 
 
 def _criteria(fit: Fit) -> Table:

@@ -1,0 +1,214 @@
+"""Predictions with their standard errors and intervals, at the data or at new rows."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..fit import Fit, row_products
+from ..inference.ddf import choose_method
+from ..inference.distributions import t_quantile
+from ..inference.wald import check_level, is_estimable
+from ..registry import check_choice
+from ..table import Table
+from ..terms.new_rows import NewRows, encode_new
+from ..typing import Array
+from .covariances import level_scale
+
+LEVELS = ("conditional", "population")
+INTERVALS = ("confidence", "prediction")
+NEW_LEVELS = ("raise", "population")
+
+
+def predict(
+    fit: Fit,
+    newdata: Any = None,
+    *,
+    level: str = "conditional",
+    se: bool = False,
+    interval: str | None = None,
+    new_levels: str = "raise",
+    confidence: float = 0.95,
+    ddf: str | None = None,
+) -> Array | Table:
+    """Return predicted means offset + Xβ̂ (+ Zb̂), (rows,), or a table with standard errors and limits.
+
+    Parameters
+    ----------
+    newdata
+        Rows to predict at, a frame or dict with the predictors; the rows of the fit by default.
+    level
+        `"conditional"`: given the predicted random effects of each row's levels; `"population"`: random effects
+        zero.
+    se
+        Add the standard error of the predicted mean.
+    interval
+        `"confidence"`: limits for the mean; `"prediction"`: limits for a new observation.
+    new_levels
+        A level of a grouping factor that was not in the fit is an error (`"raise"`) or has its random effects
+        predicted by zero (`"population"`), their variance counted in se and intervals.
+    confidence
+        Probability of the intervals.
+    ddf
+        Degrees-of-freedom method of the intervals; the fit's own by default.
+
+    Returns
+    -------
+    ndarray or Table
+        A vector, or with `se` or `interval` the columns `fit se lower upper`. Rows in which a function of β is
+        needed that cannot be estimated (aliased columns) are NaN, with a warning.
+
+    Notes
+    -----
+    se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975), covariance parameters
+    taken as known. A new observation adds σ²/w, and at population level z'Σz of every random term. Intervals use t
+    with the df of x'β̂ at population level, those of the residual (or none) at conditional level.
+    *Same as* SAS `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` in lme4.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> fit.predict({"Rail": ["1", "7"]}, new_levels="population").round(4)
+    array([54.1085, 66.5   ])
+    >>> print(fit.predict({"Rail": ["1"]}, interval="prediction"))
+        fit       se    lower    upper
+    54.1085  2.31299  44.3219  63.8951
+    95% prediction limits; df: residual (n − rank X)
+    """
+    check_choice("level", level, LEVELS)
+    check_choice("new_levels", new_levels, NEW_LEVELS)
+    if interval is not None:
+        check_choice("interval", interval, INTERVALS)
+    check_level(confidence)
+    conditional = level == "conditional"
+    rows = (
+        _fitted_rows(fit)
+        if newdata is None
+        else _new_rows(fit, newdata, conditional or interval == "prediction")
+    )
+    if conditional and new_levels == "raise":
+        _refuse_new_levels(fit, rows)
+    valid = rows.complete & _estimable(fit, rows)
+    mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
+    if not se and interval is None:
+        return mean
+    variance = np.full(len(rows), np.nan)
+    variance[valid] = _mean_variance(fit, _take(rows, valid), conditional)
+    columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
+    notes: list[str] = []
+    if interval == "prediction":
+        variance = variance + _observation_variance(fit, rows, conditional)
+        if fit.design.weights is not None and rows.weights is None:
+            notes.append("new observations have weight 1: newdata holds no weights")
+    if interval is not None:
+        df, note = _interval_df(fit, rows, conditional, ddf)
+        half = t_quantile(confidence, df) * np.sqrt(variance)
+        columns.update(lower=mean - half, upper=mean + half)
+        notes.insert(0, f"{100 * confidence:g}% {interval} limits; df: {note}")
+    return Table(columns, notes=tuple(notes), backend=rows.backend)
+
+
+def _fitted_rows(fit: Fit) -> NewRows:
+    design = fit.design
+    return NewRows(
+        matrix=design.fixed.matrix,
+        x=design.x,
+        offset=design.offset,
+        codes=tuple(term.codes for term in design.random),
+        values=tuple(term.values for term in design.random),
+        weights=design.weights,
+        complete=np.ones(design.n, dtype=bool),
+        backend=fit.backend,
+    )
+
+
+def _new_rows(fit: Fit, newdata: Any, random: bool) -> NewRows:
+    return encode_new(fit.spec, fit.schema, fit.design, newdata, random=random)
+
+
+def _take(rows: NewRows, chosen: NDArray[np.bool_]) -> NewRows:
+    if chosen.all():
+        return rows
+    return replace(
+        rows,
+        matrix=rows.matrix[chosen],
+        x=rows.x[chosen],
+        offset=None,
+        codes=tuple(codes[chosen] for codes in rows.codes),
+        values=tuple(None if values is None else values[chosen] for values in rows.values),
+        weights=None,
+        complete=rows.complete[chosen],
+    )
+
+
+def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+    mean = rows.x @ fit.solution.beta
+    if rows.offset is not None:
+        mean = mean + rows.offset
+    if conditional:
+        for effects, codes, values in zip(fit.solution.random, rows.codes, rows.values, strict=True):
+            known = codes >= 0
+            mean = mean + np.where(known, row_products(values, effects[np.where(known, codes, 0)]), 0.0)
+    return np.asarray(mean)
+
+
+def _mean_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+    if not conditional or not fit.design.random:
+        return np.asarray(fit.sigma2 * np.einsum("ia,ab,ib->i", rows.x, fit.solution.unscaled_vcov, rows.x))
+    x = np.ascontiguousarray(rows.x)
+    return fit.sigma2 * fit.system().prediction_variance(x, rows.codes, rows.values)
+
+
+def _observation_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+    """Return the variance of a new observation about the predicted mean, (rows,)."""
+    n = len(rows)
+    variance = np.full(n, fit.sigma2) if rows.weights is None else fit.sigma2 / rows.weights
+    if conditional:
+        return variance
+    terms = zip(fit.design.random, fit.covariances, rows.codes, rows.values, strict=True)
+    for term, sigmas, codes, values in terms:
+        z = np.ones((n, 1)) if values is None else values
+        known = np.maximum(codes, 0)
+        sets = np.where(codes >= 0, term.sets[known], 0)
+        scale = np.where(codes >= 0, level_scale(term)[known], 1.0)
+        for s, sigma in enumerate(sigmas):
+            variance = variance + np.where(sets == s, scale * np.einsum("ia,ab,ib->i", z, sigma, z), 0.0)
+    return variance
+
+
+def _interval_df(fit: Fit, rows: NewRows, conditional: bool, ddf: str | None) -> tuple[Array, str]:
+    method = choose_method(fit.spec.ddf if ddf is None else ddf)
+    if not conditional:
+        return method.single(fit, rows.x), method.note
+    df = np.inf if method.name == "asymptotic" else float(fit.df_resid)
+    return np.full(len(rows), df), method.note if np.isinf(df) else "residual (n − rank X)"
+
+
+def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:
+    if fit.design.fixed.rank == len(fit.design.fixed.columns):
+        return np.ones(len(rows), dtype=bool)
+    estimable = is_estimable(fit, np.nan_to_num(rows.matrix))
+    if not estimable.all():
+        warnings.warn(
+            f"{int((~estimable).sum())} rows cannot be predicted: their mean is not estimable, since columns of X "
+            f"are aliased ({', '.join(fit.design.fixed.aliased)})",
+            stacklevel=3,
+        )
+    return np.asarray(estimable)
+
+
+def _refuse_new_levels(fit: Fit, rows: NewRows) -> None:
+    for term, codes in zip(fit.design.random, rows.codes, strict=True):
+        unknown = np.flatnonzero((codes < 0) & rows.complete)
+        if len(unknown):
+            raise DataError(
+                f"newdata: {len(unknown)} rows have a level of {term.group!r} that was not in the fit (first: row "
+                f"{int(unknown[0]) + 1}); use new_levels='population' to predict them with random effects zero, or "
+                "level='population'."
+            )
