@@ -109,6 +109,12 @@ class DenseSystem(System):
         stacked = np.array(f).reshape(len(f), self.design.n)
         return stacked @ self.p @ stacked.T
 
+    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
+        vx = self.v_inverse @ self.x
+        n = [self.derivative(d) @ vx for d in directions]
+        p = np.array([-vx.T @ a for a in n])
+        return p, np.array([[a.T @ self.v_inverse @ b for b in n] for a in n])
+
     def observed_information(self, directions: Sequence[Direction], sigma2: float, reml: bool) -> Array:
         """Return the Hessian of −2l in (Σ along `directions`, σ²), from its definition; V̈ = 0."""
         v = [self.derivative(d) for d in directions] + [np.diag(self.inverse_weights)]
@@ -148,6 +154,7 @@ class DenseSystem(System):
         inside = slice(offsets[term], offsets[term + 1])
         return self._joint()[inside, inside]
 
+    def fixed_information(self): return None
     def conditional_covariance(self, term: int) -> Array:
         q, p = self.design.random[term].n_levels, self.design.random[term].n_columns
         blocks = self.joint_covariance(term).reshape(q, p, q, p)

@@ -3,6 +3,7 @@
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::leaf::Moments;
 use crate::selected_inverse::{Backward, TailSolution};
+use crate::small_dense::{multiply, outer_product, shrinkage};
 use crate::threads::map_parts;
 
 /// ∂Σ̃ for one parameter set of one chain factor.
@@ -41,6 +42,19 @@ pub fn chain_information(
     let coefficients: Vec<Vec<f64>> = (0..blocked.cross.chain.len())
         .map(|c| coefficients(blocked, c, &backward[c].r, directions))
         .collect();
+    chain_products(blocked, &coefficients, nd, &mut out);
+    out
+}
+
+/// For any f_a = Z c_a given by the coefficients c (q, p, D) of every chain factor: right-hand side on [tail, X] after
+/// the chain is integrated out, and f_a'V₁⁻¹f_b.
+pub fn chain_products(
+    blocked: &Blocked,
+    coefficients: &[Vec<f64>],
+    nd: usize,
+    out: &mut ChainInformation,
+) {
+    let m = blocked.cross.tail_width + blocked.cross.d - 1;
     let mut received: Vec<Vec<f64>> = coefficients
         .iter()
         .enumerate()
@@ -56,7 +70,7 @@ pub fn chain_information(
                     gram: vec![0.0; nd * nd],
                 };
                 let span = chunk * CHUNK..((chunk + 1) * CHUNK).min(q);
-                push(blocked, c, span, nd, &coefficients, &mut [], &mut part);
+                push(blocked, c, span, nd, coefficients, &mut [], &mut part);
                 part
             });
             for part in parts {
@@ -67,10 +81,9 @@ pub fn chain_information(
                     .for_each(|(t, v)| *t += v);
             }
         } else {
-            push(blocked, c, 0..q, nd, &coefficients, &mut received, &mut out);
+            push(blocked, c, 0..q, nd, coefficients, &mut received, out);
         }
     }
-    out
 }
 
 /// The same from the moments a sweep over narrow leaves has kept.
@@ -223,6 +236,56 @@ fn push(
             }
         }
     }
+}
+
+/// Z'Ṽ⁻¹X of every chain level, (q, p, r) per factor, given the tail's posterior means `x_tail` (tail, r) for the columns
+/// of X taken as responses.
+pub fn level_columns(blocked: &Blocked, x_tail: &[f64]) -> Vec<Vec<f64>> {
+    let count = blocked.cross.chain.len();
+    let r = blocked.cross.d - 1;
+    let mut all: Vec<Vec<f64>> = vec![Vec::new(); count];
+    let mut means: Vec<Vec<f64>> = vec![Vec::new(); count];
+    for c in (0..count).rev() {
+        let f = &blocked.cross.chain[c];
+        let (p, a, d) = (f.p, f.ancestor_width, blocked.cross.d);
+        let (block, ancestor, dense, tail) = blocked.current(c);
+        let (mut u_all, mut b_all) = (vec![0.0; f.q * p * r], vec![0.0; f.q * p * r]);
+        let (mut j, mut n) = (vec![0.0; p * p], vec![0.0; p * r]);
+        for u in 0..f.q {
+            for i in 0..p {
+                let row = &mut n[i * r..(i + 1) * r];
+                row.copy_from_slice(&dense[(u * p + i) * d..(u * p + i) * d + r]);
+                let mut at = 0;
+                for (k, parent) in f.ancestors.iter().enumerate() {
+                    let pg = blocked.cross.chain[c + 1 + k].p;
+                    let base = parent[u] as usize * pg;
+                    for m in 0..pg {
+                        let theirs = &means[c + 1 + k][(base + m) * r..(base + m + 1) * r];
+                        add(row, -ancestor[(u * p + i) * a + at + m], theirs);
+                    }
+                    at += pg;
+                }
+                for entry in f.tail_start[u]..f.tail_start[u + 1] {
+                    let column = f.tail_column[entry] as usize;
+                    add(
+                        row,
+                        -tail[entry * p + i],
+                        &x_tail[column * r..(column + 1) * r],
+                    );
+                }
+            }
+            let lambda = blocked.lambda[c].of(u, p);
+            let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
+            shrinkage::<0>(p, &block[u * p * p..(u + 1) * p * p], e, lambda, &mut j);
+            let out = &mut u_all[u * p * r..(u + 1) * p * r];
+            multiply::<0>(p, r, &j, &n, out);
+            let sigma = outer_product(p, lambda);
+            multiply::<0>(p, r, &sigma, out, &mut b_all[u * p * r..(u + 1) * p * r]);
+        }
+        all[c] = u_all;
+        means[c] = b_all;
+    }
+    all
 }
 
 /// New rows: a level per chain and tail factor (−1 where it is not in the fit), Z values, and x.

@@ -15,7 +15,10 @@ impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KernelError::NotPositiveDefinite(column) => {
-                write!(f, "matrix is not positive definite (pivot of column {column})")
+                write!(
+                    f,
+                    "matrix is not positive definite (pivot of column {column})"
+                )
             }
             KernelError::Shape(text) => write!(f, "{text}"),
         }

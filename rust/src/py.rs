@@ -19,7 +19,10 @@ impl From<KernelError> for PyErr {
 
 #[pymodule]
 fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add("NotPositiveDefinite", m.py().get_type::<NotPositiveDefinite>())?;
+    m.add(
+        "NotPositiveDefinite",
+        m.py().get_type::<NotPositiveDefinite>(),
+    )?;
     crate::py_blocked::register(m)?;
     crate::py_gram::register(m)?;
     Ok(())

@@ -6,7 +6,10 @@ use numpy::{
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::average_information::{chain_information, prediction_variance, Direction, NewRows};
+use crate::average_information::{
+    chain_information, chain_products, level_columns, prediction_variance, ChainInformation,
+    Direction, NewRows,
+};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::cross_product::{cross_products, DenseRows, FactorRows};
 use crate::error::KernelError;
@@ -257,6 +260,57 @@ impl PyBlocked {
                 chain_information(blocked, back, &owned)
             })
         })?;
+        Ok((
+            PyArray1::from_vec(py, out.rhs),
+            PyArray1::from_vec(py, out.gram),
+        ))
+    }
+
+    /// Z'Ṽ⁻¹X of every level, flat (q, p, r) per chain factor, given `x_tail` (tail, r).
+    fn level_columns<'py>(
+        &self,
+        py: Python<'py>,
+        x_tail: PyReadonlyArray2<'_, f64>,
+    ) -> PyResult<Vec<Flat<'py>>> {
+        let cross = &self.blocked.cross;
+        if x_tail.shape() != [cross.tail_width, cross.d - 1] {
+            return Err(PyValueError::new_err("x_tail has the wrong shape"));
+        }
+        let (blocked, x) = (&self.blocked, x_tail.as_slice()?);
+        let all = py.detach(|| level_columns(blocked, x));
+        Ok(all.into_iter().map(|u| PyArray1::from_vec(py, u)).collect())
+    }
+
+    /// For f_a = Z c_a with coefficients flat (q, p, D) per chain factor: (rhs flat (m, D), f'V₁⁻¹f flat (D, D)).
+    fn products<'py>(
+        &self,
+        py: Python<'py>,
+        coefficients: Vec<PyReadonlyArray1<'_, f64>>,
+        count: usize,
+    ) -> PyResult<(Flat<'py>, Flat<'py>)> {
+        let cross = &self.blocked.cross;
+        let owned: Vec<Vec<f64>> = coefficients.iter().map(|c| c.as_array().to_vec()).collect();
+        let fits = owned.len() == cross.chain.len()
+            && owned
+                .iter()
+                .zip(&cross.chain)
+                .all(|(c, f)| c.len() == f.q * f.p * count);
+        if !fits {
+            return Err(PyValueError::new_err(
+                "coefficients do not fit the chain factors",
+            ));
+        }
+        let m = cross.tail_width + cross.d - 1;
+        let (blocked, threads) = (&self.blocked, self.threads);
+        let work = || {
+            let mut out = ChainInformation {
+                rhs: vec![0.0; m * count],
+                gram: vec![0.0; count * count],
+            };
+            chain_products(blocked, &owned, count, &mut out);
+            out
+        };
+        let out = py.detach(|| run(blocked.single_part(), threads, work))?;
         Ok((
             PyArray1::from_vec(py, out.rhs),
             PyArray1::from_vec(py, out.gram),

@@ -81,6 +81,14 @@ class System(ABC):
         """Return A_ab = f_a'P̃f_b with f_a = Z(I⊗Σ̃̇_a)Z'P̃y, (len(directions),) squared."""
 
     @abstractmethod
+    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
+        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
+
+        P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
+        Kenward and Roger (1997).
+        """
+
+    @abstractmethod
     def solution(self) -> Solution:
         """Return β̂, (X'Ṽ⁻¹X)⁻¹ and b̂."""
 

@@ -260,6 +260,61 @@ class BlockedSystem(System):
         full = np.ascontiguousarray(full, dtype=float)
         return [(int(s), full) for s in np.flatnonzero(factor.set_map[:, k] == direction.set)]
 
+    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
+        """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b, no pass over the rows."""
+        width, r, count = self._width, self.design.fixed.rank, len(directions)
+        lower = np.ascontiguousarray(self._at().lower[:width, :width])
+        chain_u, tail_u = self._columns_of_x(lower)
+        coefficients = [np.zeros((*u.shape[:2], count, r)) for u in chain_u]
+        tail_coefficients = np.zeros((width, count, r))
+        p = np.zeros((count, r, r))
+        for a, direction in enumerate(directions):
+            f, start = self.layout.place(direction.term)
+            for s, matrix in self._pieces(f, start, direction):
+                if f in self.layout.chain:
+                    c = self.layout.chain.index(f)
+                    at = self.layout.factors[f].sets == s
+                    coefficients[c][at, :, a] += matrix @ chain_u[c][at]
+                else:
+                    block = self.blocks[self.layout.tail.index(f)]
+                    for j in range(r):
+                        tail_coefficients[block.columns, a, j] += block.push(matrix, s, tail_u[:, j])
+            p[a] = -sum(
+                (np.einsum("qij,qik->jk", u, c[:, :, a]) for u, c in zip(chain_u, coefficients, strict=True)),
+                start=tail_u.T @ tail_coefficients[:, a],
+            )
+        rhs_flat, gram_flat = self.native.products([c.reshape(-1) for c in coefficients], count * r)
+        rho = rhs_flat.reshape(self._size, count * r)[:width].copy()
+        gram = gram_flat.reshape(count * r, count * r).copy()
+        if width:
+            own_coefficients = tail_coefficients.reshape(width, count * r)
+            own = symmetric_times(self._schur, own_coefficients, width)
+            cross = own_coefficients.T @ rho
+            gram += cross + cross.T + own_coefficients.T @ own
+            rho += own
+            for block in self.blocks:
+                block.transpose_apply(rho, self._lambda[block.factor])
+            half = solve_lower(lower, rho)
+            gram -= half.T @ half
+        q = gram.reshape(count, r, count, r).transpose(0, 2, 1, 3)
+        back = np.linalg.inv(self.standard.back(np.eye(r)))
+        return back.T @ p @ back, back.T @ q @ back
+
+    def _columns_of_x(self, lower: Array) -> tuple[list[Array], Array]:
+        """U = Z'Ṽ⁻¹X: per chain factor (q, p, r), and over the tail (width, r), in standardised columns."""
+        width, r = self._width, self.design.fixed.rank
+        coupling = np.ascontiguousarray(self._schur[width : self._size, :width].T)
+        rhs = coupling.copy()
+        for block in self.blocks:
+            block.transpose_apply(rhs, self._lambda[block.factor])
+        x = solve_upper(lower, solve_lower(lower, rhs))
+        for block in self.blocks:
+            block.apply(x, self._lambda[block.factor])
+        tail_u = coupling - symmetric_times(self._schur, x, width)
+        flat = self.native.level_columns(np.ascontiguousarray(x))
+        shapes = [(self.layout.factors[f].q, self.layout.factors[f].p, r) for f in self.layout.chain]
+        return [u.reshape(shape) for u, shape in zip(flat, shapes, strict=True)], tail_u
+
     # -- estimates -------------------------------------------------------------------------------------------------
 
     def solution(self) -> Solution:

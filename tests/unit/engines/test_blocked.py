@@ -123,6 +123,10 @@ def test_blocked_equals_dense_algebra(kind: str, reml: bool, how: str) -> None:
     ]
     if directions:
         close(system.average_information(directions), oracle.average_information(directions))
+        for mine, theirs in zip(
+            system.fixed_information(directions), oracle.fixed_information(directions), strict=True
+        ):
+            close(mine, theirs)
 
     mine, theirs = system.solution(), oracle.solution()
     close(mine.beta, theirs.beta)
