@@ -1,7 +1,8 @@
 """What was asked: a model as plain data.
 
-A `ModelSpec` holds names and numbers only, never arrays or objects, so that it prints, compares, pickles, and can be
-written back in any dialect. Every syntax is read into it and nothing below it knows which syntax was used.
+A `ModelSpec` holds names and numbers only, never arrays or objects, so that it prints, compares, pickles, and
+can be written back in any dialect. Every syntax is read into it and nothing below it knows which syntax was
+used.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Bounds = Literal["psd", "none"]
 class StructureSpec:
     """A covariance structure by name: `us`, `ar1`, `toep(2)`, `kron(us, ar1)`.
 
-    `name` is canonical (a key of `STRUCTURES`); `order` holds integers such as the q of `fa(q)`; `parts` the factors
-    of a Kronecker product.
+    `name` is canonical (a key of `STRUCTURES`); `order` holds integers such as the q of `fa(q)`; `parts` the
+    factors of a Kronecker product.
     """
 
     name: str
@@ -34,13 +35,19 @@ class StructureSpec:
         return f"{self.name}({', '.join(inside)})" if inside else self.name
 
 
+def _quoted(name: str) -> str:
+    """Return a column name as it stands in a formula, in back-ticks where it is no plain name."""
+    return name if name.isidentifier() else f"`{name}`"
+
+
 @dataclass(frozen=True, slots=True)
 class RandomSpec:
     """One random term: `structure(effects | group, by=, cov= | precision=)`.
 
-    `effects` is the text left of the bar in the fixed-part grammar (`"1 + Days"`, `"0 + male"`); for coordinate
-    structures it holds the comma-separated coordinates and `coordinates` is true. `group` is a tuple of column
-    names whose crossing defines the levels; the empty tuple means one group holding every row.
+    `effects` is the text left of the bar in the fixed-part grammar (`"1 + Days"`, `"0 + male"`); for
+    coordinate structures it holds the comma-separated coordinates and `coordinates` is true. `group` is a
+    tuple of column names whose crossing defines the levels; the empty tuple means one group holding every
+    row.
     """
 
     effects: str
@@ -56,14 +63,18 @@ class RandomSpec:
         return ":".join(self.group) if self.group else "all"
 
     def __str__(self) -> str:
-        options = [f"{k}={v}" for k, v in (("by", self.by), ("cov", self.cov), ("precision", self.precision)) if v]
-        inside = ", ".join([f"{self.effects} | {self.group_label if self.group else '1'}", *options])
-        return f"({inside})" if self.structure.name == "us" else f"{self.structure}({inside})"
+        given = (("by", self.by), ("cov", self.cov), ("precision", self.precision))
+        options = [f"{name}={value}" for name, value in given if value]
+        options += ["nugget=True"] if self.structure.nugget else []
+        group = ":".join(_quoted(name) for name in self.group) or "1"
+        inside = ", ".join([f"{self.effects} | {group}", *options])
+        plain = self.structure.name == "us" and not self.structure.nugget
+        return f"({inside})" if plain else f"{self.structure}({inside})"
 
 
 @dataclass(frozen=True, slots=True)
 class SplineSpec:
-    """A penalised truncated-power spline `spline(x, degree=, knots=)`: fixed polynomial, iid random coefficients."""
+    """A penalised truncated-power spline `spline(x, degree=, knots=)`."""
 
     variable: str
     degree: int = 2
@@ -71,7 +82,7 @@ class SplineSpec:
 
     def __str__(self) -> str:
         knots = self.knots if isinstance(self.knots, int) else list(self.knots)
-        return f"spline({self.variable}, degree={self.degree}, knots={knots})"
+        return f"spline({_quoted(self.variable)}, degree={self.degree}, knots={knots})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +95,15 @@ class ResidualSpec:
     by: str | None = None
 
     def __str__(self) -> str:
-        by = f", by={self.by}" if self.by else ""
-        return f"{self.structure}({', '.join(self.position) or '1'} | {':'.join(self.cluster)}{by})"
+        options = (f", by={self.by}" if self.by else "") + (", nugget=True" if self.structure.nugget else "")
+        position = ", ".join(_quoted(name) for name in self.position) or "1"
+        cluster = ":".join(_quoted(name) for name in self.cluster) or "1"
+        return f"{self.structure}({position} | {cluster}{options})"
 
 
 @dataclass(frozen=True, slots=True)
 class VarianceSpec:
-    """One residual variance function, `ident(sex)`, `power(age)`, `power(fitted)`; products are tuples of these."""
+    """One residual variance function: `ident(sex)`, `power(age)`; products are tuples of these."""
 
     name: str
     arguments: tuple[str, ...]
@@ -110,7 +123,8 @@ class ModelSpec:
     response
         The left-hand side as text, for example `"log(y)"`.
     fixed
-        The fixed part as text in formulaic's grammar, without random terms, splines and offsets (`"1 + Days"`).
+        The fixed part as text in formulaic's grammar, without random terms, splines and offsets (`"1 +
+        Days"`).
     random, splines, offsets
         Random terms, penalised splines and offset expressions, in the order written.
     residual, variance, weights
@@ -149,7 +163,8 @@ class ModelSpec:
             ("bounds", self.bounds, ("psd", "none")),
         ):
             if value not in allowed:
-                raise SpecError(f"{argument}={value!r} is not known; use one of {', '.join(map(repr, allowed))}.")
+                listed = ", ".join(map(repr, allowed))
+                raise SpecError(f"{argument}={value!r} is not known; use one of {listed}.")
 
     def with_changes(self, **changes: Any) -> ModelSpec:
         """Return the spec with some fields replaced."""

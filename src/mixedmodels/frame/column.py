@@ -66,7 +66,7 @@ class Column:
         return Column(self.name, codes, levels, self.missing)
 
     def codes_in(self, levels: NDArray[Any]) -> Codes:
-        """Return codes (n,) of the values among the given `levels`, −1 for missing values and other levels."""
+        """Return codes (n,) of the values among `levels`, −1 for missing values and other levels."""
         own = self.factor()
         if own.levels is levels:
             return own.values
@@ -88,7 +88,8 @@ class Column:
             shown = ", ".join(map(repr, names[:5])) + (" …" if len(names) > 5 else "")
             known = ", ".join(str(level) for level in levels[:10]) + (" …" if len(levels) > 10 else "")
             raise DataError(
-                f"column {self.name!r} has levels that were not in the data of the fit: {shown}. Known levels: {known}."
+                f"column {self.name!r} has levels that were not in the data of the fit: {shown}. "
+                f"Known levels: {known}."
             )
         return codes
 

@@ -1,4 +1,4 @@
-"""Anything tabular → `ModelFrame`: the columns a model names, complete rows only, everything typed and checked."""
+"""Anything tabular → `ModelFrame`: the columns a model names, complete rows only, typed and checked."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def build_frame(
     Raises
     ------
     DataError
-        When a column is unknown, missing throughout or infinite somewhere, when no complete row is left, or when a
-        weight is not positive.
+        When a column is unknown, missing throughout or infinite somewhere, when no complete row is left, or
+        when a weight is not positive.
 
     Notes
     -----
@@ -87,7 +87,7 @@ def response_columns(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def predictor_columns(spec: ModelSpec) -> list[str]:
-    """Return the columns needed to compute X, Z and offsets, grouping factors included, in order of appearance."""
+    """Return the columns that X, Z and offsets need, grouping factors included, in order of appearance."""
     names: dict[str, None] = {}
     texts = [spec.fixed, *spec.offsets]
     for term in spec.random:
@@ -160,7 +160,8 @@ def _positive(column: Column) -> Array:
     if not (weights > 0).all():
         count = int((weights <= 0).sum())
         raise DataError(
-            f"weights must be positive; {column.name!r} has {count} values that are not (smallest {weights.min():.6g}). "
+            f"weights must be positive; {column.name!r} has {count} values that are not "
+            f"(smallest {weights.min():.6g}). "
             "Drop those rows to leave them out."
         )
     return np.ascontiguousarray(weights)
@@ -173,11 +174,14 @@ def _drop_unused_levels(columns: Mapping[str, Column]) -> tuple[dict[str, Column
         kept[key], unused = column.without_unused()
         if len(unused):
             shown = ", ".join(str(level) for level in unused[:5]) + (" …" if len(unused) > 5 else "")
-            notes.append(Status(Severity.NOTE, f"{len(unused)} unused levels of {column.name} dropped: {shown}"))
+            notes.append(
+                Status(Severity.NOTE, f"{len(unused)} unused levels of {column.name} dropped: {shown}")
+            )
     return kept, tuple(notes)
 
 
 def _describe(columns: Iterable[Column]) -> tuple[ColumnSchema, ...]:
     return tuple(
-        ColumnSchema(c.name, "factor" if c.is_factor else "number" if c.is_number else "date") for c in columns
+        ColumnSchema(c.name, "factor" if c.is_factor else "number" if c.is_number else "date")
+        for c in columns
     )

@@ -14,7 +14,7 @@ DENSE_SPAN = 1 << 16
 
 
 def factorise(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
-    """Return level codes (n,) and the sorted distinct values of a numeric, date or text array without missing values.
+    """Return level codes (n,) and the sorted distinct values of an array without missing values.
 
     Whole numbers come back as integers even when stored as floating point (as a reader of CSV leaves them).
 
@@ -115,8 +115,8 @@ def drop_unused(codes: Codes, levels: NDArray[Any]) -> tuple[Codes, NDArray[Any]
 def cross(first: Codes, n_first: int, second: Codes, n_second: int) -> tuple[Codes, Codes, Codes]:
     """Return codes (n,) of the combinations that occur, and for each the code of either factor.
 
-    Combinations are ordered by the first factor, then by the second. When the second is nested in the first (a class
-    belongs to one school) its levels are the combinations and nothing is sorted over the rows.
+    Combinations are ordered by the first factor, then by the second. When the second is nested in the first
+    (a class belongs to one school) its levels are the combinations and nothing is sorted over the rows.
     """
     owner = np.zeros(n_second, np.int32)
     owner[second] = first
@@ -134,7 +134,7 @@ def cross(first: Codes, n_first: int, second: Codes, n_second: int) -> tuple[Cod
 
 
 def match_levels(values: NDArray[Any], known: NDArray[Any]) -> Codes:
-    """Return for each value its position among `known` levels, (len(values),), −1 where it is not one of them.
+    """Return for each value its position among `known` levels, −1 where it is not one of them.
 
     Text and numbers match by their text, so that a level `308` read as a number finds the category `"308"`.
     """

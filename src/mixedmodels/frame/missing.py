@@ -16,8 +16,8 @@ def complete_rows(
 ) -> tuple[NDArray[np.intp] | None, tuple[Status, ...]]:
     """Return the rows where nothing is missing, None for all of them, and a note that counts the rest.
 
-    `missing` maps the name of a column to its missing rows (n,). `DataError` when `action` is `"raise"`, when a
-    column is missing throughout, or when no row is left.
+    `missing` maps the name of a column to its missing rows (n,). `DataError` when `action` is `"raise"`, when
+    a column is missing throughout, or when no row is left.
     """
     if not missing:
         return None, ()

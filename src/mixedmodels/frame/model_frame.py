@@ -25,7 +25,8 @@ class ModelFrame:
     n
         Number of rows used.
     columns
-        Every column the model names, (n,) each; numbers in their own type, text and categories as codes and levels.
+        Every column the model names, (n,) each; numbers in their own type, text and categories as codes and
+        levels.
     factors
         The columns that the model uses as grouping factors, all as codes and levels.
     weights

@@ -32,7 +32,7 @@ class Source:
 
 
 def open_source(data: Any) -> Source:
-    """Return a `Source` over a pandas, polars, pyarrow or narwhals-compatible frame or a mapping of arrays."""
+    """Return a `Source` over any frame pandas, polars, pyarrow or narwhals knows, or a mapping of arrays."""
     library = type(data).__module__.partition(".")[0]
     if library == "pandas" and hasattr(data, "columns"):
         return _pandas_source(data)
@@ -40,7 +40,10 @@ def open_source(data: Any) -> Source:
         return Source(tuple(data.columns), data.height, "polars", lambda name: _read_polars(name, data[name]))
     if library == "pyarrow" and hasattr(data, "column_names"):
         return Source(
-            tuple(data.column_names), data.num_rows, "pyarrow", lambda name: _read_arrow(name, data.column(name))
+            tuple(data.column_names),
+            data.num_rows,
+            "pyarrow",
+            lambda name: _read_arrow(name, data.column(name)),
         )
     if isinstance(data, Mapping):
         return _mapping_source(data)
@@ -133,7 +136,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _numbers_in(array: NDArray[Any]) -> NDArray[np.float64] | None:
-    """Return an object array of numbers as float64, None and pandas.NA as NaN; None when it holds anything else."""
+    """Return an object array of numbers as float64, NaN where missing; None when it holds anything else."""
     missing = np.array([_is_missing(value) for value in array], bool)
     present = array[~missing]
     if not len(present) or any(isinstance(value, (str, bytes)) for value in present):
@@ -165,7 +168,9 @@ def _pandas_source(data: Any) -> Source:
     def read(name: str) -> Column:
         series = data[name]
         if series.ndim != 1:
-            raise DataError(f"column {name!r} occurs {series.shape[1]} times in the data; rename one of them.")
+            raise DataError(
+                f"column {name!r} occurs {series.shape[1]} times in the data; rename one of them."
+            )
         return _read_pandas(name, series)
 
     return Source(tuple(data.columns), len(data), "pandas", read)
@@ -180,7 +185,9 @@ def _read_pandas(name: str, series: Any) -> Column:
         return _coded(name, array.codes, _level_array(array.categories))
     if getattr(dtype, "kind", "") in "biuf" and type(dtype).__name__ != "SparseDtype":
         kind = None if array.isna().any() else getattr(dtype, "numpy_dtype", np.float64)
-        numbers = series.to_numpy(dtype=kind) if kind is not None else series.to_numpy(np.float64, na_value=np.nan)
+        numbers = (
+            series.to_numpy(dtype=kind) if kind is not None else series.to_numpy(np.float64, na_value=np.nan)
+        )
         return Column(name, numbers, missing=missing_numbers(numbers) if numbers.dtype.kind == "f" else None)
     if isinstance(dtype, np.dtype) and (numbers_in := _numbers_if_any(series)) is not None:
         return Column(name, numbers_in, missing=missing_numbers(numbers_in))
@@ -241,7 +248,9 @@ def _read_arrow(name: str, values: Any) -> Column:
     import pyarrow as pa
 
     if isinstance(values, pa.ChunkedArray):
-        values = (values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values).combine_chunks()
+        values = (
+            values.unify_dictionaries() if pa.types.is_dictionary(values.type) else values
+        ).combine_chunks()
         if isinstance(values, pa.ChunkedArray):
             values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
     kind = values.type

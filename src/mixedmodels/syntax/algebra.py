@@ -1,8 +1,8 @@
 """The algebra of model terms: sums, interactions, nesting and powers expanded into a list of terms.
 
-Covers formulas whose atoms are columns, `C(column)`, `log(column)` and the like, and `I(column ** 2)`; anything else
-(transforms that learn from the data, literals) is left to formulaic, whose order of terms and rules are followed
-exactly.
+Covers formulas whose atoms are columns, `C(column)`, `log(column)` and the like, and `I(column ** 2)`;
+anything else (transforms that learn from the data, literals) is left to formulaic, whose order of terms and
+rules are followed exactly.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from .tokens import Kind, Token, Tokens, closing, tokenize
 class Atom:
     """A column in a formula, plain or changed value by value.
 
-    `label` is what is printed (`"sex"`, `"C(age)"`, `"log(x)"`), `variable` the column read; `categorical` says that
-    its values are levels; `function` names an elementwise function, or `"power"` with its `exponent`.
+    `label` is what is printed (`"sex"`, `"C(age)"`, `"log(x)"`), `variable` the column read; `categorical`
+    says that its values are levels; `function` names an elementwise function, or `"power"` with its
+    `exponent`.
     """
 
     label: str
@@ -30,7 +31,7 @@ class Atom:
     exponent: int = 0
 
 
-ELEMENTWISE = frozenset("log log10 log2 log1p exp expm1 sqrt abs".split())
+ELEMENTWISE = frozenset(["log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "abs"])
 """Functions of one column that need no state: the same in every row, at the fit and afterwards."""
 
 Term: TypeAlias = tuple[Atom, ...]

@@ -1,19 +1,39 @@
-"""Formula text → `ModelSpec`: random terms, splines and offsets are read here, the rest is handed to the fixed part."""
+"""Formula text → `ModelSpec`: random terms, splines and offsets are told from the fixed part."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from ..covariance import bind
-from ..covariance.base import Structure
 from ..errors import SpecError, suggest
-from ..spec import Bounds, Method, ModelSpec, NaAction, RandomSpec, ResidualSpec, SplineSpec, StructureSpec, VarianceSpec
+from ..spec import (
+    Bounds,
+    Method,
+    ModelSpec,
+    NaAction,
+    RandomSpec,
+    ResidualSpec,
+    SplineSpec,
+    StructureSpec,
+    VarianceSpec,
+)
 from .spelling import Piece, canonical_sum, check_calls, render, split_sum
 from .structure_call import ORDERED, BarCall, plain_names, read_call, read_residual, read_variance
-from .tokens import Kind, Tokens, closing, fail, fail_at, outside_brackets, split_at_commas, strip_parentheses, tokenize
+from .tokens import (
+    Kind,
+    Tokens,
+    closing,
+    fail,
+    fail_at,
+    outside_brackets,
+    split_at_commas,
+    strip_parentheses,
+    tokenize,
+)
 
 CODINGS = ("treatment", "sum", "helmert", "poly")
 """Contrast codings that `contrasts=` takes."""
@@ -54,7 +74,8 @@ def read_formula(
     formula
         `"y ~ fixed + (effects | group)"`; see the formula guide for every form.
     residual, variance
-        Residual structure `"ar1(week | id)"` and variance function `"ident(sex) * power(age)"`, as text or read.
+        Residual structure `"ar1(week | id)"` and variance function `"ident(sex) * power(age)"`, as text or
+        read.
     weights
         The column of known precision weights. Weights given as an array are data: they go to `build_frame`.
     contrasts
@@ -96,7 +117,9 @@ def read_formula(
     )
 
 
-def _read_variance(variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None) -> tuple[VarianceSpec, ...]:
+def _read_variance(
+    variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None,
+) -> tuple[VarianceSpec, ...]:
     if isinstance(variance, str):
         return read_variance(variance)
     if isinstance(variance, VarianceSpec):
@@ -111,7 +134,8 @@ def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str
         if name not in CODINGS:
             allowed = ", ".join(map(repr, CODINGS))
             raise SpecError(
-                f"contrasts: coding {coding!r} of {factor!r} is not known.{suggest(name, CODINGS)} Use one of {allowed}."
+                f"contrasts: coding {coding!r} of {factor!r} is not known.{suggest(name, CODINGS)} "
+                f"Use one of {allowed}."
             )
         pairs.append((factor, name))
     return tuple(pairs)
@@ -206,8 +230,11 @@ def _kind_of(text: str, tokens: Tokens) -> str:
         return "random"
     for index in outside_brackets(tokens):
         if tokens[index] in bars:
-            fail("a random term stands in parentheses: (1 | g).", text, tokens[index].start, tokens[index].stop)
+            fail(
+                "a random term stands in parentheses: (1 | g).", text, tokens[index].start, tokens[index].stop
+            )
     fail_at("a random term cannot enter a product; add it with '+'.", text, tokens)
+    return None
 
 
 def _has_own_bar(tokens: Tokens) -> bool:
@@ -240,14 +267,19 @@ def _only_inside_transforms(tokens: Tokens) -> bool:
 def _random_terms(text: str, tokens: Tokens) -> list[RandomSpec]:
     call = read_call(text, tokens)
     if (call.cov or call.precision) and len(call.groups) > 1:
-        fail_at("a known covariance belongs to one grouping factor; write the nested terms separately.", text, tokens)
+        fail_at(
+            "a known covariance belongs to one grouping factor; write the nested terms separately.",
+            text,
+            tokens,
+        )
     if call.by is not None and (call.cov or call.precision):
         fail_at("by= cannot be combined with cov= or precision=.", text, tokens)
     if call.bar is None:
         fail_at("a random term needs a bar: exp(x, y | field), or (… | 1) for one group.", text, tokens)
     structure, effects, coordinates = _effects(text, call)
     return [
-        RandomSpec(effects, group, structure, call.by, call.cov, call.precision, coordinates) for group in call.groups
+        RandomSpec(effects, group, structure, call.by, call.cov, call.precision, coordinates)
+        for group in call.groups
     ]
 
 
@@ -259,30 +291,44 @@ def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
             fail(message, text, call.bar.start, call.bar.stop)
         return StructureSpec("diag"), _effects_text(text, call.left), False
     spec = call.structure or StructureSpec("us")
-    structure = bind(spec)
+    if spec.name == "kron":
+        return spec, _pair_of_factors(text, spec, call.left), False
+    structure = bind(spec, dimension=len(split_at_commas(call.left)))
     if structure.r_side_only:
         fail_at(f"{spec} describes residuals; give it as residual=.", text, call.left)
     if structure.needs_coordinates:
         names = plain_names(call.left)
         if not names:
-            fail_at(f"{spec} takes coordinate columns left of the bar, for example {spec}(x, y | field).", text, call.left)
+            example = f"{spec}(x, y | field)"
+            fail_at(f"{spec} takes coordinate columns left of the bar: {example}.", text, call.left)
         return spec, ", ".join(names), True
     if spec.name in ORDERED:
-        return spec, _ordered_effects(text, spec, structure, call.left), False
+        return spec, _ordered_effects(text, spec, call.left), False
     return spec, _effects_text(text, call.left), False
+
+
+def _pair_of_factors(text: str, spec: StructureSpec, tokens: Tokens) -> str:
+    names = plain_names(tokens)
+    if names is None or len(names) != len(spec.parts):
+        fail_at(f"{spec} takes one factor per structure, separated by commas: trait, week.", text, tokens)
+    return ", ".join(names)
 
 
 def _effects_text(text: str, tokens: Tokens) -> str:
     for index in outside_brackets(tokens):
         if tokens[index].kind is Kind.COMMA:
-            fail("columns of a random term are added with '+'; commas separate coordinates.", text, tokens[index].start)
+            fail(
+                "columns of a random term are added with '+'; commas separate coordinates.",
+                text,
+                tokens[index].start,
+            )
     effects = canonical_sum(text, split_sum(text, tokens))
     if effects == "0":
         fail_at("a random term without columns has no effect; write (1 | g).", text, tokens)
     return effects
 
 
-def _ordered_effects(text: str, spec: StructureSpec, structure: Structure, tokens: Tokens) -> str:
+def _ordered_effects(text: str, spec: StructureSpec, tokens: Tokens) -> str:
     pieces = split_sum(text, tokens)
     if any(piece.positive and render(piece.tokens) == "1" for piece in pieces):
         fail_at(f"{spec} takes positions and no intercept: {spec}(0 + week | plot).", text, tokens)
@@ -317,8 +363,12 @@ def _knot_list(text: str, tokens: Tokens) -> tuple[float, ...]:
     try:
         knots = tuple(float(render(run).replace(" ", "")) for run in split_at_commas(tokens[opener + 1 : -1]))
     except ValueError:
-        fail_at("knots= takes a number of knots or a list of numbers, for example knots=[1, 2.5, 4].", text, tokens)
-    if any(later <= earlier for earlier, later in zip(knots, knots[1:], strict=False)):
+        fail_at(
+            "knots= takes a number of knots or a list of numbers, for example knots=[1, 2.5, 4].",
+            text,
+            tokens,
+        )
+    if any(later <= earlier for earlier, later in itertools.pairwise(knots)):
         fail_at("knots must increase.", text, tokens)
     return knots
 

@@ -13,8 +13,12 @@ from ..errors import suggest
 from .tokens import Kind, Token, Tokens, fail, fail_at, outside_brackets
 
 TRANSFORMS = frozenset(
-    "I C poly bs cr cs cc scale center standardize lag hashed Q Treatment Sum Helmert Diff Poly "
-    "log log10 log2 log1p exp exp2 exp10 expm1 sqrt abs sin cos tan floor ceil sign minimum maximum where".split()
+    {
+        *("I", "C", "Q", "poly", "bs", "cr", "cs", "cc", "scale", "center", "standardize", "lag", "hashed"),
+        *("Treatment", "Sum", "Helmert", "Diff", "Poly"),
+        *("log", "log10", "log2", "log1p", "exp", "exp2", "exp10", "expm1", "sqrt", "abs", "sign"),
+        *("sin", "cos", "tan", "floor", "ceil", "minimum", "maximum", "where"),
+    }
 )
 """Functions that may be called in the fixed part, besides anything under `np.` and `contr.`."""
 
@@ -156,7 +160,11 @@ def _render_name(name: str, after: Token | None, in_call: bool) -> str:
         return name
     if in_call and name.split(".")[0] in _MODULES and "." in name:
         return name
-    return f"`{name}`" if "." in name or keyword.iskeyword(name) and name not in ("True", "False", "None") else name
+    return (
+        f"`{name}`"
+        if "." in name or (keyword.iskeyword(name) and name not in ("True", "False", "None"))
+        else name
+    )
 
 
 def variables(text: str) -> tuple[str, ...]:
@@ -177,7 +185,7 @@ def variables(text: str) -> tuple[str, ...]:
         if token.kind is not Kind.NAME or token.text in ("True", "False", "None"):
             continue
         after = tokens[index + 1].text if index + 1 < len(tokens) else ""
-        if after in ("(", "=") or token.text.split(".")[0] in _MODULES and "." in token.text:
+        if after in ("(", "=") or (token.text.split(".")[0] in _MODULES and "." in token.text):
             continue
         found[token.text] = None
     return tuple(found)

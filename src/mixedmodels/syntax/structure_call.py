@@ -1,10 +1,11 @@
-"""Covariance structures as written: `ar1(week | id, by=sex)`, `toep(3)(visit | id)`, `ident(sex) * power(age)`.
+"""Structures as written: `ar1(week | id, by=sex)`, `toep(3)(visit | id)`, `ident(sex) * power(age)`.
 
 The same reader serves random terms (inside the formula), `residual=` and `variance=`.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -27,7 +28,7 @@ from .tokens import (
 )
 
 ORDERED = frozenset({"ar1", "har1", "arma", "toep", "htoep", "ante1", "hf", "lin", "banded_us"})
-"""Structures over positions in a sequence: a position column is always taken as a factor, without an intercept."""
+"""Structures over a sequence: a position column is taken as a factor, without an intercept."""
 
 VARIANCE_NAMES: Mapping[str, tuple[str, ...]] = {
     "ident": ("varident",),
@@ -45,8 +46,8 @@ _OPTIONS = ("by", "cov", "precision", "nugget", "q", "p")
 class BarCall:
     """The parts of `structure(left | groups, options)`.
 
-    `structure` is None for a plain bar; `bar` is the bar itself, None where there is none; `groups` holds one tuple
-    of column names per grouping factor that the right side expands to.
+    `structure` is None for a plain bar; `bar` is the bar itself, None where there is none; `groups` holds one
+    tuple of column names per grouping factor that the right side expands to.
     """
 
     structure: StructureSpec | None
@@ -91,7 +92,7 @@ def _positions(text: str, tokens: Tokens) -> tuple[str, ...]:
 
 
 def plain_names(tokens: Tokens) -> tuple[str, ...] | None:
-    """Return the columns named by `x, y`, `x + y`, `0 + x` or `factor(x)`, None if anything else is written."""
+    """Return the columns named by `x, y`, `x + y`, `0 + x` or `factor(x)`, None for anything else."""
     names: list[str] = []
     for run in split_at_commas(tokens):
         terms = expand(render(run)) if run else None
@@ -112,7 +113,7 @@ def read_variance(text: str) -> tuple[VarianceSpec, ...]:
     tokens = tokenize(text)
     bounds = [-1, *(i for i in outside_brackets(tokens) if tokens[i].is_operator("*")), len(tokens)]
     return tuple(
-        _variance_function(text, tokens[begin + 1 : end]) for begin, end in zip(bounds, bounds[1:], strict=False)
+        _variance_function(text, tokens[begin + 1 : end]) for begin, end in itertools.pairwise(bounds)
     )
 
 
@@ -149,7 +150,9 @@ def read_call(text: str, tokens: Tokens) -> BarCall:
 
 
 def _last_opener(text: str, tokens: Tokens) -> int:
-    openers = [i for i, token in enumerate(tokens) if token.text == "(" and closing(tokens, i) == len(tokens) - 1]
+    openers = [
+        i for i, token in enumerate(tokens) if token.text == "(" and closing(tokens, i) == len(tokens) - 1
+    ]
     if not openers:
         fail_at("a structure is written name(position | cluster), for example ar1(week | id).", text, tokens)
     return openers[0]
@@ -161,8 +164,10 @@ def _read_inside(text: str, tokens: Tokens, structure: StructureSpec | None) -> 
     if len(bars) > 1:
         fail("a term has one bar.", text, inside[bars[1]].start, inside[bars[1]].stop)
     options: list[Tokens] = []
+    left: Tokens = inside
+    right: Tokens = ()
+    bar: Token | None = None
     if not bars:
-        left, right, bar = inside, (), None
         if structure is None:
             fail_at("a random term needs a bar: (1 | group).", text, tokens)
     else:
@@ -170,7 +175,11 @@ def _read_inside(text: str, tokens: Tokens, structure: StructureSpec | None) -> 
         left = inside[: bars[0]]
         right, *options = split_at_commas(inside[bars[0] + 1 :])
         if not right:
-            fail("name the grouping factor right of the bar, for example (1 | subject).", text, tokens[-1].start)
+            fail(
+                "name the grouping factor right of the bar, for example (1 | subject).",
+                text,
+                tokens[-1].start,
+            )
     if not left:
         place = tokens[0].stop if bar is None else bar.start
         fail("the left side of the bar is empty; write 1 for an intercept.", text, place)
@@ -186,7 +195,9 @@ def read_groups(text: str, tokens: Tokens) -> tuple[tuple[str, ...], ...]:
             fail("write crossed groups as separate terms: (1 | a) + (1 | b).", text, inner[index].start)
     terms = expand(render(inner))
     if not terms:
-        fail_at("the grouping side takes columns joined by ':' or '/'; make anything else a column.", text, tokens)
+        fail_at(
+            "the grouping side takes columns joined by ':' or '/'; make anything else a column.", text, tokens
+        )
     return tuple(tuple(atom.variable for atom in term) for term in terms)
 
 
@@ -208,7 +219,11 @@ def _with_options(text: str, call: BarCall, options: list[Tokens]) -> BarCall:
     if structure is not None:
         _check_structure(text, structure, call.left)
     return replace(
-        call, structure=structure, by=values.get("by"), cov=values.get("cov"), precision=values.get("precision")
+        call,
+        structure=structure,
+        by=values.get("by"),
+        cov=values.get("cov"),
+        precision=values.get("precision"),
     )
 
 
@@ -230,7 +245,11 @@ def _structure_with_options(
     if not order and not values.get("nugget"):
         return call.structure
     if call.structure is None:
-        fail_at("q=, p= and nugget= belong to a named structure such as fa(0 + trait | id, q=2).", text, options[0])
+        fail_at(
+            "q=, p= and nugget= belong to a named structure such as fa(0 + trait | id, q=2).",
+            text,
+            options[0],
+        )
     if order and call.structure.order:
         fail_at("the order is given twice.", text, options[0])
     return replace(call.structure, order=order or call.structure.order, nugget=bool(values.get("nugget")))
@@ -250,7 +269,7 @@ def _integer(text: str, tokens: Tokens) -> int:
 
 
 def read_structure(text: str, tokens: Tokens) -> StructureSpec:
-    """Return a structure written as `ar1`, `toep(3)`, `AR(1)` or `kron(us, ar1)`, under its canonical name."""
+    """Return the structure written as `ar1`, `toep(3)`, `AR(1)` or `kron(us, ar1)`."""
     if tokens[0].kind is not Kind.NAME:
         fail_at("the name of a covariance structure is expected here.", text, tokens)
     name = tokens[0].text
@@ -295,6 +314,10 @@ def _check_structure(text: str, spec: StructureSpec, tokens: Tokens) -> None:
     from ..covariance import bind
 
     try:
-        bind(spec)
+        if spec.name == "kron":  # its sizes are the numbers of levels, which only the data know
+            for part in spec.parts:
+                bind(part, dimension=1)
+        else:
+            bind(spec, dimension=len(split_at_commas(tokens)))
     except (SpecError, ValueError) as error:
         fail_at(str(error), text, tokens)

@@ -113,7 +113,11 @@ def _check_balance(text: str, tokens: Tokens) -> None:
             stack.append(token)
         elif token.kind is Kind.CLOSE:
             if not stack:
-                fail(f"{token.text!r} closes nothing; remove it or open a bracket before it.", text, token.start)
+                fail(
+                    f"{token.text!r} closes nothing; remove it or open a bracket before it.",
+                    text,
+                    token.start,
+                )
             opener = stack.pop()
             if _CLOSERS[opener.text] != token.text:
                 fail(f"{token.text!r} does not close {opener.text!r}.", text, token.start)

@@ -32,12 +32,14 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
     Raises
     ------
     DataError
-        When the response is not numeric or constant, when there are no residual degrees of freedom, or when the data
-        cannot identify a random term.
+        When the response is not numeric or constant, when there are no residual degrees of freedom, or when
+        the data cannot identify a random term.
     """
     if spec.residual is not None or spec.variance:
         asked = spec.residual or spec.variance[0]
-        raise SpecError(f"{asked}: residual structures and variance functions are not fitted by this version.")
+        raise SpecError(
+            f"{asked}: residual structures and variance functions are not fitted by this version."
+        )
     response, y = _response(spec, frame)
     offsets = tuple(learn_number(text, frame.columns) for text in spec.offsets)
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
@@ -45,7 +47,8 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
     fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance)
     if frame.n <= fixed.rank:
         raise DataError(
-            f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; use fewer terms."
+            f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "
+            "use fewer terms."
         )
     random, random_encoding, notes = build_random(spec, frame, (fixed, fixed_encoding), bases, rank_tolerance)
     check_overlap(spec.random, random)
@@ -57,7 +60,9 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         offset=offset,
         rows=frame.rows,
         reml=spec.method == "reml",
-        encoding=Encoding(response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding),
+        encoding=Encoding(
+            response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding
+        ),
         notes=notes,
     )
 

@@ -10,14 +10,19 @@ from ..spec import ModelSpec, RandomSpec
 from .design import FixedTerms, RandomTerm
 from .rank import null_space
 
-SHARED_VARIANCE = ("homdiag",)
-"""Structures identified even where columns of Z depend on one another: they give all of them one variance."""
+SHARED_VARIANCE = ("homdiag", "kron")
+"""Structures identified even where columns of Z depend on one another: the columns share their variances."""
 
 
 def check_identifiable(
-    asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame, fixed: FixedTerms, tolerance: float
+    asked: RandomSpec,
+    term: RandomTerm,
+    spec: ModelSpec,
+    frame: ModelFrame,
+    fixed: FixedTerms,
+    tolerance: float,
 ) -> None:
-    """Raise `DataError` when the parameters of a random term cannot be estimated from any data of this layout."""
+    """Raise `DataError` when no data of this layout can estimate the parameters of a random term."""
     _check_levels(asked, term)
     _check_rows(asked, term, spec, frame)
     _check_columns(asked, term, fixed, tolerance)
@@ -32,9 +37,9 @@ def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
     level = term.levels[int(np.flatnonzero(term.sets == single[0])[0])]
     where = f" for {asked.by}={term.set_labels[single[0]]!r}" if asked.by else ""
     raise DataError(
-        f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw of {term.n_columns} effects "
-        f"says nothing about {n_parameters} variance parameters. Use a factor with more levels, a structure that shares "
-        "one variance over several columns (homdiag), or make the term fixed."
+        f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw "
+        f"of {term.n_columns} effects says nothing about {n_parameters} variance parameters. Use a factor "
+        "with more levels, a structure that shares one variance over several columns (homdiag), or make the term fixed."
     )
 
 
@@ -43,8 +48,9 @@ def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: Mod
     if term.values is not None or term.kernel is not None or not free_errors or term.n_levels < frame.n:
         return
     raise DataError(
-        f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as there are rows, so its variance "
-        "cannot be told from the residual variance. Leave the term out, or group by something observed repeatedly."
+        f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as rows, "
+        "so its variance cannot be told from the residual variance. Leave the term out, or group by something "
+        "observed repeatedly."
     )
 
 
@@ -74,10 +80,12 @@ def check_overlap(asked: tuple[RandomSpec, ...], terms: tuple[RandomTerm, ...]) 
     for i, second in enumerate(asked):
         for j, first in enumerate(asked[:i]):
             both = (first, second)
-            plain = all(t.structure.name in ("us", "diag") and not (t.by or t.cov or t.precision) for t in both)
+            plain = all(
+                t.structure.name in ("us", "diag") and not (t.by or t.cov or t.precision) for t in both
+            )
             shared = [name for name in terms[i].columns if name in terms[j].columns]
             if plain and first.group == second.group and shared:
                 raise SpecError(
-                    f"{first} and {second} both hold {shared[0]!r}, whose variance can be split between them at will; "
-                    "keep it in one of them."
+                    f"{first} and {second} both hold {shared[0]!r}, whose variance can be split between them "
+                    "at will; keep it in one of them."
                 )

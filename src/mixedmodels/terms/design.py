@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Kernel:
     """A known covariance among the levels of one random term: var(b) = K ⊗ Σ.
 
-    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the levels.
+    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the
+    levels.
     """
 
     name: str
@@ -118,7 +119,8 @@ class FixedTerms:
     assign
         For each column the index of its term, (p,).
     estimable
-        Indices of the columns kept after in-order pivoting; the others are linear combinations of earlier ones.
+        Indices of the columns kept after in-order pivoting; the others are linear combinations of earlier
+        ones.
     null_basis
         Basis of the null space of X, (p, p − rank); a function L'β is estimable iff L'N = 0.
     """
@@ -144,10 +146,10 @@ class FixedTerms:
 class Design:
     """Everything numeric about a model before fitting.
 
-    `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,) or None
-    are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in the data given,
-    None when all were used. `encoding` holds what was learned from the data (levels, knots, transforms) for use on new
-    data; `notes` what the user should know about the terms.
+    `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,)
+    or None are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in
+    the data given, None when all were used. `encoding` holds what was learned from the data (levels, knots,
+    transforms) for use on new data; `notes` what the user should know about the terms.
     """
 
     y: Array

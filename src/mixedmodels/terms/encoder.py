@@ -1,6 +1,7 @@
 """Columns of data → columns of X or Z, laid out directly with NumPy.
 
-An encoder is learned once at the fit (levels, names, column order) and then applied to any rows; it holds no rows.
+An encoder is learned once at the fit (levels, names, column order) and then applied to any rows; it holds no
+rows.
 """
 
 from __future__ import annotations
@@ -66,7 +67,11 @@ class Part:
 
     def names(self) -> Labels:
         """Return the names of the part's columns."""
-        return (self.atom.label,) if self.levels is None else coded_names(self.atom.label, self.coding, list(self.levels))
+        return (
+            (self.atom.label,)
+            if self.levels is None
+            else coded_names(self.atom.label, self.coding, list(self.levels))
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +100,7 @@ def learn_direct(
     assign: list[int] = []
 
     def is_factor(atom: Atom) -> bool:
-        return atom.categorical or data[atom.variable].is_factor and not atom.function
+        return atom.categorical or (data[atom.variable].is_factor and not atom.function)
 
     for index, scoped_blocks in enumerate(scope(terms, is_factor)):
         for scoped in scoped_blocks:
@@ -118,7 +123,8 @@ def _part(
     assert levels is not None
     if reduced and len(levels) < 2:
         raise DataError(
-            f"factor {atom.label!r} has one level, {str(levels[0])!r}, so it has no effect to estimate; leave it out."
+            f"factor {atom.label!r} has one level, {str(levels[0])!r}, so it has no effect to estimate; "
+            "leave it out."
         )
     return Part(atom, contrasts.get(atom.variable, "treatment") if reduced else "full", levels)
 
@@ -150,7 +156,7 @@ def _fill_block(out: Array, block: tuple[Part, ...], data: Mapping[str, Column])
 
 
 def _scatter(out: Array, factors: list[Part], weight: Array | float, data: Mapping[str, Column]) -> None:
-    """Write `weight` into the one column per row that the levels select; rows at a reference level stay zero."""
+    """Write `weight` into the column that a row's levels select; rows at a reference level stay zero."""
     column: NDArray[np.int64] | None = None
     skipped: NDArray[np.bool_] | None = None
     stride = 1
@@ -203,8 +209,6 @@ def check_finite_values(label: str, values: Array) -> None:
     bad = ~np.isfinite(values) if values.ndim == 1 else ~np.isfinite(values).all(axis=1)
     if count := int(bad.sum()):
         raise DataError(
-            f"{label} is not finite in {count} of {len(values)} rows, first in row {int(np.flatnonzero(bad)[0])} "
-            "of the complete rows; check the values it is computed from."
+            f"{label} is not finite in {count} of {len(values)} rows (the first is complete row "
+            f"{int(np.flatnonzero(bad)[0])}); check the values it is computed from."
         )
-
-

@@ -10,7 +10,7 @@ from .random import RandomEncoding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """How the rows of X, the offsets and the rows of every Z are computed from columns; small, and picklable."""
+    """How rows of X, of every Z and the offsets are computed from columns; small and picklable."""
 
     response: NumberEncoding
     fixed: FixedEncoding

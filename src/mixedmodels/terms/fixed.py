@@ -102,7 +102,9 @@ def checked_contrasts(spec: ModelSpec, frame: ModelFrame) -> dict[str, str]:
         if name not in frame.columns:
             raise SpecError(f"contrasts: {name!r} is not in the model.{suggest(name, frame.columns)}")
         if name not in factors and f"C({name})" not in spec.fixed:
-            raise SpecError(f"contrasts: {name!r} is numeric; write C({name}) in the formula to make it a factor.")
+            raise SpecError(
+                f"contrasts: {name!r} is numeric; write C({name}) in the formula to make it a factor."
+            )
     return dict(spec.contrasts)
 
 

@@ -18,8 +18,8 @@ from ..typing import Codes, Labels
 class Group:
     """A grouping factor bound to rows.
 
-    `names` are the columns crossed, `codes` (n,) the level of each row, `parts` for each column the values of the q
-    levels; `sets` (q,) and `set_labels` are the parameter sets of `by=`.
+    `names` are the columns crossed, `codes` (n,) the level of each row, `parts` for each column the values of
+    the q levels; `sets` (q,) and `set_labels` are the parameter sets of `by=`.
     """
 
     names: Labels
@@ -35,7 +35,7 @@ class Group:
 
 
 def bind_group(names: Labels, by: str | None, factors: Mapping[str, Column], n: int) -> Group:
-    """Return the grouping factor that crosses `names`, split further by `by` where that varies inside a level."""
+    """Return the factor that crosses `names`, split further by `by` where that varies inside a level."""
     group = _crossed(names, factors, n)
     if by is None:
         return group
@@ -56,7 +56,8 @@ def _crossed(names: Labels, factors: Mapping[str, Column], n: int) -> Group:
         return Group((), np.zeros(n, np.int32), (), 1, np.zeros(1, np.int32))
     column = factors[names[0]]
     assert column.levels is not None
-    codes, parts = column.values, (column.levels,)
+    codes = column.values
+    parts: tuple[NDArray[Any], ...] = (column.levels,)
     for name in names[1:]:
         other = factors[name]
         assert other.levels is not None
@@ -66,14 +67,16 @@ def _crossed(names: Labels, factors: Mapping[str, Column], n: int) -> Group:
 
 
 def find_levels(parts: tuple[NDArray[Any], ...], columns: list[Column]) -> Codes:
-    """Return for each row of new data its level, (n,): the combination of the columns' values, −1 if not among them."""
+    """Return the level of each row of new data, (n,), −1 for a combination of values not among `parts`."""
     combined: NDArray[np.int64] | None = None
     table = np.zeros(len(parts[0]), np.int64)
     unknown = np.zeros(len(columns[0].values), bool)
     for part, column in zip(parts, columns, strict=True):
         own = column.factor()
         assert own.levels is not None
-        distinct, place = np.unique(part, return_inverse=True) if len(parts) > 1 else (part, np.arange(len(part)))
+        distinct, place = (
+            np.unique(part, return_inverse=True) if len(parts) > 1 else (part, np.arange(len(part)))
+        )
         codes = np.append(match_levels(own.levels, distinct), np.int32(-1))[own.values]
         unknown |= codes < 0
         combined = codes.astype(np.int64) if combined is None else combined * len(distinct) + codes

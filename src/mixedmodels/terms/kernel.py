@@ -15,9 +15,14 @@ from ..typing import Array
 from .design import Kernel
 
 DENSE_CHECK = 2000
-"""A sparse precision matrix up to this order is checked for positive definiteness; a larger one by its factorisation."""
+"""Order up to which a sparse precision matrix is checked here; a larger one shows in its factorisation."""
 SYMMETRY = 1e-8
 """Largest asymmetry accepted, relative to the largest element."""
+
+
+def is_sparse(matrix: Any) -> bool:
+    """Return whether a matrix is one of SciPy's sparse arrays or matrices."""
+    return bool(sparse.issparse(matrix))
 
 
 def bind_kernel(
@@ -30,8 +35,8 @@ def bind_kernel(
     name
         The name in the formula, `cov=name` or `precision=name`.
     known
-        Matrices by name: an array or sparse matrix with a row per level in the order of the levels, a data frame whose
-        index holds level names, or a pair (matrix, labels).
+        Matrices by name: an array or sparse matrix with a row per level in the order of the levels, a data
+        frame whose index holds level names, or a pair (matrix, labels).
     levels
         Levels that occur in the data, (q,).
     precision
@@ -39,15 +44,17 @@ def bind_kernel(
     """
     argument = f"{'precision' if precision else 'cov'}={name}"
     if name not in known:
-        have = f" known= holds {', '.join(map(repr, known))}." if known else f" Pass known={{{name!r}: matrix}}."
+        have = (
+            f" known= holds {', '.join(map(repr, known))}." if known else f" Pass known={{{name!r}: matrix}}."
+        )
         raise SpecError(f"{argument}: no matrix is called {name!r}.{suggest(name, known)}{have}")
     matrix, labels = _matrix_and_labels(argument, known[name])
     _check_symmetric(argument, matrix)
     if labels is None:
         if matrix.shape[0] != len(levels):
             raise DataError(
-                f"{argument}: the matrix has {matrix.shape[0]} rows for {len(levels)} levels and no names to match them "
-                "by; give a data frame with level names as its index, or a pair (matrix, labels)."
+                f"{argument}: the matrix has {matrix.shape[0]} rows for {len(levels)} levels and no names to "
+                "match them by; give a data frame with level names as its index, or a pair (matrix, labels)."
             )
         all_levels, order = levels, None
     else:
@@ -57,8 +64,12 @@ def bind_kernel(
     _check_positive(argument, matrix, precision=precision)
     if precision:
         return Kernel(name, precision=sparse.csc_array(matrix)), all_levels
-    dense = matrix.toarray() if sparse.issparse(matrix) else matrix
-    return Kernel(name, covariance=np.ascontiguousarray(dense)), all_levels
+    return Kernel(name, covariance=np.ascontiguousarray(_dense(matrix))), all_levels
+
+
+def _dense(matrix: Any) -> Array:
+    dense: Array = matrix.toarray() if is_sparse(matrix) else matrix
+    return dense
 
 
 def _matrix_and_labels(argument: str, given: Any) -> tuple[Any, NDArray[Any] | None]:
@@ -68,13 +79,17 @@ def _matrix_and_labels(argument: str, given: Any) -> tuple[Any, NDArray[Any] | N
     elif hasattr(given, "index") and hasattr(given, "to_numpy"):
         labels = np.asarray(given.index)
         given = _columns_as_rows(given, labels)
+    matrix: Any
     try:
-        matrix = sparse.csc_array(given, dtype=np.float64) if sparse.issparse(given) else np.asarray(given, np.float64)
+        if is_sparse(given):
+            matrix = sparse.csc_array(given, dtype=np.float64)
+        else:
+            matrix = np.asarray(given, np.float64)
     except (TypeError, ValueError):
         raise DataError(f"{argument}: the matrix must hold numbers.") from None
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
         raise DataError(f"{argument}: the matrix must be square, not of shape {matrix.shape}.")
-    if not np.isfinite(matrix.data if sparse.issparse(matrix) else matrix).all():
+    if not np.isfinite(matrix.data if is_sparse(matrix) else matrix).all():
         raise DataError(f"{argument}: the matrix holds values that are missing or infinite.")
     if labels is not None:
         labels = object_array(list(np.asarray(labels).tolist()))
@@ -86,7 +101,7 @@ def _matrix_and_labels(argument: str, given: Any) -> tuple[Any, NDArray[Any] | N
 
 
 def _columns_as_rows(frame: Any, labels: NDArray[Any]) -> NDArray[Any]:
-    """Return the values of a labelled frame with its columns in the order of its rows where they have the same names."""
+    """Return the values of a labelled frame, columns in the order of the rows if they share names."""
     place = {str(label): row for row, label in enumerate(labels)}
     names = [str(name) for name in frame.columns]
     values: NDArray[Any] = frame.to_numpy()
@@ -95,7 +110,9 @@ def _columns_as_rows(frame: Any, labels: NDArray[Any]) -> NDArray[Any]:
     return values[:, np.argsort([place[name] for name in names])]
 
 
-def _match(argument: str, labels: NDArray[Any], levels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _match(
+    argument: str, labels: NDArray[Any], levels: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the levels of the data followed by the other labels, and the matrix rows in that order."""
     place = match_levels(levels, labels)
     if (place < 0).any():
@@ -115,21 +132,25 @@ def _check_symmetric(argument: str, matrix: Any) -> None:
     difference = abs(matrix - matrix.T)
     size = abs(matrix).max()
     if difference.max() > SYMMETRY * size:
-        raise DataError(f"{argument}: the matrix is not symmetric (elements differ by {difference.max():.3g}).")
+        raise DataError(
+            f"{argument}: the matrix is not symmetric (elements differ by {difference.max():.3g})."
+        )
 
 
 def _check_positive(argument: str, matrix: Any, *, precision: bool) -> None:
-    if sparse.issparse(matrix) and matrix.shape[0] > DENSE_CHECK and precision:
+    if is_sparse(matrix) and matrix.shape[0] > DENSE_CHECK and precision:
         smallest = matrix.diagonal().min()
         if smallest <= 0:
-            raise DataError(f"{argument}: the matrix is not positive definite (diagonal element {smallest:.3g}).")
+            raise DataError(
+                f"{argument}: the matrix is not positive definite (diagonal element {smallest:.3g})."
+            )
         return
-    dense: Array = matrix.toarray() if sparse.issparse(matrix) else matrix
+    dense = _dense(matrix)
     try:
         np.linalg.cholesky(dense)
     except np.linalg.LinAlgError:
         smallest = float(np.linalg.eigvalsh(dense)[0])
         raise DataError(
-            f"{argument}: the matrix is not positive definite (smallest eigenvalue {smallest:.3g}); check it, or add a "
-            "small multiple of the identity if it is only singular."
+            f"{argument}: the matrix is not positive definite (smallest eigenvalue {smallest:.3g}); check "
+            "it, or add a small multiple of the identity if it is only singular."
         ) from None

@@ -39,7 +39,8 @@ class NewRows:
     weights
         The weights column (m,) if the model has one and the new data hold it, otherwise None.
     complete
-        Which rows miss nothing that X, Z or the offset need, (m,); the numbers of the others are NaN, their codes −1.
+        Which rows miss nothing that X, Z or the offset need, (m,); the numbers of the others are NaN, their
+        codes −1.
     backend
         The library the new data came in.
     """
@@ -74,8 +75,8 @@ def encode_new(
     Raises
     ------
     DataError
-        When a column is absent or of another kind than at the fit, or when a factor of the fixed part or of a random
-        slope has a level that was not in the data of the fit.
+        When a column is absent or of another kind than at the fit, or when a factor of the fixed part or of a
+        random slope has a level that was not in the data of the fit.
     """
     encoding = _encoding(design)
     source = open_source(newdata)
@@ -107,7 +108,7 @@ def encode_new(
 
 
 def encode_response(design: Design, spec: ModelSpec, newdata: Any) -> Array:
-    """Return the response computed from new data, (m,), NaN where it is missing; offsets are not subtracted."""
+    """Return the response of new data, (m,), NaN where it is missing; offsets are not subtracted."""
     source = open_source(newdata)
     columns = read_columns(spec, source, response_columns(spec))
     complete = _complete(list(columns.values()), source.n)
@@ -139,14 +140,15 @@ def _needed(spec: ModelSpec, encoding: Encoding, available: tuple[str, ...], ran
     inside = _predictors(encoding, random)
     grouping = {name for one in encoding.random for name in one.group} if random else set()
     names = [name for name in predictor_columns(spec) if name in inside or name in grouping]
-    return [*names, spec.weights] if spec.weights in available and spec.weights not in names else names  # type: ignore[list-item]
+    return [*names, spec.weights] if spec.weights in available and spec.weights not in names else names
 
 
 def _check_kind(schema: FrameSchema, column: Column) -> None:
     """Numbers may stand for the levels of a factor; text cannot stand for numbers."""
     if schema.kind(column.name) == "number" and not column.is_number:
         raise DataError(
-            f"column {column.name!r} held numbers at the fit and holds {column.examples()} now; convert it first."
+            f"column {column.name!r} held numbers at the fit and holds {column.examples()} now; "
+            "convert it first."
         )
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..covariance import bind
-from ..covariance.base import Positions
+from ..covariance.base import Positions, Structure
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec, StructureSpec
-from ..syntax.algebra import expand
+from ..syntax.algebra import Atom, Term, expand
+from ..syntax.spelling import variables
 from ..syntax.structure_call import ORDERED
 from ..typing import Array, Codes, Labels
 from .checks import check_identifiable
@@ -31,7 +33,7 @@ LARGEST_VALUES = 4e9
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CoordinateBasis:
-    """Indicators of the distinct points that the coordinate columns take, in sorted order; `points` is (p, d)."""
+    """Indicators of the distinct points of the coordinate columns, sorted; `points` is (p, d)."""
 
     variables: Labels
     points: Array
@@ -49,7 +51,9 @@ class CoordinateBasis:
         out = np.zeros((n, len(self.points)))
         for row, point in enumerate(given):
             if tuple(point) not in place:
-                where = ", ".join(f"{name}={value:.6g}" for name, value in zip(self.variables, point, strict=True))
+                where = ", ".join(
+                    f"{name}={value:.6g}" for name, value in zip(self.variables, point, strict=True)
+                )
                 raise DataError(f"no data were observed at {where}; a prediction needs a point of the fit.")
             out[row, place[tuple(point)]] = 1.0
         return out
@@ -118,7 +122,7 @@ def _bind(
         level_parts=group.parts,
         codes=group.codes,
         values=None if basis.columns == (INTERCEPT,) else values,
-        structure=bind(asked.structure),
+        structure=_structure(asked, frame, positions),
         positions=positions,
         sets=group.sets,
         set_labels=group.set_labels,
@@ -128,9 +132,27 @@ def _bind(
     return term, RandomEncoding(group.names, basis), notes
 
 
+def _structure(asked: RandomSpec, frame: ModelFrame, positions: Positions) -> Structure:
+    """Return the structure of a term, bound to its numbers of coordinates or levels and checked."""
+    dimension = None if positions.coordinates is None else positions.coordinates.shape[1]
+    sizes: tuple[int, ...] = ()
+    if asked.structure.name == "kron":
+        sizes = tuple(len(levels) for levels in _pair_levels(asked, frame))
+    structure = bind(asked.structure, sizes=sizes, dimension=dimension)
+    structure.check(positions)
+    return structure
+
+
+def _pair_levels(asked: RandomSpec, frame: ModelFrame) -> list[NDArray[Any]]:
+    found = [frame.columns[name].factor().levels for name in variables(asked.effects)]
+    return [levels for levels in found if levels is not None]
+
+
 def _with_kernel(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelFrame) -> RandomTerm:
     if len(group.parts) != 1:
-        raise SpecError(f"{asked}: a known covariance belongs to one column of levels, not to {group.label!r}.")
+        raise SpecError(
+            f"{asked}: a known covariance belongs to one column of levels, not to {group.label!r}."
+        )
     name = asked.precision or asked.cov
     assert name is not None
     kernel, levels = bind_kernel(name, frame.known, group.parts[0], precision=asked.precision is not None)
@@ -146,10 +168,17 @@ def _bind_effects(
     if asked.effects == "1":
         encoder, _ = fill_direct(((),), frame.columns, 0, {})
         return encoder, None, Positions(1, encoder.columns), []
+    if asked.structure.name == "kron":
+        # the first factor outermost, as in the Kronecker product: encoders vary their first atom fastest
+        pair = tuple(Atom(name, name, categorical=True) for name in reversed(variables(asked.effects)))
+        encoder, values = fill_direct((pair,), frame.columns, frame.n, {})
+        return encoder, values, Positions(len(encoder.columns), encoder.columns), []
     if (ordered := _numeric_position(asked, frame)) is not None:
         encoder, values = fill_direct(ordered, frame.columns, frame.n, {})
         name = ordered[0][0].variable
-        message = f"{asked}: the {len(encoder.columns)} distinct values of {name} are taken as positions in order"
+        message = (
+            f"{asked}: the {len(encoder.columns)} distinct values of {name} are taken as positions in order"
+        )
         note = Status(Severity.NOTE, message, "Use car1 or a spatial structure where distances matter.")
         return encoder, values, Positions(len(encoder.columns), encoder.columns), [note]
     if asked.effects == spec.fixed and not spec.splines:
@@ -161,7 +190,7 @@ def _bind_effects(
     return learned, values, Positions(len(learned.columns), learned.columns), []
 
 
-def _numeric_position(asked: RandomSpec, frame: ModelFrame):  # type: ignore[no-untyped-def]
+def _numeric_position(asked: RandomSpec, frame: ModelFrame) -> tuple[Term, ...] | None:
     """Return the terms of a single numeric column taken as a factor, where the structure orders positions."""
     if asked.structure.name not in ORDERED:
         return None
@@ -180,7 +209,8 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     points, place = np.unique(given, axis=0, return_inverse=True)
     if 8.0 * frame.n * len(points) > LARGEST_VALUES:
         raise DataError(
-            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; round or bin the coordinates."
+            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; "
+            "round or bin the coordinates."
         )
     values = np.zeros((frame.n, len(points)))
     values[np.arange(frame.n), place.ravel()] = 1.0

@@ -22,21 +22,22 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
     matrix
         X, (n, p).
     tolerance
-        A column is aliased when its residual sum of squares on the columns kept before it is below this fraction of
-        its own (about its mean when a column before it is constant).
+        A column is aliased when its residual sum of squares on the columns kept before it is below this
+        fraction of its own (about its mean when a column before it is constant).
 
     Returns
     -------
     estimable
         Indices of the r columns kept, in order.
     null_basis
-        N, (p, p − r), with XN = 0: one column per aliased column j, 1 in place j and minus its coefficients above.
+        N, (p, p − r), with XN = 0: one column per aliased column j, 1 in place j and minus its coefficients
+        above.
 
     Notes
     -----
-    A Cholesky factorisation in the order of the columns of the Gram matrix, centred and scaled to unit diagonal.
-    Cross-products square the condition number, so a column whose pivot is small but not nil is decided by its actual
-    residuals, orthogonalised twice (corrected seminormal equations).
+    A Cholesky factorisation in the order of the columns of the Gram matrix, centred and scaled to unit
+    diagonal. Cross-products square the condition number, so a column whose pivot is small but not nil is
+    decided by its actual residuals, orthogonalised twice (corrected seminormal equations).
 
     Examples
     --------
@@ -59,7 +60,7 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
     coefficients: list[Array] = []
     for j in range(int(centred), p):
         row = factor[: len(kept), j]
-        pivot = 1.0 - row @ row if scale[j] > 0 else 0.0
+        pivot = float(1.0 - row @ row) if scale[j] > 0 else 0.0
         if NOISE < pivot < SAFE:
             pivot = _residual_fraction(matrix, j, kept, factor, unit, mean, n)
         if pivot < max(tolerance, NOISE):
@@ -147,7 +148,7 @@ def _cross(matrix: Array, residual: Array, mean: Array) -> Array:
 
 
 def _constant_part(mean: Array, null_vector: Array) -> float:
-    """Return the coefficient of the leading constant column that completes a null vector, 0 if rounding error."""
+    """Return the coefficient of the leading constant that completes a null vector, 0 if rounding error."""
     products = mean[1:] * null_vector[1:]
     level = products.sum()
     return 0.0 if abs(level) <= 1e-12 * np.abs(products).sum() else float(-level / mean[0])

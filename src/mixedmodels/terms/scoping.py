@@ -1,7 +1,8 @@
 """Which factors of which terms lose a level, so that the columns are not redundant by construction.
 
-The rule is the one of formulaic (and patsy): a term spans the products of (1 + reduced factor) over its factors; what
-earlier terms span already is left out, and what remains is joined again into as few blocks of columns as possible.
+The rule is the one of formulaic (and patsy): a term spans the products of (1 + reduced factor) over its
+factors; what earlier terms span already is left out, and what remains is joined again into as few blocks of
+columns as possible.
 """
 
 from __future__ import annotations
@@ -61,5 +62,7 @@ def _partner(joined: list[Scoped], scoped: Scoped) -> tuple[Scoped, Scoped] | No
     for existing in joined:
         extra = [part for part in scoped if part not in existing]
         if len(extra) == 1 and len(existing) == len(scoped) - 1 and extra[0][1]:
-            return existing, tuple((atom, False) if (atom, r) == extra[0] else (atom, r) for atom, r in scoped)
+            return existing, tuple(
+                (atom, False) if (atom, r) == extra[0] else (atom, r) for atom, r in scoped
+            )
     return None

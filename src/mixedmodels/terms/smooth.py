@@ -40,8 +40,8 @@ class SplineBasis:
 def learn_spline(spec: SplineSpec, data: Mapping[str, Column]) -> SplineBasis:
     """Return the basis of a spline with its knots.
 
-    Knots that are not given stand at the sample quantiles (definition 7 of Hyndman and Fan 1996, the default of R and
-    NumPy) of the distinct values of x at probabilities k/(K + 1), k = 1 … K.
+    Knots that are not given stand at the sample quantiles (definition 7 of Hyndman and Fan 1996, the default
+    of R and NumPy) of the distinct values of x at probabilities k/(K + 1), k = 1 … K.
 
     Notes
     -----
@@ -51,8 +51,8 @@ def learn_spline(spec: SplineSpec, data: Mapping[str, Column]) -> SplineBasis:
     distinct = np.unique(data[spec.variable].number())
     if len(distinct) < spec.degree + 2:
         raise DataError(
-            f"spline({spec.variable}): the column has {len(distinct)} distinct values, too few for degree {spec.degree}; "
-            "lower degree= or use a polynomial."
+            f"spline({spec.variable}): the column has {len(distinct)} distinct values, too few for degree "
+            f"{spec.degree}; lower degree= or use a polynomial."
         )
     if isinstance(spec.knots, int):
         probabilities = np.arange(1, spec.knots + 1) / (spec.knots + 1)
@@ -60,7 +60,7 @@ def learn_spline(spec: SplineSpec, data: Mapping[str, Column]) -> SplineBasis:
     outside = [knot for knot in spec.knots if not distinct[0] < knot < distinct[-1]]
     if outside:
         raise DataError(
-            f"spline({spec.variable}): knots {outside} lie outside the data, which run from {distinct[0]:.6g} to "
-            f"{distinct[-1]:.6g}; leave them out."
+            f"spline({spec.variable}): knots {outside} lie outside the data, which run from "
+            f"{distinct[0]:.6g} to {distinct[-1]:.6g}; leave them out."
         )
     return SplineBasis(spec.variable, spec.degree, spec.knots)

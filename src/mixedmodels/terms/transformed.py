@@ -1,4 +1,4 @@
-"""Model matrices by formulaic: transforms that learn from the data (`poly`, `bs`, `scale` …) and free expressions."""
+"""Model matrices by formulaic: transforms that learn from the data (`poly`, `bs` …) and free expressions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _CONTEXT: Mapping[str, Any] = {
     # formulaic's exp10 is x**10
     "exp10": lambda x: np.power(10.0, x),
-    **{name: getattr(np, name) for name in "log1p expm1 sqrt abs sin cos tan floor ceil sign minimum maximum where".split()},
+    **{name: getattr(np, name) for name in ("log1p", "expm1", "sqrt", "abs", "sign", "sin", "cos", "tan")},
+    **{name: getattr(np, name) for name in ("floor", "ceil", "minimum", "maximum", "where")},
 }
 
 
@@ -57,7 +58,9 @@ def learn_transformed(
     from formulaic import Formula
 
     names = variables(text)
-    levels = {name: _levels(data[name]) for name in names if data[name].is_factor or name in _only_categorical(text)}
+    levels = {
+        name: _levels(data[name]) for name in names if data[name].is_factor or name in _only_categorical(text)
+    }
     coded, stands_for = _with_contrasts(text, data, contrasts)
     with _explained():
         made = Formula(coded).get_model_matrix(
@@ -70,7 +73,9 @@ def learn_transformed(
     for index, (term, places) in enumerate(specification.term_indices.items()):
         terms.append(_rename(str(term), stands_for))
         assign[list(places)] = index
-    columns = tuple(INTERCEPT if c == "Intercept" else _rename(c, stands_for) for c in specification.column_names)
+    columns = tuple(
+        INTERCEPT if c == "Intercept" else _rename(c, stands_for) for c in specification.column_names
+    )
     for place, label in enumerate(columns):
         check_finite_values(label, matrix[:, place])
     encoder = TransformedEncoder(columns, tuple(terms), tuple(assign.tolist()), names, specification, levels)
@@ -83,7 +88,9 @@ def _levels(column: Column) -> NDArray[Any]:
     return levels
 
 
-def _pandas_frame(names: Labels, data: Mapping[str, Column], levels: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+def _pandas_frame(
+    names: Labels, data: Mapping[str, Column], levels: Mapping[str, NDArray[Any]]
+) -> pd.DataFrame:
     import pandas as pd
 
     def values(name: str) -> Any:
@@ -98,7 +105,8 @@ def _pandas_frame(names: Labels, data: Mapping[str, Column], levels: Mapping[str
 def _only_categorical(text: str) -> set[str]:
     """Return the columns that stand only as the first argument of `C(...)`."""
     tokens = tokenize(text)
-    inside, elsewhere = set(), set()
+    inside: set[str] = set()
+    elsewhere: set[str] = set()
     for index, token in enumerate(tokens):
         if token.kind not in (Kind.NAME, Kind.QUOTED):
             continue
@@ -111,19 +119,20 @@ def _only_categorical(text: str) -> set[str]:
 def _with_contrasts(
     text: str, data: Mapping[str, Column], contrasts: Mapping[str, str]
 ) -> tuple[str, Mapping[str, str]]:
-    """Return text with each factor of `contrasts=` wrapped as `C(f, contr.sum)`, and what the wrapped names stand for."""
+    """Return text with the factors of `contrasts=` wrapped as `C(f, contr.sum)`, and what those stand for."""
     tokens = tokenize(text)
     stands_for: dict[str, str] = {}
     written = []
     position = 0
     for token in _outside_calls(tokens):
         name = token.text.strip("`")
-        if token.kind in (Kind.NAME, Kind.QUOTED) and contrasts.get(name, "treatment") != "treatment":
-            if name in data and data[name].is_factor:
-                wrapped = f"C({token.text}, contr.{contrasts[name]})"
-                stands_for[wrapped.replace("`", "")] = name
-                written.append(text[position : token.start] + wrapped)
-                position = token.stop
+        coded = token.kind in (Kind.NAME, Kind.QUOTED) and contrasts.get(name, "treatment") != "treatment"
+        if not coded or not data[name].is_factor:
+            continue
+        wrapped = f"C({token.text}, contr.{contrasts[name]})"
+        stands_for[wrapped.replace("`", "")] = name
+        written.append(text[position : token.start] + wrapped)
+        position = token.stop
     return "".join([*written, text[position:]]), stands_for
 
 
@@ -173,7 +182,7 @@ def _explained() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExpressionEncoder:
-    """One number per row computed by an expression that formulaic evaluates, such as `scale(y)` or `y / 10`."""
+    """One number per row from an expression that formulaic evaluates, such as `scale(y)` or `y / 10`."""
 
     text: str
     encoder: TransformedEncoder
