@@ -68,7 +68,7 @@ _ALIASES = {alias.lower(): name for name, cls in STRUCTURES.items() for alias in
 
 
 def structure_class(name: str) -> type[Structure]:
-    """Return the class of a structure by its name in a formula, SAS or nlme, without regard to case or blanks.
+    """Return the class of a structure by its name in a formula, SAS or nlme; case and blanks are ignored.
 
     Examples
     --------

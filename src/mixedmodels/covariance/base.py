@@ -140,7 +140,8 @@ class Structure(ABC):
 
     def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
         """Return ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), for a symmetric Γ (m, m)."""
-        return np.einsum("abij,ij->ab", self.d2_matrix(theta, at), gamma)
+        value: Array = np.einsum("abij,ij->ab", self.d2_matrix(theta, at), gamma)
+        return value
 
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return θ moved off a false boundary, or None when θ satisfies the first-order conditions there.
@@ -182,7 +183,9 @@ class Structure(ABC):
         """Return ∂Σ/∂η_c, (k, m, m), for the natural parameters η; LinAlgError where ∂η/∂θ is singular."""
         jacobian = self.natural(theta, at).jacobian
         first = self.d_matrix(theta, at)
-        return np.linalg.solve(jacobian.T, first.reshape(len(first), -1)).reshape(first.shape)
+        out = np.empty_like(first)
+        out.reshape(len(first), -1)[...] = np.linalg.solve(jacobian.T, first.reshape(len(first), -1))
+        return out
 
     def d2_natural(self, theta: Array, at: Positions) -> Array:
         """Return ∂²Σ/∂η_c∂η_d, (k, k, m, m), for the natural parameters η; zero for linear structures.
@@ -203,7 +206,8 @@ class Structure(ABC):
             hessian[:, :, b] = self.natural(moved, at).jacobian.imag / tiny  # type: ignore[arg-type]
         inverse = np.linalg.inv(self.natural(theta, at).jacobian)
         rest = self.d2_matrix(theta, at) - np.einsum("cab,cij->abij", hessian, self.d_natural(theta, at))
-        return np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
+        value: Array = np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
+        return value
 
 
 def joined(*parts: float | Array) -> Array:
@@ -225,7 +229,9 @@ def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
     """
     m = matrix.shape[0]
     try:
-        return np.linalg.cholesky(matrix)
+        positive = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
+        if positive[-1, -1] > 0.0:  # false where Σ holds a NaN, which LAPACK lets through
+            return positive
     except np.linalg.LinAlgError:
         pass
     factor = np.zeros_like(matrix)

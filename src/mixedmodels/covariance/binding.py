@@ -66,8 +66,8 @@ def _product(spec: StructureSpec, parts: Sequence[Structure], sizes: tuple[int, 
         raise SpecError(f"{spec}: kron takes two structures, as in kron(us, ar1).")
     if len(sizes) != len(parts):
         raise SpecError(
-            f"{spec}: kron of {len(parts)} structures needs the number of levels of each, got sizes={sizes!r}; "
-            "give one grouping variable per structure."
+            f"{spec}: kron of {len(parts)} structures needs the number of levels of each, got "
+            f"sizes={sizes!r}; give one grouping variable per structure."
         )
     second: Structure = parts[-1]
     below = sizes[-1]

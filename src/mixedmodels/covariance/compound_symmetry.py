@@ -25,7 +25,8 @@ class Exchangeable(Correlation):
         return (Closed(-1.0 / max(m - 1, 1), 1.0),)
 
     def of(self, u: Array, at: Positions) -> Array:
-        return u[0] + (1.0 - u[0]) * identity(at.size)
+        value: Array = u[0] + (1.0 - u[0]) * identity(at.size)
+        return value
 
     def d_of(self, u: Array, at: Positions) -> Array:
         return (1.0 - identity(at.size))[None]

@@ -116,7 +116,7 @@ def lags(m: int) -> NDArray[np.intp]:
            [2, 1, 0]])
     """
     index = np.arange(m)
-    out = np.abs(index[:, None] - index[None, :])
+    out: NDArray[np.intp] = np.abs(index[:, None] - index[None, :])
     out.flags.writeable = False
     return out
 

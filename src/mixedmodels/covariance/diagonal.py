@@ -60,7 +60,8 @@ class Diagonal(Structure):
         return np.sqrt(np.diagonal(target))
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
-        return np.sqrt(factor) * theta
+        value: Array = factor**0.5 * theta
+        return value
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         names = tuple(own_name("var", label) for label in at.labels)
@@ -98,10 +99,12 @@ class CommonDiagonal(Structure):
         return 1
 
     def matrix(self, theta: Array, at: Positions) -> Array:
-        return theta[0] ** 2 * identity(at.size)
+        value: Array = theta[0] ** 2 * identity(at.size)
+        return value
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
-        return (2.0 * theta[0] * identity(at.size))[None]
+        value: Array = (2.0 * theta[0] * identity(at.size))[None]
+        return value
 
     def d2_matrix(self, theta: Array, at: Positions) -> Array:
         return (2.0 * identity(at.size))[None, None]
@@ -110,13 +113,15 @@ class CommonDiagonal(Structure):
         return np.array([[2.0 * np.trace(gamma)]])
 
     def factor(self, theta: Array, at: Positions) -> Array:
-        return theta[0] * identity(at.size)
+        value: Array = theta[0] * identity(at.size)
+        return value
 
     def start(self, target: Array, at: Positions) -> Array:
         return np.array([np.sqrt(np.trace(target) / at.size)])
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
-        return np.sqrt(factor) * theta
+        value: Array = factor**0.5 * theta
+        return value
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         return Natural(("variance",), theta**2, 2.0 * theta[:, None], ("variance",))

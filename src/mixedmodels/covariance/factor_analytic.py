@@ -95,7 +95,8 @@ class LoadingsAndUniquenesses:
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
-        return np.sqrt(factor) * theta
+        value: Array = factor**0.5 * theta
+        return value
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         """Return the loadings, then the uniquenesses ψ²."""
@@ -145,15 +146,17 @@ def _waves(m: int, q: int) -> Array:
     """Return the first q columns of the cosine basis, (m, q), of mean square 1 and without zero columns."""
     angles = np.pi * (np.arange(m)[:, None] + 0.5) * np.arange(q)[None, :] / m
     out = np.cos(angles)
-    return out / np.sqrt(np.mean(out**2, axis=0))
+    value: Array = out / np.sqrt(np.mean(out**2, axis=0))
+    return value
 
 
 def _leading_directions(target: Array, q: int, floor: bool) -> Array:
-    """Return loadings (m, q) on the leading eigenvectors, less the mean of the other eigenvalues if `floor`."""
+    """Return loadings (m, q) on the main eigenvectors, less the mean of the others if `floor`."""
     eigenvalues, vectors = np.linalg.eigh(target)
     rest = float(np.mean(eigenvalues[:-q])) if floor and q < len(target) else 0.0
     strength = np.maximum(eigenvalues[::-1][:q] - rest, 0.05 * np.mean(eigenvalues))
-    return vectors[:, ::-1][:, :q] * np.sqrt(strength)
+    value: Array = vectors[:, ::-1][:, :q] * np.sqrt(strength)
+    return value
 
 
 def _principal_factors(correlation: Array, q: int) -> Array:

@@ -28,7 +28,7 @@ def _contrasts(m: int) -> Array:
 @final
 @dataclass(frozen=True, slots=True)
 class HuynhFeldt(Structure):
-    """Σ_ij = (σ_i² + σ_j²)/2 + λ for i ≠ j and σ_i² for i = j; every difference of positions has variance −2λ.
+    """Σ_ij = (σ_i² + σ_j²)/2 + λ for i ≠ j, σ_i² for i = j; differences of positions have variance −2λ.
 
     Natural parameters are the σ_i² and λ ≤ 0, in which Σ is linear.
 
@@ -60,7 +60,8 @@ class HuynhFeldt(Structure):
         return 2
 
     def matrix(self, theta: Array, at: Positions) -> Array:
-        return theta[0] ** 2 * self._spread(theta, at) + theta[1] ** 2
+        value: Array = theta[0] ** 2 * self._spread(theta, at) + theta[1] ** 2
+        return value
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
         out = np.empty((len(theta), at.size, at.size), dtype=theta.dtype)

@@ -16,7 +16,7 @@ from ..typing import Array
 
 @dataclass(frozen=True, slots=True)
 class Jet:
-    """A vector (n,) with its gradient (k, n) and Hessian (k, k, n); n = 1 stands for a scalar and broadcasts."""
+    """A vector (n,) with its gradient (k, n) and Hessian (k, k, n); n = 1 is a scalar, which broadcasts."""
 
     value: Array
     first: Array
@@ -82,7 +82,7 @@ def concatenated(parts: list[Jet]) -> Jet:
 
 
 def levinson(partials: list[Jet], length: int, k: int, dtype: np.dtype[np.float64]) -> tuple[Jet, Jet]:
-    """Return autocorrelations (length,) and coefficients (p,) of the autoregression with p partial autocorrelations.
+    """Return autocorrelations (length,) and coefficients (p,) from p partial autocorrelations.
 
     Notes
     -----
@@ -127,7 +127,7 @@ def partial_autocorrelations(autocorrelations: Array) -> Array:
 
 
 def partials_of_coefficients(coefficients: Array) -> Array:
-    """Return the partial autocorrelations (p,) of an autoregression with these coefficients; ValueError if none.
+    """Return the partial autocorrelations (p,) of autoregressive coefficients; ValueError if not stationary.
 
     Examples
     --------

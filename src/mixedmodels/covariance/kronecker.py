@@ -59,7 +59,7 @@ class Kronecker(Structure):
             raise SpecError(f"kron: {self.first.names[0]!r} needs coordinates; put it second.")
         if not self.second.unit_first:
             raise SpecError(
-                f"kron: the scale of {self.second.names[0]!r} cannot be fixed, which the second factor needs; "
+                f"kron: the scale of {self.second.names[0]!r} cannot be fixed, which a second factor needs; "
                 "put it first, or use a structure such as 'ar1', 'cs' or 'us'."
             )
         if len(self.sizes) != 2 or min(self.sizes) < 1:
@@ -108,10 +108,11 @@ class Kronecker(Structure):
             return Structure.factor(self, theta, at)
         first, second = self._split(theta)
         (pa, _), (pb, _) = self._places(at)
-        return np.kron(self.first.factor(first, pa), self.second.factor(second, pb))
+        a, b = self.first.factor(first, pa), self.second.factor(second, pb)
+        return np.asarray(np.kron(a, b), dtype=np.float64)
 
     def start(self, target: Array, at: Positions) -> Array:
-        """Return θ from means of `target`: over equal levels of the second factor for A, of the first for B."""
+        """Return θ from means of `target`: A over equal levels of the second factor, B of the first."""
         (pa, ia), (pb, ib) = self._places(at)
         same = np.equal.outer(ib, ib).astype(np.float64)
         a = _safe(_folded(target * same, ia, pa.size) / np.maximum(_folded(same, ia, pa.size), 1.0))
@@ -127,7 +128,7 @@ class Kronecker(Structure):
         return joined(self.first.rescale(first, factor, self._places(at)[0][0]), second[1:])
 
     def natural(self, theta: Array, at: Positions) -> Natural:
-        """Return the parameters of A, then those of B without the first; names start with `first.`, `second.`."""
+        """Return the parameters of A (`first.…`), then those of B without the first (`second.…`)."""
         first, second = self._split(theta)
         (pa, _), (pb, _) = self._places(at)
         a, b = self.first.natural(first, pa), self.second.natural(second, pb)

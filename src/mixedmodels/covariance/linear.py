@@ -67,7 +67,7 @@ class LinearCombination(Structure):
         return np.zeros((len(theta), len(theta)))
 
     def start(self, target: Array, at: Positions) -> Array:
-        """Return the least-squares fit to `target`, mixed with one of its diagonal until Σ is positive definite."""
+        """Return the least-squares fit to `target`, mixed with that to its diagonal until Σ ≻ 0."""
         columns = self._stack().reshape(len(self.matrices), -1).T
         fitted, safe = (
             np.linalg.lstsq(columns, np.ravel(goal), rcond=None)[0]

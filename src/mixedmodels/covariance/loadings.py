@@ -117,7 +117,8 @@ def lower_trapezoid(loading: Array) -> Array:
     q = loading.shape[1]
     rotation, _ = np.linalg.qr(loading[:q].T)
     out = np.tril(loading @ rotation)
-    return out * np.where(np.diagonal(out) < 0.0, -1.0, 1.0)
+    value: Array = out * np.where(np.diagonal(out) < 0.0, -1.0, 1.0)
+    return value
 
 
 def missing_direction(loading: Array, gamma: Array, step: float) -> Array | None:
@@ -146,7 +147,8 @@ def missing_direction(loading: Array, gamma: Array, step: float) -> Array | None
     eigenvalues, vectors = np.linalg.eigh(null.T @ gamma @ null)
     if eigenvalues[0] * step >= -SIGNIFICANT:
         return None
-    return null @ vectors[:, 0]
+    value: Array = null @ vectors[:, 0]
+    return value
 
 
 def with_direction(loading: Array, direction: Array, step: float) -> Array:

@@ -42,8 +42,8 @@ class WithNugget(Structure):
         inner = self.inner
         if not inner.nugget_allowed:
             raise SpecError(
-                f"nugget=True: structure {inner.names[0]!r} has a free diagonal already, so that a nugget cannot be "
-                "told from it; drop the nugget."
+                f"nugget=True: structure {inner.names[0]!r} has a free diagonal already, so that a nugget "
+                "cannot be told from it; drop the nugget."
             )
         for name in ("names", "needs_coordinates", "linear", "always_psd"):
             object.__setattr__(self, name, getattr(inner, name))
@@ -59,7 +59,8 @@ class WithNugget(Structure):
         Structure.check(self, at)
 
     def matrix(self, theta: Array, at: Positions) -> Array:
-        return self.inner.matrix(theta[:-1], at) + theta[-1] ** 2 * np.eye(at.size)
+        value: Array = self.inner.matrix(theta[:-1], at) + theta[-1] ** 2 * np.eye(at.size)
+        return value
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
         inner = self.inner.d_matrix(theta[:-1], at)
@@ -80,7 +81,7 @@ class WithNugget(Structure):
         return out
 
     def start(self, target: Array, at: Positions) -> Array:
-        """Return the inner structure at the off-diagonal of `target`, a fifth of the variance being nugget."""
+        """Return the inner structure near `target`, with a fifth of the variance as nugget."""
         variance = 0.2 * float(np.mean(np.diag(target)))
         rest = target - 0.2 * np.diag(np.diag(target))
         if is_diagonal(target) and not self.inner.needs_coordinates:

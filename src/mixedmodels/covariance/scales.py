@@ -31,7 +31,8 @@ class OneVariance:
 
     def matrix(self, theta: Array, at: Positions) -> Array:
         """Return Σ(θ), (..., m, m)."""
-        return theta[0] ** 2 * self.correlation.matrix(theta[1:], at)
+        value: Array = theta[0] ** 2 * self.correlation.matrix(theta[1:], at)
+        return value
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
         """Return ∂Σ/∂θ_a, (k, ..., m, m)."""
@@ -168,7 +169,7 @@ class OwnVariances:
         """Return θ from (m variances, parameters of the correlation)."""
         m = at.size
         u = self.correlation.from_report(np.asarray(values[m:], dtype=np.float64), at)
-        roots = [np.sqrt(standard_deviation(v)) for v in values[:m]]
+        roots = np.array([standard_deviation(v) for v in values[:m]]) ** 0.5
         return joined(roots, self.correlation.inverse(u, m))
 
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
@@ -216,7 +217,7 @@ def correlation_of(target: Array) -> Array:
     """Return the correlation matrix of a covariance (m, m); positions without variance are uncorrelated."""
     variances = np.diag(target)
     scale = np.where(variances > 0, np.sqrt(np.where(variances > 0, variances, 1.0)), 1.0)
-    out = target / np.outer(scale, scale)
+    out: Array = target / np.outer(scale, scale)
     np.fill_diagonal(out, 1.0)
     return out
 
@@ -240,7 +241,7 @@ def steepest_correlation(
 def escape_correlation(
     family: Correlation, phi: Array, variances: Array, gamma: Array, at: Positions, step: float
 ) -> Array | None:
-    """Return φ with one u moved inwards from an end of its range, or off a flat region, if that lowers −2l; or None.
+    """Return φ with one u moved off an end of its range, or off a flat region, if that lowers −2l; or None.
 
     `variances` are those of the positions (or the common one); u moves so far that Σ changes by about `step`.
     """

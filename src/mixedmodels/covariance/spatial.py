@@ -1,4 +1,4 @@
-"""Correlation as a function of distance over a range: `exp gau sph lin_sp rq`, and `pow`, `car1` per unit distance.
+"""Correlation by distance over a range, `exp gau sph lin_sp rq`, or per unit distance, `pow car1`.
 
 All take a stack of coordinates (..., m, d) as well as (m, d) and then return stacks of matrices.
 """
@@ -63,7 +63,8 @@ def distances(at: Positions) -> Array:
         line = coordinates[..., 0]
         return np.abs(line[..., :, None] - line[..., None, :])
     gaps = coordinates[..., :, None, :] - coordinates[..., None, :, :]
-    return np.sqrt(np.einsum("...k,...k->...", gaps, gaps))
+    value: Array = np.sqrt(np.einsum("...k,...k->...", gaps, gaps))
+    return value
 
 
 def coordinates_of(at: Positions) -> Array:
@@ -102,12 +103,14 @@ class RangeCorrelation(Correlation):
 
     def d_of(self, u: Array, at: Positions) -> Array:
         h = distances(at) / u[0]
-        return (-self.profile(h)[1] * h / u[0])[None]
+        value: Array = (-self.profile(h)[1] * h / u[0])[None]
+        return value
 
     def d2_of(self, u: Array, at: Positions) -> Array:
         h = distances(at) / u[0]
         _, slope, curvature = self.profile(h)
-        return ((curvature * h * h + 2.0 * slope * h) / u[0] ** 2)[None, None]
+        value: Array = ((curvature * h * h + 2.0 * slope * h) / u[0] ** 2)[None, None]
+        return value
 
     def start_values(self, target: Array, at: Positions) -> Array:
         if is_diagonal(target):
@@ -138,7 +141,7 @@ class RangeCorrelation(Correlation):
         return -1.0 / np.log(values)
 
     def escape_flat(self, u: Array, gamma: Array, at: Positions, step: float) -> Array | None:
-        """Return a larger r where C = I is flat in r and letting the nearest positions correlate lowers −2l."""
+        """Return a larger r where C = I is flat in r and correlating the nearest positions lowers −2l."""
         if not self.compact or np.any(self.d_of(u, at)):
             return None
         smallest = np.min(usual_distances(at))
@@ -194,8 +197,8 @@ class Gaussian(OneVariance, Structure):
     --------
     >>> at = Positions(2, ("a", "b"), np.array([[0.0], [2.0]]))
     >>> gau = Gaussian()
-    >>> gau.matrix(gau.from_natural(np.array([1.0, 2.0]), at), at)[0, 1].round(12) == np.exp(-1).round(12)
-    np.True_
+    >>> bool(np.isclose(gau.matrix(gau.from_natural(np.array([1.0, 2.0]), at), at)[0, 1], np.exp(-1)))
+    True
     """
 
     names: ClassVar[tuple[str, ...]] = ("gau", "sp(gau)", "corgaus", "gaussian")
@@ -243,7 +246,7 @@ class RationalQuadratic(OneVariance, Structure):
 @final
 @dataclass(frozen=True, slots=True)
 class Spherical(OneVariance, Structure):
-    """Σ_ij = σ²(1 − 1.5h + 0.5h³) for h = d_ij/r < 1, else 0, in up to three dimensions; r > 0 is the `range`.
+    """Σ_ij = σ²(1 − 1.5h + 0.5h³) for h = d_ij/r < 1, else 0, in up to three dimensions; `range` r > 0.
 
     Σ has one continuous derivative in r; second derivatives are those from within the range.
 
@@ -274,7 +277,7 @@ class Spherical(OneVariance, Structure):
 @final
 @dataclass(frozen=True, slots=True)
 class LinearSpatial(OneVariance, Structure):
-    """Σ_ij = σ²(1 − ρd_ij) for ρd_ij < 1, else 0, on a line; in the plane Σ need not be positive semidefinite.
+    """Σ_ij = σ²(1 − ρd_ij) for ρd_ij < 1, else 0, on a line; in the plane Σ ⪰ 0 is not assured.
 
     The natural parameter is SAS's `rate` ρ, the reciprocal of nlme's range. Σ has kinks in ρ, where
     derivatives are those from within the range.

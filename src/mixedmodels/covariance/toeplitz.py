@@ -1,4 +1,4 @@
-"""Covariances that depend on the lag alone: `toep`, `toep(q)` with q diagonals, and `htoep` with own variances."""
+"""Covariances by lag alone: `toep`, `toep(q)` with q diagonals, and `htoep` with own variances."""
 
 from __future__ import annotations
 

@@ -54,13 +54,16 @@ class Closed:
         return 0.5 * (self.high - self.low)
 
     def value(self, phi: float) -> float:
-        return 0.5 * (self.high + self.low) + self.half * np.sin(phi)
+        value: float = 0.5 * (self.high + self.low) + self.half * np.sin(phi)
+        return value
 
     def slope(self, phi: float) -> float:
-        return self.half * np.cos(phi)
+        value: float = self.half * np.cos(phi)
+        return value
 
     def curvature(self, phi: float) -> float:
-        return -self.half * np.sin(phi)
+        value: float = -self.half * np.sin(phi)
+        return value
 
     def inverse(self, u: float) -> float:
         sine = (u - 0.5 * (self.high + self.low)) / self.half
@@ -76,13 +79,16 @@ class Open:
     attained: ClassVar[bool] = False
 
     def value(self, phi: float) -> float:
-        return np.tanh(phi)
+        value: float = np.tanh(phi)
+        return value
 
     def slope(self, phi: float) -> float:
-        return 1.0 - np.tanh(phi) ** 2
+        value: float = 1.0 - np.tanh(phi) ** 2
+        return value
 
     def curvature(self, phi: float) -> float:
-        return -2.0 * np.tanh(phi) * (1.0 - np.tanh(phi) ** 2)
+        value: float = -2.0 * np.tanh(phi) * (1.0 - np.tanh(phi) ** 2)
+        return value
 
     def inverse(self, u: float) -> float:
         if not abs(u) < 1.0:
@@ -97,13 +103,16 @@ class Positive:
     attained: ClassVar[bool] = False
 
     def value(self, phi: float) -> float:
-        return np.exp(phi)
+        value: float = np.exp(phi)
+        return value
 
     def slope(self, phi: float) -> float:
-        return np.exp(phi)
+        value: float = np.exp(phi)
+        return value
 
     def curvature(self, phi: float) -> float:
-        return np.exp(phi)
+        value: float = np.exp(phi)
+        return value
 
     def inverse(self, u: float) -> float:
         if not (u > 0.0 and np.isfinite(u)):

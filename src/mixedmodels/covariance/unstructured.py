@@ -54,7 +54,8 @@ class TriangularFactor:
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
-        return np.sqrt(factor) * theta
+        value: Array = factor**0.5 * theta
+        return value
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         """Return the free elements of Σ, row by row of its lower triangle."""
