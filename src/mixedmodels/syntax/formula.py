@@ -196,9 +196,8 @@ def _sides(text: str, tokens: Tokens) -> tuple[str, Tokens]:
         fail("name the response left of '~'.", text, tokens[tildes[0]].start)
     if not right:
         fail("nothing follows '~'; write 1 for a model with an intercept only.", text, tokens[tildes[0]].stop)
-    for index in outside_brackets(left):
-        if left[index].is_operator("|", "||"):
-            fail_at("random terms stand right of '~'.", text, left)
+    if not _only_inside_transforms(left):
+        fail_at("random terms stand right of '~'.", text, left)
     return _expression(text, strip_parentheses(left)), right
 
 

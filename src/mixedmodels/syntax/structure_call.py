@@ -96,7 +96,7 @@ def plain_names(tokens: Tokens) -> tuple[str, ...] | None:
     names: list[str] = []
     for run in split_at_commas(tokens):
         terms = expand(render(run)) if run else None
-        if not terms or any(len(term) != 1 for term in terms):
+        if not terms or any(len(term) != 1 or term[0].function for term in terms):
             return None
         names += [term[0].variable for term in terms]
     return tuple(names)
@@ -194,7 +194,7 @@ def read_groups(text: str, tokens: Tokens) -> tuple[tuple[str, ...], ...]:
         if inner[index].is_operator("+"):
             fail("write crossed groups as separate terms: (1 | a) + (1 | b).", text, inner[index].start)
     terms = expand(render(inner))
-    if not terms:
+    if not terms or any(atom.function for term in terms for atom in term):
         fail_at(
             "the grouping side takes columns joined by ':' or '/'; make anything else a column.", text, tokens
         )

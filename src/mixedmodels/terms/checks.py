@@ -38,8 +38,9 @@ def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
     where = f" for {asked.by}={term.set_labels[single[0]]!r}" if asked.by else ""
     raise DataError(
         f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw "
-        f"of {term.n_columns} effects says nothing about {n_parameters} variance parameters. Use a factor "
-        "with more levels, a structure that shares one variance over several columns (homdiag), or make the term fixed."
+        f"of {term.n_columns} effects says nothing about {n_parameters} variance parameters. Use a "
+        "factor with more levels, a structure that shares one variance over several columns (homdiag), or "
+        "make the term fixed."
     )
 
 
@@ -49,8 +50,8 @@ def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: Mod
         return
     raise DataError(
         f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as rows, "
-        "so its variance cannot be told from the residual variance. Leave the term out, or group by something "
-        "observed repeatedly."
+        "so its variance cannot be told from the residual variance. Leave the term out, or group by "
+        "something observed repeatedly."
     )
 
 

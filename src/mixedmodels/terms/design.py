@@ -143,6 +143,69 @@ class FixedTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class VarianceTerm:
+    """One factor g(δ; v) of the residual standard deviation, bound to data.
+
+    `function` gives log g and its derivatives; `covariate` (n,) are the values v, None for functions of groups alone;
+    `groups` (n,) the stratum of each row, whose names are `group_labels`. Where `fitted` is true the covariate is the
+    fitted mean and is renewed between fits.
+    """
+
+    label: str
+    function: VarianceFunction
+    covariate: Array | None
+    groups: Codes
+    group_labels: Labels
+    fitted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """The covariance of the errors, R_i = S_i Σ_R[positions of i] S_i in each cluster i, S_i = diag(g_i/√w_i).
+
+    Parameters
+    ----------
+    label
+        Name of the cluster factor; empty when errors are independent.
+    structure
+        Σ_R with its own variance(s); None for independent errors of variance σ² (times g²).
+    positions
+        The grid of positions, for structures that live on one; its coordinates are None or those of the grid.
+    clusters
+        Cluster of each row, (n,).
+    cluster_parts
+        Values of the columns that make up the cluster factor, one array (m,) each.
+    index
+        Position of each row on the grid, (n,); zeros where `coordinates` is given.
+    coordinates
+        Coordinates of each row, (n, d), for structures in continuous time or space; None on a grid.
+    sets, set_labels
+        Parameter set of each cluster, (m,), and the names of the sets.
+    variance
+        Factors of the residual standard deviation.
+    """
+
+    label: str
+    structure: Structure | None
+    positions: Positions
+    clusters: Codes
+    cluster_parts: tuple[NDArray[Any], ...]
+    index: Codes
+    coordinates: Array | None
+    sets: Codes
+    set_labels: Labels = ("",)
+    variance: tuple[VarianceTerm, ...] = ()
+
+    @property
+    def n_clusters(self) -> int:
+        return len(self.sets)
+
+    @property
+    def n_sets(self) -> int:
+        return len(self.set_labels)
+
+
+@dataclass(frozen=True, slots=True)
 class Design:
     """Everything numeric about a model before fitting.
 
@@ -159,6 +222,7 @@ class Design:
     offset: Array | None = None
     rows: NDArray[np.intp] | None = None
     reml: bool = True
+    residual: Residual | None = None
     encoding: Encoding | None = None
     notes: tuple[Status, ...] = ()
 

@@ -48,6 +48,8 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
     """
     n, p = matrix.shape
     centred = _leads_with_constant(matrix)
+    if p == int(centred):
+        return tuple(range(p)), np.zeros((p, 0))
     gram, mean = _gram(matrix, centre=centred)
     scale = np.sqrt(np.diagonal(gram).copy())
     spread = np.sqrt(np.diagonal(gram) + n * mean**2)
