@@ -16,16 +16,37 @@ dense_solution <- function(y, X, Z, G, R, method) {
   whiten <- function(a) backsolve(upper, a, transpose = TRUE)
   Xw <- whiten(X)
   yw <- whiten(y)
-  information <- crossprod(Xw)
-  vcov <- chol2inv(chol(information))
-  beta <- drop(vcov %*% crossprod(Xw, yw))
-  residual <- yw - Xw %*% beta
-  determinant_X <- if (method == "reml") as.numeric(determinant(information)$modulus) else 0
+  # orthogonal factors of whitened X: polynomials up to 10^3 lose no digits
+  factor <- qr(Xw, LAPACK = FALSE, tol = 1e-14)
+  residual <- qr.resid(factor, yw)
+  beta <- qr.coef(factor, yw)
+  vcov <- chol2inv(qr.R(factor))
+  determinant_X <- if (method == "reml") 2 * sum(log(abs(diag(qr.R(factor))))) else 0
   degrees <- if (method == "reml") n - ncol(X) else n
   list(
     criterion = degrees * log(2 * pi) + 2 * sum(log(diag(upper))) + determinant_X + sum(residual^2),
     beta = beta, vcov = vcov, whiten = whiten, Xw = Xw, residual = residual
   )
+}
+
+# The same criterion from one orthogonal factorisation of the augmented least-squares problem
+#   [ A  X ; I  0 ] (u, beta) ~ (y, 0)   with rows whitened by R and A = Z G^(1/2),
+# which never forms V and so loses no digits when Z'Z is ill conditioned. Needs a diagonal R.
+augmented_criterion <- function(y, X, A, variances, method) {
+  scale <- 1 / sqrt(variances)
+  q <- ncol(A)
+  p <- ncol(X)
+  factor <- qr(cbind(rbind(scale * A, diag(q)), rbind(scale * X, matrix(0, q, p))), LAPACK = FALSE, tol = 1e-15)
+  pivots <- log(abs(diag(qr.R(factor))))
+  rest <- qr.qty(factor, c(scale * y, rep(0, q)))[-seq_len(q + p)]
+  determinant_X <- if (method == "reml") 2 * sum(pivots[q + seq_len(p)]) else 0
+  degrees <- if (method == "reml") length(y) - p else length(y)
+  degrees * log(2 * pi) + sum(log(variances)) + 2 * sum(pivots[seq_len(q)]) + determinant_X + sum(rest^2)
+}
+
+symmetric_root <- function(sigma) {
+  parts <- eigen(sigma, symmetric = TRUE)
+  parts$vectors %*% (sqrt(pmax(parts$values, 0)) * t(parts$vectors))
 }
 
 # Empirical BLUPs and the standard errors of b_hat - b (uncertainty of beta included) and of b given y and beta.
@@ -56,16 +77,20 @@ dense_term <- function(group, level, columns, structure, start, kernel = NULL, l
   for (j in seq_len(m)) Z[cbind(seq_along(level), (as.integer(level) - 1) * m + j)] <- columns[, j]
   list(
     group = group, names = colnames(columns), levels = levels(level), Z = Z, structure = structure, start = start,
-    kernel = if (is.null(kernel)) diag(q) else kernel, label = label
+    kernel = if (is.null(kernel)) diag(q) else kernel, label = label,
+    kernel_root = if (is.null(kernel)) diag(q) else t(chol(kernel))
   )
 }
 
 block_diagonal <- function(blocks) as.matrix(Matrix::bdiag(blocks))
 
+# Wide first steps: extrapolation removes the truncation error, and rounding in f is divided by the step.
+numeric_gradient <- function(f, theta) numDeriv::grad(f, theta, method.args = list(d = 0.02, eps = 0.02, r = 6))
+
 polish_newton <- function(f, theta, steps = 6L) {
   # Newton with Richardson-extrapolated derivatives; accepts only steps that do not raise f beyond rounding
   for (step in seq_len(steps)) {
-    gradient <- numDeriv::grad(f, theta)
+    gradient <- numeric_gradient(f, theta)
     hessian <- numDeriv::hessian(f, theta)
     values <- eigen(hessian, symmetric = TRUE, only.values = TRUE)$values
     if (min(values) <= 1e-9 * max(abs(values))) break
@@ -109,17 +134,23 @@ dense_fit <- function(y, X, terms, method = "reml", weights = rep(1, length(y)),
   }
   criterion <- function(theta) {
     parts <- unpack(theta)
-    dense_solution(y, X, Z, parts$G, parts$R, method)$criterion
+    if (!is.null(residual) || !length(terms) || ncol(Z) > 2 * length(y)) {
+      return(dense_solution(y, X, Z, parts$G, parts$R, method)$criterion)
+    }
+    roots <- Map(function(term, sigma) kronecker(term$kernel_root, symmetric_root(sigma)), terms, parts$sigmas)
+    augmented_criterion(y, X, Z %*% block_diagonal(roots), diag(parts$R), method)
   }
   first <- c(unlist(lapply(terms, `[[`, "start")), residual_start, log(sd(y) / 2))
   theta <- minimise(criterion, c(list(first), other_starts))
   parts <- unpack(theta)
   solution <- dense_solution(y, X, Z, parts$G, parts$R, method)
+  stopifnot(abs(solution$criterion - criterion(theta)) < 1e-6)
+  solution$criterion <- criterion(theta)
   structure(
     list(
       y = y, X = X, Z = Z, terms = terms, method = method, theta = theta, parts = parts, solution = solution,
       effects = dense_random_effects(solution, Z, parts$G), npar = length(theta) + ncol(X),
-      gradient = max(abs(numDeriv::grad(criterion, theta)))
+      gradient = max(abs(numeric_gradient(criterion, theta)))
     ),
     class = "dense_fit"
   )
