@@ -104,7 +104,9 @@ def bind(
     >>> bind(StructureSpec("fa", order=(2,)))
     FactorAnalytic(q=2)
     """
-    parts = [bind(part, dimension=dimension) for part in spec.parts]
+    # The first coordinate of a product is the level of its first factor.
+    inner = None if dimension is None else max(dimension - 1, 1)
+    parts = [bind(part, dimension=inner) for part in spec.parts]
     if any(part.nugget for part in spec.parts):
         raise SpecError(f"{spec}: a nugget belongs to the whole product; write it outside kron.")
     cls = structure_class(spec.name)

@@ -104,6 +104,23 @@ def levinson(partials: list[Jet], length: int, k: int, dtype: np.dtype[np.float6
     return r, a
 
 
+def autocorrelations(partials: Array) -> Array:
+    """Return r₀ = 1, r₁, …, r_p (p + 1,) from p partial autocorrelations: `levinson` without derivatives.
+
+    Examples
+    --------
+    >>> autocorrelations(np.array([0.5, 0.0])).round(12)
+    array([1.  , 0.5 , 0.25])
+    """
+    r = np.ones(len(partials) + 1, dtype=partials.dtype)
+    a, v = r[:0], r[0]
+    for i, u in enumerate(partials):
+        r[i + 1] = u * v + a @ r[i:0:-1]
+        a = np.append(a - u * a[::-1], u)
+        v = v * (1.0 - u * u)
+    return r
+
+
 def partial_autocorrelations(autocorrelations: Array) -> Array:
     """Return the partial autocorrelations (n,) of autocorrelations r₁, …, r_n by Durbin–Levinson.
 

@@ -11,7 +11,15 @@ from ..errors import SpecError
 from ..typing import Array
 from .base import Natural, Positions, Structure, joined
 from .correlation import Correlation, lag_means, lags
-from .jet import Jet, concatenated, constant, levinson, partial_autocorrelations, variables
+from .jet import (
+    Jet,
+    autocorrelations,
+    concatenated,
+    constant,
+    levinson,
+    partial_autocorrelations,
+    variables,
+)
 from .scales import OneVariance, OwnVariances
 from .transforms import CORRELATION, Transform
 
@@ -35,7 +43,9 @@ class StationaryCorrelation(Correlation):
         return (CORRELATION,) * self.count(m)
 
     def of(self, u: Array, at: Positions) -> Array:
-        return self._lags(u, at.size, derivatives=False).value[lags(at.size)]
+        r = np.zeros(at.size, dtype=u.dtype)
+        r[: len(u) + 1] = autocorrelations(u)
+        return r[lags(at.size)]
 
     def d_of(self, u: Array, at: Positions) -> Array:
         return self._lags(u, at.size).first[:, lags(at.size)]
@@ -60,11 +70,11 @@ class StationaryCorrelation(Correlation):
     def from_report(self, values: Array, at: Positions) -> Array:
         return partial_autocorrelations(values)
 
-    def _lags(self, u: Array, m: int, derivatives: bool = True) -> Jet:
-        """Return r₀, …, r_{m−1}."""
-        k = len(u) if derivatives else 0
-        r, _ = levinson(variables(u, derivatives), len(u) + 1, k, u.dtype)
-        return concatenated([r, constant(np.zeros(m - len(u) - 1, dtype=u.dtype), k)])
+    def _lags(self, u: Array, m: int) -> Jet:
+        """Return r₀, …, r_{m−1} with their derivatives."""
+        k = len(u)
+        r, _ = levinson(variables(u), k + 1, k, u.dtype)
+        return concatenated([r, constant(np.zeros(m - k - 1, dtype=u.dtype), k)])
 
 
 def _check_bands(name: str, bands: int | None) -> None:
