@@ -65,28 +65,8 @@ class Solution:
     random: tuple[Array, ...]
 
 
-class System(ABC):
-    """The mixed-model equations of one design; `factor` first, then the other questions at that point."""
-
-    @abstractmethod
-    def factor(self, factors: Sequence[Array]) -> Pieces:
-        """Factor the equations at Λ, one (sets, p, p) array per random term, lower triangular blocks."""
-
-    @abstractmethod
-    def scores(self, reml: bool) -> list[Score]:
-        """Return T and Q of every random term."""
-
-    @abstractmethod
-    def average_information(self, directions: Sequence[Direction]) -> Array:
-        """Return A_ab = f_a'P̃f_b with f_a = Z(I⊗Σ̃̇_a)Z'P̃y, (len(directions),) squared."""
-
-    @abstractmethod
-    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
-        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
-
-        P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
-        Kenward and Roger (1997).
-        """
+class Posterior(ABC):
+    """Estimates at the covariances last given, with their uncertainty, in units of σ²."""
 
     @abstractmethod
     def solution(self) -> Solution:
@@ -110,6 +90,30 @@ class System(ABC):
     @abstractmethod
     def joint_covariance(self, term: int) -> Array:
         """Return var(b − b̂)/σ² of all levels of a term together, (q·p, q·p), level-major."""
+
+
+class System(Posterior):
+    """The mixed-model equations of one design; `factor` first, then the other questions at that point."""
+
+    @abstractmethod
+    def factor(self, factors: Sequence[Array]) -> Pieces:
+        """Factor the equations at Λ, one (sets, p, p) array per random term, lower triangular blocks."""
+
+    @abstractmethod
+    def scores(self, reml: bool) -> list[Score]:
+        """Return T and Q of every random term."""
+
+    @abstractmethod
+    def average_information(self, directions: Sequence[Direction]) -> Array:
+        """Return A_ab = f_a'P̃f_b with f_a = Z(I⊗Σ̃̇_a)Z'P̃y, (len(directions),) squared."""
+
+    @abstractmethod
+    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
+        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
+
+        P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
+        Kenward and Roger (1997).
+        """
 
     @abstractmethod
     def start_moments(self) -> tuple[Array, Array]:
