@@ -49,7 +49,8 @@ def test_terms_are_formulaics(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1 + poly(x, 2)", "1 + scale(x)", "1 + C(x, contr.sum)", "1 + 2:x", "1 + {x + z}", "1 + I(x / 2)"]
+    "text",
+    ["1 + poly(x, 2)", "1 + scale(x)", "1 + C(x, contr.sum)", "1 + 2:x", "1 + {x + z}", "1 + I(x / 2)"],
 )
 def test_the_rest_is_left_to_formulaic(text: str) -> None:
     assert expand(text) is None

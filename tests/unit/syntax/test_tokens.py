@@ -16,7 +16,14 @@ def test_tokens_remember_where_they_stood() -> None:
 
 
 def test_dotted_names_are_one_token() -> None:
-    assert [t.text for t in tokenize("body.weight + np.log(x)")] == ["body.weight", "+", "np.log", "(", "x", ")"]
+    assert [t.text for t in tokenize("body.weight + np.log(x)")] == [
+        "body.weight",
+        "+",
+        "np.log",
+        "(",
+        "x",
+        ")",
+    ]
 
 
 def test_letters_of_any_script_make_names() -> None:
