@@ -1,0 +1,62 @@
+# make demo     set up, then run the examples end to end
+# make test     every check that a change must pass
+# make help     the rest
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+EXTRAS := test,plot,cli,arrow,polars
+FIGURE ?= demo-output/growth.png
+BUILT  := $(VENV)/.built
+
+.PHONY: help demo test test-full bench lint format build clean
+
+help:
+	@echo "make demo       set up what is needed and run the examples end to end"
+	@echo "make test       lint, types, import contract, cargo test, pytest, documented examples"
+	@echo "make test-full  the same, with the heavy comparisons"
+	@echo "make bench      side by side with other software (hours; see benchmarks/README.md)"
+	@echo "make lint       the static checks of make test alone"
+	@echo "make format     rewrite Python and Rust in the project's format"
+	@echo "make build      a wheel in dist/"
+	@echo "make clean      remove what the other targets made"
+
+demo: $(BUILT)
+	@mkdir -p $(dir $(FIGURE))
+	$(BIN)/mixedmodels demo --figure $(FIGURE)
+
+test: $(BUILT)
+	$(BIN)/python tools/run_checks.py
+
+test-full: $(BUILT)
+	$(BIN)/python tools/run_checks.py --full
+
+lint: $(BUILT)
+	$(BIN)/python tools/run_checks.py --static
+
+bench: $(BUILT)
+	test -x benchmarks/.peers/bin/python || sh benchmarks/peers.sh
+	$(BIN)/python benchmarks/run.py $(BENCH)
+
+format: $(BUILT)
+	$(BIN)/ruff check --fix-only src tests benchmarks tools
+	$(BIN)/ruff format src tests benchmarks tools
+	cargo fmt
+
+build: $(BUILT)
+	$(BIN)/maturin build --release --out dist
+
+clean:
+	rm -rf $(VENV) target dist build demo-output src/mixedmodels/_rust*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# One stamp for the whole environment: the compiled kernels and the Python dependencies. Python sources are read in place.
+$(BUILT): pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/src/*.rs) | $(BIN)/maturin
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --extras $(EXTRAS)
+	@touch $@
+
+$(BIN)/maturin:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@command -v cargo >/dev/null || { echo "Rust is needed to build the kernels: https://rustup.rs" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "maturin>=1.7,<2"
