@@ -298,7 +298,10 @@ class Fit:
 
     def system(self) -> System:
         """Return the mixed-model equations factored at θ̂, built at first use and not pickled."""
-        return self._once("system", self._build_system)
+        objective = self.objective()
+        # Other questions move the factorisation; this brings it back, at no cost where it stayed.
+        objective.value(self.optimum.theta)
+        return objective.system
 
     def objective(self) -> Objective:
         """Return the criterion as a function of θ, built at first use and not pickled."""
@@ -319,11 +322,6 @@ class Fit:
             self._cache[key] = compute()
         value: T = self._cache[key]
         return value
-
-    def _build_system(self) -> System:
-        objective = self.objective()
-        objective.evaluate(self.optimum.theta)
-        return objective.system
 
     def _build_objective(self) -> Objective:
         control = replace(self.control, engine=self.engine)

@@ -61,11 +61,16 @@ def test_format_number_never_truncates_the_integer_part() -> None:
     assert format_number(float("-inf")) == "-Inf"
 
 
-@pytest.mark.parametrize(("backend", "kind"), [("pandas", pd.DataFrame), ("polars", pl.DataFrame), ("pyarrow", pa.Table)])
+@pytest.mark.parametrize(
+    ("backend", "kind"), [("pandas", pd.DataFrame), ("polars", pl.DataFrame), ("pyarrow", pa.Table)]
+)
 def test_frames_of_every_library_hold_the_same_values(table: Table, backend: str, kind: type) -> None:
     frame = table.to_frame(backend)
     assert isinstance(frame, kind)
-    assert list(frame["term"].to_pylist() if backend == "pyarrow" else frame["term"]) == ["(Intercept)", "x<y"]
+    assert list(frame["term"].to_pylist() if backend == "pyarrow" else frame["term"]) == [
+        "(Intercept)",
+        "x<y",
+    ]
     assert float(np.asarray(frame["estimate"])[0]) == 251.40511
 
 

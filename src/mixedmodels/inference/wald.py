@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import SpecError
 from ..fit import Fit
@@ -92,7 +92,7 @@ def wald(
     return Table({"term": names, **estimates.columns()}, notes=tuple(notes), backend=fit.backend)
 
 
-def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> Array:
+def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> NDArray[np.bool_]:
     """Return for each row of L (k, p) whether l'β takes one value over all solutions, (k,) booleans."""
     basis = fit.design.fixed.null_basis
     scale = np.linalg.norm(rows, axis=1) + 1e-300
@@ -101,7 +101,7 @@ def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> Array:
 
 
 def estimate_rows(
-    fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, level: float, estimable: Array
+    fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, level: float, estimable: NDArray[np.bool_]
 ) -> Estimates:
     """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN."""
     check_level(level)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import SpecError, suggest
@@ -49,7 +51,7 @@ def choose_group(fit: Fit, group: str | None) -> int:
     return outer
 
 
-def outermost(terms: tuple[RandomTerm, ...]) -> int | None:
+def outermost(terms: Sequence[RandomTerm]) -> int | None:
     """Return the index of the term in whose levels those of all others nest, None where factors cross."""
     outer = min(range(len(terms)), key=lambda k: terms[k].n_levels)
     nested = all(_nested(term.codes, terms[outer].codes) for term in terms)

@@ -40,9 +40,9 @@ def information_criteria(fit: Fit) -> Table:
             as zero (REML); these + rank X (ML)   (REML), n (ML)  others nest, else of the first random term
     ======  ====================================  ==============  ==============================================
 
-    σ² counts as a covariance parameter. lme4 and nlme define AIC and BIC only; the other rows use the same
-    counts. `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS figures: SAS/STAT User's Guide, PROC
-    MIXED, "Information criteria".
+    Without grouping factors s is N. σ² counts as a covariance parameter. lme4 and nlme define AIC and BIC
+    only; the other rows use the same counts. `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS
+    figures: SAS/STAT User's Guide, PROC MIXED, "Information criteria".
 
     Examples
     --------
@@ -96,8 +96,8 @@ def _parameters_off_boundary(fit: Fit) -> int:
 
 
 def _subjects(fit: Fit) -> int:
-    """Return the levels of the factor all others nest in, else of the first random term; 0 without any."""
-    terms = fit.design.random
+    """Return the levels of the factor all others nest in, else of the first random term; 0 without groups."""
+    terms = [term for term in fit.design.random if term.level_parts]
     if not terms:
         return 0
     outer = outermost(terms)

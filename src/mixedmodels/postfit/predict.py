@@ -194,13 +194,14 @@ def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:
     if fit.design.fixed.rank == len(fit.design.fixed.columns):
         return np.ones(len(rows), dtype=bool)
     estimable = is_estimable(fit, np.nan_to_num(rows.matrix))
-    if not estimable.all():
+    missed = len(estimable) - int(np.count_nonzero(estimable))
+    if missed:
         warnings.warn(
-            f"{int((~estimable).sum())} rows cannot be predicted: their mean is not estimable, since columns of X "
+            f"{missed} rows cannot be predicted: their mean is not estimable, since columns of X "
             f"are aliased ({', '.join(fit.design.fixed.aliased)})",
             stacklevel=3,
         )
-    return np.asarray(estimable)
+    return estimable
 
 
 def _refuse_new_levels(fit: Fit, rows: NewRows) -> None:

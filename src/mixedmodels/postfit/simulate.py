@@ -63,7 +63,7 @@ def draw_effects(rng: np.random.Generator, term: RandomTerm, sigmas: Array, root
     standard = rng.standard_normal((term.n_levels, term.n_columns))
     if root is not None:
         standard = root @ standard
-    return np.einsum("jab,jb->ja", factors[term.sets], standard)
+    return np.asarray(np.einsum("jab,jb->ja", factors[term.sets], standard))
 
 
 def _level_root(term: RandomTerm) -> Array | None:

@@ -157,9 +157,12 @@ def list_components(fit: Fit) -> list[Component]:
 
 
 def group_label(term: RandomTerm, which: int) -> str:
-    """Return how a term's parameter set is named in tables: `"id"`, or `"id [F]"` for terms with `by=`."""
+    """Return how a term's parameter set is named in tables: `"id"`, `"id [F]"` with `by=`, or the label of a term
+    that has one group for all rows, `"spline(x)"`.
+    """
+    name = term.group if term.level_parts else term.label
     label = term.set_labels[which]
-    return f"{term.group} [{label}]" if label else term.group
+    return f"{name} [{label}]" if label else name
 
 
 def position_names(labels: tuple[str, ...]) -> dict[str, tuple[str, str]]:

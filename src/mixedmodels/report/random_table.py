@@ -36,6 +36,8 @@ def random_table(fit: Fit) -> Table:
         corr = unstructured.get((c.group, c.name1))
         if c.kind == "variance":
             rows.append(Row(c.group, c.name1, c.value, c.companion, corr or ()))
+        elif c.kind == "covariance" and not c.name2:
+            rows.append(Row(c.group, c.name1, c.value, np.nan))
         elif c.kind != "covariance" or corr is None:
             value = c.companion if c.kind == "covariance" else c.value
             rows.append(Row(c.group, f"corr({c.name1}, {c.name2})" if c.name2 else c.name1, np.nan, value))

@@ -87,7 +87,8 @@ def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
 
 
 def _data(fit: Fit) -> str:
-    groups = [f"{levels:,} levels of {group}" for group, levels in fit.ngroups.items()]
+    shared = {term.group for term in fit.design.random if not term.level_parts}
+    groups = [f"{levels:,} levels of {group}" for group, levels in fit.ngroups.items() if group not in shared]
     return "; ".join([f"{fit.nobs:,} observations", *groups])
 
 

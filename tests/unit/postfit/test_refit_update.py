@@ -1,0 +1,116 @@
+"""Refitting to other responses and data, and updating."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from fitted_models import MODELS, weighted_fit
+from mixedmodels.fit import Fit
+from mixedmodels.postfit.refit import Refits
+
+
+@pytest.fixture(scope="module")
+def sleep() -> Fit:
+    return mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_a_refit_is_the_fit_of_the_new_response(name: str) -> None:
+    fit = MODELS[name]()
+    y = fit.simulate(1, seed=11)[:, 0]
+    refitted = fit.refit(y)
+    assert isinstance(refitted, Fit)
+    assert fit.inputs is not None
+    data = dict(fit.inputs.data) if isinstance(fit.inputs.data, dict) else fit.inputs.data.copy()
+    column = fit.spec.response
+    new = np.array(data[column], dtype=float)
+    new[slice(None) if fit.design.rows is None else fit.design.rows] = y
+    data[column] = new
+    fresh = fit.update(data=data)
+    assert refitted.criterion == pytest.approx(fresh.criterion, abs=1e-6)
+    # Both searches stop within 1e-4 standard errors of the same optimum.
+    np.testing.assert_allclose(refitted.beta, fresh.beta, rtol=1e-5)
+
+
+def test_many_responses_give_the_same_as_one_by_one(sleep: Fit) -> None:
+    responses = sleep.simulate(4, seed=2)
+    many = sleep.refit(responses)
+    assert isinstance(many, Refits)
+    assert len(many) == 4
+    for i in range(4):
+        one = sleep.refit(responses[:, i])
+        np.testing.assert_allclose(many.beta[i], one.beta, rtol=1e-8)
+        assert many.criterion[i] == pytest.approx(one.criterion, abs=1e-8)
+        assert many.sigma2[i] == pytest.approx(one.sigma2, rel=1e-8)
+    assert list(many.table()) == ["(Intercept)", "Days", "sigma", "criterion", "converged", "singular"]
+
+
+def test_refit_leaves_the_fit_as_it_was(sleep: Fit) -> None:
+    before = sleep.random_effects()["std_error"].copy()
+    fresh = pickle.loads(pickle.dumps(sleep))
+    sleep.refit(3 * sleep.response)
+    np.testing.assert_array_equal(sleep.random_effects()["std_error"], before)
+    fresh.refit(3 * fresh.response)
+    np.testing.assert_allclose(fresh.random_effects()["std_error"], before, rtol=1e-12)
+
+
+def test_the_response_may_cover_all_rows_of_the_data() -> None:
+    fit = weighted_fit()
+    assert fit.inputs is not None
+    whole = np.array(fit.inputs.data["y"])
+    assert len(whole) == fit.nobs + 1
+    again = fit.refit(whole)
+    assert again.criterion == pytest.approx(fit.criterion, abs=1e-7)
+
+
+def test_a_frame_is_new_data() -> None:
+    data = mm.datasets.load("sleepstudy")
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", data)
+    half = data[data["Days"] < 5]
+    again = fit.refit(half)
+    assert again.nobs == 90
+    assert again.criterion == mm.lmm("Reaction ~ Days + (1 | Subject)", half).criterion
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones(7), "has 7 rows and the model 180"),
+        (np.full(180, np.nan), "missing or infinite"),
+        (np.ones((180, 2, 2)), "3 dimensions"),
+    ],
+)
+def test_unusable_responses_are_named(sleep: Fit, y: np.ndarray, message: str) -> None:
+    with pytest.raises(mm.DataError, match=message):
+        sleep.refit(y)
+
+
+def test_update_changes_what_is_given_and_keeps_the_rest() -> None:
+    data = mm.datasets.load("sleepstudy").assign(w=np.linspace(1, 2, 180))
+    fit = mm.lmm("Reaction ~ Days + (Days | Subject)", data, weights="w")
+    smaller = fit.update(". ~ . - (Days | Subject) + (1 | Subject)", method="ml")
+    direct = mm.lmm("Reaction ~ Days + (1 | Subject)", data, weights="w", method="ml")
+    assert smaller.criterion == direct.criterion
+    assert smaller.spec.weights == "w"
+    unweighted = fit.update(weights=None)
+    assert unweighted.design.weights is None
+    assert fit.update(ddf="asymptotic").fixed_effects()["df"].tolist() == [np.inf, np.inf]
+
+
+def test_update_keeps_weights_given_as_an_array_with_their_data() -> None:
+    data = mm.datasets.load("sleepstudy")
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", data, weights=np.linspace(1, 2, 180))
+    assert fit.update(method="ml").design.weights is not None
+    with pytest.raises(mm.SpecError, match="give weights= for the new"):
+        fit.update(data=data)
+
+
+def test_an_unpickled_fit_needs_data_to_update(sleep: Fit) -> None:
+    again = pickle.loads(pickle.dumps(sleep))
+    with pytest.raises(mm.SpecError, match="give data="):
+        again.update(method="ml")
+    assert again.update(data=mm.datasets.load("sleepstudy")).criterion == sleep.criterion
