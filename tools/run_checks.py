@@ -75,7 +75,9 @@ def static_checks() -> list[Check]:
         Check("ruff check", (tool["ruff"], "check", *PYTHON_SOURCES)),
         Check("ruff format", (tool["ruff"], "format", "--quiet", "--check", *PYTHON_SOURCES)),
         Check("mypy", (tool["mypy"],)),
+        Check("stub of the extension", (sys.executable, "-m", "mypy.stubtest", "mixedmodels._rust")),
         Check("import contract", (tool["lint-imports"],)),
+        Check("cargo fmt", ("cargo", "fmt", "--check")),
         Check("clippy", ("cargo", "clippy", "--locked", "--quiet", "--all-targets", "--", "-D", "warnings")),
     ]
 

@@ -1,0 +1,58 @@
+"""Types of the native extension: arrays are C-contiguous, symmetric matrices hold their lower triangle."""
+
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .typing import Array, Codes
+
+__all__ = ["Blocked", "NotPositiveDefinite", "column_squares", "column_sums", "gram"]
+
+class NotPositiveDefinite(ArithmeticError):
+    """A pivot was not positive; the argument is its column."""
+
+@final
+class Blocked:
+    """The chain part of the mixed-model equations of one design.
+
+    A factor is (codes (n,), values (n, p) or None for ones, p, levels); `sets` holds, per chain factor, the
+    parameter set of every level.
+    """
+
+    def __new__(
+        cls,
+        chain: list[tuple[Codes, Array | None, int, int]],
+        tail: list[tuple[Codes, Array | None, int, int]],
+        sets: list[Codes],
+        x: Array,
+        y: Array,
+        centre: Array,
+        scale: Array,
+        beta0: Array,
+        weights: Array | None,
+        threads: int,
+    ) -> Blocked: ...
+    def tail_products(self) -> tuple[Array, Array]: ...
+    def chain_products(
+        self, c: int
+    ) -> tuple[Array, Array, Array, NDArray[np.uint64], NDArray[np.uint32], Array]: ...
+    def eliminate(self, factors: list[Array], dense: Array, schur: Array) -> float: ...
+    def backward(self, h: Array, x: Array, keep_levels: bool) -> list[tuple[Array, Array]]: ...
+    def levels(self, c: int) -> tuple[Array, Array, Array]: ...
+    def information(self, directions: list[tuple[int, int, Array]]) -> tuple[Array, Array]: ...
+    def level_columns(self, x_tail: Array) -> list[Array]: ...
+    def products(self, coefficients: list[Array], count: int) -> tuple[Array, Array]: ...
+    def prediction_variance(
+        self,
+        h: Array,
+        x: Array,
+        chain: list[tuple[Codes, Array]],
+        tail: list[tuple[Codes, Array, int, int]],
+    ) -> Array: ...
+
+def column_sums(x: Array, threads: int) -> tuple[Array, NDArray[np.bool_]]: ...
+def column_squares(x: Array, centre: Array, threads: int) -> Array: ...
+def gram(
+    x: Array, y: Array, weights: Array | None, centre: Array, scale: Array, beta: Array, threads: int
+) -> Array: ...
