@@ -31,14 +31,14 @@ def information_criteria(fit: Fit) -> Table:
     AIC = −2l + 2d, AICC = −2l + 2dN/(N − d − 1), BIC = −2l + d log s, HQIC = −2l + 2d log log s,
     CAIC = −2l + d(log s + 1).
 
-    ======  ====================================  ==============  ==============================================
+    ======  ====================================  ==============  ============================================
     column  d                                     N               s
-    ======  ====================================  ==============  ==============================================
+    ======  ====================================  ==============  ============================================
     lme4    rank X + covariance parameters        n               n
     nlme    rank X + covariance parameters        n               n − rank X (REML), n (ML)
     sas     covariance parameters not estimated   n − rank X      subjects: levels of the factor in which all
             as zero (REML); these + rank X (ML)   (REML), n (ML)  others nest, else of the first random term
-    ======  ====================================  ==============  ==============================================
+    ======  ====================================  ==============  ============================================
 
     Without grouping factors s is N. σ² counts as a covariance parameter. lme4 and nlme define AIC and BIC
     only; the other rows use the same counts. `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS

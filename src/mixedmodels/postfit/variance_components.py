@@ -26,12 +26,11 @@ KIND_ORDER = {"variance": 0, "covariance": 1}
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One covariance parameter: its names, kind, value on the reporting scale and the companion of that
-    value.
+    """One covariance parameter: its names, kind, value on the reporting scale and that value's companion.
 
     The companion of a variance is its standard deviation, that of a covariance the correlation; parameters
     that are correlations, ranges or loadings themselves have none. `index` is the place among all natural
-    parameters.
+    parameters, `block` that of its term and set among all, None for the residual variance.
     """
 
     group: str
@@ -41,6 +40,7 @@ class Component:
     value: float
     companion: float
     index: int
+    block: int | None
 
 
 def variance_components(
@@ -132,33 +132,36 @@ def natural_parameters(fit: Fit) -> list[tuple[Block, Natural]]:
 
 def list_components(fit: Fit) -> list[Component]:
     """Return the covariance parameters as printed: by term and set, variances first, residual last."""
-    out, first = [], 0
-    for block, natural in natural_parameters(fit):
-        term = fit.design.random[block.term]
-        pairs = position_names(term.columns)
-        corr = correlations(fit.covariances[block.term][block.set])
-        rows = []
-        for i, (name, value, kind) in enumerate(
-            zip(natural.names, natural.values, natural.kinds, strict=True)
-        ):
-            a, b = pairs.get(name, (name, ""))
-            if kind == "variance":
-                companion = float(np.sqrt(max(value, 0.0)))
-                a = term.columns[0] if len(term.columns) == 1 else a
-            else:
-                companion = _correlation(term, corr, a, b)
-            rows.append(
-                Component(group_label(term, block.set), a, b, kind, float(value), companion, first + i)
-            )
+    out: list[Component] = []
+    for place, (block, natural) in enumerate(natural_parameters(fit)):
+        rows = _block_components(fit, block, natural, place, len(out))
         out += sorted(rows, key=lambda row: KIND_ORDER.get(row.kind, 2))
-        first += len(natural.names)
-    out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, first))
+    out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, len(out), None))
     return out
 
 
+def _block_components(fit: Fit, block: Block, natural: Natural, place: int, first: int) -> list[Component]:
+    """Return the parameters of one block, the `place`-th, in the order of `natural`."""
+    term = fit.design.random[block.term]
+    group, pairs = group_label(term, block.set), position_names(term.columns)
+    corr = correlations(fit.covariances[block.term][block.set])
+    rows = []
+    parameters = zip(natural.names, natural.values.tolist(), natural.kinds, strict=True)
+    for i, (name, value, kind) in enumerate(parameters):
+        a, b = pairs.get(name, (name, ""))
+        if kind == "variance":
+            a = term.columns[0] if term.n_columns == 1 else a
+            companion = float(np.sqrt(max(value, 0.0)))
+        else:
+            companion = _correlation(term, corr, a, b)
+        rows.append(Component(group, a, b, kind, value, companion, first + i, place))
+    return rows
+
+
 def group_label(term: RandomTerm, which: int) -> str:
-    """Return how a term's parameter set is named in tables: `"id"`, `"id [F]"` with `by=`, or the label of a term
-    that has one group for all rows, `"spline(x)"`.
+    """Return how a term's parameter set is named in tables: `"id"`, or `"id [F]"` with `by=`.
+
+    A term with one group for all rows goes by its label, `"spline(x)"`.
     """
     name = term.group if term.level_parts else term.label
     label = term.set_labels[which]

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engines.parameters import Block
 from ..fit import Fit
 from ..formats import format_column
 from ..postfit.covariances import correlations
-from ..postfit.variance_components import group_label, list_components
+from ..postfit.variance_components import Component, list_components, natural_parameters
 from ..table import Table
 from ..typing import Array
 
@@ -23,55 +24,73 @@ class Row:
 
     group: str
     name: str
-    variance: float
-    sd: float
+    variance: float = np.nan
+    sd: float = np.nan
     correlations: tuple[float, ...] = ()
+    other: float = np.nan
 
 
 def random_table(fit: Fit) -> Table:
     """Return the variance components as printed: group, term, variance, standard deviation, correlations."""
     rows: list[Row] = []
-    unstructured = _unstructured_correlations(fit)
+    blocks = [block for block, _ in natural_parameters(fit)]
+    shown = None
     for c in list_components(fit):
-        corr = unstructured.get((c.group, c.name1))
-        if c.kind == "variance":
-            rows.append(Row(c.group, c.name1, c.value, c.companion, corr or ()))
-        elif c.kind == "covariance" and not c.name2:
-            rows.append(Row(c.group, c.name1, c.value, np.nan))
-        elif c.kind != "covariance" or corr is None:
-            value = c.companion if c.kind == "covariance" else c.value
-            rows.append(Row(c.group, f"corr({c.name1}, {c.name2})" if c.name2 else c.name1, np.nan, value))
-    return _table(rows, "Random effects")
-
-
-def _unstructured_correlations(fit: Fit) -> dict[tuple[str, str], tuple[float, ...]]:
-    """Return (group, column) → its correlations with the columns before it, for unstructured terms."""
-    out: dict[tuple[str, str], tuple[float, ...]] = {}
-    for term, sigmas in zip(fit.design.random, fit.covariances, strict=True):
-        if term.structure.names[0] != "us" or not 1 < term.n_columns <= MOST_CORRELATED:
+        if c.block is None:
+            rows.append(Row("Residual", "", c.value, c.companion))
             continue
-        for which, sigma in enumerate(sigmas):
-            corr = correlations(sigma)
-            for i, column in enumerate(term.columns):
-                out[group_label(term, which), column] = tuple(corr[i, :i].tolist())
-    return out
+        block = blocks[c.block]
+        group = "" if c.block == shown else _group(fit, block, c.group)
+        row = _row(fit, block, c, group)
+        if row is not None:
+            rows.append(row)
+            shown = c.block
+    return _table(rows)
 
 
-def _table(rows: list[Row], title: str) -> Table:
-    group = [row.group for row in rows]
-    shown = ["" if i and name == group[i - 1] else name for i, name in enumerate(group)]
+def _group(fit: Fit, block: Block, label: str) -> str:
+    """Return the group with the structure that needs saying: `"Worker, ar1"`."""
+    name = block.structure.names[0]
+    plain = name in ("us", "diag") or fit.design.random[block.term].n_columns == 1
+    return label if plain else f"{label}, {name}"
+
+
+def _row(fit: Fit, block: Block, c: Component, group: str) -> Row | None:
+    unstructured = block.structure.names[0] == "us"
+    if c.kind == "variance":
+        corr = _correlations_before(fit, block, c.name1) if unstructured else ()
+        return Row(group, c.name1, c.value, c.companion, corr)
+    if c.kind == "covariance":
+        return None if unstructured else Row(group, c.name1, c.value)
+    name = f"{c.name1}, {c.name2}" if c.name2 else c.name1
+    if c.kind == "correlation":
+        return Row(group, name, correlations=(c.value,))
+    return Row(group, name, other=c.value)
+
+
+def _correlations_before(fit: Fit, block: Block, column: str) -> tuple[float, ...]:
+    """Return the correlations of a column with those before it; none where there are too many to print."""
+    columns = fit.design.random[block.term].columns
+    if not 1 < len(columns) <= MOST_CORRELATED:
+        return ()
+    i = columns.index(column)
+    return tuple(correlations(fit.covariances[block.term][block.set])[i, :i].tolist())
+
+
+def _table(rows: list[Row]) -> Table:
     columns = {
-        "group": shown,
+        "group": [row.group for row in rows],
         "term": [row.name for row in rows],
         "variance": _blank_missing(np.array([row.variance for row in rows])),
         "sd": _blank_missing(np.array([row.sd for row in rows])),
     }
-    width = max(len(row.correlations) for row in rows)
-    for j in range(width):
+    for j in range(max(len(row.correlations) for row in rows)):
         texts = [f"{row.correlations[j]:.3f}" if j < len(row.correlations) else "" for row in rows]
         columns["corr" if j == 0 else " " * j] = ["–" if text == "nan" else text for text in texts]
+    if any(not np.isnan(row.other) for row in rows):
+        columns["value"] = _blank_missing(np.array([row.other for row in rows]))
     formats = dict.fromkeys(list(columns)[2:], "aligned")
-    return Table(columns, title, formats=formats)
+    return Table(columns, "Random effects", formats=formats)
 
 
 def _blank_missing(values: Array) -> list[str]:

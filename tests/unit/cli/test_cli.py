@@ -1,0 +1,84 @@
+"""The command line, run in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import mixedmodels as mm
+from mixedmodels.cli import main
+
+
+@pytest.fixture
+def rail_csv(tmp_path: Path) -> Path:
+    path = tmp_path / "rail.csv"
+    mm.datasets.load("rail").to_csv(path, index=False)
+    return path
+
+
+def test_fit_prints_the_summary(rail_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", str(rail_csv), "travel ~ 1 + (1 | Rail)"]) == 0
+    out = capsys.readouterr().out
+    assert "615.311  24.8055" in out
+    assert "-61.089" in out
+
+
+def test_fit_prints_json(rail_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["fit", str(rail_csv), "travel ~ 1 + (1 | Rail)", "--ml", "--json", "--ddf", "asymptotic"]) == 0
+    )
+    record = json.loads(capsys.readouterr().out)
+    fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"), method="ml")
+    assert record["criterion"] == pytest.approx(fit.criterion, abs=1e-9)
+    assert record["fixed_effects"][0]["estimate"] == pytest.approx(66.5)
+    assert record["fixed_effects"][0]["df"] is None
+    assert record["variance_components"][0]["group"] == "Rail"
+    assert record["ngroups"] == {"Rail": 6}
+
+
+def test_fit_takes_names_of_data_sets_and_writes_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert main(["fit", "rail", "travel ~ 1 + (1 | Rail)", "--html", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert str(page) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "nothing.csv", "y ~ 1"], "does not exist"),
+        (["fit", "rail", "travell ~ 1 + (1 | Rail)"], "Did you mean 'travel'"),
+        (["datasets", "rails"], "Did you mean 'rail'"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+
+
+def test_datasets_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["datasets"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in mm.datasets.list())
+    assert main(["datasets", "sleepstudy"]) == 0
+    described = capsys.readouterr().out
+    assert "180 rows" in described
+    assert "Reaction" in described
+
+
+def test_the_demo_runs_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = tmp_path / "curves.png"
+    assert main(["demo", "--figure", str(figure)]) == 0
+    out = capsys.readouterr().out
+    for number in ("24.8055", "4.0208", "631.478", "615.311", "-61.089", "1743.628", "433.516"):
+        assert number in out
+    assert f"saved to {figure}" in out
+    assert figure.read_bytes().startswith(b"\x89PNG")

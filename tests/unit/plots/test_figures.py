@@ -1,0 +1,119 @@
+"""Figures: what is drawn is what was fitted."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from mixedmodels.fit import Fit
+
+mpl.use("Agg")
+ORTHODONT = "Y ~ 0 + fem + male + fem:age + male:age + (0 + fem | id) + (0 + male | id)"
+SUBJECTS = [1, 2, 3, 4, 12, 13, 14, 15]
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def growth() -> Fit:
+    return mm.lmm(ORTHODONT, mm.datasets.load("orthodont"))
+
+
+def curves(axes: Any) -> dict[str, np.ndarray]:
+    lines = {line.get_linestyle(): np.column_stack(line.get_data()) for line in axes.get_lines()}
+    return {"mean": lines["--"], "predicted": lines["-"], "observed": lines["None"]}
+
+
+def test_trajectories_draw_mean_and_predicted_curves_over_the_data(growth: Fit) -> None:
+    panels = growth.plot.trajectories("age", levels=SUBJECTS, color="sex")
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        f"id {i}  ({'F' if i < 12 else 'M'})" for i in SUBJECTS
+    ]
+    data = mm.datasets.load("orthodont")
+    for axes, subject in zip(panels, SUBJECTS, strict=True):
+        found = curves(axes)
+        own = data[data["id"].astype(int) == subject]
+        np.testing.assert_array_equal(found["observed"], own[["age", "Y"]].to_numpy())
+        rows = own.index.to_numpy()
+        np.testing.assert_allclose(
+            np.interp(own["age"], *found["predicted"].T), growth.fitted[rows], rtol=1e-10
+        )
+        np.testing.assert_allclose(
+            np.interp(own["age"], *found["mean"].T), growth.linear_predictor[rows], rtol=1e-10
+        )
+
+
+def test_x_is_found_when_one_column_varies_within_subjects(growth: Fit) -> None:
+    panels = growth.plot.trajectories(levels=["3"])
+    assert panels[0].figure.get_supxlabel() == "age"
+
+
+def test_without_levels_the_first_twelve_are_drawn(growth: Fit) -> None:
+    assert len(growth.plot.trajectories("age")) == 12
+
+
+@pytest.mark.parametrize("backend", ["polars", "pyarrow", "dict"])
+def test_any_frame_can_be_drawn(backend: str) -> None:
+    fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy", backend=backend))
+    assert len(fit.plot.trajectories("Days", levels=["308", "309"])) == 2
+
+
+def test_misspelt_arguments_suggest(growth: Fit) -> None:
+    with pytest.raises(mm.SpecError, match="Did you mean 'age'"):
+        growth.plot.trajectories("agee")
+    with pytest.raises(mm.SpecError, match="'id' has no '99'"):
+        growth.plot.trajectories("age", levels=[99])
+    with pytest.raises(mm.SpecError, match="color='sexx'"):
+        growth.plot.trajectories("age", color="sexx")
+    rail = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    with pytest.raises(mm.SpecError, match="need x="):
+        rail.plot.trajectories()
+
+
+def test_caterpillar_shows_estimates_in_order_with_their_intervals() -> None:
+    fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+    panels = fit.plot.random_effects(level=0.9)
+    assert [axes.get_title(loc="left") for axes in panels] == ["(Intercept)", "Days"]
+    table = fit.random_effects()
+    estimate, se = (table[name].reshape(18, 2) for name in ("estimate", "std_error"))
+    order = np.argsort(estimate[:, 0])
+    levels = table["level"].reshape(18, 2)[order, 0].tolist()
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == levels
+    for j, axes in enumerate(panels):
+        segments = np.concatenate([np.array(lines.get_segments()) for lines in axes.collections])
+        segments = segments[np.argsort(segments[:, 0, 1])]
+        np.testing.assert_allclose(segments[:, :, 0].mean(axis=1), estimate[order, j], rtol=1e-10)
+        half = np.diff(segments[:, :, 0], axis=1)[:, 0] / 2
+        np.testing.assert_allclose(half, 1.6448536 * se[order, j], rtol=1e-7)
+
+
+def test_many_levels_carry_no_names() -> None:
+    data = {"g": np.repeat(np.arange(80), 3), "y": np.random.default_rng(1).standard_normal(240)}
+    data["y"] += np.repeat(np.random.default_rng(2).standard_normal(80), 3)
+    axes = mm.lmm("y ~ 1 + (1 | g)", data).plot.random_effects()[0]
+    assert len(axes.get_yticks()) == 0
+
+
+def test_without_matplotlib_the_extra_is_named(growth: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def refuse(name: str, *arguments: Any, **options: Any) -> Any:
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(mm.SpecError, match=r"pip install 'mixedmodels\[plot\]'"):
+        growth.plot.random_effects("id")
