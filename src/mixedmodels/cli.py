@@ -117,12 +117,10 @@ def run_datasets(parsed: argparse.Namespace) -> int:
 
 def run_demo(parsed: argparse.Namespace) -> int:
     """Fit the rails, the growth curves and the sleep study, and draw the growth curves."""
-    from . import datasets
     from .api import lm, lmm
 
-    rail, growth, sleep = (datasets.load(name) for name in ("rail", "orthodont", "sleepstudy"))
     _heading("1. Rails: a one-way random-effects model")
-    fit = _show(lmm, "travel ~ 1 + (1 | Rail)", rail)
+    fit = _show(lmm, "travel ~ 1 + (1 | Rail)", "rail")
     _say("Responses on one rail share its random effect, so they are correlated:", fit.marginal_cov("1"))
     correlation = fit.marginal_cov("1", correlation=True)["1", "2"]
     _say(
@@ -130,22 +128,25 @@ def run_demo(parsed: argparse.Namespace) -> int:
         fit.random_effects(),
     )
     _heading("The mean of these six rails is a narrower question, and its standard error is smaller")
-    _show(lm, "travel ~ 1 + C(Rail, contr.sum)", rail)
-    _heading("2. Growth curves: intercepts that vary by child, more among boys or girls")
+    _show(lm, "travel ~ 1 + C(Rail, contr.sum)", "rail")
+    _heading("2. Growth curves: intercepts that vary by child, with a variance for each sex")
     formula = "Y ~ 0 + fem + male + fem:age + male:age + (0 + fem | id) + (0 + male | id)"
-    growth_fit = _show(lmm, formula, growth)
+    growth_fit = _show(lmm, formula, "orthodont")
     _say("", growth_fit.variance_components(ci="wald"))
     _heading("3. Sleep study: random intercepts and slopes")
-    sleep_fit = _show(lmm, "Reaction ~ Days + (Days | Subject)", sleep)
+    sleep_fit = _show(lmm, "Reaction ~ Days + (Days | Subject)", "sleepstudy")
     _say("", sleep_fit.information_criteria())
     _heading("Figure: mean growth curves by sex, and the curve predicted for each child")
     print(_draw_demo(growth_fit, Path(parsed.figure)))
     return 0
 
 
-def _show(verb: Any, formula: str, data: Any) -> Any:
-    print(f'>>> mm.{verb.__name__}("{formula}", data)\n')
-    fit = verb(formula, data)
+def _show(verb: Any, formula: str, name: str) -> Any:
+    from . import datasets
+
+    print(f'>>> {name} = mm.datasets.load("{name}")')
+    print(f'>>> mm.{verb.__name__}("{formula}", {name})\n')
+    fit = verb(formula, datasets.load(name))
     print(fit)
     return fit
 

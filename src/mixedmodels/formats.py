@@ -22,8 +22,8 @@ def format_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None
     values
         The column.
     kind
-        `"estimate" "statistic" "df" "p" "integer" "text"`, or `"aligned"` for text set to the right; None chooses
-        by type.
+        `"estimate" "statistic" "df" "p" "integer" "text"`, or `"aligned"` for text set to the right; None
+        chooses by type.
 
     Examples
     --------

@@ -60,15 +60,16 @@ def predict(
     Returns
     -------
     ndarray or Table
-        A vector, or with `se` or `interval` the columns `fit se lower upper`. Rows with a missing predictor are
-        NaN; so are rows whose mean cannot be estimated (aliased columns), with a warning.
+        A vector, or with `se` or `interval` the columns `fit se lower upper`. Rows with a missing predictor
+        are NaN; so are rows whose mean cannot be estimated (aliased columns), with a warning.
 
     Notes
     -----
     se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975), covariance
     parameters taken as known. A new observation adds σ²/w, and at population level z'Σz of every random term.
-    Intervals use t with the df of x'β̂ at population level, those of the residual (or none) at conditional level.
-    *Same as* SAS `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
+    Intervals use t with the df of x'β̂ at population level, those of the residual (or none) at
+    conditional level. *Same as* SAS `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form =
+    NULL | NA)` of lme4.
 
     Examples
     --------
@@ -209,7 +210,7 @@ def _refuse_new_levels(fit: Fit, rows: NewRows) -> None:
         unknown = np.flatnonzero((codes < 0) & rows.complete)
         if len(unknown):
             raise DataError(
-                f"newdata: {len(unknown)} rows have a level of {term.group!r} that was not in the fit (first: "
-                f"row {int(unknown[0]) + 1}); use new_levels='population' to predict them with random effects "
-                "zero, or level='population'."
+                f"newdata: {len(unknown)} rows have a level of {term.group!r} that was not in the fit "
+                f"(first: row {int(unknown[0]) + 1}); use new_levels='population' to predict them with "
+                "random effects zero, or level='population'."
             )

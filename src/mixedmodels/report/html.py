@@ -5,13 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import SpecError
+from ..fit import Fit
 from ..table import Table
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
