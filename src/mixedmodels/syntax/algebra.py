@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import product
 from typing import TypeAlias
 
-from .tokens import Kind, Token, Tokens, closing, tokenize
+from .tokens import Kind, Token, Tokens, closing, outside_brackets, tokenize
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,21 @@ def expand(text: str) -> tuple[Term, ...] | None:
     if reader.position < len(reader.tokens):
         return None
     return tuple(sorted(terms.values(), key=len))
+
+
+def single_atom(text: str) -> Atom | None:
+    """Return the atom that an arithmetic expression consists of, None if it is more than one.
+
+    Examples
+    --------
+    >>> single_atom("log(y)").variable, single_atom("y ** 2"), single_atom("y / x")
+    ('y', None, None)
+    """
+    tokens = tokenize(text)
+    if any(tokens[i].kind is Kind.OPERATOR for i in outside_brackets(tokens)):
+        return None
+    terms = expand(text)
+    return terms[0][0] if terms and len(terms[0]) == 1 and not terms[0][0].categorical else None
 
 
 class _Reader:

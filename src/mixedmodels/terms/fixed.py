@@ -11,7 +11,7 @@ from ..errors import SpecError, suggest
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
-from ..syntax.algebra import Term, expand
+from ..syntax.algebra import Term, expand, single_atom
 from ..typing import Array, Labels
 from .design import FixedTerms
 from .encoder import DirectEncoder, Encoder, atom_values, check_finite_values, learn_direct
@@ -140,16 +140,15 @@ class NumberEncoding:
         """Return the values, (n,)."""
         if self.expression is not None:
             return self.expression.values(data, n)
-        terms = expand(self.text)
-        assert terms is not None
-        return atom_values(terms[0][0], data)
+        atom = single_atom(self.text)
+        assert atom is not None
+        return atom_values(atom, data)
 
 
 def learn_number(text: str, data: Mapping[str, Column]) -> tuple[NumberEncoding, Array]:
     """Return the encoding of a numeric expression learned from `data`, and its values (n,)."""
-    terms = expand(text)
-    if terms is not None and len(terms) == 1 and len(terms[0]) == 1 and not terms[0][0].categorical:
-        return NumberEncoding(text), atom_values(terms[0][0], data)
+    if (atom := single_atom(text)) is not None:
+        return NumberEncoding(text), atom_values(atom, data)
     expression, values = learn_expression(text, data)
     check_finite_values(text, values)
     return NumberEncoding(text, expression), values

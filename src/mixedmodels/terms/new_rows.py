@@ -81,11 +81,11 @@ def encode_new(
     encoding = _encoding(design)
     source = open_source(newdata)
     columns = read_columns(spec, source, _needed(spec, encoding, source.names, random))
-    for column in columns.values():
-        _check_kind(schema, column)
     terms = list(zip(design.random, encoding.random, strict=True)) if random else []
     grouping = {name for _, one in terms for name in one.group}
     inside = _predictors(encoding, random)
+    for name in inside:
+        _check_kind(schema, columns[name])
     complete = _complete([columns[name] for name in inside], source.n)
     kept = np.flatnonzero(complete)
     m = len(kept)

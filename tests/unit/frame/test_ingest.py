@@ -1,4 +1,4 @@
-"""The same data in any library give the same frame, and data that cannot carry a model are refused by name."""
+"""The same data in any library give the same frame; data that cannot carry a model are refused by name."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_the_schema_is_small_and_pickles() -> None:
     assert len(pickle.dumps(schema)) < 2000
 
 
-# -- bad input -----------------------------------------------------------------------------------------------------
+# -- bad input --
 def test_an_unknown_column_is_pointed_at_with_a_suggestion() -> None:
     with pytest.raises(DataError) as caught:
         frame("y ~ Dayz + (1 | g)", {"y": [1.0], "Days": [1], "g": ["a"]})
