@@ -150,6 +150,6 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         optimum,
         engine=engine.name,
         control=control,
-        notes=frame.notes,
+        notes=frame.notes + design.notes,
         inputs=inputs,
     )

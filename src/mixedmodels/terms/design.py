@@ -17,6 +17,7 @@ from ..errors import Status
 from ..typing import Array, Codes, Labels
 
 if TYPE_CHECKING:
+    from ..variance.base import VarianceFunction
     from .encoding import Encoding
 
 
@@ -146,9 +147,9 @@ class FixedTerms:
 class VarianceTerm:
     """One factor g(δ; v) of the residual standard deviation, bound to data.
 
-    `function` gives log g and its derivatives; `covariate` (n,) are the values v, None for functions of groups alone;
-    `groups` (n,) the stratum of each row, whose names are `group_labels`. Where `fitted` is true the covariate is the
-    fitted mean and is renewed between fits.
+    `function` gives log g and its derivatives; `covariate` (n,) are the values v, None for functions of
+    groups alone; `groups` (n,) the stratum of each row, whose names are `group_labels`. Where `fitted` is
+    true the covariate is the fitted mean and is renewed between fits.
     """
 
     label: str

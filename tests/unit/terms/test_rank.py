@@ -79,7 +79,7 @@ def test_location_and_scale_do_not_matter(shift: float, scale: float) -> None:
     [(1e-2, True), (1e-4, True), (3e-5, True), (3e-6, False), (1e-8, False), (0.0, False)],
 )
 def test_the_tolerance_is_on_the_residual_fraction(size: float, kept: bool) -> None:
-    """A column with relative residual norm `size` is kept iff size² > 1e-10, whatever the Gram matrix can see."""
+    """A column of relative residual norm `size` is kept iff size² > 1e-10, whatever the Gram matrix shows."""
     x = with_intercept(RNG.normal(size=(500, 3)))
     q, _ = np.linalg.qr(x)
     noise = RNG.normal(size=500)
