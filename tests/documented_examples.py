@@ -14,6 +14,7 @@ import contextlib
 import io
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,5 +86,7 @@ if __name__ == "__main__":
     import matplotlib as mpl
 
     mpl.use("Agg")
-    for name in sys.argv[1:]:
-        rewrite(Path(name))
+    named = [Path(name).resolve() for name in sys.argv[1:]]
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for path in named:
+            rewrite(path)
