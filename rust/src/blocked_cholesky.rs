@@ -15,6 +15,7 @@ pub const CHUNK: usize = 1024;
 const TAIL_ROWS: usize = 32;
 
 /// For a chain factor, where it meets its k-th ancestor.
+#[derive(Clone)]
 struct Descent {
     /// Levels below each ancestor level: `level[start[v]..start[v + 1]]`.
     start: Vec<usize>,
@@ -24,6 +25,7 @@ struct Descent {
 }
 
 /// Cross-products of one chain factor after everything below it has been eliminated.
+#[derive(Clone)]
 pub struct Eliminated {
     pub block: Vec<f64>,
     pub ancestor: Vec<f64>,
@@ -34,6 +36,7 @@ pub struct Eliminated {
 }
 
 /// Λ of one factor: (sets, p, p) and the set of every level.
+#[derive(Clone)]
 pub struct Lambda {
     pub values: Vec<f64>,
     pub set: Vec<u32>,
@@ -48,6 +51,7 @@ impl Lambda {
 }
 
 /// The chain part of the mixed-model equations with its workspace.
+#[derive(Clone)]
 pub struct Blocked {
     pub cross: CrossProducts,
     pub work: Vec<Eliminated>,

@@ -58,6 +58,7 @@ impl DenseRows<'_> {
 }
 
 /// Cross-products of one chain factor with itself, its ancestors, the tail and the dense columns, level by level.
+#[derive(Clone)]
 pub struct ChainFactor {
     pub p: usize,
     pub q: usize,
@@ -79,6 +80,7 @@ pub struct ChainFactor {
 }
 
 /// Everything the data contribute.
+#[derive(Clone)]
 pub struct CrossProducts {
     pub chain: Vec<ChainFactor>,
     pub tail_width: usize,
@@ -112,6 +114,33 @@ pub fn cross_products<'a>(
         tail: tail_block,
         tail_dense,
     })
+}
+
+/// Replaces the response: the last dense column of every chain factor becomes Z'W(y − Xs·β₀) of the given rows.
+pub fn response_products(
+    cross: &mut CrossProducts,
+    chain: &[FactorRows<'_>],
+    rows: &DenseRows<'_>,
+) {
+    let d = cross.d;
+    let mut row = vec![0.0; d];
+    for (target, f) in cross.chain.iter_mut().zip(chain) {
+        let mut z = vec![0.0; f.p];
+        target
+            .dense
+            .iter_mut()
+            .skip(d - 1)
+            .step_by(d)
+            .for_each(|v| *v = 0.0);
+        for i in 0..rows.y.len() {
+            let w = rows.read(i, &mut row);
+            f.read(i, &mut z);
+            let u = f.codes[i] as usize;
+            for (k, v) in z.iter().enumerate() {
+                target.dense[(u * f.p + k) * d + d - 1] += w * v * row[d - 1];
+            }
+        }
+    }
 }
 
 fn check<'a>(

@@ -8,12 +8,23 @@ pub mod cross_product;
 pub mod error;
 pub mod gram;
 pub mod leaf;
+pub mod newton;
 #[cfg(feature = "python")]
 mod py;
 #[cfg(feature = "python")]
 mod py_blocked;
 #[cfg(feature = "python")]
 mod py_gram;
+#[cfg(feature = "python")]
+mod py_newton;
+#[cfg(feature = "python")]
+mod py_sparse;
 pub mod selected_inverse;
 pub mod small_dense;
+pub mod sparse;
+pub mod sparse_blocks;
+pub mod sparse_inverse;
+pub mod sparse_order;
+pub mod sparse_pattern;
+pub mod sparse_solve;
 pub mod threads;

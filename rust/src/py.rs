@@ -25,5 +25,7 @@ fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
     )?;
     crate::py_blocked::register(m)?;
     crate::py_gram::register(m)?;
+    crate::py_newton::register(m)?;
+    crate::py_sparse::register(m)?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::error::KernelError;
 use crate::selected_inverse::{backward, Backward, TailSolution};
 use crate::threads::run;
 
-type Factor<'py> = (
+pub type Factor<'py> = (
     PyReadonlyArray1<'py, i32>,
     Option<PyReadonlyArray2<'py, f64>>,
     usize,
@@ -32,7 +32,7 @@ pub struct PyBlocked {
     threads: usize,
 }
 
-fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
+pub fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
     factors
         .iter()
         .map(|(codes, values, p, q)| FactorRows {
@@ -45,6 +45,10 @@ fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
 }
 
 impl PyBlocked {
+    pub fn blocked(&self) -> &Blocked {
+        &self.blocked
+    }
+
     fn check_schur(&self, shape: &[usize]) -> PyResult<()> {
         let total = self.blocked.cross.tail_width + self.blocked.cross.d;
         if shape != [total, total] {

@@ -39,11 +39,20 @@ impl SparseSymmetric {
         let pairs = coordinates(indptr, indices);
         let pattern = Pattern::new(order, pairs.clone().filter(|(i, j)| i != j), permutation)?;
         let entries = Entries {
-            at: pairs.clone().map(|(i, j)| locate(&pattern, i, j).expect("entry of the matrix")).collect(),
+            at: pairs
+                .clone()
+                .map(|(i, j)| locate(&pattern, i, j).expect("entry of the matrix"))
+                .collect(),
             repeated: pairs.map(|(i, j)| i < j).collect(),
         };
         let factor = vec![0.0; pattern.stored()];
-        Ok(SparseSymmetric { pattern, entries, factor, factored: false, inverse: None })
+        Ok(SparseSymmetric {
+            pattern,
+            entries,
+            factor,
+            factored: false,
+            inverse: None,
+        })
     }
 
     pub fn order(&self) -> usize {
@@ -81,17 +90,23 @@ impl SparseSymmetric {
         self.factored = false;
         self.inverse = None;
         self.factor.fill(0.0);
-        for ((&value, &at), &repeated) in values.iter().zip(&self.entries.at).zip(&self.entries.repeated) {
+        for ((&value, &at), &repeated) in values
+            .iter()
+            .zip(&self.entries.at)
+            .zip(&self.entries.repeated)
+        {
             if !repeated {
                 self.factor[at] += value;
             }
         }
-        let outcome = if threads <= 1 {
+        let outcome = if self.pattern.workers(threads) == 1 {
             factor_in_order(&self.pattern, &mut self.factor)
         } else {
             factor_by_level(&self.pattern, &mut self.factor, threads)
         };
-        outcome.map_err(|column| KernelError::NotPositiveDefinite(self.pattern.permutation[column] as usize))?;
+        outcome.map_err(|column| {
+            KernelError::NotPositiveDefinite(self.pattern.permutation[column] as usize)
+        })?;
         self.factored = true;
         Ok(self.log_determinant())
     }
@@ -100,16 +115,24 @@ impl SparseSymmetric {
         let pattern = &self.pattern;
         let logarithms = (0..pattern.supernodes()).map(|s| {
             let (offset, height) = (pattern.offset[s], pattern.height(s));
-            (0..pattern.width(s)).map(|j| self.factor[offset + j * height + j].ln()).sum::<f64>()
+            (0..pattern.width(s))
+                .map(|j| self.factor[offset + j * height + j].ln())
+                .sum::<f64>()
         });
         2.0 * logarithms.sum::<f64>()
     }
 
     /// Solves in place for the row-major order × `columns` matrix `b`.
-    pub fn solve(&self, b: &mut [f64], columns: usize, half: Half) -> Result<(), KernelError> {
+    pub fn solve(
+        &self,
+        b: &mut [f64],
+        columns: usize,
+        half: Half,
+        threads: usize,
+    ) -> Result<(), KernelError> {
         self.check_factored()?;
         check_length("b", b.len(), self.order() * columns)?;
-        solve(&self.pattern, &self.factor, b, columns, half);
+        solve(&self.pattern, &self.factor, b, columns, half, threads);
         Ok(())
     }
 
@@ -132,10 +155,14 @@ impl SparseSymmetric {
         let mut places = Vec::with_capacity(rows.len());
         for (&i, &j) in rows.iter().zip(columns) {
             if i64::from(i.min(j)) < 0 || i64::from(i.max(j)) >= order {
-                return Err(KernelError::Shape(format!("pair ({i}, {j}) is outside a matrix of order {order}")));
+                return Err(KernelError::Shape(format!(
+                    "pair ({i}, {j}) is outside a matrix of order {order}"
+                )));
             }
             places.push(locate(&self.pattern, i as u32, j as u32).ok_or_else(|| {
-                KernelError::Shape(format!("pair ({i}, {j}) is not on the pattern of the Cholesky factor"))
+                KernelError::Shape(format!(
+                    "pair ({i}, {j}) is not on the pattern of the Cholesky factor"
+                ))
             })?);
         }
         self.invert(threads)?;
@@ -157,7 +184,9 @@ impl SparseSymmetric {
         if self.factored {
             return Ok(());
         }
-        Err(KernelError::Shape("no factor: call factor(values) with positive definite values first".into()))
+        Err(KernelError::Shape(
+            "no factor: call factor(values) with positive definite values first".into(),
+        ))
     }
 }
 
@@ -165,22 +194,32 @@ fn check_length(name: &str, found: usize, expected: usize) -> Result<(), KernelE
     if found == expected {
         return Ok(());
     }
-    Err(KernelError::Shape(format!("{name} has {found} entries, expected {expected}")))
+    Err(KernelError::Shape(format!(
+        "{name} has {found} entries, expected {expected}"
+    )))
 }
 
 fn check_pattern(order: usize, indptr: &[i64], indices: &[i32]) -> Result<(), KernelError> {
     let shape = |text: String| Err(KernelError::Shape(text));
     if order >= i32::MAX as usize {
-        return shape(format!("order {order} is too large, the limit is {}", i32::MAX - 1));
+        return shape(format!(
+            "order {order} is too large, the limit is {}",
+            i32::MAX - 1
+        ));
     }
     if indptr.len() != order + 1 || indptr[0] != 0 || indptr[order] != indices.len() as i64 {
-        return shape(format!("indptr must hold order + 1 = {} offsets from 0 to len(indices)", order + 1));
+        return shape(format!(
+            "indptr must hold order + 1 = {} offsets from 0 to len(indices)",
+            order + 1
+        ));
     }
     if !indptr.is_sorted() {
         return shape("indptr decreases".into());
     }
     if let Some(index) = indices.iter().find(|&&i| i < 0 || i as usize >= order) {
-        return shape(format!("row index {index} is outside a matrix of order {order}"));
+        return shape(format!(
+            "row index {index} is outside a matrix of order {order}"
+        ));
     }
     let (mut upper, mut lower) = (Vec::new(), Vec::new());
     for (i, j) in coordinates(indptr, indices) {
@@ -206,12 +245,16 @@ fn coordinates<'a>(
     indptr: &'a [i64],
     indices: &'a [i32],
 ) -> impl Iterator<Item = (u32, u32)> + Clone + 'a {
-    let columns = (0..indptr.len() - 1).map(|j| (j as u32, indptr[j] as usize..indptr[j + 1] as usize));
+    let columns =
+        (0..indptr.len() - 1).map(|j| (j as u32, indptr[j] as usize..indptr[j + 1] as usize));
     columns.flat_map(move |(j, range)| indices[range].iter().map(move |&i| (i as u32, j)))
 }
 
 fn locate(pattern: &Pattern, i: u32, j: u32) -> Option<usize> {
-    let (i, j) = (pattern.position[i as usize] as usize, pattern.position[j as usize] as usize);
+    let (i, j) = (
+        pattern.position[i as usize] as usize,
+        pattern.position[j as usize] as usize,
+    );
     pattern.locate(i.max(j), i.min(j))
 }
 
@@ -225,7 +268,11 @@ struct Workspace {
 
 impl Workspace {
     fn new(order: usize) -> Workspace {
-        Workspace { local: vec![0; order], relative: Vec::new(), product: Vec::new() }
+        Workspace {
+            local: vec![0; order],
+            relative: Vec::new(),
+            product: Vec::new(),
+        }
     }
 }
 
@@ -239,13 +286,10 @@ fn factor_in_order(pattern: &Pattern, values: &mut [f64]) -> Result<(), usize> {
     Ok(())
 }
 
-/// Supernodes of one level that are worth a thread of their own together.
-const SHARED_LEVEL: usize = 8;
-
 fn factor_by_level(pattern: &Pattern, values: &mut [f64], threads: usize) -> Result<(), usize> {
     let mut own = Workspace::new(pattern.order);
     for level in &pattern.by_height {
-        if level.len() < SHARED_LEVEL {
+        if !pattern.is_shared(level) {
             for &s in level {
                 let s = s as usize;
                 let (done, rest) = values.split_at_mut(pattern.offset[s]);
@@ -312,7 +356,11 @@ fn apply_update(
     let (begin, end) = (update.begin as usize, update.end as usize);
     let (width, stride) = (pattern.width(from), pattern.height(from));
     let rows = &pattern.rows(from)[begin..];
-    let Workspace { local, relative, product } = workspace;
+    let Workspace {
+        local,
+        relative,
+        product,
+    } = workspace;
     relative.clear();
     relative.extend(rows.iter().map(|&row| local[row as usize]));
     let source = &done[pattern.offset[from] + width + begin..pattern.offset[from + 1]];
@@ -331,7 +379,13 @@ fn apply_update(
         product.resize(rows.len() * columns, 0.0);
     }
     let product = &mut product[..rows.len() * columns];
-    outer_trapezoid(source, stride, (rows.len(), columns, width), product, threads);
+    outer_trapezoid(
+        source,
+        stride,
+        (rows.len(), columns, width),
+        product,
+        threads,
+    );
     for (k, values) in product.chunks_exact(rows.len()).enumerate() {
         let target = &mut block[relative[k] as usize * height..][..height];
         for (&value, &row) in values[k..].iter().zip(&relative[k..]) {

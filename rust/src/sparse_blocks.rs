@@ -3,17 +3,22 @@
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
-use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::matmul::matmul;
-use faer::linalg::triangular_solve::{solve_lower_triangular_in_place, solve_upper_triangular_in_place};
+use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::linalg::triangular_solve::{
+    solve_lower_triangular_in_place, solve_upper_triangular_in_place,
+};
 use faer::{Accum, MatMut, MatRef, Par};
 
 /// Blocks of at least this many columns go to faer.
 pub const WIDE: usize = 24;
 
-/// faer's parallelism for a number of threads.
-pub fn parallelism(threads: usize) -> Par {
-    if threads <= 1 {
+/// Additions and multiplications below which waking another thread costs more than it saves.
+const SHARED_WORK: usize = 4_000_000;
+
+/// faer's parallelism for a number of threads and an amount of work.
+fn parallelism(threads: usize, work: usize) -> Par {
+    if threads <= 1 || work < SHARED_WORK {
         Par::Seq
     } else {
         Par::rayon(threads)
@@ -23,27 +28,48 @@ pub fn parallelism(threads: usize) -> Par {
 /// Replaces [A; B] (width columns of the given height, A square on top) by [L; B L⁻ᵀ] with LL' = A.
 ///
 /// Only the lower triangle of A is read and written. The error is the column whose pivot is not positive.
-pub fn factor_panel(block: &mut [f64], width: usize, height: usize, threads: usize) -> Result<(), usize> {
+pub fn factor_panel(
+    block: &mut [f64],
+    width: usize,
+    height: usize,
+    threads: usize,
+) -> Result<(), usize> {
     if width < WIDE {
         return factor_narrow(block, width, height);
     }
     let panel = MatMut::from_column_major_slice_mut(block, height, width);
     let (mut top, below) = panel.split_at_row_mut(width);
     // On two threads faer's Cholesky is slower than on one below about this order.
-    let par = parallelism(if width < 2000 { 1 } else { threads });
-    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(width, par, Default::default()));
+    let par = parallelism(
+        if width < 2000 { 1 } else { threads },
+        width * width * width / 6,
+    );
+    let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(
+        width,
+        par,
+        Default::default(),
+    ));
     let stack = MemStack::new(&mut memory);
-    llt::factor::cholesky_in_place(top.as_mut(), Default::default(), par, stack, Default::default()).map_err(
-        |error| match error {
-            llt::factor::LltError::NonPositivePivot { index } => index,
-        },
-    )?;
+    llt::factor::cholesky_in_place(
+        top.as_mut(),
+        Default::default(),
+        par,
+        stack,
+        Default::default(),
+    )
+    .map_err(|error| match error {
+        llt::factor::LltError::NonPositivePivot { index } => index,
+    })?;
     // An infinite pivot passes for positive.
     if let Some(index) = (0..width).find(|&k| !top[(k, k)].is_finite()) {
         return Err(index);
     }
     if height > width {
-        solve_lower_triangular_in_place(top.as_ref(), below.transpose_mut(), parallelism(threads));
+        solve_lower_triangular_in_place(
+            top.as_ref(),
+            below.transpose_mut(),
+            parallelism(threads, width * width * height / 2),
+        );
     }
     Ok(())
 }
@@ -60,7 +86,9 @@ fn factor_narrow(block: &mut [f64], width: usize, height: usize) -> Result<(), u
         let root = pivot.sqrt();
         let reciprocal = 1.0 / root;
         column[k] = root;
-        column[k + 1..].iter_mut().for_each(|value| *value *= reciprocal);
+        column[k + 1..]
+            .iter_mut()
+            .for_each(|value| *value *= reciprocal);
         for (later, j) in right.chunks_exact_mut(height).zip(k + 1..width) {
             subtract_multiple(&mut later[j..], &column[j..], column[j]);
         }
@@ -96,7 +124,7 @@ pub fn outer_trapezoid(
         }
         return;
     }
-    let par = parallelism(threads);
+    let par = parallelism(threads, rows * columns * width);
     let d = MatRef::from_column_major_slice_with_stride(d, rows, width, stride);
     let top = d.subrows(0, columns);
     let out = MatMut::from_column_major_slice_mut(out, rows, columns);
@@ -112,7 +140,14 @@ pub fn outer_trapezoid(
         1.0,
         par,
     );
-    matmul(lower, Accum::Replace, d.subrows(columns, rows - columns), top.transpose(), 1.0, par);
+    matmul(
+        lower,
+        Accum::Replace,
+        d.subrows(columns, rows - columns),
+        top.transpose(),
+        1.0,
+        par,
+    );
 }
 
 /// Splits the factored panel [L; B] into Y = B L⁻¹ (column-major, packed into `y`) and, in `triangle`, (LL')⁻¹.
@@ -132,7 +167,7 @@ pub fn invert_panel(
         invert_narrow(panel, width, height, triangle);
         return;
     }
-    let par = parallelism(threads);
+    let par = parallelism(threads, width * width * height / 2);
     let l = MatRef::from_column_major_slice_with_stride(panel, width, width, height);
     if below > 0 {
         let y = MatMut::from_column_major_slice_mut(y, below, width);
@@ -200,17 +235,30 @@ pub fn subtract_symmetric_product(
         }
         return;
     }
-    let par = parallelism(threads);
+    let par = parallelism(threads, 2 * rows * columns * width);
     let g = MatRef::from_column_major_slice(g, rows, columns);
     let y = MatRef::from_column_major_slice(y, size, width);
     let out = MatMut::from_column_major_slice_mut(out, size, width);
     let (mut near, mut far) = out.split_at_row_mut(first).1.split_at_row_mut(columns);
-    let (y_near, y_far) = (y.subrows(first, columns), y.subrows(first + columns, rows - columns));
+    let (y_near, y_far) = (
+        y.subrows(first, columns),
+        y.subrows(first + columns, rows - columns),
+    );
     let (diagonal, lower) = (g.subrows(0, columns), g.subrows(columns, rows - columns));
     let whole = BlockStructure::Rectangular;
     let mut triangle = |left, structure| {
         let out = near.as_mut();
-        triangular::matmul(out, whole, Accum::Add, left, structure, y_near, whole, -1.0, par);
+        triangular::matmul(
+            out,
+            whole,
+            Accum::Add,
+            left,
+            structure,
+            y_near,
+            whole,
+            -1.0,
+            par,
+        );
     };
     triangle(diagonal, BlockStructure::TriangularLower);
     triangle(diagonal.transpose(), BlockStructure::StrictTriangularUpper);
@@ -230,7 +278,12 @@ fn symmetric_column(column: &[f64], y: &[f64], out: &mut [f64]) {
 #[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
+    let rest: f64 = a_blocks
+        .remainder()
+        .iter()
+        .zip(b_blocks.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
     let mut sums = [0.0; 8];
     for (x, y) in a_blocks.zip(b_blocks) {
         for lane in 0..8 {
@@ -268,6 +321,6 @@ pub fn subtract_cross_product(
         MatRef::from_column_major_slice(z, rows, width),
         BlockStructure::Rectangular,
         -1.0,
-        parallelism(threads),
+        parallelism(threads, rows * width * width / 2),
     );
 }

@@ -11,9 +11,6 @@ use crate::sparse_pattern::Pattern;
 /// Columns of Z_II gathered at a time, which bounds the workspace of a supernode with many rows.
 const GATHERED_COLUMNS: usize = 128;
 
-/// Supernodes of one level that are worth a thread of their own together.
-const SHARED_LEVEL: usize = 8;
-
 /// Buffers that one worker reuses from supernode to supernode.
 #[derive(Default)]
 struct Workspace {
@@ -26,18 +23,26 @@ struct Workspace {
 
 /// Writes the inverse into `inverse`, laid out as the factor (lower triangles of the blocks).
 pub fn selected_inverse(pattern: &Pattern, factor: &[f64], inverse: &mut [f64], threads: usize) {
-    if threads <= 1 {
+    if pattern.workers(threads) == 1 {
         let mut workspace = Workspace::default();
         for s in (0..pattern.supernodes()).rev() {
             let (head, done) = inverse.split_at_mut(pattern.offset[s + 1]);
             let block = &mut head[pattern.offset[s]..];
-            invert_supernode(pattern, factor, s, (done, pattern.offset[s + 1]), block, 1, &mut workspace);
+            invert_supernode(
+                pattern,
+                factor,
+                s,
+                (done, pattern.offset[s + 1]),
+                block,
+                1,
+                &mut workspace,
+            );
         }
         return;
     }
     for level in &pattern.by_depth {
         // Many small supernodes: one thread each. Few, hence large ones near the root: all threads inside each.
-        let inner = if level.len() < SHARED_LEVEL { threads } else { 1 };
+        let inner = if pattern.is_shared(level) { 1 } else { threads };
         let known = &*inverse;
         let invert = |workspace: &mut Workspace, &s: &u32| {
             let s = s as usize;
@@ -49,7 +54,10 @@ pub fn selected_inverse(pattern: &Pattern, factor: &[f64], inverse: &mut [f64], 
             let mut workspace = Workspace::default();
             level.iter().map(|s| invert(&mut workspace, s)).collect()
         } else {
-            level.par_iter().map_init(Workspace::default, invert).collect()
+            level
+                .par_iter()
+                .map_init(Workspace::default, invert)
+                .collect()
         };
         for (s, block) in blocks {
             inverse[pattern.offset[s]..pattern.offset[s + 1]].copy_from_slice(&block);
@@ -69,8 +77,18 @@ fn invert_supernode(
 ) {
     let (width, height) = (pattern.width(s), pattern.height(s));
     let below = height - width;
-    let Workspace { y, product, triangle, gathered, local } = workspace;
-    for (buffer, size) in [(&mut *y, below * width), (&mut *product, below * width), (&mut *triangle, width * width)] {
+    let Workspace {
+        y,
+        product,
+        triangle,
+        gathered,
+        local,
+    } = workspace;
+    for (buffer, size) in [
+        (&mut *y, below * width),
+        (&mut *product, below * width),
+        (&mut *triangle, width * width),
+    ] {
         buffer.clear();
         buffer.resize(size, 0.0);
     }
@@ -104,7 +122,14 @@ fn gather_columns(
     let (first, width) = (pattern.start[ancestor], pattern.width(ancestor));
     let boundary = pattern.start[ancestor + 1];
     let own = rows.partition_point(|&row| row < boundary);
-    locate_rows(rows, own, first, width as u32, pattern.rows(ancestor), local);
+    locate_rows(
+        rows,
+        own,
+        first,
+        width as u32,
+        pattern.rows(ancestor),
+        local,
+    );
     let columns = own.min(GATHERED_COLUMNS);
     gathered.clear();
     gathered.resize(rows.len() * columns, 0.0);
@@ -120,7 +145,14 @@ fn gather_columns(
 }
 
 /// Positions of sorted `rows` in a block: the first `own` are its columns, the others are in the list `further`.
-fn locate_rows(rows: &[u32], own: usize, first: u32, width: u32, further: &[u32], local: &mut Vec<u32>) {
+fn locate_rows(
+    rows: &[u32],
+    own: usize,
+    first: u32,
+    width: u32,
+    further: &[u32],
+    local: &mut Vec<u32>,
+) {
     local.clear();
     local.extend(rows[..own].iter().map(|&row| row - first));
     let mut at = 0;

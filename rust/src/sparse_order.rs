@@ -24,7 +24,8 @@ impl Lists {
     fn from_pairs(order: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Lists {
         // Two counting sorts: by member, then stably by list.
         let by_member = scatter(order, pairs.clone().map(|(list, member)| (member, list)));
-        let flat = (0..order).flat_map(|m| by_member.get(m).iter().map(move |&list| (list, m as u32)));
+        let flat =
+            (0..order).flat_map(|m| by_member.get(m).iter().map(move |&list| (list, m as u32)));
         let mut sorted = scatter(order, flat);
         sorted.remove_repeats();
         sorted
@@ -33,7 +34,10 @@ impl Lists {
     /// The same set of pairs with the roles of list and member exchanged.
     pub fn transposed(&self) -> Lists {
         let order = self.start.len() - 1;
-        scatter(order, (0..order).flat_map(|i| self.get(i).iter().map(move |&j| (j, i as u32))))
+        scatter(
+            order,
+            (0..order).flat_map(|i| self.get(i).iter().map(move |&j| (j, i as u32))),
+        )
     }
 
     fn remove_repeats(&mut self) {
@@ -108,7 +112,10 @@ pub fn eliminate(
     let position = inverse(&permutation);
     let below = permuted(order, pairs, &position).transposed();
     Ok(Elimination {
-        parent: visit.iter().map(|&j| relabelled(parent[j as usize])).collect(),
+        parent: visit
+            .iter()
+            .map(|&j| relabelled(parent[j as usize]))
+            .collect(),
         count: visit.iter().map(|&j| count[j as usize]).collect(),
         permutation,
         position,
@@ -117,7 +124,11 @@ pub fn eliminate(
 }
 
 /// For each row of the permuted matrix, the columns to the left of the diagonal.
-fn permuted(order: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone, position: &[u32]) -> Lists {
+fn permuted(
+    order: usize,
+    pairs: impl Iterator<Item = (u32, u32)> + Clone,
+    position: &[u32],
+) -> Lists {
     let placed = pairs.map(|(i, j)| (position[i as usize], position[j as usize]));
     Lists::from_pairs(order, placed.map(|(i, j)| (i.max(j), i.min(j))))
 }
@@ -132,10 +143,14 @@ fn inverse(permutation: &[u32]) -> Vec<u32> {
 
 fn checked_permutation(order: usize, given: &[u32]) -> Result<Vec<u32>, KernelError> {
     let mut seen = vec![false; order];
-    let distinct =
-        given.iter().all(|&j| seen.get_mut(j as usize).is_some_and(|s| !std::mem::replace(s, true)));
+    let distinct = given.iter().all(|&j| {
+        seen.get_mut(j as usize)
+            .is_some_and(|s| !std::mem::replace(s, true))
+    });
     if given.len() != order || !distinct {
-        return Err(KernelError::Shape(format!("permutation must hold each of 0..{order} once")));
+        return Err(KernelError::Shape(format!(
+            "permutation must hold each of 0..{order} once"
+        )));
     }
     Ok(given.to_vec())
 }
@@ -157,13 +172,23 @@ fn minimum_degree(
 fn approximate_minimum_degree<I: faer::Index>(lists: &Lists) -> Result<Vec<u32>, KernelError> {
     let order = lists.start.len() - 1;
     let start: Vec<I> = lists.start.iter().map(|&k| I::truncate(k)).collect();
-    let index: Vec<I> = lists.index.iter().map(|&j| I::truncate(j as usize)).collect();
+    let index: Vec<I> = lists
+        .index
+        .iter()
+        .map(|&j| I::truncate(j as usize))
+        .collect();
     let matrix = SymbolicSparseColMatRef::new_checked(order, order, &start, None, &index);
     let (mut forward, mut backward) = (vec![I::truncate(0); order], vec![I::truncate(0); order]);
     let mut memory = MemBuffer::new(amd::order_scratch::<I>(order, index.len()));
     let stack = MemStack::new(&mut memory);
-    amd::order(&mut forward, &mut backward, matrix, amd::Control::default(), stack)
-        .map_err(|error| KernelError::Shape(format!("matrix too large to order: {error}")))?;
+    amd::order(
+        &mut forward,
+        &mut backward,
+        matrix,
+        amd::Control::default(),
+        stack,
+    )
+    .map_err(|error| KernelError::Shape(format!("matrix too large to order: {error}")))?;
     Ok(forward.iter().map(|j| j.zx() as u32).collect())
 }
 
@@ -259,7 +284,14 @@ mod tests {
     #[test]
     fn repeated_pairs_and_wrong_permutations() {
         let twice = [(1, 0), (1, 0), (0, 1)];
-        assert_eq!(eliminate(2, twice.into_iter(), None).unwrap().count.iter().sum::<u32>(), 3);
+        assert_eq!(
+            eliminate(2, twice.into_iter(), None)
+                .unwrap()
+                .count
+                .iter()
+                .sum::<u32>(),
+            3
+        );
         for wrong in [&[0u32][..], &[0, 0], &[0, 2]] {
             assert!(eliminate(2, twice.into_iter(), Some(wrong)).is_err());
         }

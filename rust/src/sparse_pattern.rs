@@ -54,9 +54,17 @@ impl Pattern {
         let offset = offsets(&start, &row_start);
         let (update_start, updates) = updates(&owner, &row_start, &rows, start.len() - 1);
         let parent: Vec<Option<usize>> = (0..start.len() - 1)
-            .map(|s| (row_start[s] < row_start[s + 1]).then(|| owner[rows[row_start[s]] as usize] as usize))
+            .map(|s| {
+                (row_start[s] < row_start[s + 1])
+                    .then(|| owner[rows[row_start[s]] as usize] as usize)
+            })
             .collect();
-        let Elimination { permutation, position, count, .. } = elimination;
+        let Elimination {
+            permutation,
+            position,
+            count,
+            ..
+        } = elimination;
         Ok(Pattern {
             order,
             permutation,
@@ -106,6 +114,24 @@ impl Pattern {
         &self.updates[self.update_start[s]..self.update_start[s + 1]]
     }
 
+    /// Threads that pay for a factorisation of this size.
+    pub fn workers(&self, threads: usize) -> usize {
+        const WORTH_SHARING: f64 = 2e8;
+        if self.flops < WORTH_SHARING {
+            1
+        } else {
+            threads.max(1)
+        }
+    }
+
+    /// Whether a level has enough supernodes, and enough in them, to be spread over threads.
+    pub fn is_shared(&self, level: &[u32]) -> bool {
+        const SUPERNODES: usize = 8;
+        const VALUES: usize = 20_000;
+        let values = |&s: &u32| self.offset[s as usize + 1] - self.offset[s as usize];
+        level.len() >= SUPERNODES && level.iter().map(values).sum::<usize>() >= VALUES
+    }
+
     /// Where entry (row, column), row ≥ column in elimination order, is stored; `None` when it is not on the pattern.
     pub fn locate(&self, row: usize, column: usize) -> Option<usize> {
         let s = self.owner[column] as usize;
@@ -129,9 +155,17 @@ fn merge_columns(elimination: &Elimination) -> Vec<u32> {
         zeros: 0,
     });
     let exact = merge(columns, &elimination.parent, |joined| joined.zeros == 0);
-    let relaxed = merge(exact.into_iter(), &elimination.parent, Merged::is_worth_its_zeros);
+    let relaxed = merge(
+        exact.into_iter(),
+        &elimination.parent,
+        Merged::is_worth_its_zeros,
+    );
     let end = elimination.count.len() as u32;
-    relaxed.iter().map(|m| m.first as u32).chain(std::iter::once(end)).collect()
+    relaxed
+        .iter()
+        .map(|m| m.first as u32)
+        .chain(std::iter::once(end))
+        .collect()
 }
 
 fn merge(
@@ -144,7 +178,10 @@ fn merge(
         while let Some(child) = merged.last() {
             let above = parent[child.first + child.width - 1] as usize;
             let adjacent = (top.first..top.first + top.width).contains(&above);
-            match child.joined(&top).filter(|joined| adjacent && accept(joined)) {
+            match child
+                .joined(&top)
+                .filter(|joined| adjacent && accept(joined))
+            {
                 Some(joined) => {
                     merged.pop();
                     top = joined;
@@ -260,7 +297,14 @@ fn updates(
         while begin < list.len() {
             let target = owner[list[begin] as usize];
             let end = begin + list[begin..].partition_point(|&row| owner[row as usize] == target);
-            found.push((target, Update { from: s as u32, begin: begin as u32, end: end as u32 }));
+            found.push((
+                target,
+                Update {
+                    from: s as u32,
+                    begin: begin as u32,
+                    end: end as u32,
+                },
+            ));
             begin = end;
         }
     }
@@ -272,7 +316,14 @@ fn updates(
         start[s + 1] += start[s];
     }
     let mut next = start.clone();
-    let mut sorted = vec![Update { from: 0, begin: 0, end: 0 }; found.len()];
+    let mut sorted = vec![
+        Update {
+            from: 0,
+            begin: 0,
+            end: 0
+        };
+        found.len()
+    ];
     for (target, update) in found {
         sorted[next[target as usize]] = update;
         next[target as usize] += 1;
@@ -311,8 +362,10 @@ mod tests {
     use super::*;
 
     fn grid(side: u32) -> Vec<(u32, u32)> {
-        let across = (0..side).flat_map(|r| (1..side).map(move |c| (r * side + c, r * side + c - 1)));
-        let down = (1..side).flat_map(|r| (0..side).map(move |c| (r * side + c, r * side + c - side)));
+        let across =
+            (0..side).flat_map(|r| (1..side).map(move |c| (r * side + c, r * side + c - 1)));
+        let down =
+            (1..side).flat_map(|r| (0..side).map(move |c| (r * side + c, r * side + c - side)));
         across.chain(down).collect()
     }
 
@@ -320,7 +373,9 @@ mod tests {
     fn every_row_of_a_supernode_lies_in_its_parent() {
         let pattern = Pattern::new(400, grid(20).into_iter(), None).unwrap();
         for s in 0..pattern.supernodes() {
-            let Some((&first, rest)) = pattern.rows(s).split_first() else { continue };
+            let Some((&first, rest)) = pattern.rows(s).split_first() else {
+                continue;
+            };
             assert!(pattern.rows(s).is_sorted());
             for &row in rest {
                 assert!(pattern.locate(row as usize, first as usize).is_some());
@@ -341,6 +396,9 @@ mod tests {
     fn diagonal_and_empty_matrices() {
         let diagonal = Pattern::new(5, std::iter::empty(), None).unwrap();
         assert_eq!((diagonal.supernodes(), diagonal.stored()), (5, 5));
-        assert_eq!(Pattern::new(0, std::iter::empty(), None).unwrap().stored(), 0);
+        assert_eq!(
+            Pattern::new(0, std::iter::empty(), None).unwrap().stored(),
+            0
+        );
     }
 }

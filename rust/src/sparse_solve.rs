@@ -15,42 +15,53 @@ pub enum Half {
 }
 
 /// Solves for the row-major order × `columns` matrix `b`, in place.
-pub fn solve(pattern: &Pattern, factor: &[f64], b: &mut [f64], columns: usize, half: Half) {
+///
+/// With more than one thread it runs in the current thread pool.
+pub fn solve(
+    pattern: &Pattern,
+    factor: &[f64],
+    b: &mut [f64],
+    columns: usize,
+    half: Half,
+    threads: usize,
+) {
     // A few columns at a time: each number of the factor is then used several times when it is read.
     match columns {
         0 => (),
-        1 => solve_width::<1>(pattern, factor, b, columns, half),
-        2..=4 => solve_width::<4>(pattern, factor, b, columns, half),
-        _ => solve_width::<16>(pattern, factor, b, columns, half),
+        1 => solve_batches::<1>(pattern, factor, b, columns, half, threads),
+        2..=4 => solve_batches::<4>(pattern, factor, b, columns, half, threads),
+        _ => solve_batches::<16>(pattern, factor, b, columns, half, threads),
     }
 }
 
-fn solve_width<const C: usize>(pattern: &Pattern, factor: &[f64], b: &mut [f64], columns: usize, half: Half) {
+fn solve_batches<const C: usize>(
+    pattern: &Pattern,
+    factor: &[f64],
+    b: &mut [f64],
+    columns: usize,
+    half: Half,
+    threads: usize,
+) {
     let starts: Vec<usize> = (0..columns).step_by(C).collect();
-    let source = &*b;
-    // One batch per worker at a time bounds the memory to one padded copy per worker.
-    let workers = rayon::current_num_threads().max(1);
-    if starts.len() == 1 || workers == 1 {
+    let solved = |b: &[f64], first: usize| {
         let mut x = vec![[0.0; C]; pattern.order];
-        for &first in &starts {
-            gather(pattern, b, columns, first, half, &mut x);
-            substitute(pattern, factor, &mut x, half);
-            spread(pattern, &x, columns, first, half, b);
+        gather(pattern, b, columns, first, half, &mut x);
+        substitute(pattern, factor, &mut x, half);
+        x
+    };
+    // One batch per thread at a time: the workspace is a batch per thread however many right-hand sides there are.
+    for group in starts.chunks(threads.max(1)) {
+        let source = &*b;
+        let batches: Vec<Vec<[f64; C]>> = match group {
+            [only] => vec![solved(source, *only)],
+            several => several
+                .par_iter()
+                .map(|&first| solved(source, first))
+                .collect(),
+        };
+        for (x, &first) in batches.iter().zip(group) {
+            spread(pattern, x, columns, first, half, b);
         }
-        return;
-    }
-    let mut solved: Vec<(usize, Vec<[f64; C]>)> = Vec::new();
-    starts
-        .par_iter()
-        .map(|&first| {
-            let mut x = vec![[0.0; C]; pattern.order];
-            gather(pattern, source, columns, first, half, &mut x);
-            substitute(pattern, factor, &mut x, half);
-            (first, x)
-        })
-        .collect_into_vec(&mut solved);
-    for (first, x) in &solved {
-        spread(pattern, x, columns, *first, half, b);
     }
 }
 
@@ -65,7 +76,11 @@ fn gather<const C: usize>(
 ) {
     let used = C.min(columns - first);
     for (k, target) in x.iter_mut().enumerate() {
-        let row = if half == Half::Backward { k } else { pattern.permutation[k] as usize };
+        let row = if half == Half::Backward {
+            k
+        } else {
+            pattern.permutation[k] as usize
+        };
         *target = [0.0; C];
         target[..used].copy_from_slice(&b[row * columns + first..][..used]);
     }
@@ -81,7 +96,11 @@ fn spread<const C: usize>(
 ) {
     let used = C.min(columns - first);
     for (k, source) in x.iter().enumerate() {
-        let row = if half == Half::Forward { k } else { pattern.permutation[k] as usize };
+        let row = if half == Half::Forward {
+            k
+        } else {
+            pattern.permutation[k] as usize
+        };
         b[row * columns + first..][..used].copy_from_slice(&source[..used]);
     }
 }
@@ -91,7 +110,9 @@ fn substitute<const C: usize>(pattern: &Pattern, factor: &[f64], x: &mut [[f64; 
         (0..pattern.supernodes()).for_each(|s| forward(pattern, factor, s, x));
     }
     if half != Half::Forward {
-        (0..pattern.supernodes()).rev().for_each(|s| backward(pattern, factor, s, x));
+        (0..pattern.supernodes())
+            .rev()
+            .for_each(|s| backward(pattern, factor, s, x));
     }
 }
 
@@ -104,7 +125,10 @@ fn forward<const C: usize>(pattern: &Pattern, factor: &[f64], s: usize, x: &mut 
         let reciprocal = 1.0 / own[j];
         let solved = x[first + j].map(|value| value * reciprocal);
         x[first + j] = solved;
-        for (target, &l) in x[first + j + 1..first + width].iter_mut().zip(&own[j + 1..]) {
+        for (target, &l) in x[first + j + 1..first + width]
+            .iter_mut()
+            .zip(&own[j + 1..])
+        {
             subtract(target, l, &solved);
         }
         for (&row, &l) in rows.iter().zip(below) {
