@@ -7,7 +7,16 @@ from numpy.typing import NDArray
 
 from .typing import Array, Codes
 
-__all__ = ["Blocked", "NotPositiveDefinite", "column_squares", "column_sums", "gram"]
+__all__ = [
+    "Blocked",
+    "NotPositiveDefinite",
+    "Refits",
+    "SparseSymmetric",
+    "column_squares",
+    "column_sums",
+    "gram",
+    "refit_responses",
+]
 
 class NotPositiveDefinite(ArithmeticError):
     """A pivot was not positive; the argument is its column."""
@@ -51,8 +60,65 @@ class Blocked:
         tail: list[tuple[Codes, Array, int, int]],
     ) -> Array: ...
 
+@final
+class SparseSymmetric:
+    """Cholesky factor C = P'LL'P, solves and selected inverse of sparse matrices with one pattern.
+
+    The pattern is compressed by columns, the lower triangle or all of it; arrays of values follow its order.
+    """
+
+    def __new__(
+        cls,
+        n: int,
+        indptr: NDArray[np.int64],
+        indices: Codes,
+        *,
+        permutation: Codes | None = None,
+        threads: int = 1,
+    ) -> SparseSymmetric: ...
+    def factor(self, values: Array) -> float: ...
+    def solve(self, b: Array) -> Array: ...
+    def half_solve(self, b: Array) -> Array: ...
+    def half_solve_transposed(self, b: Array) -> Array: ...
+    def selected_inverse(self) -> Array: ...
+    def inverse_entries(self, rows: Codes, cols: Codes) -> Array: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def permutation(self) -> Codes: ...
+    @property
+    def fill(self) -> int: ...
+    @property
+    def stored(self) -> int: ...
+    @property
+    def flops(self) -> float: ...
+
 def column_sums(x: Array, threads: int) -> tuple[Array, NDArray[np.bool_]]: ...
 def column_squares(x: Array, centre: Array, threads: int) -> Array: ...
 def gram(
     x: Array, y: Array, weights: Array | None, centre: Array, scale: Array, beta: Array, threads: int
 ) -> Array: ...
+
+@final
+class Refits:
+    """Optima of several responses: θ, −2l, σ², decrement, standardised β, (X'Ṽ⁻¹X)⁻¹ and b̂ of each."""
+
+    def interior(self) -> list[bool]: ...
+    def counts(self) -> list[tuple[int, int]]: ...
+    def result(self, i: int) -> tuple[Array, float, float, float, Array, Array, Array]: ...
+
+def refit_responses(
+    system: Blocked,
+    chain: list[tuple[Codes, Array | None, int, int]],
+    x: Array,
+    responses: Array,
+    centre: Array,
+    scale: Array,
+    beta0: Array,
+    weights: Array | None,
+    template: NDArray[np.int64],
+    start: Array,
+    settings: tuple[float, bool, float, float, int],
+    threads: int,
+) -> Refits:
+    """Refit responses (k, n); template rows are (chain factor, set, row, column, parameter)."""

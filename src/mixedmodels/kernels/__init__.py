@@ -8,17 +8,27 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._rust import Blocked, NotPositiveDefinite, column_squares, column_sums, gram
+from .._rust import (
+    Blocked,
+    NotPositiveDefinite,
+    SparseSymmetric,
+    column_squares,
+    column_sums,
+    gram,
+    refit_responses,
+)
 from ..typing import Array
 
 __all__ = [
     "Blocked",
     "NotPositiveDefinite",
+    "SparseSymmetric",
     "cholesky",
     "cholesky_inverse",
     "column_squares",
     "column_sums",
     "gram",
+    "refit_responses",
     "solve_lower",
     "solve_upper",
     "symmetric_times",
