@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import datasets as datasets
     from .api import lm, lmm
     from .control import Control
+    from .dialects.lme4 import lmer
     from .errors import DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.wald import wald
@@ -35,6 +36,7 @@ __all__ = [
     "Table",
     "datasets",
     "lm",
+    "lmer",
     "lmm",
     "wald",
 ]
@@ -51,6 +53,7 @@ HOMES = {
     "Status": "errors",
     "Table": "table",
     "lm": "api",
+    "lmer": "dialects.lme4",
     "lmm": "api",
     "wald": "inference.wald",
 }

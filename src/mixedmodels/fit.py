@@ -15,6 +15,7 @@ from .engines.base import Solution, System
 from .engines.held import held_objective
 from .engines.objective import Objective
 from .engines.parameters import design_blocks
+from .engines.refits import ResponseRefitter
 from .errors import Severity, SpecError, Status
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
@@ -62,7 +63,7 @@ class Fit:
     control
         Tolerances and resources it was computed with.
     notes
-        Rows and levels dropped on the way in.
+        Rows and levels dropped on the way in, and what was noticed about the terms.
     inputs
         The data as given, for `update`, `augment` and plots; None after pickling.
 
@@ -106,6 +107,7 @@ class Fit:
     tidy = Tool[Table]("postfit.broom:tidy")
     glance = Tool[Table]("postfit.broom:glance")
     augment = Tool[Table]("postfit.broom:augment")
+    to_lme4 = Tool[str]("dialects.lme4:to_lme4")
 
     # -- estimates -------------------------------------------------------------------------------------------
     @property
@@ -242,7 +244,7 @@ class Fit:
     @property
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
-        return (*self.optimum.statuses, *self.notes, *self.design.notes, *_alias_statuses(self.design))
+        return (*self.optimum.statuses, *self.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------
     @property
@@ -306,6 +308,18 @@ class Fit:
     def objective(self) -> Objective:
         """Return the criterion as a function of θ, built at first use and not pickled."""
         return self._once("objective", self._build_objective)
+
+    def natural_covariance(self) -> Array:
+        """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
+
+        See `Objective.natural_covariance`; computed at first use and kept.
+        """
+        objective = self.objective()
+        return self._once("natural_covariance", lambda: objective.natural_covariance(self.optimum.theta))
+
+    def refitter(self) -> ResponseRefitter | None:
+        """Return the native search for other responses, None where the model needs the general one."""
+        return self._once("refitter", lambda: ResponseRefitter.of(self.objective()))
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from ..api import fit_model
 from ..engines.objective import Objective
+from ..engines.refits import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs, build_objective
 from ..optimise.newton import optimise
 from ..optimise.optimum import Optimum
 from ..table import Table
+from ..terms.design import Design
 from ..typing import Array, Labels
 
 
@@ -97,9 +99,19 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     if responses.ndim == 2:
         return refit_many(fit, responses)
     design = replace(fit.design, y=_without_offset(fit, responses))
+    quick = _natively(fit, design.y[None])
+    if quick is not None and quick[0] is not None:
+        return _fit_of(fit, design, quick[0])
     objective, optimum = _optimise(fit, design.y)
     return Fit.from_optimum(
-        fit.spec, fit.schema, design, objective, optimum, engine=fit.engine, control=fit.control, inputs=None
+        fit.spec,
+        fit.schema,
+        design,
+        objective,
+        optimum,
+        engine=fit.engine,
+        control=fit.control,
+        notes=fit.notes,
     )
 
 
@@ -111,7 +123,13 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
     converged, singular = np.empty(m, dtype=bool), np.empty(m, dtype=bool)
     kept = list(fit.design.fixed.estimable)
     sizes = [term.n_columns for term in fit.design.random]
-    for i in range(m):
+    offset = 0.0 if fit.design.offset is None else fit.design.offset
+    quick = _natively(fit, responses.T - offset) or [None] * m
+    for i, found in enumerate(quick):
+        if found is not None:
+            beta[i, kept], sigma2[i] = found.solution.beta, found.sigma2
+            theta[i], criterion[i], converged[i], singular[i] = found.theta, found.value, True, False
+            continue
         objective, optimum = _optimise(fit, _without_offset(fit, responses[:, i]))
         solution, sigma2[i] = objective.solve(optimum.theta)
         beta[i, kept] = solution.beta
@@ -119,6 +137,31 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
         ranks = zip(sizes, optimum.singular, strict=True)
         singular[i] = any(rank < size for size, by_set in ranks for rank in by_set)
     return Refits(fit.design.fixed.columns, beta, theta, sigma2, criterion, converged, singular)
+
+
+def _natively(fit: Fit, responses: Array) -> list[Refitted | None] | None:
+    """Return the interior optima of responses (m, n), offset removed, or None where the model needs the general search."""
+    if fit.singular:
+        return None
+    refitter = fit.refitter()
+    return None if refitter is None else refitter.refit(responses, fit.optimum.theta, fit.control)
+
+
+def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
+    optimum = Optimum(
+        found.theta,
+        found.value,
+        found.decrement,
+        True,
+        found.iterations,
+        found.evaluations,
+        (),
+        fit.optimum.singular,
+        (),
+    )
+    return Fit(
+        fit.spec, fit.schema, design, optimum, found.solution, found.theta, found.sigma2, fit.engine, fit.control, fit.notes
+    )
 
 
 def _optimise(fit: Fit, y: Array) -> tuple[Objective, Optimum]:

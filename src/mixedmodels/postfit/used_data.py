@@ -17,7 +17,7 @@ def read_data(fit: Fit) -> dict[str, Column]:
     """Return the columns of the data the fit was given, at the rows used."""
     if fit.inputs is None:
         raise SpecError(
-            "this fit does not hold its data (it was unpickled); fit.update(data=...) gives one that does."
+            "this fit does not hold its data (it was unpickled or refitted); use fit.update(data=...)."
         )
     source = open_source(fit.inputs.data)
     needed = set(model_columns(fit.spec, source))

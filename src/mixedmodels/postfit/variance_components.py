@@ -115,7 +115,7 @@ def natural_std_errors(fit: Fit) -> Array:
 
     Parameters that are held, or variances estimated as zero, have none and are NaN.
     """
-    variance = np.diag(fit.objective().natural_covariance(fit.optimum.theta))
+    variance = np.diag(fit.natural_covariance())
     scale = np.abs(fit.objective().natural(fit.optimum.theta).values) + fit.sigma2
     return np.where(variance > (1e-10 * scale) ** 2, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 

@@ -18,8 +18,7 @@ PAGE = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 body {{ font-family: system-ui, sans-serif; line-height: 1.45; max-width: 62rem; margin: 2.5rem auto;
-       padding: 0 1.5rem; color: #1c2430; background: #ffffff; }}
-h2 {{ font-size: 1.1rem; margin: 2rem 0 0.5rem; }}
+       padding: 0 1.5rem; color: #1c2430; background: #ffffff; overflow-x: auto; }}
 table {{ margin: 0.4rem 0 1rem; }}
 </style>
 </head>
