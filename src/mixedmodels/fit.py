@@ -139,7 +139,7 @@ class Fit:
         """Lower triangles by column of the relative Cholesky factors Λ (ΛΛ' = Σ/σ²), term by term, as in
         lme4.
 
-        Diagonal structures contribute their diagonal only.
+        Diagonal structures contribute their diagonal only, `homdiag` its one entry.
         """
         pairs = zip(self.design.random, self.covariances, strict=True)
         entries = [_factor_entries(term, sigma / self.sigma2) for term, sigma in pairs]
@@ -325,6 +325,12 @@ class Fit:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return restore, ({**kept, "inputs": None, "_cache": {}},)
 
+    def __copy__(self) -> Fit:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Fit:
+        return self
+
     def __repr__(self) -> str:
         return str(self.summary())
 
@@ -402,11 +408,14 @@ def row_products(values: Array | None, effects: Array) -> Array:
 
 
 def _factor_entries(term: RandomTerm, relative: Array) -> Array:
-    diagonal = "diag" in term.structure.names[0]
+    factors = np.array([semidefinite_cholesky(sigma) for sigma in relative])
+    name = term.structure.names[0]
+    if name in ("diag", "homdiag"):
+        diagonals = np.einsum("sii->si", factors)
+        return diagonals[:, :1].ravel() if name == "homdiag" else diagonals.ravel()
     rows, columns = np.tril_indices(term.n_columns)
     order = np.lexsort((rows, columns))
-    keep = [k for k in order if not diagonal or rows[k] == columns[k]]
-    return np.concatenate([semidefinite_cholesky(sigma)[rows[keep], columns[keep]] for sigma in relative])
+    return np.concatenate([factor[rows[order], columns[order]] for factor in factors])
 
 
 def _alias_statuses(design: Design) -> tuple[Status, ...]:

@@ -113,6 +113,10 @@ class Structure(ABC):
     def from_natural(self, values: Array, at: Positions) -> Array:
         """Return θ from natural values in the order of `natural`; ValueError when they define no valid Σ."""
 
+    def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...] | None:
+        """Return (row, column, parameter) of the entries of Λ when Λ's entries are parameters, else None."""
+        return None
+
     def smallest(self) -> int:
         """Return the smallest m at which every parameter is identified."""
         return 1

@@ -56,6 +56,9 @@ class Diagonal(Structure):
     def factor(self, theta: Array, at: Positions) -> Array:
         return np.diag(theta)
 
+    def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...]:
+        return tuple((i, i, i) for i in range(m))
+
     def start(self, target: Array, at: Positions) -> Array:
         return np.sqrt(np.diagonal(target))
 
@@ -118,6 +121,9 @@ class CommonDiagonal(Structure):
 
     def start(self, target: Array, at: Positions) -> Array:
         return np.array([np.sqrt(np.trace(target) / at.size)])
+
+    def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...]:
+        return tuple((i, i, 0) for i in range(m))
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         value: Array = factor**0.5 * theta

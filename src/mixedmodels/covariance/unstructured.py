@@ -48,6 +48,11 @@ class TriangularFactor:
         """Return L (m, m) itself; its diagonal may be zero or negative."""
         return loadings.fill(theta, self.pattern(at.size))
 
+    def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...]:
+        """Return (row, column, parameter) of the free entries of L."""
+        pattern = self.pattern(m)
+        return tuple((int(i), int(j), a) for a, (i, j) in enumerate(zip(pattern.rows, pattern.cols, strict=True)))
+
     def start(self, target: Array, at: Positions) -> Array:
         """Return the Cholesky factor of `target`."""
         return semidefinite_cholesky(target).ravel()[self.pattern(at.size).flat]

@@ -323,16 +323,16 @@ class BlockedSystem(System):
         random: dict[int, Array] = {}
         for c, f in enumerate(self.layout.chain):
             b, _, _ = self.native.levels(c)
-            self._split_levels(f, b.reshape(self.layout.factors[f].q, -1), random)
+            self.split_levels(f, b.reshape(self.layout.factors[f].q, -1), random)
         for block in self.blocks:
-            self._split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)
+            self.split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)
         corner = point.lower[width:, width:]
         half = solve_lower(np.ascontiguousarray(corner), np.eye(len(corner)))
         vcov = s.back(s.back(half.T @ half).T)
         beta = s.coefficients(point.x[width:])
         return Solution(beta, 0.5 * (vcov + vcov.T), tuple(random[k] for k in range(len(self.design.random))))
 
-    def _split_levels(self, f: int, values: Array, out: dict[int, Array]) -> None:
+    def split_levels(self, f: int, values: Array, out: dict[int, Array]) -> None:
         factor = self.layout.factors[f]
         for term, start in zip(factor.terms, factor.starts, strict=True):
             out[term] = np.ascontiguousarray(values[:, start : start + self.design.random[term].n_columns])
