@@ -1,0 +1,1 @@
+"""Anything tabular → typed, complete columns."""

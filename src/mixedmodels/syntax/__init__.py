@@ -1,0 +1,1 @@
+"""Formula text → spec: tokens, spelling, the algebra of terms, structures as written."""

@@ -73,7 +73,7 @@ def split_sum(text: str, tokens: Tokens) -> list[Piece]:
 
 def _piece(text: str, positive: bool, tokens: list[Token]) -> Piece:
     for token, what in ((tokens[0], "before"), (tokens[-1], "after")):
-        if token.kind is Kind.OPERATOR and not (what == "before" and token.text == "!"):
+        if token.kind is Kind.OPERATOR:
             fail(f"nothing stands {what} {token.text!r}.", text, token.start, token.stop)
     return Piece(positive, tuple(tokens))
 

@@ -141,7 +141,7 @@ def _variance_function(text: str, tokens: Tokens) -> VarianceSpec:
 
 def read_call(text: str, tokens: Tokens) -> BarCall:
     """Return the parts of `(left | right)`, `name(left | right)` or `name(order)(left | right)`."""
-    if tokens[0].text == "(":
+    if tokens[0].text == "(" and closing(tokens, 0) == len(tokens) - 1:
         opener, structure = 0, None
     else:
         opener = _last_opener(text, tokens)

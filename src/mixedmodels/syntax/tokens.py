@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import NoReturn
 
 from ..errors import SpecError, caret
@@ -47,7 +48,7 @@ _PATTERN = re.compile(
   | (?P<quoted>`[^`]+`)
   | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?L?)
   | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*)
-  | (?P<operator>%in%|\*\*|\|\||==|!=|<=|>=|//|[~+\-*/:^|=<>&!%@])
+  | (?P<operator>%in%|\*\*|\|\||==|!=|<=|>=|//|[~+\-*/:^|=<>&%])
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
   | (?P<comma>,)
@@ -90,6 +91,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
             tokens.append(Token(_KINDS[group], match.group(), match.start(), match.end()))
         position = match.end()
     _check_balance(text, tokens)
+    _check_joined(text, tokens)
     return tuple(tokens)
 
 
@@ -124,6 +126,21 @@ def _check_balance(text: str, tokens: Tokens) -> None:
     if stack:
         opener = stack[-1]
         fail(f"{opener.text!r} is never closed; add {_CLOSERS[opener.text]!r}.", text, opener.start)
+
+
+def _check_joined(text: str, tokens: list[Token]) -> None:
+    """Raise `SpecError` where two operands stand side by side, as in `x z`; `name(` and `)(` are calls."""
+    operands = (Kind.NAME, Kind.QUOTED, Kind.NUMBER, Kind.STRING)
+    for left, right in pairwise(tokens):
+        side_by_side = left.kind in (*operands, Kind.CLOSE) and right.kind in operands
+        called = left.kind in (Kind.QUOTED, Kind.NUMBER, Kind.STRING) and right.kind is Kind.OPEN
+        if side_by_side or called:
+            fail(
+                f"an operator is missing between {left.text!r} and {right.text!r}.",
+                text,
+                right.start,
+                right.stop,
+            )
 
 
 def closing(tokens: Tokens, opener: int) -> int:

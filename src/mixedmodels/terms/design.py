@@ -162,7 +162,7 @@ class VarianceTerm:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """The covariance of the errors, R_i = S_i Σ_R[positions of i] S_i in each cluster i, S_i = diag(g_i/√w_i).
+    """The covariance of the errors: R_i = S_i Σ_R[positions of i] S_i in cluster i, S_i = diag(g_i/√w_i).
 
     Parameters
     ----------

@@ -127,7 +127,8 @@ def test_splines(written: str, read: SplineSpec) -> None:
 @pytest.mark.parametrize(
     ("formula", "pointed_at", "message"),
     [
-        ("y x", "y x", "needs '~'"),
+        ("y x", "x", "operator is missing between 'y' and 'x'"),
+        ("y + x", "y + x", "needs '~'"),
         ("y ~ x ~ z", "~", "one '~'"),
         ("~ x", "~", "name the response"),
         ("y ~", " ", "nothing follows '~'"),
