@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import resource
 import subprocess
 import threading
@@ -22,6 +23,9 @@ THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
     "NUMBA_NUM_THREADS",
 )
+
+
+CAUSE = re.compile(r"panicked|memory allocation|MemoryError|bad_alloc|cannot allocate", re.IGNORECASE)
 
 
 class WorkerError(Exception):
@@ -92,7 +96,9 @@ class Worker:
         code = self.process.wait()
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         end = f"process ended by signal {-code}" if code < 0 else f"process ended with code {code}"
-        return f"{end}: {lines[-1][:200]}" if lines else end
+        # A backtrace may follow the cause, so a line that names one is preferred to the last line.
+        causes = [line for line in lines if CAUSE.search(line)] or lines[-1:]
+        return f"{end}: {causes[0].strip()[:200]}" if causes else end
 
     def close(self) -> None:
         """End the process, kindly first."""

@@ -13,7 +13,7 @@ WORSE_CRITERION = 0.01
 
 Row = list[str]
 
-HEADINGS = ["tool", "rounds", "min", "median", "max", "× ours", "−2l", "above best", "note"]
+HEADINGS = ["tool", "rounds", "min", "median", "max", "processor", "× ours", "−2l", "above best", "note"]
 
 
 def duration(seconds: float) -> str:
@@ -46,7 +46,7 @@ def _row(
     m: dict[str, Any], own: dict[str, Any] | None, best: dict[tuple[str, str], float], record: dict[str, Any]
 ) -> Row:
     if not m["seconds"]:
-        return [m["peer"], "0", "", "", "", "", "", "", _sentence([m["status"], m["message"]], ": ")]
+        return [m["peer"], "0", *[""] * 7, _sentence([m["status"], m["message"]], ": ")]
     seconds = m["seconds"]
     ratios = paired_ratios(own, m) if own is not None else []
     outcome = m["outcome"]
@@ -57,6 +57,7 @@ def _row(
         duration(min(seconds)),
         duration(statistics.median(seconds)),
         duration(max(seconds)),
+        duration(statistics.median(m["processor_seconds"])),
         f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]" if ratios else "",
         f"{outcome['criterion']:.4f}",
         f"{above:.1e}" if above > 0 else "0",

@@ -47,6 +47,7 @@ class Measurement:
     rows: int = 0
     repeat: int = 1
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     outcome: dict[str, Any] | None = None
 
 
@@ -122,7 +123,7 @@ class Contest:
         measurement, settings = self.measurements[name], self.settings
         slow = bool(measurement.seconds) and measurement.seconds[0] > settings.slow_after
         if slow and len(measurement.seconds) >= settings.slow_rounds:
-            measurement.message = f"{settings.slow_rounds} rounds: slower than {settings.slow_after:g} s"
+            measurement.message = f"fewer rounds: slower than {settings.slow_after:g} s"
             return
         request = {"command": "time", "repeat": measurement.repeat}
         try:
@@ -131,6 +132,7 @@ class Contest:
             self._stop(name, error)
             return
         measurement.seconds.append(answer["seconds"])
+        measurement.processor_seconds.append(answer["processor_seconds"])
         measurement.outcome = answer["outcome"]
         self.say(f"    {name:18s} {answer['seconds']:.6g} s")
 

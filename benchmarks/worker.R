@@ -66,9 +66,11 @@ failure <- function(condition) {
 measure <- function(operation, repetitions) {
   invisible(gc())
   start <- Sys.time()
+  processor_start <- sum(proc.time()[1:2])
   for (k in seq_len(repetitions)) fit <- operation()
   elapsed <- as.numeric(difftime(Sys.time(), start, units = "secs"))
-  list(seconds = elapsed / repetitions, fit = fit)
+  processor <- sum(proc.time()[1:2]) - processor_start
+  list(seconds = elapsed / repetitions, processor_seconds = processor / repetitions, fit = fit)
 }
 
 answer <- function(request, operation, data) {
@@ -80,7 +82,10 @@ answer <- function(request, operation, data) {
     },
     time = {
       measured <- measure(operation, request[["repeat"]])
-      list(seconds = measured$seconds, outcome = outcome(measured$fit))
+      list(
+        seconds = measured$seconds, processor_seconds = measured$processor_seconds,
+        outcome = outcome(measured$fit)
+      )
     },
     memory = {
       invisible(gc())
