@@ -321,6 +321,10 @@ class Fit:
         """Return the native search for other responses, None where the model needs the general one."""
         return self._once("refitter", lambda: ResponseRefitter.of(self.objective()))
 
+    def keep(self, key: str, compute: Callable[[], T]) -> T:
+        """Return what `compute` gives, computed once per fit under this key."""
+        return self._once(key, compute)
+
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return restore, ({**kept, "inputs": None, "_cache": {}},)

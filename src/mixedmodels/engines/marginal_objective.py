@@ -272,6 +272,11 @@ class MarginalObjective:
 
     def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:
         """Return W = 2JH⁻J' of the natural parameters, (k, k); directions that H does not determine are left out."""
+        jacobian = self.natural(theta).jacobian
+        return np.asarray(jacobian @ self.working_covariance(theta, expected=expected) @ jacobian.T)
+
+    def working_covariance(self, theta: Array, *, expected: bool = False) -> Array:
+        """Return W = 2H⁻ of the parameters in θ, zero for held ones."""
         hessian = self.observed_information(theta, expected=expected)
         assert self.free is not None
         free = np.flatnonzero(self.free)
@@ -280,8 +285,9 @@ class MarginalObjective:
         values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
         kept = values > 1e-7 * max(float(values[-1]), 0.0) if len(values) else values > 0
         root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
-        loading = self.natural(theta).jacobian[:, free] @ root
-        return np.asarray(2 * loading @ loading.T)
+        covariance = np.zeros((self.n_theta, self.n_theta))
+        covariance[np.ix_(free, free)] = 2 * root @ root.T
+        return covariance
 
     def fixed_information(self, theta: Array) -> tuple[Array, Array]:
         """Return P (k, r, r) and Q (k, k, r, r) of Kenward and Roger for every parameter in θ."""

@@ -23,6 +23,9 @@ from .parameters import Block, NaturalParameters, design_blocks, natural_paramet
 
 __all__ = ["Block", "Evaluation", "Objective", "design_blocks"]
 
+_LARGEST_LOG_VARIANCE = 600.0
+"""|log σ²| beyond this is outside the domain: σ² would not be a normal number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -120,7 +123,10 @@ class Objective:
         self.n_theta = self._n_structural + joint
         self.free = np.ones(self.n_theta, dtype=bool) if free is None else free
         self.held = dict(held or {})
-        self._point = _Point(b"")
+        # one byte: the key of no θ, not even of the empty one
+        self._point = _Point(b"?")
+        # what the system is factored at; shared by the objectives that share the system
+        self._factored: list[_Point] = [self._point]
         self.evaluations = 0
         if self.nu <= 0:
             raise FitError(
@@ -195,7 +201,11 @@ class Objective:
 
     def jointly(self) -> Objective:
         """Return the joint-mode objective on the same system."""
-        return self if self.joint else Objective(self.design, self.system, joint=True, blocks=self.blocks)
+        if self.joint:
+            return self
+        joint = Objective(self.design, self.system, joint=True, blocks=self.blocks)
+        joint._factored = self._factored
+        return joint
 
     def natural(self, theta: Array) -> NaturalParameters:
         """Return every covariance parameter by name on the absolute natural scale."""
@@ -247,6 +257,12 @@ class Objective:
         model reduced to the face Σ̂ lies on, and zero in the rows of variances that are zero; directions
         that H does not determine (rotations of a factor of Σ) have no slope either and are left out of H⁻.
         """
+        jacobian = self.natural(theta).jacobian
+        covariance: Array = jacobian @ self.working_covariance(theta, expected=expected) @ jacobian.T
+        return covariance
+
+    def working_covariance(self, theta: Array, *, expected: bool = False) -> Array:
+        """Return W = 2H⁻ of the joint working parameters, (n + 1, n + 1), zero for held ones."""
         joint, at = self.jointly(), self.absolute(theta)
         hessian = joint.observed_information(at, expected=expected)
         free = np.flatnonzero(joint.free if not self.joint else self.free)
@@ -255,8 +271,8 @@ class Objective:
         values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
         kept = values > 1e-7 * max(float(values[-1]), 0.0) if len(values) else values > 0
         root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
-        loading = self.natural(theta).jacobian[:, free] @ root
-        covariance: Array = 2 * loading @ loading.T
+        covariance = np.zeros((joint.n_theta, joint.n_theta))
+        covariance[np.ix_(free, free)] = 2 * root @ root.T
         return covariance
 
     def _at(self, theta: Array) -> _Point:
@@ -266,27 +282,32 @@ class Objective:
         in floating point, has an infinite criterion: a trial step there is shortened.
         """
         key = theta.tobytes()
-        if key == self._point.key:
-            return self._point
-        self._point = point = _Point(key)
+        point = self._point
+        if key == point.key and point is self._factored[0]:
+            return point
+        self._point = self._factored[0] = point = _Point(key)
         self.evaluations += 1
+        with np.errstate(all="ignore"):
+            self._factor(point, theta)
+        return point
+
+    def _factor(self, point: _Point, theta: Array) -> None:
         try:
             factors = self._factors(theta)
         except (ValueError, ArithmeticError):
-            return point
+            return
         try:
             point.pieces = self.system.factor(factors)
         except (FitError, ArithmeticError, np.linalg.LinAlgError):
-            return point
+            return
         value = self._criterion(point, point.pieces, theta)
         if isfinite(value):
             point.value = value
-        return point
 
     def _criterion(self, point: _Point, pieces: Pieces, theta: Array) -> float:
         logdet = pieces.logdet + (pieces.logdet_x if self.reml else 0.0)
         if self.joint:
-            point.sigma2 = exp(min(theta[-1], 700.0))
+            point.sigma2 = exp(theta[-1])
             return logdet + self.nu * log(2 * pi * point.sigma2) + pieces.quadratic / point.sigma2
         if not pieces.quadratic > 0:
             return inf
@@ -297,6 +318,8 @@ class Objective:
         factors = self._per_term([b.structure.factor(theta[b.place], b.positions) for b in self.blocks])
         if not self.joint:
             return factors
+        if not abs(theta[-1]) < _LARGEST_LOG_VARIANCE:
+            raise ValueError("the residual variance is out of range")
         scale = exp(-0.5 * theta[-1])
         return tuple(scale * factor for factor in factors)
 

@@ -38,7 +38,7 @@ def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> T
     >>> fit.fixed_effects(ddf="asymptotic")["std_error"].round(4)
     array([10.171])
     """
-    method = choose_method(fit.spec.ddf if ddf is None else ddf)
+    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml)
     fixed = fit.design.fixed
     p, kept = len(fixed.columns), list(fixed.estimable)
     everything = np.ones(len(kept), dtype=bool)

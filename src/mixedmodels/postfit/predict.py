@@ -184,7 +184,7 @@ def _observation_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
 
 
 def _interval_df(fit: Fit, rows: NewRows, conditional: bool, ddf: str | None) -> tuple[Array, str]:
-    method = choose_method(fit.spec.ddf if ddf is None else ddf)
+    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml)
     if not conditional:
         return method.single(fit, rows.x), method.note
     df = np.inf if method.name == "asymptotic" else float(fit.df_resid)

@@ -77,8 +77,8 @@ def _title(fit: Fit) -> str:
 
 def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
     facts = [("Formula", fit.spec.formula), ("Data", _data(fit))]
-    if fit.spec.weights:
-        facts.append(("Weights", f"{fit.spec.weights}: var(e) = σ²/weight"))
+    if fit.design.weights is not None:
+        facts.append(("Weights", f"{fit.spec.weights or 'given as an array'}; var(e) = σ²/weight"))
     if fit.design.random:
         facts.append(("Fit", _convergence(fit)))
     else:
@@ -136,7 +136,7 @@ def _fixed(fit: Fit, ddf: str | None, level: float) -> Table:
 
 def _notes(fit: Fit, ddf: str | None) -> tuple[str, ...]:
     asked = fit.spec.ddf if ddf is None else ddf
-    notes = [f"Degrees of freedom: {choose_method(asked).note}."] if len(fit.design.fixed.columns) else []
+    notes = [f"Degrees of freedom: {choose_method(asked, reml=fit.design.reml).note}."] if len(fit.design.fixed.columns) else []
     for status in fit.status:
         if status.severity is not Severity.OK:
             text = str(status)

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from ...errors import SpecError
 from ...registry import look_up
+from ..sensitivity import Information
 from .asymptotic import Asymptotic
 from .base import DegreesOfFreedom
+from .kenward_roger import KenwardRoger
 from .residual import Residual
+from .satterthwaite import Satterthwaite
 
-DDF_METHODS: Mapping[str, DegreesOfFreedom] = {
-    "residual": Residual(),
-    "asymptotic": Asymptotic(),
+DDF_METHODS: Mapping[str, Callable[[Information], DegreesOfFreedom]] = {
+    "kenward-roger": lambda information: KenwardRoger(information=information),
+    "kenward-roger-linear": lambda information: KenwardRoger(linear=True, information=information),
+    "satterthwaite": lambda information: Satterthwaite(information=information),
+    "residual": lambda information: Residual(),
+    "asymptotic": lambda information: Asymptotic(),
 }
-ALIASES: Mapping[str, str] = {"auto": "residual", "none": "asymptotic", "normal": "asymptotic"}
+ALIASES: Mapping[str, str] = {
+    "kr": "kenward-roger",
+    "kenwardroger": "kenward-roger",
+    "kenward-roger(firstorder)": "kenward-roger-linear",
+    "satterth": "satterthwaite",
+    "none": "asymptotic",
+    "normal": "asymptotic",
+}
 
 __all__ = ["ALIASES", "DDF_METHODS", "DegreesOfFreedom", "choose_method"]
 
 
-def choose_method(name: str) -> DegreesOfFreedom:
-    """Return the method called `name`; `"auto"` stands for the residual degrees of freedom.
+def choose_method(name: str, *, reml: bool = True, information: Information = "observed") -> DegreesOfFreedom:
+    """Return the method called `name`; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML fits.
 
     Examples
     --------
-    >>> choose_method("auto").name
-    'residual'
+    >>> choose_method("auto").name, choose_method("auto", reml=False).name
+    ('kenward-roger', 'satterthwaite')
     >>> choose_method("residul")
     Traceback (most recent call last):
     ...
     mixedmodels.errors.SpecError: unknown ddf method 'residul'. Did you mean 'residual'? Available: ...
     """
-    return look_up("ddf method", name, DDF_METHODS, ALIASES)
+    if information not in ("observed", "expected"):
+        raise SpecError(f"information={information!r} is not known; use 'observed' or 'expected'.")
+    if name == "auto":
+        name = "kenward-roger" if reml else "satterthwaite"
+    return look_up("ddf method", name, DDF_METHODS, ALIASES)(information)

@@ -16,7 +16,7 @@ class DegreesOfFreedom(ABC):
     """
 
     name: ClassVar[str]
-    note: ClassVar[str]
+    note: str
     """One clause for the notes of a table: what the degrees of freedom are."""
 
     @abstractmethod

@@ -1,0 +1,61 @@
+"""Φ, its slopes in the covariance parameters, and their uncertainty: computed once per fit and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ..engines.marginal_objective import MarginalObjective
+from ..engines.sensitivity import fixed_information, second_order
+from ..errors import SpecError
+from ..fit import Fit
+from ..typing import Array
+
+Information = Literal["observed", "expected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What the small-sample methods need of a fit, r = rank X, k covariance parameters.
+
+    Parameters
+    ----------
+    phi
+        Φ = (X'V⁻¹X)⁻¹, (r, r).
+    p, q
+        ∂(X'V⁻¹X)/∂θ, (k, r, r), and X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X, (k, k, r, r), in the joint working parameters.
+    w
+        Asymptotic covariance of θ̂, 2H⁻ restricted to the face a singular fit lies on, (k, k).
+    bent
+        Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in natural parameters, (r, r): zero for linear structures.
+    """
+
+    phi: Array
+    p: Array
+    q: Array
+    w: Array
+    bent: Array
+
+
+def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
+    """Return the sensitivity of a fit, with W from the observed (SAS, lmerTest) or expected information (pbkrtest)."""
+    if information not in get_args(Information):
+        raise SpecError(f"information={information!r} is not known; use 'observed' or 'expected'.")
+    return fit.keep(f"sensitivity {information}", lambda: _compute(fit, information))
+
+
+def _compute(fit: Fit, information: Information) -> Sensitivity:
+    objective, theta = fit.objective(), fit.optimum.theta
+    expected = information == "expected"
+    w = objective.working_covariance(theta, expected=expected)
+    natural = objective.natural(theta)
+    weights = natural.jacobian @ w @ natural.jacobian.T
+    if isinstance(objective, MarginalObjective):
+        p, q = objective.fixed_information(theta)
+        bent = objective.second_order(theta, weights)
+    else:
+        p, q = fixed_information(objective, theta)
+        bent = second_order(objective, theta, weights)
+    return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, q, w, bent)
