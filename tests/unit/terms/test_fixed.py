@@ -282,13 +282,6 @@ def test_no_residual_degrees_of_freedom() -> None:
         design("y ~ x", {"y": [1.0, 2], "x": [1, 3]})
 
 
-def test_residual_structures_are_refused_for_now() -> None:
-    with pytest.raises(SpecError, match=r"ar1\(i \| a\): residual structures"):
-        design("y ~ x", residual="ar1(i | a)")
-    with pytest.raises(SpecError, match="variance functions"):
-        design("y ~ x", variance="ident(b)")
-
-
 def test_direct_encoders_are_learned_without_formulaic() -> None:
     spec: ModelSpec = read_formula("y ~ a * x + log(z)")
     made = build_design(spec, build_frame(spec, DATA))
