@@ -95,10 +95,11 @@ class ResidualSpec:
     by: str | None = None
 
     def __str__(self) -> str:
-        options = (f", by={self.by}" if self.by else "") + (", nugget=True" if self.structure.nugget else "")
+        by = f", by={_quoted(self.by)}" if self.by else ""
+        nugget = ", nugget=True" if self.structure.nugget else ""
         position = ", ".join(_quoted(name) for name in self.position) or "1"
         cluster = ":".join(_quoted(name) for name in self.cluster) or "1"
-        return f"{self.structure}({position} | {cluster}{options})"
+        return f"{self.structure}({position} | {cluster}{by}{nugget})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +111,10 @@ class VarianceSpec:
     by: str | None = None
 
     def __str__(self) -> str:
-        by = f", by={self.by}" if self.by else ""
-        return f"{self.name}({', '.join(self.arguments)}{by})"
+        by = f", by={_quoted(self.by)}" if self.by else ""
+        plain = self.name == "log_linear"
+        inside = ", ".join(name if plain else _quoted(name) for name in self.arguments)
+        return f"{self.name}({inside}{by})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ class BlockedEngine(Engine):
     name: ClassVar[str] = "blocked"
 
     def supports(self, design: Design, control: Control) -> str | None:
+        if design.residual is not None:
+            return "it takes independent errors of equal (or known relative) variance only"
         flops, size = self.cost(design)
         if size > control.memory:
             limit = control.memory / 1e9

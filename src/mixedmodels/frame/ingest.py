@@ -19,6 +19,8 @@ from .model_frame import ModelFrame
 from .readers import Source, open_source, read_values
 from .schema import ColumnSchema, FrameSchema
 
+FITTED = "fitted"
+"""What a variance function of the fitted mean is written of."""
 WEIGHTS = "weights"
 """The name under which weights given as an array appear in messages."""
 
@@ -57,6 +59,7 @@ def build_frame(
     columns = read_columns(spec, source, model_columns(spec, source))
     if weights is not None and not isinstance(weights, str):
         columns[WEIGHTS_KEY] = _weights_column(weights, source.n)
+    clusters = _count_clusters(spec, columns)
     missing = {c.name: c.missing for c in columns.values() if c.missing is not None}
     rows, notes = complete_rows(missing, source.n, spec.na)
     if rows is not None:
@@ -74,7 +77,18 @@ def build_frame(
         rows=rows,
         known=known or {},
         notes=notes + unused,
+        clusters_given=clusters,
     )
+
+
+def _count_clusters(spec: ModelSpec, columns: Mapping[str, Column]) -> int:
+    """Return the clusters of the residual structure before rows are dropped: what SAS counts as subjects."""
+    if spec.residual is None or not spec.residual.cluster:
+        return 0 if spec.residual is None else 1
+    factors = [columns[name].factor() for name in spec.residual.cluster]
+    codes = np.column_stack([factor.values for factor in factors])
+    complete = codes[(codes >= 0).all(axis=1)]
+    return len(np.unique(complete, axis=0)) if len(factors) > 1 else len(np.unique(complete))
 
 
 WEIGHTS_KEY = "\0weights"
@@ -120,7 +134,8 @@ def model_columns(spec: ModelSpec, source: Source) -> list[str]:
     if spec.residual is not None:
         names.update(dict.fromkeys(spec.residual.position))
     for function in spec.variance:
-        names.update(dict.fromkeys(name for name in function.arguments if name != "fitted"))
+        found = _variables(function.arguments[0]) if function.name == "log_linear" else function.arguments
+        names.update(dict.fromkeys(name for name in found if name != FITTED))
     if spec.weights:
         names[spec.weights] = None
     return [name for name in names if name != "all" or name in source.names]

@@ -39,6 +39,8 @@ class ModelFrame:
         Covariance and precision matrices by the name the formula gives them, as the caller gave them.
     notes
         Rows dropped, levels dropped.
+    clusters_given
+        Clusters of the residual structure among all rows given, 0 without such a structure.
     """
 
     n: int
@@ -49,6 +51,7 @@ class ModelFrame:
     rows: NDArray[np.intp] | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Status, ...] = ()
+    clusters_given: int = 0
 
     @property
     def backend(self) -> Backend:

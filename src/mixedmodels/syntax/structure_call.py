@@ -12,8 +12,9 @@ from functools import lru_cache
 
 from ..errors import SpecError, suggest
 from ..spec import ResidualSpec, StructureSpec, VarianceSpec
+from ..variance import variance_class
 from .algebra import expand
-from .spelling import render
+from .spelling import canonical_sum, render, split_sum
 from .tokens import (
     Kind,
     Token,
@@ -30,14 +31,7 @@ from .tokens import (
 ORDERED = frozenset({"ar1", "har1", "arma", "toep", "htoep", "ante1", "hf", "lin", "banded_us"})
 """Structures over a sequence: a position column is taken as a factor, without an intercept."""
 
-VARIANCE_NAMES: Mapping[str, tuple[str, ...]] = {
-    "ident": ("varident",),
-    "power": ("varpower",),
-    "exp": ("varexp",),
-    "const_power": ("varconstpower", "constpower"),
-    "fixed": ("varfixed",),
-}
-"""Residual variance functions with their nlme spellings."""
+_VARIANCE_EXAMPLES = {"ident": "ident(sex)", "log_linear": "log_linear(age + sex)"}
 
 _OPTIONS = ("by", "cov", "precision", "nugget", "q", "p")
 
@@ -76,7 +70,10 @@ def read_residual(text: str) -> ResidualSpec:
             fail_at(f"{option}= belongs to a random term, not to the residual structure.", text, tokens)
     if call.structure is None:
         fail_at("name the residual structure, for example ar1(week | id).", text, tokens)
-    if call.bar is not None and call.bar.text == "||":
+    if call.bar is None:
+        fail_at("name the cluster right of a bar, ar1(week | id), or 1 for one cluster of all rows.", text,
+        tokens)
+    if call.bar.text == "||":
         fail_at("'||' belongs to random terms; use one bar.", text, [call.bar])
     # a nested cluster a/b means the innermost units, as in nlme
     return ResidualSpec(call.structure, _positions(text, call.left), call.groups[-1], call.by)
@@ -120,23 +117,32 @@ def read_variance(text: str) -> tuple[VarianceSpec, ...]:
 def _variance_function(text: str, tokens: Tokens) -> VarianceSpec:
     if not tokens or tokens[0].kind is not Kind.NAME:
         fail_at("a variance function is written ident(sex), power(age) or power(fitted).", text, tokens)
-    aliases = {alias: name for name, all_names in VARIANCE_NAMES.items() for alias in (name, *all_names)}
-    name = aliases.get(tokens[0].text.lower())
-    if name is None:
-        hint = suggest(tokens[0].text, aliases)
-        known = ", ".join(VARIANCE_NAMES)
-        fail_at(f"unknown variance function {tokens[0].text!r}.{hint} Available: {known}.", text, tokens[:1])
+    try:
+        kind = variance_class(tokens[0].text)
+    except SpecError as error:
+        fail_at(str(error), text, tokens[:1])
+    name = kind.names[0]
     if len(tokens) < 4 or tokens[1].text != "(" or closing(tokens, 1) != len(tokens) - 1:
-        example = "ident(sex)" if name == "ident" else f"{name}(fitted)"
+        example = _VARIANCE_EXAMPLES.get(name, f"{name}(fitted)")
         fail_at(f"say what the variance depends on, for example {example}.", text, tokens)
-    arguments: list[str] = []
-    by: str | None = None
-    for run in split_at_commas(tokens[2:-1]):
-        if len(run) == 3 and run[0].text == "by" and run[1].is_operator("="):
-            by = _column(text, run[2:])
-        else:
-            arguments.append(_column(text, run))
-    return VarianceSpec(name, tuple(arguments), by)
+    runs, by = split_at_commas(tokens[2:-1]), None
+    if len(runs[-1]) == 3 and runs[-1][0].text == "by" and runs[-1][1].is_operator("="):
+        by = _column(text, runs[-1][2:])
+        runs = runs[:-1]
+    if name == "log_linear":
+        return VarianceSpec(name, (_linear_predictor(text, runs, tokens),), by)
+    arguments = tuple(_column(text, run) for run in runs)
+    if not arguments:
+        fail_at(f"say what the variance depends on, for example {name}(age, by=sex).", text, tokens)
+    if kind.needs_covariate and len(arguments) > 1:
+        fail_at(f"{name} takes one covariate; multiply functions of several with '*'.", text, tokens)
+    return VarianceSpec(name, arguments, by)
+
+
+def _linear_predictor(text: str, runs: list[Tokens], tokens: Tokens) -> str:
+    if len(runs) != 1:
+        fail_at("log_linear takes one formula without intercept, as in log_linear(age + sex).", text, tokens)
+    return canonical_sum(text, split_sum(text, runs[0])).removeprefix("1 + ").removeprefix("0 + ")
 
 
 def read_call(text: str, tokens: Tokens) -> BarCall:

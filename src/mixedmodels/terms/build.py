@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import DataError, SpecError
+from ..errors import DataError
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..typing import Array
 from .checks import check_overlap
-from .design import Design
+from .design import Design, FixedTerms
 from .encoding import Encoding
 from .fixed import NumberEncoding, build_fixed, learn_number
 from .random import build_random
+from .residual import FITTED, build_residual
 from .smooth import learn_spline
 
 
@@ -35,11 +36,6 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         When the response is not numeric or constant, when there are no residual degrees of freedom, or when
         the data cannot identify a random term.
     """
-    if spec.residual is not None or spec.variance:
-        asked = spec.residual or spec.variance[0]
-        raise SpecError(
-            f"{asked}: residual structures and variance functions are not fitted by this version."
-        )
     response, y = _response(spec, frame)
     offsets = tuple(learn_number(text, frame.columns) for text in spec.offsets)
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
@@ -52,6 +48,8 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         )
     random, random_encoding, notes = build_random(spec, frame, (fixed, fixed_encoding), bases, rank_tolerance)
     check_overlap(spec.random, random)
+    mean = _first_mean(spec, fixed, y, offset)
+    residual, residual_encoding, residual_notes = build_residual(spec, frame, mean)
     return Design(
         y=y if offset is None else y - offset,
         fixed=fixed,
@@ -60,11 +58,23 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         offset=offset,
         rows=frame.rows,
         reml=spec.method == "reml",
+        residual=residual,
         encoding=Encoding(
-            response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding
+            response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding,
+            residual_encoding
         ),
-        notes=notes,
+        notes=notes + residual_notes,
     )
+
+
+def _first_mean(spec: ModelSpec, fixed: FixedTerms, y: Array, offset: Array | None) -> Array:
+    """Return the fitted mean of least squares (n,), where a variance function asks for one."""
+    if not any(FITTED in function.arguments for function in spec.variance):
+        return y
+    x = fixed.matrix[:, list(fixed.estimable)]
+    own = y if offset is None else y - offset
+    mean = x @ np.linalg.lstsq(x, own, rcond=None)[0]
+    return np.asarray(mean if offset is None else mean + offset)
 
 
 def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array]:

@@ -184,6 +184,9 @@ class Residual:
         Parameter set of each cluster, (m,), and the names of the sets.
     variance
         Factors of the residual standard deviation.
+    n_clusters_given
+        Clusters in the data before rows with missing values were dropped, those without any complete row
+        included.
     """
 
     label: str
@@ -196,6 +199,7 @@ class Residual:
     sets: Codes
     set_labels: Labels = ("",)
     variance: tuple[VarianceTerm, ...] = ()
+    n_clusters_given: int = 0
 
     @property
     def n_clusters(self) -> int:
@@ -204,6 +208,12 @@ class Residual:
     @property
     def n_sets(self) -> int:
         return len(self.set_labels)
+
+    @property
+    def n_theta(self) -> int:
+        """Number of working parameters: Σ_R of every set (or log σ²), then the variance functions."""
+        own = 1 if self.structure is None else self.n_sets * self.structure.size(self.positions.size)
+        return own + sum(term.function.size(len(term.group_labels)) for term in self.variance)
 
 
 @dataclass(frozen=True, slots=True)

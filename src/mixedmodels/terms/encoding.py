@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from .fixed import FixedEncoding, NumberEncoding
 from .random import RandomEncoding
+from .residual import ResidualEncoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """How rows of X, of every Z and the offsets are computed from columns; small and picklable."""
+    """How rows of X, of every Z, the offsets and the error side are computed from columns; small and "
+    "picklable."""
 
     response: NumberEncoding
     fixed: FixedEncoding
     offsets: tuple[NumberEncoding, ...]
     random: tuple[RandomEncoding, ...]
+    residual: ResidualEncoding | None = None

@@ -1,7 +1,11 @@
 """The protocol of a residual variance function.
 
-A variance function multiplies the residual standard deviation of a row by g(δ; v, group). Everything is on the log
-scale: ℓ = log g, so that products of functions add and R̈ follows from ℓ̇ alone where ℓ is linear in δ.
+A variance function multiplies the residual standard deviation of a row by g(δ; v, group). Everything is on
+the log scale: ℓ = log g, so that products of functions add and the second derivatives of R follow from the
+first of ℓ where ℓ is linear in δ.
+
+Rows belong to strata (`groups`, one for all rows without `by=`), and each stratum has its own parameters. A
+natural parameter depends on one working parameter, so that holding one is holding the other.
 """
 
 from __future__ import annotations
@@ -9,7 +13,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+
 from ..covariance.base import Natural
+from ..errors import DataError
 from ..typing import Array, Codes, Labels
 
 
@@ -21,6 +28,7 @@ class VarianceFunction(ABC):
     names: ClassVar[tuple[str, ...]]
     """Canonical name first, then nlme and SAS spellings."""
     needs_covariate: ClassVar[bool] = True
+    """Whether g is a function of numbers; otherwise it is one of strata alone."""
 
     @abstractmethod
     def size(self, n_groups: int) -> int:
@@ -34,13 +42,13 @@ class VarianceFunction(ABC):
     def d_log_sd(self, delta: Array, covariate: Array | None, groups: Codes) -> Array:
         """Return ∂ℓ/∂δ, (k, n)."""
 
-    @abstractmethod
     def d2_log_sd(self, delta: Array, covariate: Array | None, groups: Codes) -> Array | None:
         """Return ∂²ℓ/∂δ∂δ', (k, k, n), or None when ℓ is linear in δ."""
+        return None
 
     @abstractmethod
-    def start(self, n_groups: int) -> Array:
-        """Return δ at which g is constant or nearly so."""
+    def starts(self, n_groups: int) -> list[Array]:
+        """Return values of δ to start from, the first one where g is constant or nearly so."""
 
     @abstractmethod
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
@@ -49,3 +57,20 @@ class VarianceFunction(ABC):
     @abstractmethod
     def from_natural(self, values: Array, group_labels: Labels) -> Array:
         """Return δ from natural values; ValueError when they are not admissible."""
+
+    def check(self, covariate: Array | None, label: str) -> None:
+        """Raise `DataError` where g cannot be computed from the covariate."""
+        if covariate is not None and not np.isfinite(covariate).all():
+            raise DataError(
+                f"{label}: the covariate is not finite in every row; check what it is computed from."
+            )
+
+
+def refuse_zero(covariate: Array | None, label: str) -> None:
+    """Raise `DataError` when a covariate whose logarithm is taken is zero somewhere."""
+    if covariate is not None and (count := int((covariate == 0).sum())):
+        raise DataError(
+            f"{label}: the covariate is zero in {count} of {len(covariate)} rows, where the standard "
+            "deviation would "
+            "be zero or infinite; shift it, or use const_power."
+        )

@@ -1,0 +1,202 @@
+"""The error side of a model bound to data: clusters, positions, parameter sets, variance functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..covariance.base import Positions
+from ..errors import DataError, SpecError, Status
+from ..frame.column import Column
+from ..frame.model_frame import ModelFrame
+from ..spec import ModelSpec, ResidualSpec, VarianceSpec
+from ..typing import Array, Codes, Labels
+from ..variance import make_function
+from .design import Residual, VarianceTerm
+from .encoder import Encoder
+from .fixed import learn_encoder
+from .groups import Group, bind_group, find_levels
+from .positions import Placed, PositionEncoding, place_rows
+
+FITTED = "fitted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VarianceEncoding:
+    """How one variance function reads new data: its strata, and its covariate."""
+
+    groups: Labels
+    parts: tuple[NDArray[Any], ...]
+    covariate: str | Encoder | None
+
+    def codes(self, data: Mapping[str, Column], n: int) -> Codes:
+        """Return the stratum of each row (n,), −1 for one that was not in the fit."""
+        if not self.groups:
+            return np.zeros(n, np.int32)
+        return find_levels(self.parts, [data[name] for name in self.groups])
+
+    def values(self, data: Mapping[str, Column], n: int) -> Array | None:
+        """Return the covariate of each row, None for functions of strata alone or of the fitted mean."""
+        if self.covariate is None or self.covariate == FITTED:
+            return None
+        if isinstance(self.covariate, str):
+            return data[self.covariate].number()
+        return self.covariate.matrix(data, n)[:, 1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResidualEncoding:
+    """How the error side reads new data."""
+
+    cluster: Labels
+    positions: PositionEncoding
+    variance: tuple[VarianceEncoding, ...]
+
+
+def build_residual(
+    spec: ModelSpec, frame: ModelFrame, mean: Array
+) -> tuple[Residual | None, ResidualEncoding | None, tuple[Status, ...]]:
+    """Return the error side of a model, how it reads new data, and notes; None for independent equal errors.
+
+    Parameters
+    ----------
+    spec, frame
+        What was asked, and its columns over n complete rows.
+    mean
+        A first fitted mean (n,), for variance functions of it.
+
+    Raises
+    ------
+    DataError
+        When a position occurs twice in a cluster, a parameter set changes inside one, or times are not
+        numbers.
+    """
+    if spec.residual is None and not spec.variance:
+        return None, None, ()
+    bound = [_bind_variance(asked, spec, frame, mean) for asked in spec.variance]
+    variance, readers = tuple(term for term, _ in bound), tuple(reader for _, reader in bound)
+    if spec.residual is None:
+        rows = np.arange(frame.n, dtype=np.int32)
+        residual = Residual(
+            "",
+            None,
+            Positions(1, ("",)),
+            rows,
+            (),
+            np.zeros_like(rows),
+            None,
+            np.zeros_like(rows),
+            variance=variance,
+        )
+        return residual, ResidualEncoding((), PositionEncoding((), ()), readers), ()
+    asked = spec.residual
+    group = bind_group(asked.cluster, None, frame.factors, frame.n)
+    placed = place_rows(asked, frame, group.codes)
+    _refuse_duplicates(asked, group, placed)
+    placed.structure.check(placed.positions)
+    sets, labels = _parameter_sets(asked, frame, group)
+    residual = Residual(
+        label=group.label,
+        structure=placed.structure,
+        positions=placed.positions,
+        clusters=group.codes,
+        cluster_parts=group.parts,
+        index=placed.index,
+        coordinates=placed.coordinates,
+        sets=sets,
+        set_labels=labels,
+        variance=variance,
+        n_clusters_given=frame.clusters_given,
+    )
+    return residual, ResidualEncoding(asked.cluster, placed.encoding, readers), placed.notes
+
+
+def _parameter_sets(asked: ResidualSpec, frame: ModelFrame, group: Group) -> tuple[Codes, Labels]:
+    """Return the parameter set of each cluster and the names of the sets."""
+    if asked.by is None:
+        return np.zeros(group.n_levels, np.int32), ("",)
+    column = frame.factors[asked.by]
+    assert column.levels is not None
+    owner = np.zeros(group.n_levels, np.int32)
+    owner[group.codes] = column.values
+    wrong = np.flatnonzero(owner[group.codes] != column.values)
+    if len(wrong):
+        name = cluster_name(group.parts, int(group.codes[wrong[0]]))
+        raise DataError(
+            f"{asked}: {asked.by!r} changes inside cluster {group.label}={name!r}; each cluster has the "
+            "covariance of "
+            f"one level of by=. Use a variance function such as ident({asked.by}) for variances that change "
+            "inside."
+        )
+    return owner, tuple(f"{asked.by}={level}" for level in column.levels)
+
+
+def _refuse_duplicates(asked: ResidualSpec, group: Group, placed: Placed) -> None:
+    """Raise `DataError` when two rows of a cluster stand at one position and Σ could then not be inverted."""
+    if placed.coordinates is None:
+        key = placed.index[:, None].astype(float)
+    elif asked.structure.nugget:
+        return
+    else:
+        key = placed.coordinates
+    order = np.lexsort((*key.T, group.codes))
+    same = (np.diff(group.codes[order]) == 0) & (np.diff(key[order], axis=0) == 0).all(axis=1)
+    if not same.any():
+        return
+    row = int(order[np.flatnonzero(same)[0]])
+    if placed.coordinates is None:
+        at = placed.positions.labels[int(placed.index[row])]
+        cure = "Give every row of a cluster its own position, or write 1 for the row order within the cluster"
+    else:
+        at = ", ".join(f"{value:.6g}" for value in placed.coordinates[row])
+        cure = "Give every row of a cluster its own place, or add nugget=True for measurement error"
+    name = cluster_name(group.parts, int(group.codes[row]))
+    where = f"cluster {group.label}={name!r}" if group.parts else "the data"
+    raise DataError(f"{asked}: position {', '.join(asked.position)}={at} occurs twice in {where}. {cure}.")
+
+
+def cluster_name(parts: tuple[NDArray[Any], ...], level: int) -> str:
+    """Return the name of one cluster, `"1:a"` for crossed columns."""
+    return ":".join(str(part[level]) for part in parts)
+
+
+def _bind_variance(
+    asked: VarianceSpec, spec: ModelSpec, frame: ModelFrame, mean: Array
+) -> tuple[VarianceTerm, VarianceEncoding]:
+    """Return one variance function over the rows, and how it reads new ones."""
+    ident = asked.name == "ident"
+    names = (*(asked.arguments if ident else ()), *((asked.by,) if asked.by else ()))
+    strata = bind_group(names, None, frame.factors, frame.n)
+    labels = tuple(cluster_name(strata.parts, j) for j in range(strata.n_levels)) if names else ("",)
+    if ident and len(labels) < 2:
+        raise SpecError(
+            f"{asked}: {asked.arguments[0]!r} has one level, so there is no ratio of variances; leave it out."
+        )
+    covariate: Array | None = None
+    reader: str | Encoder | None = None
+    columns: Labels = ()
+    if asked.name == "log_linear":
+        text = f"1 + {asked.arguments[0]}"
+        encoder, matrix = learn_encoder(text, frame.columns, frame.n, dict(spec.contrasts))
+        reader, covariate, columns = encoder, np.ascontiguousarray(matrix[:, 1:]), encoder.columns[1:]
+    elif not ident:
+        reader = asked.arguments[0]
+        covariate = mean if reader == FITTED else _covariate(asked, frame.columns[reader])
+    function = make_function(asked.name, columns)
+    function.check(covariate, str(asked))
+    term = VarianceTerm(str(asked), function, covariate, strata.codes, labels, fitted=reader == FITTED)
+    return term, VarianceEncoding(names, strata.parts, reader)
+
+
+def _covariate(asked: VarianceSpec, column: Column) -> Array:
+    if not column.is_number:
+        what = f"categories such as {column.examples()}" if column.is_factor else "dates"
+        raise DataError(
+            f"{asked}: {asked.name} is a function of numbers and column {column.name!r} holds {what}; use "
+            f"ident({column.name}) for a variance per level."
+        )
+    return column.number()
