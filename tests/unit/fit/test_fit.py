@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
@@ -44,6 +45,16 @@ def test_information_criteria_of_lme4(method: str, aic: float, bic: float) -> No
     assert fit.llf == fit.loglik == -fit.criterion / 2
     k, n = 6, 180
     assert fit.aicc == pytest.approx(fit.aic + 2 * k * (k + 1) / (n - k - 1), rel=1e-14)
+
+
+def test_theta_of_one_common_variance_is_one_number() -> None:
+    fit = mm.lmm("y ~ spline(x, degree=2, knots=20)", mm.datasets.load("curve"))
+    np.testing.assert_allclose(fit.theta, [np.sqrt(fit.covariances[0][0, 0, 0] / fit.sigma2)], rtol=1e-12)
+
+
+def test_copies_are_the_fit_itself(sleep: Fit) -> None:
+    assert copy.copy(sleep) is sleep
+    assert copy.deepcopy(sleep) is sleep
 
 
 def test_counts(sleep: Fit) -> None:

@@ -109,6 +109,13 @@ def test_linear_models_print_their_error_and_no_random_effects() -> None:
     assert "weighted" in str(mm.lm("travel ~ 1", mm.datasets.load("rail"), weights=np.arange(1.0, 19.0)))
 
 
+def test_weights_are_named() -> None:
+    data = mm.datasets.load("rail").assign(w=np.arange(1.0, 19.0))
+    assert "Weights  w; var(e)" in str(mm.lmm("travel ~ 1 + (1 | Rail)", data, weights="w"))
+    text = str(mm.lmm("travel ~ 1 + (1 | Rail)", data, weights=data["w"].to_numpy()))
+    assert "Weights  given as an array; var(e)" in text
+
+
 def test_models_without_fixed_effects_print() -> None:
     text = str(mm.lmm("travel ~ 0 + (1 | Rail)", mm.datasets.load("rail")))
     assert "Random effects" in text
