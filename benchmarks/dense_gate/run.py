@@ -2,9 +2,10 @@
 
     cargo build --release && python run.py [target/release/dense_gate]
 
-The two are run alternately (one faer repetition, one LAPACK repetition), so that the ratio is paired: what slows
-the machine slows both. Times are wall-clock seconds of the computation alone; neither side allocates or copies its
-input inside the timed region. The thread count of OpenBLAS is fixed when it loads, hence one child per count.
+The two are run alternately (one faer repetition, one LAPACK repetition), so that the ratio is paired: what
+slows the machine slows both. Times are wall-clock seconds of the computation alone; neither side allocates or
+copies its input inside the timed region. The thread count of OpenBLAS is fixed when it loads, hence one child
+per count.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def lapack_seconds(matrix, work) -> tuple[float, float]:
     middle = time.perf_counter()
     _, info_inverse = dpotri(factor, lower=1, overwrite_c=1)
     end = time.perf_counter()
-    assert info == 0 and info_inverse == 0 and factor is work
+    assert (info, info_inverse) == (0, 0)
+    assert factor is work
     return middle - start, end - middle
 
 
@@ -65,13 +67,19 @@ def measure(binary: str, threads: int) -> None:
 
 
 def report(order: int, threads: int, rows: list[tuple[float, float, float, float]]) -> None:
-    faer_factor, faer_inverse, blas_factor, blas_inverse = (median(column) for column in zip(*rows, strict=True))
+    faer_factor, faer_inverse, blas_factor, blas_inverse = (
+        median(column) for column in zip(*rows, strict=True)
+    )
     faer = median(row[0] + row[1] for row in rows)
     blas = median(row[2] + row[3] for row in rows)
     ratio = median((row[2] + row[3]) / (row[0] + row[1]) for row in rows)
     cells = [faer_factor, faer_inverse, faer, blas_factor, blas_inverse, blas]
-    print(f"| {order} | {threads} | {len(rows)} | " + " | ".join(f"{1e3 * cell:.1f}" for cell in cells)
-          + f" | {100 * ratio:.0f} % |", flush=True)
+    print(
+        f"| {order} | {threads} | {len(rows)} | "
+        + " | ".join(f"{1e3 * cell:.1f}" for cell in cells)
+        + f" | {100 * ratio:.0f} % |",
+        flush=True,
+    )
 
 
 def main() -> None:
@@ -79,12 +87,16 @@ def main() -> None:
     if "DENSE_GATE_THREADS" in os.environ:
         measure(binary, int(os.environ["DENSE_GATE_THREADS"]))
         return
-    print("| order | threads | repetitions | faer Cholesky ms | faer inverse ms | faer total ms "
-          "| dpotrf ms | dpotri ms | LAPACK total ms | speed of faer, LAPACK = 100 % |")
+    print(
+        "| order | threads | repetitions | faer Cholesky ms | faer inverse ms | faer total ms "
+        "| dpotrf ms | dpotri ms | LAPACK total ms | speed of faer, LAPACK = 100 % |"
+    )
     print("|" + "---|" * 10, flush=True)
     for threads in THREADS:
         count = str(threads)
-        environment = dict(os.environ, DENSE_GATE_THREADS=count, OPENBLAS_NUM_THREADS=count, RAYON_NUM_THREADS=count)
+        environment = dict(
+            os.environ, DENSE_GATE_THREADS=count, OPENBLAS_NUM_THREADS=count, RAYON_NUM_THREADS=count
+        )
         subprocess.run([sys.executable, __file__, binary], env=environment, check=True)
 
 
