@@ -47,11 +47,16 @@ best_of_starts <- function(frame) {
   })
   fits[[which.min(vapply(fits, function(fit) -2 * as.numeric(logLik(fit)), 0))]]
 }
+flat <- list(criterion = 1e-5, estimate = 2e-3, reason = paste(
+  "The intercept's standard deviation is 5e-5 of the error's at the optimum; within 1e-7 of the minimum of -2l it can",
+  "be anything from 0 to 1e-4, and lme4's optimisers spread over that range."
+))
 for (problem in 1:40) {
   frame <- droplevels(problems[problems$problem == problem, ])
   fit <- best_of_starts(frame)
   case <- add(case, sprintf("slopes_%02d", problem), fit,
-    formula = "y ~ x + (1 + x | g)", data = c(own, list(where = list(problem = problem)))
+    formula = "y ~ x + (1 + x | g)", data = c(own, list(where = list(problem = problem))),
+    tolerance = if (problem == 26) flat
   )
 }
 write_case(case)

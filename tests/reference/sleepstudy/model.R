@@ -7,9 +7,9 @@ frame <- dataset("sleepstudy")
 frame$phase <- factor(ifelse(frame$Days < 2, "training", ifelse(frame$Days < 6, "early", "late")),
   levels = c("training", "early", "late")
 )
-frame$is_training <- as.numeric(frame$phase == "training")
-frame$is_early <- as.numeric(frame$phase == "early")
-frame$is_late <- as.numeric(frame$phase == "late")
+frame$phasetraining <- as.numeric(frame$phase == "training")
+frame$phaseearly <- as.numeric(frame$phase == "early")
+frame$phaselate <- as.numeric(frame$phase == "late")
 own <- case_data(frame[c("Reaction", "Days", "Subject", "phase")], "data.csv.gz")
 
 for (REML in c(TRUE, FALSE)) {
@@ -39,10 +39,10 @@ case <- add(case, "factor_correlated", fit_lmer(Reaction ~ phase + (0 + phase | 
 )
 # || with a factor means one variance per column of its coding, never a correlation
 case <- add(case, "factor_uncorrelated", fit_lmer(
-  Reaction ~ phase + (1 | Subject) + (0 + is_early | Subject) + (0 + is_late | Subject), frame
+  Reaction ~ phase + (1 | Subject) + (0 + phaseearly | Subject) + (0 + phaselate | Subject), frame
 ), formula = "Reaction ~ phase + (phase || Subject)", data = own, note = "lme4 model written with dummy columns")
 case <- add(case, "factor_uncorrelated_by_level", fit_lmer(
-  Reaction ~ phase + (0 + is_training | Subject) + (0 + is_early | Subject) + (0 + is_late | Subject), frame
+  Reaction ~ phase + (0 + phasetraining | Subject) + (0 + phaseearly | Subject) + (0 + phaselate | Subject), frame
 ), formula = "Reaction ~ phase + (0 + phase || Subject)", data = own, note = "lme4 model written with dummy columns")
 case <- add(case, "intercept_and_interaction", fit_lmer(Reaction ~ Days + (1 | Subject) + (1 | Subject:phase), frame),
   formula = "Reaction ~ Days + (1 | Subject/phase)", data = own

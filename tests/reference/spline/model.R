@@ -64,7 +64,7 @@ own <- case_data(panel, "panel.csv.gz")
 knots <- quantile_knots(panel$x, 12)
 one <- cbind("(Intercept)" = rep(1, 120))
 case <- add(case, "with_random_intercept", dense_fit(panel$y, powers(panel$x, 2), list(
-  spline_term(truncated(panel$x, knots, 2)), dense_term("person", panel$person, one, structures$diag(1), -0.5)
+  dense_term("person", panel$person, one, structures$diag(1), -0.5), spline_term(truncated(panel$x, knots, 2))
 )), formula = "y ~ spline(x, degree=2, knots=12) + (1 | person)", data = own,
 options = list(match = "position", knots = I(knots)))
 write_case(case)

@@ -14,10 +14,10 @@ case <- add(case, "machine_with_intercept", fit_lmer(score ~ Machine + (Machine 
   formula = "score ~ Machine + (Machine | Worker)", data = "machines"
 )
 ovary <- dataset("ovary")
-case <- add(case, "ovary_waves", fit_lmer(
-  follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time) + (1 + sin(2 * pi * Time) | Mare), ovary
-), formula = "follicles ~ sin(6.283185307179586 * Time) + cos(6.283185307179586 * Time) + (1 + sin(6.283185307179586 * Time) | Mare)",
-  data = "ovary"
+ovary$angle <- 2 * pi * ovary$Time
+own <- case_data(ovary, "ovary.csv.gz")
+case <- add(case, "ovary_waves", fit_lmer(follicles ~ sin(angle) + cos(angle) + (1 + sin(angle) | Mare), ovary),
+  formula = "follicles ~ sin(angle) + cos(angle) + (1 + sin(angle) | Mare)", data = own
 )
 bodyweight <- dataset("bodyweight")
 case <- add(case, "growth_slope", fit_lmer(weight ~ Time * Diet + (Time | Rat), bodyweight),
