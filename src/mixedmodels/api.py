@@ -50,8 +50,8 @@ def lmm(
     method
         `"reml"` or `"ml"`.
     ddf
-        Degrees-of-freedom method of the fit's tables: `"residual"` or `"asymptotic"`; `"auto"` is
-        `"residual"`.
+        Degrees-of-freedom method of the fit's tables: `"kenward-roger"`, `"satterthwaite"`, `"residual"`,
+        `"asymptotic"` …; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML fits.
     known
         Covariance or precision matrices named in the formula by `cov=` or `precision=`.
     bounds

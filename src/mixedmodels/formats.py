@@ -95,7 +95,8 @@ def _format_statistics(array: np.ndarray[Any, Any]) -> list[str]:
 def _format_df(array: np.ndarray[Any, Any]) -> list[str]:
     values = np.asarray(array, dtype=float)
     finite = values[np.isfinite(values)]
-    decimals = 0 if np.array_equal(finite, np.round(finite)) else 2
+    # Degrees of freedom that are whole by theory are computed to six digits or so.
+    decimals = 0 if np.allclose(finite, np.round(finite), rtol=0, atol=1e-4) else 2
     return [_special(value) or f"{value:.{decimals}f}" for value in values]
 
 

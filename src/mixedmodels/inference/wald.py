@@ -12,7 +12,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
 from ..typing import Array
-from .ddf import DegreesOfFreedom, choose_method
+from .ddf import DegreesOfFreedom, method_for
 from .distributions import f_upper, t_quantile, t_two_sided
 
 
@@ -75,7 +75,7 @@ def wald(
     *Same as* SAS `ESTIMATE` and `CONTRAST`, `lmerTest::contest`.
     """
     rows = _as_rows(fit, L)
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml)
+    method = method_for(fit, ddf)
     targets = np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
     names = [f"L{i + 1}" for i in range(len(rows))] if labels is None else list(labels)
     if len(names) != len(rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..fit import Fit
-from ..inference.ddf import choose_method
+from ..inference.ddf import method_for
 from ..inference.wald import estimate_rows
 from ..table import Table
 
@@ -16,8 +16,9 @@ def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> T
     Parameters
     ----------
     ddf
-        Degrees-of-freedom method: `"residual"` (n − rank X) or `"asymptotic"` (normal). The fit's own by
-        default, where `"auto"` stands for `"residual"`.
+        Degrees-of-freedom method: `"kenward-roger"`, `"satterthwaite"`, `"residual"` (n − rank X),
+        `"asymptotic"` (normal) … The fit's own by default, where `"auto"` is Kenward–Roger for REML fits,
+        Satterthwaite for ML fits, and residual where there are no random terms.
     level
         Confidence level of the intervals.
 
@@ -38,7 +39,7 @@ def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> T
     >>> fit.fixed_effects(ddf="asymptotic")["std_error"].round(4)
     array([10.171])
     """
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml)
+    method = method_for(fit, ddf)
     fixed = fit.design.fixed
     p, kept = len(fixed.columns), list(fixed.estimable)
     everything = np.ones(len(kept), dtype=bool)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..fit import Fit, row_products
-from ..inference.ddf import choose_method
+from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.distributions import t_quantile
 from ..inference.wald import check_level, is_estimable
 from ..registry import check_choice
@@ -43,15 +43,15 @@ def predict(
     newdata
         Rows to predict at, a frame or dict with the predictors; the rows of the fit by default.
     level
-        `"conditional"`: given the predicted random effects of each row's levels; `"population"`: with random
-        effects zero.
+        `"conditional"`: given the predicted random effects of each row's levels; `"population"`: with
+        random effects zero.
     se
         Add the standard error of the predicted mean.
     interval
         `"confidence"`: limits for the mean; `"prediction"`: limits for a new observation.
     new_levels
-        A level of a grouping factor that was not in the fit is an error (`"raise"`) or has its random effects
-        predicted by zero (`"population"`), their variance counted in se and intervals.
+        A level of a grouping factor that was not in the fit is an error (`"raise"`) or has its random
+        effects predicted by zero (`"population"`), their variance counted in se and intervals.
     confidence
         Probability of the intervals.
     ddf
@@ -60,16 +60,16 @@ def predict(
     Returns
     -------
     ndarray or Table
-        A vector, or with `se` or `interval` the columns `fit se lower upper`. Rows with a missing predictor
-        are NaN; so are rows whose mean cannot be estimated (aliased columns), with a warning.
+        A vector, or with `se` or `interval` the columns `fit se lower upper`. Rows with a missing
+        predictor are NaN; so are rows whose mean cannot be estimated (aliased columns), with a warning.
 
     Notes
     -----
     se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975), covariance
-    parameters taken as known. A new observation adds σ²/w, and at population level z'Σz of every random term.
-    Intervals use t with the df of x'β̂ at population level, those of the residual (or none) at
-    conditional level. *Same as* SAS `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form =
-    NULL | NA)` of lme4.
+    parameters taken as known; at population level it is x'Φx, Φ the covariance of β̂ of the df method. A
+    new observation adds σ²/w, and at population level z'Σz of every random term. Intervals use t with the
+    df of x'β̂ at population level, those of the residual (or none) at conditional level. *Same as* SAS
+    `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
 
     Examples
     --------
@@ -100,7 +100,8 @@ def predict(
     if not se and interval is None:
         return mean
     variance = np.full(len(rows), np.nan)
-    variance[valid] = _mean_variance(fit, _take(rows, valid), conditional)
+    method = method_for(fit, ddf)
+    variance[valid] = _mean_variance(fit, _take(rows, valid), conditional, method)
     columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
     notes: list[str] = []
     if interval == "prediction":
@@ -108,7 +109,7 @@ def predict(
         if fit.design.weights is not None and rows.weights is None:
             notes.append("new observations have weight 1: newdata holds no weights")
     if interval is not None:
-        df, note = _interval_df(fit, rows, conditional, ddf)
+        df, note = _interval_df(fit, rows, conditional, method)
         half = t_quantile(confidence, df) * np.sqrt(variance)
         columns.update(lower=mean - half, upper=mean + half)
         notes.insert(0, f"{100 * confidence:g}% {interval} limits; df: {note}")
@@ -159,9 +160,9 @@ def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
     return np.asarray(mean)
 
 
-def _mean_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> Array:
     if not conditional or not fit.design.random:
-        return np.asarray(fit.sigma2 * np.einsum("ia,ab,ib->i", rows.x, fit.solution.unscaled_vcov, rows.x))
+        return np.asarray(np.einsum("ia,ab,ib->i", rows.x, method.vcov(fit), rows.x))
     x = np.ascontiguousarray(rows.x)
     return fit.sigma2 * fit.system().prediction_variance(x, rows.codes, rows.values)
 
@@ -183,8 +184,7 @@ def _observation_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
     return variance
 
 
-def _interval_df(fit: Fit, rows: NewRows, conditional: bool, ddf: str | None) -> tuple[Array, str]:
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml)
+def _interval_df(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> tuple[Array, str]:
     if not conditional:
         return method.single(fit, rows.x), method.note
     df = np.inf if method.name == "asymptotic" else float(fit.df_resid)

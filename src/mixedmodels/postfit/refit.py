@@ -140,7 +140,7 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
 
 
 def _natively(fit: Fit, responses: Array) -> list[Refitted | None] | None:
-    """Return the interior optima of responses (m, n), offset removed, or None where the model needs the general search."""
+    """Return the interior optima of responses (m, n), offset removed; None for the general search."""
     if fit.singular:
         return None
     refitter = fit.refitter()
@@ -160,7 +160,16 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
         (),
     )
     return Fit(
-        fit.spec, fit.schema, design, optimum, found.solution, found.theta, found.sigma2, fit.engine, fit.control, fit.notes
+        fit.spec,
+        fit.schema,
+        design,
+        optimum,
+        found.solution,
+        found.theta,
+        found.sigma2,
+        fit.engine,
+        fit.control,
+        fit.notes,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import Severity
 from ..fit import Fit
 from ..formats import format_number
-from ..inference.ddf import choose_method
+from ..inference.ddf import method_for
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
 from .html import summary_html
@@ -135,8 +135,9 @@ def _fixed(fit: Fit, ddf: str | None, level: float) -> Table:
 
 
 def _notes(fit: Fit, ddf: str | None) -> tuple[str, ...]:
-    asked = fit.spec.ddf if ddf is None else ddf
-    notes = [f"Degrees of freedom: {choose_method(asked, reml=fit.design.reml).note}."] if len(fit.design.fixed.columns) else []
+    notes = []
+    if fit.design.fixed.columns:
+        notes.append(f"Degrees of freedom: {method_for(fit, ddf).note}.")
     for status in fit.status:
         if status.severity is not Severity.OK:
             text = str(status)

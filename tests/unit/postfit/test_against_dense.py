@@ -51,7 +51,7 @@ def test_prediction_standard_errors(fit: Fit, oracle: Oracle, level: str) -> Non
     codes = [term.codes if level == "conditional" else None for term in fit.design.random]
     values = [term.values for term in fit.design.random]
     expected = fit.sigma2 * oracle.system.prediction_variance(fit.design.x, codes, values)
-    table = fit.predict(level=level, se=True)
+    table = fit.predict(level=level, se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["se"] ** 2, expected, **CLOSE)
 
 

@@ -42,7 +42,7 @@ def test_a_known_and_a_new_level(sleep: Fit) -> None:
 
 
 def test_population_level_needs_no_grouping_columns(sleep: Fit) -> None:
-    table = sleep.predict({"Days": [3]}, level="population", interval="confidence")
+    table = sleep.predict({"Days": [3]}, level="population", interval="confidence", ddf="residual")
     x = np.array([1.0, 3.0])
     se = np.sqrt(x @ sleep.vcov @ x)
     half = t_quantile(0.95, np.array([178.0]))[0] * se

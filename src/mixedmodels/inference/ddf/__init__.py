@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ...errors import SpecError
+from ...fit import Fit
 from ...registry import look_up
 from ..sensitivity import Information
 from .asymptotic import Asymptotic
@@ -29,11 +30,23 @@ ALIASES: Mapping[str, str] = {
     "normal": "asymptotic",
 }
 
-__all__ = ["ALIASES", "DDF_METHODS", "DegreesOfFreedom", "choose_method"]
+__all__ = ["ALIASES", "DDF_METHODS", "DegreesOfFreedom", "choose_method", "method_for"]
+
+
+def method_for(fit: Fit, ddf: str | None, *, information: Information = "observed") -> DegreesOfFreedom:
+    """Return the method asked for, the fit's own when that is None.
+
+    `"auto"` is residual for models whose only covariance parameter is σ², for which t and F are exact.
+    """
+    name = fit.spec.ddf if ddf is None else ddf
+    if name == "auto" and not fit.design.random and fit.design.residual is None:
+        name = "residual"
+    return choose_method(name, reml=fit.design.reml, information=information)
 
 
 def choose_method(name: str, *, reml: bool = True, information: Information = "observed") -> DegreesOfFreedom:
-    """Return the method called `name`; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML fits.
+    """Return the method called `name`; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML
+    fits.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def fai_cornelius(nu: Array) -> float:
     Examples
     --------
     >>> round(fai_cornelius(np.array([10.0, 20.0])), 4)
-    13.4884
+    13.0769
     """
     q = len(nu)
     if q == 0:
