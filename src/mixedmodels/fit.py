@@ -408,7 +408,7 @@ def build_objective(spec: ModelSpec, design: Design, system: System) -> Objectiv
 
 def row_products(values: Array | None, effects: Array) -> Array:
     """Return z_i'b_i for each row, values (n, p) or None for ones, effects (n, p)."""
-    return effects[:, 0] if values is None else np.einsum("ij,ij->i", values, effects)
+    return effects[:, 0] if values is None else np.asarray(np.einsum("ij,ij->i", values, effects))
 
 
 def _factor_entries(term: RandomTerm, relative: Array) -> Array:
@@ -416,10 +416,10 @@ def _factor_entries(term: RandomTerm, relative: Array) -> Array:
     name = term.structure.names[0]
     if name in ("diag", "homdiag"):
         diagonals = np.einsum("sii->si", factors)
-        return diagonals[:, :1].ravel() if name == "homdiag" else diagonals.ravel()
+        return np.asarray(diagonals[:, :1] if name == "homdiag" else diagonals).ravel()
     rows, columns = np.tril_indices(term.n_columns)
     order = np.lexsort((rows, columns))
-    return np.concatenate([factor[rows[order], columns[order]] for factor in factors])
+    return np.asarray(factors[:, rows[order], columns[order]].ravel())
 
 
 def _alias_statuses(design: Design) -> tuple[Status, ...]:
