@@ -64,6 +64,8 @@ class DenseSystem(System):
         self.evaluations += 1
         self.matrices = [f @ f.transpose(0, 2, 1) for f in factors]
         v = self.covariance(self.matrices)
+        if not np.isfinite(v).all():
+            raise np.linalg.LinAlgError("V is not finite")
         chol = np.linalg.cholesky(v)
         self.v_inverse = linalg.cho_solve((chol, True), np.eye(len(v)))
         x, y = self.x, self.design.y
@@ -154,7 +156,6 @@ class DenseSystem(System):
         inside = slice(offsets[term], offsets[term + 1])
         return self._joint()[inside, inside]
 
-    def fixed_information(self): return None
     def conditional_covariance(self, term: int) -> Array:
         q, p = self.design.random[term].n_levels, self.design.random[term].n_columns
         blocks = self.joint_covariance(term).reshape(q, p, q, p)

@@ -9,7 +9,7 @@ from typing import TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..covariance.base import Natural, Positions, Structure
+from ..covariance.base import SIGNIFICANT, VANISHED, Natural, Positions, Structure
 from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
@@ -23,7 +23,11 @@ Mask: TypeAlias = NDArray[np.bool_]
 @final
 @dataclass(frozen=True, slots=True)
 class NaturalCoordinates(Structure):
-    """A structure whose working parameters are the natural parameters of another."""
+    """A structure in the reported parameters of another, with roots for variances.
+
+    Its parameters are covariances, correlations … as reported, and standard deviations s for variances s²,
+    so that a variance may reach zero where the other parameters allow it.
+    """
 
     base: Structure
 
@@ -31,45 +35,76 @@ class NaturalCoordinates(Structure):
         return self.base.size(m)
 
     def matrix(self, theta: Array, at: Positions) -> Array:
-        return self.base.matrix(self.base.from_natural(theta, at), at)
+        return self.base.matrix(self._base_theta(theta, at), at)
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
+        slopes = np.where(self._variances(at), 2 * theta, 1.0)
+        return slopes[:, None, None] * self._d_natural(theta, at)
+
+    def d2_matrix(self, theta: Array, at: Positions) -> Array:
+        variances = self._variances(at)
+        slopes = np.where(variances, 2 * theta, 1.0)
         if self.base.linear:
-            regular = self.base.start(_regular_target(at), at)
-            return self.base.d_natural(regular, at)
+            second = np.zeros((len(theta), len(theta), at.size, at.size))
+        else:
+            second = self.base.d2_natural(self._base_theta(theta, at), at)
+            second = (slopes[:, None] * slopes)[:, :, None, None] * second
+        index = np.flatnonzero(variances)
+        second[index, index] += 2 * self._d_natural(theta, at)[index]
+        return second
+
+    def factor(self, theta: Array, at: Positions) -> Array:
+        return self.base.factor(self._base_theta(theta, at), at)
+
+    def start(self, target: Array, at: Positions) -> Array:
+        return self._roots(self.base.natural(self.base.start(target, at), at).values, at)
+
+    def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
+        scaled = self.base.rescale(self._base_theta(theta, at), factor, at)
+        return self._roots(self.base.natural(scaled, at).values, at)
+
+    def natural(self, theta: Array, at: Positions) -> Natural:
+        variances, regular = self._variances(at), self._regular(at)
+        jacobian = np.diag(np.where(variances, 2 * theta, 1.0))
+        return Natural(regular.names, np.where(variances, theta**2, theta), jacobian, regular.kinds)
+
+    def from_natural(self, values: Array, at: Positions) -> Array:
+        self.base.from_natural(values, at)
+        return self._roots(np.asarray(values, dtype=np.float64), at)
+
+    def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
+        """Return θ with the vanished variance of most negative slope set to `step`, or None."""
+        slopes = np.einsum("aij,ij->a", self._d_natural(theta, at), gamma)
+        slopes = np.where(self._variances(at) & (theta**2 < VANISHED * step), slopes, 0.0)
+        a = int(np.argmin(slopes))
+        if slopes[a] * step > -SIGNIFICANT:
+            return None
+        moved = theta.copy()
+        moved[a] = np.sqrt(step)
+        return moved
+
+    def _base_theta(self, theta: Array, at: Positions) -> Array:
+        return self.base.from_natural(np.where(self._variances(at), theta**2, theta), at)
+
+    def _d_natural(self, theta: Array, at: Positions) -> Array:
+        if self.base.linear:
+            return self.base.d_natural(self.base.start(_regular_target(at), at), at)
         try:
-            return self.base.d_natural(self.base.from_natural(theta, at), at)
+            return self.base.d_natural(self._base_theta(theta, at), at)
         except np.linalg.LinAlgError:
             raise FitError(
                 f"a {self.base.names[0]!r} covariance became singular while some of its parameters "
                 "are held; hold all of them, or choose held values that leave room for the others."
             ) from None
 
-    def d2_matrix(self, theta: Array, at: Positions) -> Array:
-        return self.base.d2_natural(self.base.from_natural(theta, at), at)
+    def _regular(self, at: Positions) -> Natural:
+        return self.base.natural(self.base.start(_regular_target(at), at), at)
 
-    def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
-        if self.base.linear:
-            return np.zeros((len(theta), len(theta)))
-        return np.asarray(np.einsum("abij,ij->ab", self.d2_matrix(theta, at), gamma))
+    def _variances(self, at: Positions) -> Mask:
+        return np.array([kind == "variance" for kind in self._regular(at).kinds])
 
-    def factor(self, theta: Array, at: Positions) -> Array:
-        return self.base.factor(self.base.from_natural(theta, at), at)
-
-    def start(self, target: Array, at: Positions) -> Array:
-        return self.base.natural(self.base.start(target, at), at).values
-
-    def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
-        scaled = self.base.rescale(self.base.from_natural(theta, at), factor, at)
-        return self.base.natural(scaled, at).values
-
-    def natural(self, theta: Array, at: Positions) -> Natural:
-        named = self.base.natural(self.base.start(_regular_target(at), at), at)
-        return Natural(named.names, theta, np.eye(len(theta)), named.kinds)
-
-    def from_natural(self, values: Array, at: Positions) -> Array:
-        self.base.from_natural(values, at)
-        return np.array(values, dtype=float)
+    def _roots(self, values: Array, at: Positions) -> Array:
+        return np.where(self._variances(at), np.sqrt(np.maximum(values, 0.0)), values)
 
 
 def held_objective(design: Design, system: System, hold: Mapping[str, float]) -> Objective:
@@ -79,7 +114,8 @@ def held_objective(design: Design, system: System, hold: Mapping[str, float]) ->
     -----
     Where the held parameters of a covariance depend on as many working parameters as there are held ones,
     those working parameters are held. Otherwise (a covariance held without its variances) the block is
-    optimised in its natural parameters; an estimate on the boundary of such a block is not found exactly.
+    optimised in its natural parameters; where its correlations reach one the fit is reported as not
+    converged.
     """
     names = parameter_names(design)
     held = place_by_name(hold, names, "hold")

@@ -71,7 +71,10 @@ def snap_to_boundary(objective: Objective, theta: Array, evaluation: Evaluation)
                 part[a] = 0.0
                 rank -= 1
         if rank is not None:
-            snapped[block.place] = block.structure.canonical(part, block.positions)
+            tidy = block.structure.canonical(part, block.positions)
+            # a factor recomputed from a singular Σ can have rounding error in place of its zeros
+            if _exact_rank(block, tidy) <= rank:
+                snapped[block.place] = tidy
     return None if np.array_equal(snapped, theta) else snapped
 
 

@@ -128,6 +128,11 @@ class _Search:
     def _advance(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array | None:
         """Return a θ with a lower criterion along the step, or along a damped one, or None."""
         objective, value = self.objective, evaluation.value
+        if not model.definite:
+            # a part of Σ at exact zero has no gradient however much its increase would lower −2l
+            escaped = self._escape(theta, evaluation)
+            if escaped is not None:
+                return escaped
         slack = rounding(value, objective.nu)
         length, damping = 1.0, 0.0
         for trial in range(_TRIALS):
@@ -138,15 +143,16 @@ class _Search:
             if trial < _HALVINGS and isfinite(found):
                 length *= 0.5
             else:
-                length, damping = 1.0, max(1.0, 8.0 * damping)
+                length, damping = 1.0, max(0.01, 10.0 * damping)
                 model = newton_step(evaluation, self.free, damping)
         return None
 
     def _escape(self, theta: Array, evaluation: Evaluation) -> Array | None:
         if self.escapes >= _ESCAPES:
             return None
-        self.escapes += 1
-        return escape_boundary(self.objective, theta, evaluation)
+        moved = escape_boundary(self.objective, theta, evaluation)
+        self.escapes += moved is not None
+        return moved
 
     def _finish(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array:
         """Return θ after the last step, numerically zero variances at exact zero, if −2l does not rise."""
