@@ -92,6 +92,11 @@ class Fit:
     fixed_effects = Tool[Table]("postfit.fixed_effects:fixed_effects")
     wald = Tool[Table]("inference.wald:wald")
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
+    anova = Tool[Table]("inference.anova:anova")
+    test = Tool[Table]("inference.linear_test:linear_test")
+    emmeans = Tool[Any]("emmeans.means:emmeans")
+    emtrends = Tool[Any]("emmeans.trends:emtrends")
+    joint_tests = Tool[Table]("emmeans.joint:joint_tests")
     variance_components = Tool[Table]("postfit.variance_components:variance_components")
     random_effects = Tool[Any]("postfit.random_effects:random_effects")
     coefficients = Tool[Table]("postfit.coefficients:coefficients")
@@ -324,6 +329,10 @@ class Fit:
     def keep(self, key: str, compute: Callable[[], T]) -> T:
         """Return what `compute` gives, computed once per fit under this key."""
         return self._once(key, compute)
+
+    def holds(self, key: str) -> bool:
+        """Return whether what `keep` computes under this key is there already."""
+        return key in self._cache
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}

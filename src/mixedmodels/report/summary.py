@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..engines import ENGINES
 from ..errors import Severity
 from ..fit import Fit
 from ..formats import format_number
@@ -15,6 +16,9 @@ from ..table import Table
 from .html import summary_html
 from .random_table import random_table
 from .text import summary_text
+
+PRINTED_FLOPS = 2e9
+"""Arithmetic that printing may spend on degrees of freedom: about half a second."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -56,30 +60,46 @@ def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary
     Parameters
     ----------
     ddf
-        Degrees-of-freedom method of the fixed effects; the fit's own by default.
+        Degrees-of-freedom method of the fixed effects; the fit's own by default. Printing stays quick: where
+        `"auto"` has not been computed yet and would take long the tests are asymptotic, and a note says so.
     level
         Confidence level of their intervals.
     """
+    method = _affordable(fit) if ddf is None else ddf
     tables = [_criteria(fit)]
     if fit.design.random:
         tables.append(random_table(fit))
     if fit.design.fixed.columns:
-        tables.append(_fixed(fit, ddf, level))
-    return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, ddf))
+        tables.append(_fixed(fit, method, level))
+    return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf))
+
+
+def _affordable(fit: Fit) -> str:
+    """Return the fit's own df method, or `"asymptotic"` where `"auto"` would take long and is not known yet.
+
+    Small-sample methods take about two gradients for each covariance parameter.
+    """
+    if fit.spec.ddf != "auto" or fit.holds("sensitivity observed"):
+        return fit.spec.ddf
+    flops = (2 * fit.n_covariance_parameters + 2) * ENGINES[fit.engine]().cost(fit.design)[0]
+    return fit.spec.ddf if flops <= PRINTED_FLOPS else "asymptotic"
 
 
 def _title(fit: Fit) -> str:
+    method = "REML" if fit.design.reml else "maximum likelihood"
+    if not fit.design.random and fit.design.residual is not None:
+        return f"Linear model with structured errors by {method}"
     if not fit.design.random:
         squares = "ordinary" if fit.design.weights is None else "weighted"
         return f"Linear model by {squares} least squares"
-    return f"Linear mixed model by {'REML' if fit.design.reml else 'maximum likelihood'}"
+    return f"Linear mixed model by {method}"
 
 
 def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
     facts = [("Formula", fit.spec.formula), ("Data", _data(fit))]
     if fit.design.weights is not None:
         facts.append(("Weights", f"{fit.spec.weights or 'given as an array'}; var(e) = σ²/weight"))
-    if fit.design.random:
+    if fit.design.random or fit.design.residual is not None:
         facts.append(("Fit", _convergence(fit)))
     else:
         facts.append(("Error", f"standard deviation {format_number(fit.sigma)}, {fit.df_resid:,} df"))
@@ -134,10 +154,13 @@ def _fixed(fit: Fit, ddf: str | None, level: float) -> Table:
     return Table({header: table[name] for name, header in headers.items()}, "Fixed effects", formats=formats)
 
 
-def _notes(fit: Fit, ddf: str | None) -> tuple[str, ...]:
+def _notes(fit: Fit, method: str, asked: str | None) -> tuple[str, ...]:
     notes = []
     if fit.design.fixed.columns:
-        notes.append(f"Degrees of freedom: {method_for(fit, ddf).note}.")
+        notes.append(f"Degrees of freedom: {method_for(fit, method).note}.")
+    if asked is None and method != fit.spec.ddf:
+        own = method_for(fit, None).name
+        notes.append(f"The method of this fit, {own}, takes longer here; fit.fixed_effects() computes it.")
     for status in fit.status:
         if status.severity is not Severity.OK:
             text = str(status)

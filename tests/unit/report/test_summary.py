@@ -128,6 +128,19 @@ def test_printing_builds_no_system_when_the_df_need_none() -> None:
     assert "objective" not in fit._cache
 
 
+def test_printing_stays_quick_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+    monkeypatch.setattr("mixedmodels.report.summary.PRINTED_FLOPS", 0.0)
+    quick = " ".join(str(fit).split())
+    assert "asymptotic (normal and χ²)" in quick
+    assert (
+        "The method of this fit, kenward-roger, takes longer here; fit.fixed_effects() computes it." in quick
+    )
+    assert "Kenward–Roger" in str(fit.summary(ddf="kenward-roger"))
+    # Computed once, it is printed from then on.
+    assert "Degrees of freedom: Kenward–Roger." in str(fit)
+
+
 @pytest.mark.parametrize("name", list(MODELS))
 def test_the_page_stands_alone(tmp_path: Path, name: str) -> None:
     written = MODELS[name]().report(tmp_path / "out.html")
