@@ -49,3 +49,17 @@ def f_upper(statistic: float, num_df: float, den_df: float) -> float:
     if np.isinf(den_df):
         return float(special.chdtrc(num_df, num_df * statistic))
     return float(special.fdtrc(num_df, den_df, statistic))
+
+
+def t_one_sided(statistic: Array, df: Array) -> Array:
+    """Return P(T ≥ statistic) for t with `df` degrees of freedom, normal where `df` is infinite.
+
+    Examples
+    --------
+    >>> t_one_sided(np.array([2.0]), np.array([10.0])).round(6)
+    array([0.036694])
+    """
+    infinite = np.isinf(df)
+    finite_df = np.where(infinite, 1.0, df)
+    tail = np.where(infinite, special.ndtr(-statistic), special.stdtr(finite_df, -statistic))
+    return np.asarray(tail, dtype=float)

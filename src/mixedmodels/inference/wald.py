@@ -14,6 +14,7 @@ from ..table import Table
 from ..typing import Array
 from .ddf import DegreesOfFreedom, method_for
 from .distributions import f_upper, t_quantile, t_two_sided
+from .sensitivity import Information
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def wald(
     joint: bool = False,
     level: float = 0.95,
     labels: Sequence[str] | None = None,
+    information: Information = "observed",
 ) -> Table:
     """Return L'β̂ with standard errors, t tests and intervals, or one F test of L'β = rhs.
 
@@ -61,6 +63,9 @@ def wald(
         Confidence level of the intervals.
     labels
         Names of the k rows.
+    information
+        What Kenward–Roger and Satterthwaite take the uncertainty of θ̂ from: the `"observed"` information, as SAS does, or
+        the `"expected"`, as pbkrtest does.
 
     Returns
     -------

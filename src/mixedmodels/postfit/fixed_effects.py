@@ -10,7 +10,9 @@ from ..inference.wald import estimate_rows
 from ..table import Table
 
 
-def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Table:
+def fixed_effects(
+    fit: Fit, *, ddf: str | None = None, information: Information = "observed", level: float = 0.95
+) -> Table:
     """Return β̂ with standard errors, t tests and confidence intervals, one row per column of X.
 
     Parameters
@@ -54,7 +56,9 @@ def fixed_effects(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> T
     return Table({"term": list(fixed.columns), **columns}, "Fixed effects", tuple(notes), fit.backend)
 
 
-def conf_int(fit: Fit, level: float = 0.95, *, ddf: str | None = None) -> Table:
+def conf_int(
+    fit: Fit, level: float = 0.95, *, ddf: str | None = None, information: Information = "observed"
+) -> Table:
     """Return confidence intervals of β, columns `term conf_low conf_high`.
 
     Parameters
@@ -63,7 +67,9 @@ def conf_int(fit: Fit, level: float = 0.95, *, ddf: str | None = None) -> Table:
         Confidence level.
     ddf
         Degrees-of-freedom method; the fit's own by default.
+    information
+        As for `fixed_effects`.
     """
-    table = fixed_effects(fit, ddf=ddf, level=level)
+    table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     columns = {name: table[name] for name in ("term", "conf_low", "conf_high")}
     return Table(columns, f"{100 * level:g}% confidence intervals", table.notes, fit.backend)

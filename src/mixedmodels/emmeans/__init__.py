@@ -1,0 +1,1 @@
+"""Estimated marginal means: a reference grid, averages over it, contrasts among them."""

@@ -1,0 +1,256 @@
+"""Reference grids: every combination of levels, covariates at their means, as rows of X."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, suggest
+from ..fit import Fit
+from ..frame.column import Column
+from ..inference.predictors import predictors, row_weights
+from ..terms.new_rows import encode_new
+from ..typing import Array, Labels
+
+MOST_ROWS = 200_000
+"""A grid of more rows is refused: it is nearly always a factor that was meant to be random."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """One predictor of a reference grid and the values it takes there; a covariate at its mean has one."""
+
+    name: str
+    values: NDArray[Any]
+    is_factor: bool
+    from_data: bool
+    """Whether every value occurs in the data, so that cells can be counted."""
+
+    @property
+    def labels(self) -> Labels:
+        """Values as text."""
+        return tuple(value_text(value) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReferenceGrid:
+    """Cells of predictor values with their rows of X.
+
+    Parameters
+    ----------
+    axes
+        The predictors, in the order of the formula.
+    index
+        For each cell the place of its value on every axis, (m, number of axes).
+    matrix
+        X of the cells with every column of the formula, (m, p).
+    offset
+        Offset of the cells, (m,).
+    frequency
+        Weighted number of observations with the cell's values of the axes that come from the data, (m,).
+    nesting
+        Factor → the factors it is nested in, where cells that do not occur were left out.
+    notes
+        What the reader should know.
+    """
+
+    axes: tuple[Axis, ...]
+    index: NDArray[np.intp]
+    matrix: Array
+    offset: Array
+    frequency: Array
+    nesting: Mapping[str, Labels]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> Labels:
+        """Names of the axes."""
+        return tuple(axis.name for axis in self.axes)
+
+    def axis(self, name: str) -> int:
+        """Return the place of a predictor; `SpecError` with a suggestion when there is none."""
+        if name not in self.names:
+            known = ", ".join(self.names) or "none"
+            raise SpecError(
+                f"{name!r} is not a predictor of the fixed part.{suggest(name, self.names)} Predictors: {known}."
+            )
+        return self.names.index(name)
+
+
+def build_grid(
+    fit: Fit, at: Mapping[str, Any] | None = None, *, around: Mapping[str, float] | None = None
+) -> ReferenceGrid:
+    """Return the reference grid of a fit: factor levels crossed, covariates at their means unless `at` says otherwise.
+
+    Parameters
+    ----------
+    fit
+        The fitted model.
+    at
+        Values by predictor: levels of factors, numbers for covariates.
+    around
+        Covariates to take at their mean minus and plus this much.
+    """
+    columns = predictors(fit)
+    asked = dict(at or {})
+    for name in asked:
+        if name not in columns:
+            raise SpecError(
+                f"at: {name!r} is not a predictor of the fixed part.{suggest(name, columns)} "
+                f"Predictors: {', '.join(columns) or 'none'}."
+            )
+    notes: list[str] = []
+    axes = [_axis(column, asked.get(name), (around or {}).get(name), notes) for name, column in columns.items()]
+    shape = [len(axis.values) for axis in axes]
+    if int(np.prod(shape, dtype=float)) > MOST_ROWS:
+        sizes = ", ".join(f"{axis.name}: {len(axis.values)}" for axis in axes if len(axis.values) > 1)
+        raise SpecError(f"the reference grid has {int(np.prod(shape, dtype=float)):,} cells ({sizes}); restrict it by at=.")
+    index = np.array(list(product(*map(range, shape))), dtype=np.intp).reshape(int(np.prod(shape, dtype=float)), len(axes))
+    frequency = _count(fit, columns, axes, index)
+    nesting = find_nesting(columns)
+    for inner, outer in nesting.items():
+        notes.append(f"{inner} is nested in {' and '.join(outer)}; cells that do not occur are left out")
+    occurs = _occurring(columns, axes, index, nesting)
+    index, frequency = index[occurs], frequency[occurs]
+    matrix, offset = _encode(fit, axes, index)
+    return ReferenceGrid(tuple(axes), index, matrix, offset, frequency, nesting, tuple(notes))
+
+
+def rows_at(fit: Fit, axes: Sequence[Axis], index: NDArray[np.intp], changed: Mapping[str, Array]) -> Array:
+    """Return X (m, p) of cells of a grid with the values of some covariates replaced, (m,) each."""
+    return _encode(fit, axes, index, changed)[0]
+
+
+def _encode(
+    fit: Fit, axes: Sequence[Axis], index: NDArray[np.intp], changed: Mapping[str, Array] | None = None
+) -> tuple[Array, Array]:
+    data: dict[str, Any] = {axis.name: axis.values[index[:, j]] for j, axis in enumerate(axes)}
+    data.update(changed or {})
+    if not data:
+        m = len(index)
+        row = fit.design.fixed.matrix[:1]
+        return np.repeat(row, m, axis=0), np.zeros(m)
+    new = encode_new(fit.spec, fit.schema, fit.design, data, random=False)
+    return new.matrix, np.zeros(len(new)) if new.offset is None else new.offset
+
+
+def _axis(column: Column, asked: Any, step: float | None, notes: list[str]) -> Axis:
+    if column.levels is not None:
+        return Axis(column.name, _levels_asked(column, asked), True, True)
+    values = column.number()
+    if asked is not None:
+        numbers = np.array(asked, dtype=float, ndmin=1)
+        outside = numbers[(numbers < values.min()) | (numbers > values.max())]
+        if len(outside):
+            shown = ", ".join(map(value_text, outside))
+            span = f"{value_text(values.min())} to {value_text(values.max())}"
+            notes.append(f"{column.name} = {shown} is outside the data ({span})")
+        return Axis(column.name, numbers, False, False)
+    distinct = np.unique(values)
+    if len(distinct) == 2 and step is None:
+        return Axis(column.name, distinct, True, True)
+    mean = float(np.mean(values))
+    return Axis(column.name, np.array([mean] if step is None else [mean - step, mean + step]), False, False)
+
+
+def _levels_asked(column: Column, asked: Any) -> NDArray[Any]:
+    levels = column.levels
+    assert levels is not None
+    if asked is None:
+        return levels
+    wanted = [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
+    known = {value_text(level): i for i, level in enumerate(levels)}
+    places = []
+    for level in wanted:
+        if value_text(level) not in known:
+            raise SpecError(
+                f"at: {level!r} is not a level of {column.name!r}.{suggest(value_text(level), known)} "
+                f"Levels: {', '.join(known)}."
+            )
+        places.append(known[value_text(level)])
+    return levels[places]
+
+
+def _place_of_rows(column: Column, axis: Axis) -> NDArray[np.intp]:
+    """Return for each row of the data the place of its value on an axis, −1 where the axis leaves it out."""
+    if column.levels is not None:
+        place = {value_text(value): i for i, value in enumerate(axis.values)}
+        of_level = np.array([place.get(value_text(level), -1) for level in column.levels], dtype=np.intp)
+        return of_level[column.values]
+    found = np.searchsorted(axis.values, column.number())
+    return np.asarray(found, dtype=np.intp)
+
+
+def _count(
+    fit: Fit, columns: Mapping[str, Column], axes: Sequence[Axis], index: NDArray[np.intp]
+) -> Array:
+    counted = [j for j, axis in enumerate(axes) if axis.from_data]
+    if not counted:
+        return np.full(len(index), float(row_weights(fit).sum()))
+    shape = [len(axes[j].values) for j in counted]
+    places = np.array([_place_of_rows(columns[axes[j].name], axes[j]) for j in counted])
+    inside = (places >= 0).all(axis=0)
+    flat = np.ravel_multi_index(tuple(places[:, inside]), shape)
+    totals = np.bincount(flat, weights=row_weights(fit)[inside], minlength=int(np.prod(shape)))
+    return np.asarray(totals[np.ravel_multi_index(tuple(index[:, counted].T), shape)], dtype=float)
+
+
+def find_nesting(columns: Mapping[str, Column]) -> dict[str, Labels]:
+    """Return for each factor the factors in one level of which each of its levels lies.
+
+    A factor is nested only in factors with fewer levels, more than one.
+    """
+    factors = [column for column in columns.values() if column.levels is not None and len(column.levels) > 1]
+    nesting: dict[str, Labels] = {}
+    for inner in factors:
+        assert inner.levels is not None
+        outer = tuple(
+            other.name
+            for other in factors
+            if other.levels is not None and len(other.levels) < len(inner.levels) and _nested(inner, other)
+        )
+        if outer:
+            nesting[inner.name] = outer
+    return nesting
+
+
+def _nested(inner: Column, outer: Column) -> bool:
+    assert inner.levels is not None
+    home = np.zeros(len(inner.levels), outer.values.dtype)
+    home[inner.values] = outer.values
+    return bool(np.array_equal(home[inner.values], outer.values))
+
+
+def _occurring(
+    columns: Mapping[str, Column], axes: Sequence[Axis], index: NDArray[np.intp], nesting: Mapping[str, Labels]
+) -> NDArray[np.bool_]:
+    """Return which cells put every nested level in the levels it belongs to, (m,)."""
+    keep = np.ones(len(index), bool)
+    place = {axis.name: j for j, axis in enumerate(axes)}
+    for inner, outers in nesting.items():
+        own = _place_of_rows(columns[inner], axes[place[inner]])
+        for outer in outers:
+            other = _place_of_rows(columns[outer], axes[place[outer]])
+            both = (own >= 0) & (other >= 0)
+            home = np.full(len(axes[place[inner]].values), -1, dtype=np.intp)
+            home[own[both]] = other[both]
+            keep &= home[index[:, place[inner]]] == index[:, place[outer]]
+    return keep
+
+
+def value_text(value: Any) -> str:
+    """Return a level or number as printed: no trailing zeros, seven significant digits.
+
+    Examples
+    --------
+    >>> value_text(np.float64(4.5)), value_text(2.0), value_text("a")
+    ('4.5', '2', 'a')
+    """
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.7g}"
+    return str(value)

@@ -1,0 +1,123 @@
+"""Joint tests of every effect through estimated marginal means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from ..fit import Fit
+from ..inference.ddf import choose_method
+from ..inference.predictors import predictors
+from ..inference.sensitivity import Information
+from ..inference.wald import joint_test
+from ..table import Table
+from ..typing import Array, Labels
+from .contrasts import consecutive
+from .grid import ReferenceGrid, build_grid
+from .means import average
+
+
+def joint_tests(
+    fit: Fit,
+    *,
+    at: Mapping[str, Any] | None = None,
+    ddf: str | None = None,
+    information: Information = "observed",
+) -> Table:
+    """Return F tests that the contrasts of equally weighted marginal means of each effect are zero.
+
+    Parameters
+    ----------
+    fit
+        The fitted model.
+    at
+        Values of predictors in the grid; covariates are at their mean ± 1 otherwise, so that they are tested too.
+    ddf, information
+        As for `emmeans`.
+
+    Returns
+    -------
+    Table
+        `term num_df den_df statistic p_value`. Effects the model does not hold, and those no estimable contrast is left
+        of, are not listed.
+
+    Notes
+    -----
+    Like type 3 tests without empty cells; with covariates in interactions they are tests at the covariates' means.
+    *Same as* R's `joint_tests`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> oats = mm.datasets.load("oats")
+    >>> fit = mm.lmm("yield ~ Variety + C(nitro) + (1 | Block) + (1 | Block:Variety)", oats)
+    >>> fit.joint_tests()["statistic"].round(3)
+    array([ 1.485, 41.053])
+    """
+    numeric = [name for name, column in predictors(fit).items() if column.levels is None]
+    grid = build_grid(fit, at, around={name: 1.0 for name in numeric if name not in (at or {})})
+    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    names = tuple(axis.name for axis in grid.axes if len(axis.values) > 1)
+    kept = list(fit.design.fixed.estimable)
+    terms, rows, reduced = [], [], []
+    for size in range(1, len(names) + 1):
+        for effect in combinations(names, size):
+            functions = _functions(grid, effect)
+            if not np.abs(functions).max(initial=0.0) > 1e-9:
+                continue
+            L, full = estimable_part(functions, fit.design.fixed.null_basis)
+            if not full:
+                reduced.append(":".join(effect))
+            if len(L):
+                terms.append(":".join(effect))
+                rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
+    columns: dict[str, Any] = {"term": terms}
+    columns.update((name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value"))
+    notes = [*grid.notes, f"df: {method.note}"]
+    if reduced:
+        notes.append(f"fewer df because some contrasts are not estimable: {', '.join(reduced)}")
+    return Table(columns, "Joint tests", tuple(notes), fit.backend)
+
+
+def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
+    """Return the interaction contrasts of consecutive levels of the means of an effect, (k, p)."""
+    parents = tuple(dict.fromkeys(o for name in effect for o in grid.nesting.get(name, ()) if o not in effect))
+    within = (*parents, *(o for name in effect for o in grid.nesting.get(name, ()) if o in effect))
+    rows, levels, _ = average(grid, effect, parents, "equal")
+    means = rows @ grid.matrix
+    names = [*effect, *parents]
+    keys = list(zip(*(levels[name] for name in names), strict=True))
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for row, key in enumerate(keys):
+        groups.setdefault(tuple(key[names.index(name)] for name in dict.fromkeys(within)), []).append(row)
+    crossed = [name for name in effect if name not in within]
+    out = []
+    for members in groups.values():
+        weights = np.ones((1, len(members)))
+        for name in crossed:
+            values = [keys[row][names.index(name)] for row in members]
+            distinct = list(dict.fromkeys(values))
+            if len(distinct) < 2:
+                weights = np.zeros((0, len(members)))
+                break
+            coded = consecutive(distinct, 0).weights[:, [distinct.index(value) for value in values]]
+            weights = (weights[:, None, :] * coded[None, :, :]).reshape(-1, len(members))
+        out.append(weights @ means[members])
+    return np.vstack(out)
+
+
+def estimable_part(functions: Array, null_basis: Array) -> tuple[Array, bool]:
+    """Return a basis of the estimable combinations of functions (k, p), and whether all of them are estimable."""
+    gap = functions @ null_basis
+    scale = np.abs(functions).max(initial=1.0)
+    if np.abs(gap).max(initial=0.0) <= 1e-8 * scale:
+        return functions, True
+    u, values, _ = np.linalg.svd(gap, full_matrices=True)
+    rank = int((values > 1e-8 * scale).sum())
+    left = u[:, rank:].T @ functions
+    _, sizes, vectors = np.linalg.svd(left, full_matrices=False)
+    used = sizes > 1e-8 * scale
+    return np.asarray(sizes[used, None] * vectors[used]), False

@@ -1,0 +1,216 @@
+"""Estimated marginal means of a fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, suggest
+from ..fit import Fit
+from ..inference.ddf import choose_method
+from ..inference.sensitivity import Information
+from ..inference.wald import check_level
+from ..registry import check_choice
+from ..typing import Array, Labels
+from .emm import EMM, Settings
+from .grid import ReferenceGrid, build_grid, value_text
+from .response import response_transform
+
+Weights = Literal["equal", "proportional", "cells", "outer"]
+WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer")
+
+
+def emmeans(
+    fit: Fit,
+    specs: str | Sequence[str] = "1",
+    *,
+    by: str | Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    weights: Weights = "equal",
+    ddf: str | None = None,
+    information: Information = "observed",
+    level: float = 0.95,
+    adjust: str = "none",
+    type: Literal["link", "response"] = "link",
+) -> EMM:
+    """Return estimated marginal means: averages of model predictions over a reference grid.
+
+    Parameters
+    ----------
+    fit
+        The fitted model.
+    specs
+        Predictors to keep: a name, a list, `"a * b"`, `"a | b"` (by b), or `"1"` for the overall mean.
+    by
+        Predictors to keep and to group by.
+    at
+        Values of predictors in the grid, `{"age": [8, 14]}`; covariates are at their means otherwise, numeric
+        predictors with two values at both.
+    weights
+        How cells are averaged: `"equal"`, `"proportional"` to the counts of the combinations averaged over, `"cells"` (the
+        counts of the cells themselves) or `"outer"` (products of one-factor counts).
+    ddf, information
+        Degrees-of-freedom method, the fit's own by default, and for Kenward–Roger and Satterthwaite the information it
+        is computed from.
+    level
+        Confidence level of the intervals.
+    adjust
+        Multiplicity adjustment of the intervals.
+    type
+        `"response"` for means transformed back from `log(y)`, `sqrt(y)` and the like.
+
+    Returns
+    -------
+    EMM
+        Columns: the predictors, `estimate std_error df conf_low conf_high`; `.contrast(...)`, `.cld()`, `.slices()`,
+        `.test(...)`, `.plot()`. Means that are not estimable are missing.
+
+    Notes
+    -----
+    Each mean is l'β̂ with l the weighted average of the grid's rows of X, Searle, Speed and Milliken (1980). *Same as*
+    SAS `LSMEANS`, R's `emmeans`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> print(fit.emmeans("1", ddf="containment"))
+    1        estimate  std_error  df  conf_low  conf_high
+    overall    66.500     10.171   5    40.355     92.645
+    df: containment
+    confidence level 0.95
+    """
+    check_level(level)
+    check_choice("weights", weights, WEIGHTS)
+    check_choice("type", type, ("link", "response"))
+    shown, groups = read_specs(specs, by)
+    grid = build_grid(fit, at)
+    shown, groups, notes = with_parents(grid, shown, groups)
+    rows, levels, averaged = average(grid, shown, groups, weights)
+    transform = response_transform(fit.spec.response) if type == "response" else ""
+    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
+    settings = Settings(method, level, adjust, transform)
+    return EMM(
+        fit, rows @ grid.matrix, rows @ grid.offset, levels, shown or ("1",), groups, settings, "mean", "other", tuple(about)
+    )
+
+
+def read_specs(specs: str | Sequence[str], by: str | Sequence[str] | None) -> tuple[Labels, Labels]:
+    """Return the predictors shown and those grouped by.
+
+    Examples
+    --------
+    >>> read_specs("a * b | c", None)
+    (('a', 'b'), ('c',))
+    """
+    given = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+    if not isinstance(specs, str):
+        names = tuple(specs)
+    else:
+        left, bar, right = specs.strip().removeprefix("~").partition("|")
+        if "~" in left:
+            raise SpecError(
+                f"specs={specs!r}: write the contrast afterwards, for example emmeans('a').contrast('pairwise')."
+            )
+        names = _split(left)
+        given = (*_split(right), *given) if bar else given
+    names = tuple(name for name in dict.fromkeys(names) if name != "1" and name not in given)
+    return names, tuple(dict.fromkeys(given))
+
+
+def _split(text: str) -> Labels:
+    return tuple(part.strip().strip("`") for part in re.split(r"[*:+,]", text) if part.strip())
+
+
+def with_parents(grid: ReferenceGrid, shown: Labels, groups: Labels) -> tuple[Labels, Labels, list[str]]:
+    """Return the predictors with those that nested factors need added to the groups, and notes."""
+    for name in (*shown, *groups):
+        grid.axis(name)
+    added = []
+    for name in shown:
+        added += [outer for outer in grid.nesting.get(name, ()) if outer not in (*shown, *groups, *added)]
+    within = tuple(outer for name in shown for outer in grid.nesting.get(name, ()) if outer in shown)
+    groups = tuple(dict.fromkeys((*groups, *added, *within)))
+    shown = tuple(name for name in shown if name not in groups)
+    notes = [f"{', '.join(shown)} within {', '.join(dict.fromkeys((*added, *within)))}"] if added or within else []
+    return shown, groups, notes
+
+
+def average(
+    grid: ReferenceGrid, shown: Labels, groups: Labels, weights: Weights
+) -> tuple[Array, dict[str, NDArray[np.object_]], Labels]:
+    """Return the averaging matrix (k, m) of the combinations that occur, their labels, and what was averaged over."""
+    kept = [grid.axis(name) for name in (*shown, *groups)]
+    other = [j for j in range(len(grid.axes)) if j not in kept]
+    cell_weights = _cell_weights(grid, other, weights)
+    combinations = list(product(*(range(len(grid.axes[j].values)) for j in reversed(kept))))
+    rows, places = [], []
+    for reversed_places in combinations:
+        place = tuple(reversed(reversed_places))
+        inside = (grid.index[:, kept] == place).all(axis=1) if kept else np.ones(len(grid.index), bool)
+        if not inside.any():
+            continue
+        w = np.where(inside, cell_weights, 0.0)
+        # A cell without data has no weights: every cell then counts, so that its emptiness shows in estimability.
+        rows.append(w / w.sum() if w.sum() > 0 else inside / inside.sum())
+        places.append(place)
+    levels = {
+        name: _as_objects([value_text(grid.axes[j].values[place[c]]) for place in places])
+        for c, (name, j) in enumerate(zip((*shown, *groups), kept, strict=True))
+    }
+    if not levels:
+        levels = {"1": _as_objects(["overall"])}
+    averaged = tuple(grid.axes[j].name for j in other if len(grid.axes[j].values) > 1)
+    return np.array(rows), levels, averaged
+
+
+def _cell_weights(grid: ReferenceGrid, other: Sequence[int], weights: Weights) -> Array:
+    """Return the weight of each cell of the grid before normalising within a mean, (m,)."""
+    m = len(grid.index)
+    if weights == "equal" or (not other and weights != "cells"):
+        return np.ones(m)
+    if weights == "cells":
+        return grid.frequency
+    counted = [j for j in other if grid.axes[j].from_data]
+    shared = [j for j in other if not grid.axes[j].from_data]
+    # Cells that differ only in a covariate from `at=` carry the same count.
+    repeats = float(np.prod([len(grid.axes[j].values) for j in shared], initial=1))
+    if weights == "outer":
+        out = np.ones(m)
+        for j in counted:
+            margin = np.bincount(grid.index[:, j], weights=grid.frequency, minlength=len(grid.axes[j].values))
+            out = out * (margin / repeats)[grid.index[:, j]]
+        return out
+    if not counted:
+        return np.ones(m)
+    shape = [len(grid.axes[j].values) for j in counted]
+    flat = np.ravel_multi_index(tuple(grid.index[:, counted].T), shape)
+    return np.asarray(np.bincount(flat, weights=grid.frequency)[flat] / repeats)
+
+
+def _averaged_note(averaged: Labels, weights: Weights) -> list[str]:
+    if not averaged:
+        return []
+    how = "" if weights == "equal" else f" ({weights} weights)"
+    return [f"averaged over {', '.join(averaged)}{how}"]
+
+
+def _as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def known_numeric(fit: Fit, name: str, columns: Mapping[str, Any]) -> None:
+    """Raise `SpecError` unless `name` is a numeric predictor."""
+    if name not in columns:
+        known = ", ".join(columns) or "none"
+        raise SpecError(f"var={name!r} is not a predictor of the fixed part.{suggest(name, columns)} Predictors: {known}.")
+    if columns[name].levels is not None:
+        raise SpecError(f"var={name!r} is a factor; slopes are of numeric predictors. Use emmeans and contrast('poly').")

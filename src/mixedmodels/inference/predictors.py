@@ -1,0 +1,59 @@
+"""The variables the fixed part is computed from, as they were in the data of the fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import DataError
+from ..fit import Fit
+from ..frame.column import Column
+from ..frame.ingest import read_columns
+from ..frame.readers import open_source
+from ..syntax.spelling import variables
+from ..terms.encoder import DirectEncoder
+
+
+def predictors(fit: Fit) -> dict[str, Column]:
+    """Return the columns of the fixed part and its offsets at the rows used, factors as codes and levels.
+
+    A numeric column that enters as `C(x)` counts as a factor.
+    """
+    return fit.keep("predictors", lambda: _read(fit))
+
+
+def _read(fit: Fit) -> dict[str, Column]:
+    encoding = fit.design.encoding
+    if fit.inputs is None or encoding is None:
+        raise DataError(
+            "this fit does not hold its data (it was unpickled or refitted), which this question needs; "
+            "fit again, or use fit.update(data=...)."
+        )
+    encoder = encoding.fixed.encoder
+    names = dict.fromkeys(encoder.variables)
+    names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))
+    names.update(dict.fromkeys(name for number in encoding.offsets for name in variables(number.text)))
+    columns = read_columns(fit.spec, open_source(fit.inputs.data), list(names))
+    if fit.design.rows is not None:
+        columns = {name: column.take(fit.design.rows) for name, column in columns.items()}
+    else:
+        columns = {name: replace(column, missing=None) for name, column in columns.items()}
+    categorical = _categorical(encoder)
+    return {
+        name: column.factor().without_unused()[0] if column.is_factor or name in categorical else column
+        for name, column in columns.items()
+    }
+
+
+def _categorical(encoder: object) -> set[str]:
+    """Return the variables an encoder reads as levels."""
+    if isinstance(encoder, DirectEncoder):
+        return {part.atom.variable for block in encoder.blocks for part in block if part.levels is not None}
+    return set(getattr(encoder, "levels", ()))
+
+
+def row_weights(fit: Fit) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the known weight of each row, one without weights, (n,)."""
+    weights = fit.design.weights
+    return np.ones(fit.design.n) if weights is None else weights
