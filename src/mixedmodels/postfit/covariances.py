@@ -11,6 +11,7 @@ from ..labelled import LabelledMatrix
 from ..terms.design import RandomTerm
 from ..typing import Array
 from .choose_term import choose_group, choose_term
+from .independent_errors import require_independent_errors
 
 
 def random_cov(
@@ -188,6 +189,7 @@ def _cluster_rows(fit: Fit, cluster: object, group: str | None) -> tuple[NDArray
 
 
 def _residual_variances(fit: Fit, rows: NDArray[np.intp]) -> Array:
+    require_independent_errors(fit, "the covariance matrix of a cluster")
     weights = fit.design.weights
     return fit.sigma2 / (np.ones(len(rows)) if weights is None else weights[rows])
 

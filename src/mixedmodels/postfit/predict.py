@@ -19,6 +19,7 @@ from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
 from .covariances import level_scale
+from .independent_errors import require_independent_errors
 
 LEVELS = ("conditional", "population")
 INTERVALS = ("confidence", "prediction")
@@ -87,6 +88,8 @@ def predict(
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
     check_level(confidence)
+    if interval == "prediction":
+        require_independent_errors(fit, "a prediction interval")
     conditional = level == "conditional"
     rows = (
         _fitted_rows(fit)

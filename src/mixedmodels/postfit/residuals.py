@@ -8,6 +8,7 @@ from ..fit import Fit
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
+from .independent_errors import require_independent_errors
 
 KINDS = ("response", "pearson")
 LEVELS = ("conditional", "marginal")
@@ -42,6 +43,7 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     raw = fit.resid if level == "conditional" else fit.response - fit.linear_predictor
     if kind == "response":
         return raw
+    require_independent_errors(fit, "residuals of kind 'pearson'")
     weights = fit.design.weights
     variance = np.full(fit.nobs, fit.sigma2) if weights is None else fit.sigma2 / weights
     if level == "marginal":

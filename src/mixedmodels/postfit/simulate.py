@@ -10,6 +10,7 @@ from ..fit import Fit, row_products
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .independent_errors import require_independent_errors
 
 LEVELS = ("population", "conditional")
 
@@ -43,6 +44,7 @@ def simulate(
     if n < 1:
         raise SpecError(f"n={n!r} must be at least 1.")
     check_choice("level", level, LEVELS)
+    require_independent_errors(fit, "simulate")
     rng = np.random.default_rng(seed)
     weights = fit.design.weights
     sd = np.full(fit.nobs, fit.sigma) if weights is None else fit.sigma / np.sqrt(weights)

@@ -50,12 +50,6 @@ def test_lm_refuses_random_terms() -> None:
         mm.lm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
 
 
-@pytest.mark.parametrize("argument", [{"residual": "cs(1 | Rail)"}, {"variance": "ident(Rail)"}])
-def test_residual_structures_say_what_is_fitted(argument: dict[str, str]) -> None:
-    with pytest.raises(mm.SpecError, match="independent errors"):
-        mm.lmm("travel ~ 1", mm.datasets.load("rail"), **argument)  # type: ignore[arg-type]
-
-
 def test_an_unknown_df_method_is_refused_before_fitting() -> None:
     with pytest.raises(
         mm.SpecError, match=r"unknown ddf method 'kenward'\..*Available: asymptotic.*residual"
