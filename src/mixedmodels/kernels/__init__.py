@@ -74,8 +74,10 @@ def solve_upper(lower: Array, b: Array) -> Array:
 def _triangular(lower: Array, b: Array, trans: int) -> Array:
     if len(lower) == 0 or b.size == 0:
         return np.zeros(b.shape)
-    x, _ = lapack.dtrtrs(lower.T, b, lower=0, trans=trans)
-    return np.asarray(x)
+    # BLAS rather than LAPACK's dtrtrs, which wakes every thread of OpenBLAS however small the system
+    if b.ndim == 1:
+        return np.asarray(blas.dtrsv(lower.T, b, lower=0, trans=trans))
+    return np.asarray(blas.dtrsm(1.0, lower.T, b, lower=0, trans_a=trans))
 
 
 def symmetric_times(lower: Array, b: Array, size: int) -> Array:
