@@ -23,6 +23,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import SpecError
+from ..natural import Natural as Natural
 from ..typing import Array
 
 SIGNIFICANT = 1e-6
@@ -45,20 +46,6 @@ class Positions:
     size: int
     labels: tuple[str, ...]
     coordinates: Array | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Natural:
-    """Parameters on the reporting scale.
-
-    `names` (k,), `values` (k,), `jacobian` (k, number of θ) = ∂values/∂θ, and `kinds` (k,), each one of
-    `"variance" "covariance" "correlation" "range" "loading" "other"`.
-    """
-
-    names: tuple[str, ...]
-    values: Array
-    jacobian: Array
-    kinds: tuple[str, ...]
 
 
 class Structure(ABC):
@@ -100,6 +87,14 @@ class Structure(ABC):
     @abstractmethod
     def start(self, target: Array, at: Positions) -> Array:
         """Return θ whose Σ(θ) is near the positive definite `target` (m, m)."""
+
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return several θ to start from, (a, b, k), where −2l may have several minima.
+
+        Neighbours along the second axis differ by a factor of the range, those along the first in how the
+        variance is shared out.
+        """
+        return self.start(target, at)[None, None]
 
     @abstractmethod
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..covariance.base import Natural
 from ..errors import DataError
+from ..natural import Natural
 from ..typing import Array, Codes, Labels
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..covariance.base import Natural
+from ..natural import Natural
 from ..typing import Array, Codes, Labels
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
-from ..covariance.base import Natural
+from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction
 
