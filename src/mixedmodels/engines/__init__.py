@@ -7,10 +7,17 @@ from ..errors import SpecError, suggest
 from ..terms.design import Design
 from .base import Engine, System
 from .blocked import BlockedEngine
+from .clusterwise import ClusterwiseEngine
+from .sparse import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
     "blocked": BlockedEngine,
+    "sparse": SparseEngine,
+    "clusterwise": ClusterwiseEngine,
 }
+
+CHEAP = 4e9
+"""Predicted flops (a fraction of a second) at which an engine is taken without asking those after it."""
 
 
 def choose_engine(design: Design, control: Control) -> Engine:
@@ -34,7 +41,10 @@ def choose_engine(design: Design, control: Control) -> Engine:
         engine = kind()
         reason = engine.supports(design, control)
         if reason is None:
-            able.append((engine.cost(design)[0], len(able), engine))
+            flops = engine.cost(design)[0]
+            able.append((flops, len(able), engine))
+            if flops < CHEAP:
+                break
         else:
             reasons.append(f"{name}: {reason}")
     if not able:

@@ -24,7 +24,7 @@ from ..kernels import Blocked, cholesky, cholesky_inverse, solve_lower, solve_up
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .base import Direction, Engine, Pieces, Score, Solution, System
-from .layout import Layout, arrange, with_in_tail
+from .layout import Layout, arrange, merge_factors, pad_direction, split_sets, with_in_tail
 from .moments import mivque0
 from .standardise import Standardised, standardise
 from .tail import tail_blocks
@@ -111,7 +111,7 @@ class BlockedSystem(System):
     # -- criterion -------------------------------------------------------------------------------------------------
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
-        self._lambda = [self._merged(f, factors) for f in range(len(self.layout.factors))]
+        self._lambda = [merge_factors(self.design, f, factors) for f in self.layout.factors]
         chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.layout.chain]
         logdet = self.native.eliminate(chain, self.standard.gram, self._schur)
         width, size = self._width, self._size
@@ -133,17 +133,6 @@ class BlockedSystem(System):
             2.0 * float(logs[width:].sum()) + self.standard.logdet_shift,
             float(self._schur[size, size] - half @ half),
         )
-
-    def _merged(self, f: int, factors: Sequence[Array]) -> Array:
-        """Block-diagonal Λ of a factor, (sets, p, p)."""
-        factor = self.layout.factors[f]
-        if len(factor.terms) == 1:
-            return np.asarray(factors[factor.terms[0]], dtype=float)
-        out = np.zeros((factor.n_sets, factor.p, factor.p))
-        for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
-            p = self.design.random[term].n_columns
-            out[:, start : start + p, start : start + p] = factors[term][factor.set_map[:, k]]
-        return out
 
     # -- first derivatives -----------------------------------------------------------------------------------------
 
@@ -200,14 +189,10 @@ class BlockedSystem(System):
         return [results[k] for k in range(len(self.design.random))]
 
     def _split(self, f: int, trace: Array, quadratic: Array, results: dict[int, Score]) -> None:
-        """Hand the blocks of a merged factor back to its terms, summed over sets that share the term's set."""
+        """Hand the blocks of a merged factor back to its terms."""
         factor = self.layout.factors[f]
-        for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
-            p, n_sets = self.design.random[term].n_columns, self.design.random[term].n_sets
-            part = slice(start, start + p)
-            t, q = np.zeros((n_sets, p, p)), np.zeros((n_sets, p, p))
-            np.add.at(t, factor.set_map[:, k], trace[:, part, part])
-            np.add.at(q, factor.set_map[:, k], quadratic[:, part, part])
+        parts = zip(split_sets(self.design, factor, trace), split_sets(self.design, factor, quadratic), strict=True)
+        for term, (t, q) in zip(factor.terms, parts, strict=True):
             results[term] = Score(t, q)
 
     # -- second derivatives ----------------------------------------------------------------------------------------
@@ -221,8 +206,8 @@ class BlockedSystem(System):
         owner: list[int] = []
         rho, coefficients = np.zeros((size, n)), np.zeros((width, n))
         for a, direction in enumerate(directions):
-            f, start = self.layout.place(direction.term)
-            pieces = self._pieces(f, start, direction)
+            f, _ = self.layout.place(direction.term)
+            pieces = pad_direction(self.layout.factors[f], direction)
             if f in self.layout.chain:
                 native += [(self.layout.chain.index(f), s, matrix.reshape(-1)) for s, matrix in pieces]
                 owner += [a] * len(pieces)
@@ -250,18 +235,6 @@ class BlockedSystem(System):
         total = gram - half.T @ half
         return np.asarray(0.5 * (total + total.T))
 
-    def _pieces(self, f: int, start: int, direction: Direction) -> list[tuple[int, Array]]:
-        """The direction in the merged factor: for each of its sets that uses the term's set, a padded matrix."""
-        factor = self.layout.factors[f]
-        k = factor.terms.index(direction.term)
-        full = direction.matrix
-        if factor.p != len(full):
-            full = np.zeros((factor.p, factor.p))
-            stop = start + len(direction.matrix)
-            full[start:stop, start:stop] = direction.matrix
-        full = np.ascontiguousarray(full, dtype=float)
-        return [(int(s), full) for s in np.flatnonzero(factor.set_map[:, k] == direction.set)]
-
     def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b, no pass over the rows."""
         width, r, count = self._width, self.design.fixed.rank, len(directions)
@@ -271,8 +244,8 @@ class BlockedSystem(System):
         tail_coefficients = np.zeros((width, count, r))
         p = np.zeros((count, r, r))
         for a, direction in enumerate(directions):
-            f, start = self.layout.place(direction.term)
-            for s, matrix in self._pieces(f, start, direction):
+            f, _ = self.layout.place(direction.term)
+            for s, matrix in pad_direction(self.layout.factors[f], direction):
                 if f in self.layout.chain:
                     c = self.layout.chain.index(f)
                     at = self.layout.factors[f].sets == s

@@ -7,12 +7,14 @@ the chain, and every term with a known covariance among its levels, is the *tail
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..terms.design import Design, RandomTerm
 from ..typing import Array, Codes
+from .base import Direction
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,35 @@ def with_in_tail(layout: Layout, factor: int) -> Layout:
     """Return the layout with one chain factor moved to the tail."""
     chain = [f for f in layout.chain if f != factor]
     return _layout(layout.factors, chain, [*layout.tail, factor])
+
+
+def merge_factors(design: Design, factor: Factor, factors: Sequence[Array]) -> Array:
+    """Return the block-diagonal Λ of a factor, (sets, p, p), from Λ of every random term."""
+    if len(factor.terms) == 1:
+        return np.asarray(factors[factor.terms[0]], dtype=float)
+    out = np.zeros((factor.n_sets, factor.p, factor.p))
+    for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
+        part = slice(start, start + design.random[term].n_columns)
+        out[:, part, part] = factors[term][factor.set_map[:, k]]
+    return out
+
+
+def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
+    """Return, for each term of a factor, its blocks of (sets, p, p) summed over sets that share the term's set."""
+    out = []
+    for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
+        part = slice(start, start + design.random[term].n_columns)
+        own = np.zeros((design.random[term].n_sets, part.stop - start, part.stop - start))
+        np.add.at(own, factor.set_map[:, k], matrices[:, part, part])
+        out.append(own)
+    return out
+
+
+def pad_direction(factor: Factor, direction: Direction) -> list[tuple[int, Array]]:
+    """Return a direction in its factor: for each of the factor's sets that uses the term's set, a (p, p) matrix."""
+    k = factor.terms.index(direction.term)
+    start = factor.starts[k]
+    full = np.zeros((factor.p, factor.p))
+    stop = start + len(direction.matrix)
+    full[start:stop, start:stop] = direction.matrix
+    return [(int(s), full) for s in np.flatnonzero(factor.set_map[:, k] == direction.set)]

@@ -1,4 +1,4 @@
-"""The blocked engine against dense algebra, method by method, over every layout it has."""
+"""The engines that take any random terms against dense algebra, method by method, over every layout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from dense_algebra import (  # noqa: E402
+from dense_algebra import (
     DenseSystem,
     make_design,
     nested_in,
@@ -18,13 +18,13 @@ from dense_algebra import (  # noqa: E402
     random_kernel,
     random_term,
 )
-
-from mixedmodels.control import Control  # noqa: E402
-from mixedmodels.covariance import structure_class  # noqa: E402
-from mixedmodels.engines.base import Direction  # noqa: E402
-from mixedmodels.engines.blocked import BlockedEngine  # noqa: E402
-from mixedmodels.terms.design import Design  # noqa: E402
-from mixedmodels.typing import Array  # noqa: E402
+from mixedmodels.control import Control
+from mixedmodels.covariance import structure_class
+from mixedmodels.engines.base import Direction, Engine
+from mixedmodels.engines.blocked import BlockedEngine
+from mixedmodels.engines.sparse import SparseEngine
+from mixedmodels.terms.design import Design
+from mixedmodels.typing import Array
 
 US = structure_class("us")()
 
@@ -97,13 +97,17 @@ def close(actual: Array, expected: Array, scale: float = 1.0) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-8 * size * scale, rtol=0)
 
 
+ENGINES = pytest.mark.parametrize("engine", [BlockedEngine, SparseEngine], ids=["blocked", "sparse"])
+
+
+@ENGINES
 @pytest.mark.parametrize("how", ["regular", "singular", "zero"])
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize("kind", KINDS)
-def test_blocked_equals_dense_algebra(kind: str, reml: bool, how: str) -> None:
+def test_equals_dense_algebra(kind: str, reml: bool, how: str, engine: type[Engine]) -> None:
     rng = np.random.default_rng(KINDS.index(kind) * 10 + len(how))
     design = layout_design(kind, rng, reml)
-    system = BlockedEngine().system(design, Control(threads=1))
+    system = engine().system(design, Control(threads=1))
     oracle = DenseSystem(design)
     factors = random_factors(design, rng, how)
 
@@ -142,11 +146,12 @@ def symmetric(rng: np.random.Generator, p: int) -> Array:
     return a + a.T
 
 
+@ENGINES
 @pytest.mark.parametrize("kind", KINDS)
-def test_prediction_variance_and_moments(kind: str) -> None:
+def test_prediction_variance_and_moments(kind: str, engine: type[Engine]) -> None:
     rng = np.random.default_rng(100 + KINDS.index(kind))
     design = layout_design(kind, rng, True)
-    system = BlockedEngine().system(design, Control(threads=2))
+    system = engine().system(design, Control(threads=2))
     oracle = DenseSystem(design)
     factors = random_factors(design, rng, "regular")
     system.factor(factors)
