@@ -1,0 +1,227 @@
+"""F tests of the model terms: types 1, 2 and 3, the same whatever the coding of factors."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from ..fit import Fit
+from ..registry import check_choice
+from ..table import Table
+from ..typing import Array
+from .ddf import choose_method
+from .model_terms import ModelTerm, indicator_matrix, model_terms
+from .sensitivity import Information
+from .wald import joint_test
+
+Type = Literal[1, 2, 3, "I", "II", "III"]
+TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
+NEGLIGIBLE = 1e-9
+
+
+def anova(
+    fit: Fit,
+    type: Type = 3,
+    *,
+    ddf: str | None = None,
+    information: Information = "observed",
+) -> Table:
+    """Return F tests of every term of the fixed part.
+
+    Parameters
+    ----------
+    fit
+        The fitted model.
+    type
+        1: each term after those before it. 2: each term after all that do not contain it. 3: each term with the effects
+        that contain it averaged over their levels.
+    ddf, information
+        Degrees-of-freedom method, the fit's own by default, and the information it is computed from.
+
+    Returns
+    -------
+    Table
+        `term num_df den_df statistic p_value`, without the intercept. Terms of which nothing is estimable have no df.
+
+    Notes
+    -----
+    Hypotheses Lβ = 0 by Goodnight (1978): type 1, the rows of a forward Doolittle reduction of X'X; type 2, the same with
+    the term after all that do not contain it and before those that do; type 3, in the coding with an indicator for every
+    level, the estimable functions that involve only the term and those containing it, orthogonal to those that involve
+    only the latter. A term contains another when it has the same numeric variables, and all its factors and more. Empty
+    cells and aliased columns are therefore treated as in SAS. *Same as* SAS `HTYPE=`, `lmerTest::anova`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> cake = mm.datasets.load("cake")
+    >>> fit = mm.lmm("angle ~ recipe * temperature + (1 | recipe:replicate)", cake)
+    >>> print(fit.anova(ddf="satterthwaite"))
+    Type 3 tests of fixed effects
+    term                num_df  den_df  statistic  p_value
+    recipe                   2      42      0.288   0.7510
+    temperature              5     210     20.520  <0.0001
+    recipe:temperature      10     210      0.900   0.5344
+    df: Satterthwaite
+    """
+    check_choice("type", str(type), [str(key) for key in TYPES])
+    kind = TYPES[type]
+    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    kept = list(fit.design.fixed.estimable)
+    rows = []
+    names = []
+    for name, L in hypotheses(fit, kind).items():
+        names.append(name)
+        rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
+    empty = [name for name, row in zip(names, rows, strict=True) if row["num_df"] == 0]
+    notes = [f"df: {method.note}"]
+    if empty:
+        notes.append(f"nothing estimable is left of: {', '.join(empty)}")
+    columns = {key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")}
+    return Table({"term": names, **columns}, f"Type {kind} tests of fixed effects", tuple(notes), fit.backend)
+
+
+def hypotheses(fit: Fit, type: int) -> dict[str, Array]:
+    """Return for each term but the intercept the rows L (q, p) of its hypothesis of type 1, 2 or 3."""
+    terms = model_terms(fit)
+    build = {1: _sequential, 2: _after_others, 3: _marginal}[type]
+    return fit.keep(f"hypotheses {type}", lambda: build(fit, terms))
+
+
+def _sequential(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
+    matrix, places, coding = _reduction_columns(fit, terms)
+    blocks = _doolittle(matrix, [places[term.name] for term in terms])
+    return {
+        term.name: block @ coding for term, block in zip(terms, blocks, strict=True) if not term.is_intercept
+    }
+
+
+def _after_others(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
+    matrix, places, coding = _reduction_columns(fit, terms)
+    found = {}
+    for term in terms:
+        if term.is_intercept:
+            continue
+        before = [places[other.name] for other in terms if other is not term and not other.contains(term)]
+        after = [places[other.name] for other in terms if other.contains(term)]
+        found[term.name] = _doolittle(matrix, [*before, places[term.name], *after])[len(before)] @ coding
+    return found
+
+
+def _reduction_columns(
+    fit: Fit, terms: list[ModelTerm]
+) -> tuple[Array, dict[str, tuple[int, ...]], Array]:
+    """Return the columns to reduce, their places by term, and the matrix that turns functions of them into those of X.
+
+    The degrees of freedom of a type 1 or 2 test depend a little on the coding through the basis of its rows; that of
+    treatment coding is used whatever coding the fit has.
+    """
+    x = fit.design.fixed.matrix
+    if not fit.spec.contrasts:
+        return x, {term.name: term.place for term in terms}, np.eye(x.shape[1])
+    indicators, places = indicator_matrix(fit, terms)
+    gram, _, unit = _scaled_gram(indicators)
+    coding = unit[:, None] * (np.linalg.pinv(gram, rcond=1e-9, hermitian=True) @ ((indicators * unit).T @ x))
+    return indicators, places, coding
+
+
+def _scaled_gram(matrix: Array) -> tuple[Array, Array, Array]:
+    """Return the Gram matrix of the columns brought to length one, their lengths, and one over them."""
+    size = np.sqrt(np.einsum("ij,ij->j", matrix, matrix))
+    unit = np.divide(1.0, size, out=np.zeros(len(size)), where=size > 0)
+    return (matrix * unit).T @ (matrix * unit), size, unit
+
+
+def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
+    """Return for blocks of columns in order their rows of the triangular factor of X'X, (q_b, p) each.
+
+    Row j of R in X = QR is the estimable function the j-th column tests after those before it; columns that depend on
+    earlier ones have none.
+    """
+    p = x.shape[1]
+    gram = x.T @ x
+    scale = np.sqrt(np.diagonal(gram))
+    unit = np.divide(1.0, scale, out=np.zeros(p), where=scale > 0)
+    left = gram * np.outer(unit, unit)
+    blocks = []
+    for columns in order:
+        rows = []
+        for j in columns:
+            if left[j, j] <= 1e-8:
+                continue
+            row = left[j] / left[j, j]
+            left = left - np.outer(row, left[j])
+            rows.append(np.where(np.abs(row) < NEGLIGIBLE, 0.0, row) * scale / scale[j])
+        blocks.append(np.array(rows).reshape(-1, p))
+    return blocks
+
+
+def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
+    indicators, places = indicator_matrix(fit, terms)
+    gram, size, unit = _scaled_gram(indicators)
+    values, vectors = np.linalg.eigh(gram)
+    used = values > 1e-9 * values.max(initial=0.0)
+    # rows that span the estimable functions, and what they are as functions of the columns of X
+    span = vectors[:, used].T * size
+    coding = unit[:, None] * (vectors[:, used] / values[used]) @ vectors[:, used].T @ ((indicators * unit).T @ fit.design.fixed.matrix)
+    found = {}
+    for term in terms:
+        if term.is_intercept:
+            continue
+        containing = [column for other in terms if other.contains(term) for column in places[other.name]]
+        own = list(places[term.name])
+        others = sorted(set(range(len(size))) - set(own) - set(containing))
+        involved = _combinations_without(span, others)
+        only_containing = _combinations_without(involved, own)
+        L = _orthogonal_part(involved, only_containing)
+        found[term.name] = _drop_rounding(_reduced(L, own) @ coding)
+    return found
+
+
+def _combinations_without(rows: Array, columns: list[int]) -> Array:
+    """Return a basis of the combinations of independent rows that vanish in some columns."""
+    if not columns or len(rows) == 0:
+        return rows
+    u, values, _ = np.linalg.svd(rows[:, columns], full_matrices=True)
+    rank = int((values > 1e-8 * max(float(values.max(initial=0.0)), 1e-300)).sum()) if np.abs(rows[:, columns]).max() > 1e-10 else 0
+    return np.asarray(u[:, rank:].T @ rows)
+
+
+def _orthogonal_part(rows: Array, removed: Array) -> Array:
+    """Return a basis of the part of a row space orthogonal to a subspace of it."""
+    if len(rows) == 0:
+        return rows
+    if len(removed):
+        q, _ = np.linalg.qr(removed.T)
+        rows = rows - (rows @ q) @ q.T
+    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
+    rank = int(len(rows) - len(removed))
+    return np.asarray(vectors[:rank])
+
+
+def _reduced(rows: Array, own: list[int]) -> Array:
+    """Return the reduced echelon form of independent rows over their own columns, ones at the pivots.
+
+    The degrees of freedom of Fai and Cornelius depend on the basis; this is the one SAS prints.
+    """
+    rows = rows.copy()
+    free = list(range(len(rows)))
+    scale = np.abs(rows).max(initial=0.0)
+    for column in own:
+        if not free:
+            break
+        best = max(free, key=lambda i: abs(float(rows[i, column])))
+        if abs(rows[best, column]) <= 1e-8 * scale:
+            continue
+        rows[best] /= rows[best, column]
+        others = np.arange(len(rows)) != best
+        rows[others] -= np.outer(rows[others, column], rows[best])
+        free.remove(best)
+    return rows
+
+
+def _drop_rounding(rows: Array) -> Array:
+    if rows.size == 0:
+        return rows
+    return np.where(np.abs(rows) < NEGLIGIBLE * np.abs(rows).max(), 0.0, rows)
