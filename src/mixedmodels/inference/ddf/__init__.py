@@ -10,6 +10,9 @@ from ...registry import look_up
 from ..sensitivity import Information
 from .asymptotic import Asymptotic
 from .base import DegreesOfFreedom
+from .between_within import BetweenWithin
+from .containment import Containment
+from .inner_outer import InnerOuter
 from .kenward_roger import KenwardRoger
 from .residual import Residual
 from .satterthwaite import Satterthwaite
@@ -18,6 +21,9 @@ DDF_METHODS: Mapping[str, Callable[[Information], DegreesOfFreedom]] = {
     "kenward-roger": lambda information: KenwardRoger(information=information),
     "kenward-roger-linear": lambda information: KenwardRoger(linear=True, information=information),
     "satterthwaite": lambda information: Satterthwaite(information=information),
+    "containment": lambda information: Containment(),
+    "inner-outer": lambda information: InnerOuter(),
+    "between-within": lambda information: BetweenWithin(),
     "residual": lambda information: Residual(),
     "asymptotic": lambda information: Asymptotic(),
 }
@@ -26,6 +32,10 @@ ALIASES: Mapping[str, str] = {
     "kenwardroger": "kenward-roger",
     "kenward-roger(firstorder)": "kenward-roger-linear",
     "satterth": "satterthwaite",
+    "contain": "containment",
+    "betwithin": "between-within",
+    "bw": "between-within",
+    "nlme": "inner-outer",
     "none": "asymptotic",
     "normal": "asymptotic",
 }
