@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..fit import Fit
-from ..inference.ddf import choose_method
+from ..inference.ddf import method_for
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import joint_test
@@ -59,7 +59,7 @@ def joint_tests(
     """
     numeric = [name for name, column in predictors(fit).items() if column.levels is None]
     grid = build_grid(fit, at, around={name: 1.0 for name in numeric if name not in (at or {})})
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    method = method_for(fit, ddf, information=information)
     names = tuple(axis.name for axis in grid.axes if len(axis.values) > 1)
     kept = list(fit.design.fixed.estimable)
     terms, rows, reduced = [], [], []

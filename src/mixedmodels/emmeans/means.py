@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
-from ..inference.ddf import choose_method
+from ..inference.ddf import method_for
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
@@ -93,7 +93,7 @@ def emmeans(
     shown, groups, notes = with_parents(grid, shown, groups)
     rows, levels, averaged = average(grid, shown, groups, weights)
     transform = response_transform(fit.spec.response) if type == "response" else ""
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
     settings = Settings(method, level, adjust, transform)
     return EMM(

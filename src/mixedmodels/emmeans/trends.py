@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..fit import Fit
-from ..inference.ddf import choose_method
+from ..inference.ddf import method_for
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
@@ -78,7 +78,7 @@ def emtrends(
         return (up - down) / h
 
     slopes = (4.0 * difference(step) - difference(2.0 * step)) / 3.0
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, f"slopes of {var}"]
     about += [f"averaged over {', '.join(averaged)}"] if averaged else []
     matrix = rows @ np.where(np.abs(slopes) < 1e-9 * np.abs(slopes).max(initial=0.0), 0.0, slopes)

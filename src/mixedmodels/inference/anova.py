@@ -10,7 +10,7 @@ from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
-from .ddf import choose_method
+from .ddf import method_for
 from .model_terms import ModelTerm, indicator_matrix, model_terms
 from .sensitivity import Information
 from .wald import joint_test
@@ -67,7 +67,7 @@ def anova(
     """
     check_choice("type", str(type), [str(key) for key in TYPES])
     kind = TYPES[type]
-    method = choose_method(fit.spec.ddf if ddf is None else ddf, reml=fit.design.reml, information=information)
+    method = method_for(fit, ddf, information=information)
     kept = list(fit.design.fixed.estimable)
     rows = []
     names = []
