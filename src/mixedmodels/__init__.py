@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .dialects.lme4 import lmer
     from .errors import DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
+    from .inference.compare import compare
     from .inference.wald import wald
     from .spec import ModelSpec
     from .table import Table
@@ -34,6 +35,7 @@ __all__ = [
     "SpecError",
     "Status",
     "Table",
+    "compare",
     "datasets",
     "lm",
     "lmer",
@@ -52,6 +54,7 @@ HOMES = {
     "SpecError": "errors",
     "Status": "errors",
     "Table": "table",
+    "compare": "inference.compare",
     "lm": "api",
     "lmer": "dialects.lme4",
     "lmm": "api",

@@ -1,0 +1,253 @@
+"""Likelihood-ratio comparisons of fitted models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+from scipy import special
+
+from ..errors import DataError, SpecError
+from ..fit import Fit
+from ..registry import check_choice
+from ..table import Table
+from ..terms.design import RandomTerm
+from ..typing import Array
+from .other_method import by_method, null_model
+from .restricted_ratio import simulate_ratio
+
+BOUNDARIES = ("none", "mixture", "exact")
+_FALL = 1e-4
+"""A larger model with −2l above the smaller one's by more is not its extension, or not converged."""
+
+
+def compare(
+    *fits: Fit,
+    boundary: str = "none",
+    names: Sequence[str] | None = None,
+    n: int = 10_000,
+    seed: int | None = None,
+) -> Table:
+    """Return likelihood-ratio tests of each model against the next smaller one, with information criteria.
+
+    Parameters
+    ----------
+    fits
+        Models of the same response, in any order. One fit alone is compared with the null model of
+        independent errors of one variance.
+    boundary
+        Reference distribution where the smaller model puts a variance at zero: `"none"` for χ²_d;
+        `"mixture"` for ½χ²_{d−1} + ½χ²_d, one random column added; `"exact"` for simulation of the
+        finite-sample distribution, for one variance component against none.
+    names
+        Names of the models, in the order given; their formulas by default.
+    n, seed
+        Number of draws and seed of `"exact"`.
+
+    Returns
+    -------
+    Table
+        `model npar aic bic loglik deviance statistic df p_value delta_aic weight`, by number of parameters.
+
+    Notes
+    -----
+    statistic = (−2l₀) − (−2l₁), d the difference of the numbers of parameters. Restricted likelihoods are
+    comparable only where X is the same; where it is not, or where some fits are by maximum likelihood, REML
+    fits are refitted by maximum likelihood and a note says so. That the smaller X lies in the larger is
+    checked; that the random parts are nested is for the caller to know. A variance of zero is on the
+    boundary: with r random columns before and r + 1 after, correlated with each other, the reference is
+    ½χ²_r + ½χ²_{r+1} (Self and Liang 1987; Stram and Lee 1994); fixed effects tested at the same time add to
+    both degrees of freedom. For one variance component σ_b² = λσ² the exact null distribution (Crainiceanu
+    and Ruppert 2004) is that of
+
+        sup_λ (n − p) log(1 + N/D) − Σ log(1 + λμ_s),  N = Σ w_s²λμ_s/(1 + λμ_s),
+        D = Σ w_s²/(1 + λμ_s) + χ²_{n−p−K}
+
+    with μ_s the eigenvalues of Z'(I − P_X)Z and w_s standard normal; for ML n replaces n − p in front, and
+    the eigenvalues of Z'Z those in the sum of logarithms. Akaike weights are exp(−Δ/2)/Σexp(−Δ/2).
+    *Same as* `anova(fit0, fit1)` in lme4, `RLRsim::exactRLRT`; SAS "Null Model Likelihood Ratio Test".
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> sleep = mm.datasets.load("sleepstudy")
+    >>> small = mm.lmm("Reaction ~ Days + (1 | Subject)", sleep)
+    >>> large = mm.lmm("Reaction ~ Days + (Days | Subject)", sleep)
+    >>> table = mm.compare(small, large, boundary="mixture")
+    >>> table["statistic"].round(4), table["df"]
+    (array([    nan, 42.8368]), array([nan,  2.]))
+    """
+    check_choice("boundary", boundary, BOUNDARIES)
+    _check_fits(fits)
+    if names is not None and len(names) != len(fits):
+        raise SpecError(f"names has {len(names)} entries for {len(fits)} fits; give one for each.")
+    labels = [_label(fit) for fit in fits] if names is None else list(names)
+    models = list(fits)
+    if len(models) == 1:
+        models.insert(0, null_model(models[0]))
+        labels.insert(0, "null model")
+    models, notes = _comparable(models)
+    order = sorted(range(len(models)), key=lambda i: models[i].n_parameters)
+    models, labels = [models[i] for i in order], [labels[i] for i in order]
+    tests = [(np.nan, np.nan, np.nan)]
+    for smaller, larger in pairwise(models):
+        tests.append(_test(smaller, larger, boundary, n, seed, notes))
+    if boundary == "none" and any(_adds_variance(a, b) for a, b in pairwise(models)):
+        notes.append("χ² p-values of variances are too large, zero being on the boundary; see boundary=")
+    return _table(models, labels, np.array(tests), tuple(dict.fromkeys(notes)))
+
+
+def _table(models: list[Fit], labels: list[str], tests: Array, notes: tuple[str, ...]) -> Table:
+    aic = np.array([fit.aic for fit in models])
+    delta = aic - aic.min()
+    weight = np.exp(-delta / 2)
+    columns = {
+        "model": labels,
+        "npar": [fit.n_parameters for fit in models],
+        "aic": aic,
+        "bic": [fit.bic for fit in models],
+        "loglik": [fit.loglik for fit in models],
+        "deviance": [fit.criterion for fit in models],
+        "statistic": tests[:, 0],
+        "df": tests[:, 1],
+        "p_value": tests[:, 2],
+        "delta_aic": delta,
+        "weight": weight / weight.sum(),
+    }
+    statistics = ("aic", "bic", "loglik", "deviance", "delta_aic")
+    formats = {**dict.fromkeys(statistics, "statistic"), "npar": "integer"}
+    return Table(columns, "Comparison of models", notes, models[0].backend, formats)
+
+
+def _check_fits(fits: Sequence[Fit]) -> None:
+    if not fits:
+        raise SpecError("compare needs at least one fit: compare(fit0, fit1).")
+    for fit in fits:
+        if not isinstance(fit, Fit):
+            raise SpecError(f"compare takes fits, not {type(fit).__name__}; options go by name.")
+    first = fits[0]
+    for fit in fits[1:]:
+        if fit.nobs != first.nobs:
+            raise DataError(
+                f"compare: the models use {first.nobs} and {fit.nobs} rows (missing values?); "
+                "fit both to the rows complete for both."
+            )
+        if not np.allclose(fit.response, first.response, rtol=1e-12, atol=0):
+            raise DataError(
+                f"compare: the responses {first.spec.response!r} and {fit.spec.response!r} differ; "
+                "likelihoods compare only for the same response on the same rows in the same order."
+            )
+
+
+def _label(fit: Fit) -> str:
+    parts = [fit.spec.formula]
+    if fit.spec.residual is not None:
+        parts.append(f"residual={fit.spec.residual}")
+    if fit.spec.variance:
+        parts.append(f"variance={' * '.join(map(str, fit.spec.variance))}")
+    return ", ".join(parts)
+
+
+def _comparable(models: list[Fit]) -> tuple[list[Fit], list[str]]:
+    """Return the models with comparable likelihoods, and what was done."""
+    methods = {fit.spec.method for fit in models}
+    if methods == {"ml"}:
+        return models, ["by maximum likelihood"]
+    if methods == {"reml"} and all(_same_fixed(models[0], fit) for fit in models):
+        return models, ["by restricted maximum likelihood, the fixed parts being equal"]
+    why = "the fixed parts differ" if methods == {"reml"} else "others are by maximum likelihood"
+    note = f"REML fits were refitted by maximum likelihood, since {why}"
+    return [by_method(fit, "ml") for fit in models], [note]
+
+
+def _same_fixed(a: Fit, b: Fit) -> bool:
+    x, z = a.design.x, b.design.x
+    return x.shape == z.shape and bool(np.array_equal(x, z))
+
+
+def _test(
+    smaller: Fit, larger: Fit, boundary: str, n: int, seed: int | None, notes: list[str]
+) -> tuple[float, float, float]:
+    df = larger.n_parameters - smaller.n_parameters
+    if df == 0:
+        notes.append("models with the same number of parameters are not tested against each other")
+        return np.nan, np.nan, np.nan
+    statistic = smaller.criterion - larger.criterion
+    if not _spans(larger, smaller):
+        notes.append("not tested: the fixed part of the smaller model does not lie in the larger one's")
+        return np.nan, np.nan, np.nan
+    if statistic < -_FALL:
+        notes.append("not tested: the larger model fits worse, so the models are not nested or not converged")
+        return statistic, df, np.nan
+    statistic = max(statistic, 0.0)
+    if boundary == "none" or not _adds_variance(smaller, larger):
+        return statistic, df, float(special.chdtrc(df, statistic))
+    if boundary == "mixture":
+        _require_one_column(smaller, larger)
+        notes.append(f"p-value from ½χ²_{df - 1} + ½χ²_{df}")
+        below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0)
+        return statistic, df, 0.5 * below + 0.5 * float(special.chdtrc(df, statistic))
+    _require_one_component(smaller, larger)
+    draws = simulate_ratio(larger.design, n, seed)
+    notes.append(f"p-value from {n} draws of the exact null distribution")
+    return statistic, df, float(np.mean(draws >= statistic - 1e-9))
+
+
+def _spans(larger: Fit, smaller: Fit) -> bool:
+    """Return whether the columns of the smaller X are linear combinations of those of the larger."""
+    x, z = larger.design.x, smaller.design.x
+    if _same_fixed(larger, smaller) or z.shape[1] == 0:
+        return True
+    scale = np.linalg.norm(x, axis=0)
+    gap = z - x @ (np.linalg.lstsq(x / scale, z, rcond=None)[0] / scale[:, None])
+    return bool(np.all(np.linalg.norm(gap, axis=0) <= 1e-7 * np.linalg.norm(z, axis=0)))
+
+
+def _adds_variance(smaller: Fit, larger: Fit) -> bool:
+    return sum(t.n_columns for t in larger.design.random) > sum(t.n_columns for t in smaller.design.random)
+
+
+def _same_term(a: RandomTerm, b: RandomTerm) -> bool:
+    same = a.group == b.group and a.columns == b.columns and a.structure == b.structure
+    return same and a.n_sets == b.n_sets and (a.kernel is None) == (b.kernel is None)
+
+
+def _differing(smaller: Fit, larger: Fit) -> tuple[list[RandomTerm], list[RandomTerm]]:
+    old, new = list(smaller.design.random), list(larger.design.random)
+    for term in list(old):
+        match = next((i for i, other in enumerate(new) if _same_term(term, other)), None)
+        if match is not None:
+            old.remove(term)
+            del new[match]
+    return old, new
+
+
+def _require_one_column(smaller: Fit, larger: Fit) -> None:
+    """Raise unless the larger model has one variance more, with its covariances to the term it joins."""
+    old, new = _differing(smaller, larger)
+    alone = not old and len(new) == 1 and new[0].n_theta == 1
+    joined = len(old) == 1 and len(new) == 1 and _extends(old[0], new[0])
+    same_errors = (smaller.design.residual is None) and (larger.design.residual is None)
+    if not (same_errors and (alone or joined)):
+        raise SpecError(
+            "boundary='mixture' is for one random column added: a term with one variance, or r + 1 "
+            "correlated columns where there were r. Use boundary='none', or compare models one column apart."
+        )
+
+
+def _extends(old: RandomTerm, new: RandomTerm) -> bool:
+    columns = new.n_columns == old.n_columns + 1 and set(old.columns) < set(new.columns)
+    full = all(t.structure.names[0] in ("us", "unr") or t.n_columns == 1 for t in (old, new))
+    return old.group == new.group and columns and full and old.n_sets == new.n_sets == 1
+
+
+def _require_one_component(smaller: Fit, larger: Fit) -> None:
+    terms = larger.design.random
+    one = not smaller.design.random and len(terms) == 1 and terms[0].n_theta == 1
+    plain = smaller.design.residual is None and larger.design.residual is None
+    if not (one and plain and _same_fixed(smaller, larger)):
+        raise SpecError(
+            "boundary='exact' is for one variance component against none with the same fixed part and "
+            "independent errors; use boundary='mixture' for others."
+        )

@@ -1,0 +1,39 @@
+"""The model of a fit by the other likelihood, or without its covariance parameters, on the same arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..engines import choose_engine
+from ..fit import Fit, build_objective
+from ..optimise.newton import optimise
+from ..spec import Method, ModelSpec
+from ..terms.design import Design
+
+
+def by_method(fit: Fit, method: Method) -> Fit:
+    """Return the same model fitted by `"ml"` or `"reml"`; the fit itself where that is how it was fitted."""
+    if fit.spec.method == method:
+        return fit
+    design = replace(fit.design, reml=method == "reml")
+    return _fit_design(fit, fit.spec.with_changes(method=method), design)
+
+
+def null_model(fit: Fit) -> Fit:
+    """Return the model with the same fixed part and independent errors of one variance (times 1/w)."""
+    spec = fit.spec.with_changes(
+        random=(), splines=(), residual=None, variance=(), start=(), hold=(),
+        formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
+    )  # fmt: skip
+    return _fit_design(fit, spec, replace(fit.design, random=(), residual=None))
+
+
+def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
+    control = replace(fit.control, engine="auto")
+    engine = choose_engine(design, control)
+    objective = build_objective(spec, design, engine.system(design, control))
+    optimum = optimise(objective, control, dict(spec.start) or None)
+    return Fit.from_optimum(
+        spec, fit.schema, design, objective, optimum, engine=engine.name, control=fit.control,
+        notes=fit.notes, inputs=fit.inputs,
+    )  # fmt: skip

@@ -1,0 +1,105 @@
+"""The finite-sample null distribution of the (restricted) likelihood ratio of one variance component."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..covariance.base import semidefinite_cholesky
+from ..errors import SpecError
+from ..terms.design import Design, RandomTerm
+from ..typing import Array
+
+_GRID = 300
+"""Values of λ at which the ratio is computed; between them a parabola is used."""
+_CHUNK = 2000
+
+
+def simulate_ratio(design: Design, n: int, seed: int | None = None) -> Array:
+    """Return draws of the likelihood ratio statistic when the one variance component is zero, (n,).
+
+    Parameters
+    ----------
+    design
+        A model with one random term of one parameter; restricted likelihood where `design.reml`.
+    n, seed
+        Number of draws, and seed.
+
+    Notes
+    -----
+    The spectral form of Crainiceanu and Ruppert (2004), equations (6) and (9); equal eigenvalues share one χ²
+    draw. The supremum is taken over a logarithmic grid of λ, improved by a parabola through the best three.
+    """
+    if n < 1:
+        raise SpecError(f"n={n!r} must be at least 1.")
+    rng = np.random.default_rng(seed)
+    within, total = spectrum(design)
+    sizes, counts = _grouped(within)
+    nu = design.n - design.fixed.rank
+    front = nu if design.reml else design.n
+    scale = float(np.mean(total[total > 0])) if np.any(total > 0) else 1.0
+    grid = np.concatenate([[0.0], np.logspace(-6, 6, _GRID) / scale])
+    penalty = np.log1p(grid[:, None] * (within if design.reml else total)).sum(axis=1)
+    out = np.empty(n)
+    for first in range(0, n, _CHUNK):
+        m = min(_CHUNK, n - first)
+        squares = rng.chisquare(counts, (m, len(counts)))
+        rest = rng.chisquare(nu - len(within), m) if nu > len(within) else np.zeros(m)
+        shrunk = 1 / (1 + grid[:, None] * sizes)
+        residual = squares @ shrunk.T + rest[:, None]
+        # 1 + N/D is the ratio of the total to what is left
+        ratio = front * (np.log(residual[:, :1]) - np.log(residual)) - penalty
+        out[first : first + m] = _supremum(ratio)
+    return out
+
+
+def spectrum(design: Design) -> tuple[Array, Array]:
+    """Return the positive eigenvalues of Z'W½(I − P)W½Z and of Z'WZ, for a term of unit covariance."""
+    term = design.random[0]
+    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
+    z = root[:, None] * indicator(term)
+    x = root[:, None] * design.x
+    basis = np.linalg.qr(x)[0] if x.shape[1] else x
+    inside = z - basis @ (basis.T @ z)
+    return _positive(inside), _positive(z)
+
+
+def indicator(term: RandomTerm) -> Array:
+    """Return Z of one term as a dense matrix (n, q·p), times a root of the levels' known covariance."""
+    n, p, q = len(term.codes), term.n_columns, term.n_levels
+    z = np.zeros((n, q, p))
+    z[np.arange(n), term.codes] = term.dense_values()
+    if term.kernel is not None:
+        known = term.kernel.covariance
+        if known is None:
+            assert term.kernel.precision is not None
+            known = np.linalg.inv(term.kernel.precision.toarray())
+        z = np.einsum("nqp,qr->nrp", z, semidefinite_cholesky(known))
+    return z.reshape(n, q * p)
+
+
+def _positive(z: Array) -> Array:
+    values = np.linalg.svd(z, compute_uv=False) ** 2
+    kept: Array = values[values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)]
+    return kept
+
+
+def _grouped(values: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Return distinct eigenvalues and how often each occurs."""
+    ordered = np.sort(values)
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(ordered) > 1e-9 * ordered[1:]]))
+    counts = np.diff(np.append(starts, len(ordered)))
+    return ordered[starts], counts
+
+
+def _supremum(ratio: Array) -> Array:
+    """Return the largest value of each row, zero at least, through a parabola at the best grid point."""
+    best = ratio.argmax(axis=1)
+    rows = np.arange(len(ratio))
+    top = ratio[rows, best]
+    # the first grid point is λ = 0, off the logarithmic grid, so that its neighbour has no parabola either
+    inner = (best > 1) & (best < ratio.shape[1] - 1)
+    left, right = ratio[rows, np.maximum(best - 1, 0)], ratio[rows, np.minimum(best + 1, ratio.shape[1] - 1)]
+    bend = np.where(inner, 2 * top - left - right, 1.0)
+    gain = np.where(inner & (bend > 0), (right - left) ** 2 / (8 * np.where(bend > 0, bend, 1.0)), 0.0)
+    return np.asarray(np.maximum(top + gain, 0.0))

@@ -1,0 +1,151 @@
+"""Likelihood-ratio comparisons against lme4's anova, known null distributions, and bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import mixedmodels as mm
+from mixedmodels.inference.restricted_ratio import simulate_ratio
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return mm.datasets.load("sleepstudy")
+
+
+@pytest.fixture(scope="module")
+def intercepts(sleep):
+    return mm.lmm("Reaction ~ Days + (1 | Subject)", sleep)
+
+
+@pytest.fixture(scope="module")
+def slopes(sleep):
+    return mm.lmm("Reaction ~ Days + (Days | Subject)", sleep)
+
+
+def test_equal_fixed_parts_compare_by_reml(intercepts, slopes):
+    table = mm.compare(slopes, intercepts)
+    # lme4 1.1-31: anova(a, b, refit = FALSE)
+    assert table["statistic"][1] == pytest.approx(42.83681, abs=2e-5)
+    assert table["df"][1] == 2
+    assert table["p_value"][1] == pytest.approx(4.99e-10, rel=2e-3)
+    np.testing.assert_allclose(table["aic"], [1794.46509, 1755.62827], atol=2e-5)
+    np.testing.assert_allclose(table["bic"], [1807.23691, 1774.78601], atol=2e-5)
+    assert table["delta_aic"][1] == 0
+    assert table["weight"].sum() == pytest.approx(1)
+    assert "boundary" in " ".join(table.notes)
+
+
+def test_different_fixed_parts_are_refitted_by_ml(sleep, slopes):
+    flat = mm.lmm("Reaction ~ 1 + (Days | Subject)", sleep)
+    table = mm.compare(flat, slopes)
+    # lme4 1.1-31: anova(flat, slopes)
+    np.testing.assert_allclose(table["deviance"], [1775.47588, 1751.93934], atol=2e-5)
+    assert table["p_value"][1] == pytest.approx(1.2256e-06, rel=2e-4)
+    assert any("refitted by maximum likelihood" in note for note in table.notes)
+    assert slopes.spec.method == "reml"
+
+
+def test_reml_with_ml_becomes_ml(sleep, intercepts, slopes):
+    table = mm.compare(intercepts, slopes.update(method="ml"))
+    assert table["deviance"][0] == pytest.approx(1794.07864, abs=2e-5)
+    assert any("others are by maximum likelihood" in note for note in table.notes)
+
+
+def test_mixture_of_two_correlated_columns(intercepts, slopes):
+    table = mm.compare(intercepts, slopes, boundary="mixture")
+    statistic = table["statistic"][1]
+    expected = 0.5 * stats.chi2.sf(statistic, 1) + 0.5 * stats.chi2.sf(statistic, 2)
+    assert table["p_value"][1] == pytest.approx(expected, rel=1e-10)
+
+
+def test_mixture_of_one_variance_halves_the_p_value(sleep, intercepts):
+    plain = mm.lm("Reaction ~ Days", sleep)
+    mixture = mm.compare(plain, intercepts, boundary="mixture")["p_value"][1]
+    assert mixture == pytest.approx(mm.compare(plain, intercepts)["p_value"][1] / 2, rel=1e-10)
+
+
+def test_mixture_at_a_statistic_of_zero_is_one():
+    data = {"y": np.tile([1.0, 2.0, 4.0], 5), "g": np.repeat(list("abcde"), 3)}
+    fit = mm.lmm("y ~ 1 + (1 | g)", data)
+    table = mm.compare(mm.lm("y ~ 1", data), fit, boundary="mixture")
+    assert table["statistic"][1] == pytest.approx(0, abs=1e-8)
+    assert table["p_value"][1] == 1
+
+
+def test_one_fit_is_compared_with_independent_errors(sleep, slopes):
+    table = mm.compare(slopes)
+    assert table["model"][0] == "null model"
+    assert table["deviance"][0] == pytest.approx(mm.lm("Reaction ~ Days", sleep).criterion, abs=1e-8)
+    assert table["df"][1] == 3
+
+
+@pytest.fixture(scope="module")
+def rail():
+    return mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+
+
+def test_exact_distribution_has_the_known_mass_at_zero(rail):
+    draws = simulate_ratio(rail.design, 40_000, seed=1)
+    # σ̂_b² = 0 by REML in a balanced one-way layout iff the mean squares have F ≤ 1
+    expected = stats.f.cdf(1, 5, 12)
+    error = np.sqrt(expected * (1 - expected) / 40_000)
+    # draws that leave zero by less than the grid's first step count as zero with it; 4 standard errors
+    assert abs(np.mean(draws < 1e-8) - expected) < 4 * error
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_exact_distribution_agrees_with_refitted_null_data(rail, method):
+    fit = rail.update(method=method)
+    draws = simulate_ratio(fit.design, 20_000, seed=3)
+    y = np.random.default_rng(4).standard_normal((18, 1500))
+    squares = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    nu = 17 if method == "reml" else 18
+    null = nu * (1 + np.log(2 * np.pi * squares / nu)) + (np.log(18) if method == "reml" else 0)
+    observed = null - fit.refit(y).criterion
+    for point in (0.1, 1.0, 2.7):
+        p = np.mean(draws > point)
+        # four standard errors of the 1,500 refits
+        assert abs(np.mean(observed > point) - p) < 4 * np.sqrt(p * (1 - p) / 1500)
+
+
+def test_exact_test_is_reproducible_and_close_to_one_for_no_effect():
+    rng = np.random.default_rng(5)
+    data = {"y": rng.standard_normal(30), "g": np.repeat(np.arange(6).astype(str), 5)}
+    small, large = mm.lm("y ~ 1", data), mm.lmm("y ~ 1 + (1 | g)", data)
+    first = mm.compare(small, large, boundary="exact", seed=1, n=500)["p_value"][1]
+    assert first == mm.compare(small, large, boundary="exact", seed=1, n=500)["p_value"][1]
+    assert 0.02 < first <= 1
+
+
+def test_models_not_nested_are_not_tested(sleep):
+    a = mm.lmm("Reaction ~ Days + (1 | Subject)", sleep)
+    b = mm.lmm("Reaction ~ 1 + (Days | Subject)", sleep)
+    table = mm.compare(a, b)
+    assert np.isnan(table["p_value"][1])
+    assert any("does not lie" in note for note in table.notes)
+
+
+def test_other_data_are_refused(sleep, intercepts):
+    rows = {name: np.asarray(sleep[name])[:-3] for name in ("Reaction", "Days", "Subject")}
+    with pytest.raises(mm.DataError, match="180 and 177 rows"):
+        mm.compare(intercepts, mm.lmm("Reaction ~ Days + (1 | Subject)", rows))
+    with pytest.raises(mm.DataError, match="same response"):
+        mm.compare(intercepts, mm.lmm("np.log(Reaction) ~ Days + (1 | Subject)", sleep))
+
+
+def test_bad_arguments(sleep, intercepts, slopes):
+    with pytest.raises(mm.SpecError, match="at least one fit"):
+        mm.compare()
+    with pytest.raises(mm.SpecError, match="not str"):
+        mm.compare(intercepts, "exact")
+    with pytest.raises(mm.SpecError, match="Did you mean 'mixture'"):
+        mm.compare(intercepts, slopes, boundary="mixtures")
+    with pytest.raises(mm.SpecError, match="one variance component"):
+        mm.compare(intercepts, slopes, boundary="exact")
+    with pytest.raises(mm.SpecError, match="names has 1"):
+        mm.compare(intercepts, slopes, names=["a"])
+    with pytest.raises(mm.SpecError, match="one random column"):
+        mm.compare(mm.lm("Reaction ~ Days", sleep), slopes, boundary="mixture")
