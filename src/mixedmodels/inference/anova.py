@@ -105,7 +105,8 @@ def _after_others(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
             continue
         before = [places[other.name] for other in terms if other is not term and not other.contains(term)]
         after = [places[other.name] for other in terms if other.contains(term)]
-        found[term.name] = _doolittle(matrix, [*before, places[term.name], *after])[len(before)] @ coding
+        rows = _doolittle(matrix, [*before, places[term.name], *after])[len(before)]
+        found[term.name] = (rows if after else _reduced(rows, list(places[term.name]))) @ coding
     return found
 
 

@@ -85,10 +85,10 @@ def scaled_f(s: Sensitivity, rows: Array) -> tuple[float, float]:
     v0, v1, v2 = 1 + c1 * b, 1 - c2 * b, 1 - c3 * b
     # where both are lost to rounding the ratio is that of their limits (balanced one-way layouts)
     v0 = 0.0 if abs(v0) < 1e-10 else v0
-    ratio = (2 / q) * v0 / (v1**2 * v2)
-    rho = ratio / (2 * mean**2)
-    if q * rho <= 1 + 1e-12:
+    # 1/ρ rather than ρ: it passes through zero where the reference distribution is that of Hotelling's T² (m = 4)
+    inverse_rho = q * mean**2 * v1**2 * v2 / v0 if v0 != 0 else np.inf
+    if inverse_rho >= q * (1 - 1e-12):
         return 1.0, float("inf")
-    m = 4 + (q + 2) / (q * rho - 1)
+    m = 4 + (q + 2) * inverse_rho / (q - inverse_rho)
     scale = m / (mean * (m - 2)) if abs(m - 2) >= 1e-2 else 1.0
     return scale, m
