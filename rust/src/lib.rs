@@ -5,6 +5,7 @@
 pub mod average_information;
 pub mod blocked_cholesky;
 pub mod cross_product;
+pub mod dense;
 pub mod error;
 pub mod gram;
 pub mod leaf;
@@ -13,6 +14,8 @@ pub mod newton;
 mod py;
 #[cfg(feature = "python")]
 mod py_blocked;
+#[cfg(feature = "python")]
+mod py_dense;
 #[cfg(feature = "python")]
 mod py_gram;
 #[cfg(feature = "python")]

@@ -24,6 +24,7 @@ fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
         m.py().get_type::<NotPositiveDefinite>(),
     )?;
     crate::py_blocked::register(m)?;
+    crate::py_dense::register(m)?;
     crate::py_gram::register(m)?;
     crate::py_newton::register(m)?;
     crate::py_sparse::register(m)?;

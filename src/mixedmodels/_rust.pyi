@@ -12,6 +12,8 @@ __all__ = [
     "NotPositiveDefinite",
     "Refits",
     "SparseSymmetric",
+    "cholesky",
+    "cholesky_inverse",
     "column_squares",
     "column_sums",
     "gram",
@@ -93,6 +95,8 @@ class SparseSymmetric:
     @property
     def flops(self) -> float: ...
 
+def cholesky(m: Array, threads: int) -> None: ...
+def cholesky_inverse(lower: Array, threads: int) -> Array: ...
 def column_sums(x: Array, threads: int) -> tuple[Array, NDArray[np.bool_]]: ...
 def column_squares(x: Array, centre: Array, threads: int) -> Array: ...
 def gram(

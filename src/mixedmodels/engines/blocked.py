@@ -121,7 +121,7 @@ class BlockedSystem(System):
             block.scale(m, self._lambda[block.factor])
             block.transpose_apply(rhs, self._lambda[block.factor])
         np.einsum("ii->i", m)[:width] += 1.0
-        lower = cholesky(m)
+        lower = cholesky(m, self.standard.threads)
         logs = np.log(np.diagonal(lower))
         half = solve_lower(lower, rhs)
         x = solve_upper(lower, half)
@@ -140,7 +140,7 @@ class BlockedSystem(System):
         """H = D M⁻¹ D' over [tail, X], lower triangle."""
         point = self._at()
         if point.posterior is None:
-            point.posterior = self._spread(cholesky_inverse(point.lower))
+            point.posterior = self._spread(cholesky_inverse(point.lower, self.standard.threads))
         return point.posterior
 
     def _spread(self, h: Array) -> Array:
@@ -152,7 +152,8 @@ class BlockedSystem(System):
         """H with β held at its estimate: the inverse of the tail's own block, zero for X."""
         h = np.zeros((self._size, self._size))
         if self._width:
-            part = cholesky_inverse(np.ascontiguousarray(self._at().lower[: self._width, : self._width]))
+            corner = np.ascontiguousarray(self._at().lower[: self._width, : self._width])
+            part = cholesky_inverse(corner, self.standard.threads)
             h[: self._width, : self._width] = self._spread(part)
         return h
 

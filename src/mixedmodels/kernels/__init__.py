@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from .. import _rust
 from .._rust import (
     Blocked,
     NotPositiveDefinite,
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 
-def cholesky(m: Array) -> Array:
+def cholesky(m: Array, threads: int = 1) -> Array:
     """Return L with LL' = `m`, overwriting `m` (k, k); `NotPositiveDefinite` carries the column that failed.
 
     Examples
@@ -43,22 +44,13 @@ def cholesky(m: Array) -> Array:
     >>> cholesky(np.array([[4.0, 0.0], [2.0, 2.0]]))[1, 0]
     np.float64(1.0)
     """
-    if len(m) == 0:
-        return m
-    upper, info = lapack.dpotrf(m.T, lower=0, clean=0, overwrite_a=1)
-    if info > 0:
-        raise NotPositiveDefinite(int(info) - 1)
-    return np.asarray(upper.T)
+    _rust.cholesky(m, threads)
+    return m
 
 
-def cholesky_inverse(lower: Array) -> Array:
+def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
     """Return (LL')⁻¹ (k, k), lower triangle, from L."""
-    if len(lower) == 0:
-        return np.zeros((0, 0))
-    inverse, info = lapack.dpotri(lower.copy().T, lower=0, overwrite_c=1)
-    if info > 0:
-        raise NotPositiveDefinite(int(info) - 1)
-    return np.asarray(inverse.T)
+    return _rust.cholesky_inverse(lower, threads)
 
 
 def solve_lower(lower: Array, b: Array) -> Array:
