@@ -7,8 +7,8 @@ correlation_ar1 <- function(position) list(
   start = 0.5, matrix = function(z, rows) tanh(z)^abs(outer(position[rows], position[rows], "-")),
   natural = function(z) list(rho = tanh(z))
 )
-correlation_car1 <- function(time) list(
-  start = 0, matrix = function(z, rows) plogis(z)^abs(outer(time[rows], time[rows], "-")),
+correlation_car1 <- function(time, start = 0) list(
+  start = start, matrix = function(z, rows) plogis(z)^abs(outer(time[rows], time[rows], "-")),
   natural = function(z) list(rho = plogis(z))
 )
 correlation_cs <- function(size) list(
@@ -223,6 +223,34 @@ expected.cluster_fit <- function(fit, ...) {
     result$random_effects <- trim_effects(cluster_effects(fit))
   }
   result
+}
+
+# nlme's -2 log-likelihood at the parameters found here. From its own starting values nlme can leave through a
+# numerically singular correlation (corGaus) or stop in one of many local minima (corSpher, corLin).
+witness_at <- function(model, data, fit, constructor, form, method = "REML", random = NULL) {
+  values <- unlist(fit$parameters[c("range", "nugget")])
+  correlation <- constructor(unname(values), form = form, nugget = length(values) == 2, fixed = TRUE)
+  witness <- if (is.null(random)) {
+    fit_gls(model, data, method, correlation = correlation)
+  } else {
+    fit_lme(model, data, random, method, correlation = correlation)
+  }
+  witness_of(witness)
+}
+
+# nlme's own numbers, where there is no criterion to minimise anew.
+expected.gls <- function(fit, ...) nlme_record(fit, coef(fit))
+expected.lme <- function(fit, ...) nlme_record(fit, fixef(fit))
+nlme_record <- function(fit, beta) {
+  c(
+    list(
+      software = paste("nlme", packageVersion("nlme")), optimizer = class(fit)[1],
+      criterion = -2 * as.numeric(logLik(fit)), aic = AIC(fit), npar = attr(logLik(fit), "df"), nobs = nobs(fit),
+      sigma = fit$sigma
+    ),
+    fixed_record(beta, vcov(fit)),
+    list(parameters = as.list(coef(fit$modelStruct$varStruct, unconstrained = FALSE)))
+  )
 }
 
 fit_gls <- function(model, data, method = "REML", ...) {

@@ -51,7 +51,7 @@ for (model in list(
   list("arma11", "arma(1, 1)(day | Mare)", correlation_arma(ovary$day, 1, 1), corARMA(form = ~ day | Mare, p = 1, q = 1)),
   list("ma2", "arma(0, 2)(day | Mare)", correlation_arma(ovary$day, 0, 2, c(-0.3, -0.2)), corARMA(form = ~ day | Mare, q = 2)),
   list("exp", "exp(Time | Mare)", correlation_distance("exp", ovary["Time"], -3), corExp(0.05, form = ~ Time | Mare)),
-  list("car1", "car1(Time | Mare)", correlation_car1(ovary$Time), corCAR1(0.001, form = ~ Time | Mare))
+  list("car1", "car1(Time | Mare)", correlation_car1(ovary$Time, -15), corCAR1(1e-6, form = ~ Time | Mare))
 )) {
   case <- add(case, paste0("ovary_intercept_", model[[1]]), cluster_fit(ovary$follicles, X, ovary$Mare, model[[3]], random = intercept(ovary, "Mare")),
     formula = "follicles ~ s + c + (1 | Mare)", data = own, options = list(residual = model[[2]]),
@@ -68,9 +68,10 @@ X <- model.matrix(~ Time * Diet, rats)
 slope <- list(Z = cbind(1, rats$Time), structure = structures$us(2), start = c(36, 0, 0.25), group = "Rat", names = c("(Intercept)", "Time"))
 for (name in c("exp", "gau", "rq")) {
   constructor <- list(exp = corExp, gau = corGaus, rq = corRatio)[[name]]
-  case <- add(case, paste0("rats_slope_", name), cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(5)), random = slope),
+  fit <- cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(5)), random = slope)
+  case <- add(case, paste0("rats_slope_", name), fit,
     formula = "weight ~ Time * Diet + (1 + Time | Rat)", data = "bodyweight", options = list(residual = sprintf("%s(Time | Rat)", name)),
-    witness = witness_of(fit_lme(weight ~ Time * Diet, rats, ~ Time | Rat, correlation = constructor(5, form = ~ Time | Rat)))
+    witness = witness_at(weight ~ Time * Diet, rats, fit, constructor, ~ Time | Rat, random = ~ Time | Rat)
   )
 }
 case <- add(case, "rats_slope_ident", cluster_fit(rats$weight, X, rats$Rat, deviation = deviation_ident(rats$Diet), random = slope),
@@ -93,8 +94,8 @@ case <- add(case, "spruce_car1", cluster_fit(spruce$logSize, X, spruce$Tree, cor
   formula = "logSize ~ (days + I(days^2)) * plot + (1 | Tree)", data = own, options = list(residual = "car1(days | Tree)"),
   witness = witness_of(fit_lme(logSize ~ (days + I(days^2)) * plot, spruce, ~ 1 | Tree, correlation = corCAR1(form = ~ days | Tree)))
 )
-case <- add(case, "spruce_exp_nugget", cluster_fit(spruce$logSize, X, spruce$Tree, correlation_distance("exp", spruce["days"], 2, TRUE)),
-  formula = "logSize ~ (days + I(days^2)) * plot", data = own, options = list(residual = "exp(days | Tree, nugget=True)"),
-  witness = witness_of(fit_gls(logSize ~ (days + I(days^2)) * plot, spruce, correlation = corExp(c(20, 0.1), form = ~ days | Tree, nugget = TRUE)))
+case <- add(case, "spruce_gls_car1", cluster_fit(spruce$logSize, X, spruce$Tree, correlation_car1(spruce$days)),
+  formula = "logSize ~ (days + I(days^2)) * plot", data = own, options = list(residual = "car1(days | Tree)"),
+  witness = witness_of(fit_gls(logSize ~ (days + I(days^2)) * plot, spruce, correlation = corCAR1(form = ~ days | Tree)))
 )
 write_case(case)

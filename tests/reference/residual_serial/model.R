@@ -18,18 +18,23 @@ models <- list(
   list("arma20", "arma(2, 0)(day | Mare)", correlation_arma(day, 2, 0), corARMA(form = ~ day | Mare, p = 2)),
   list("arma02", "arma(0, 2)(day | Mare)", correlation_arma(day, 0, 2, c(-0.3, -0.2)), corARMA(form = ~ day | Mare, q = 2)),
   list("car1", "car1(Time | Mare)", correlation_car1(ovary$Time), corCAR1(0.01, form = ~ Time | Mare)),
-  list("exp", "exp(Time | Mare)", correlation_distance("exp", ovary["Time"], -2), corExp(0.2, form = ~ Time | Mare)),
-  list("gau", "gau(Time | Mare)", correlation_distance("gau", ovary["Time"], -3), corGaus(0.05, form = ~ Time | Mare)),
-  list("rq", "rq(Time | Mare)", correlation_distance("rq", ovary["Time"], -3), corRatio(0.05, form = ~ Time | Mare)),
-  list("exp_nugget", "exp(Time | Mare, nugget=True)", correlation_distance("exp", ovary["Time"], -2, TRUE), corExp(c(0.3, 0.2), form = ~ Time | Mare, nugget = TRUE)),
-  list("gau_nugget", "gau(Time | Mare, nugget=True)", correlation_distance("gau", ovary["Time"], -2, TRUE), corGaus(c(0.2, 0.3), form = ~ Time | Mare, nugget = TRUE)),
-  list("rq_nugget", "rq(Time | Mare, nugget=True)", correlation_distance("rq", ovary["Time"], -2, TRUE), corRatio(c(0.2, 0.3), form = ~ Time | Mare, nugget = TRUE))
+  list("exp", "exp(Time | Mare)", correlation_distance("exp", ovary["Time"], -2), corExp),
+  list("gau", "gau(Time | Mare)", correlation_distance("gau", ovary["Time"], -3), corGaus),
+  list("rq", "rq(Time | Mare)", correlation_distance("rq", ovary["Time"], -3), corRatio),
+  list("exp_nugget", "exp(Time | Mare, nugget=True)", correlation_distance("exp", ovary["Time"], -2, TRUE), corExp),
+  list("gau_nugget", "gau(Time | Mare, nugget=True)", correlation_distance("gau", ovary["Time"], -2, TRUE), corGaus),
+  list("rq_nugget", "rq(Time | Mare, nugget=True)", correlation_distance("rq", ovary["Time"], -2, TRUE), corRatio)
 )
 for (model in models) {
   for (method in c("reml", if (model[[1]] %in% c("ar1", "arma11", "exp")) "ml")) {
-    case <- add(case, paste("ovary", model[[1]], method, sep = "_"), cluster_fit(ovary$follicles, X, ovary$Mare, model[[3]], method = method),
-      formula = "follicles ~ s + c", data = own, options = list(residual = model[[2]]),
-      witness = witness_of(fit_gls(follicles ~ s + c, ovary, toupper(method), correlation = model[[4]]))
+    fit <- cluster_fit(ovary$follicles, X, ovary$Mare, model[[3]], method = method)
+    witness <- if (is.function(model[[4]])) {
+      witness_at(follicles ~ s + c, ovary, fit, model[[4]], ~ Time | Mare, toupper(method))
+    } else {
+      witness_of(fit_gls(follicles ~ s + c, ovary, toupper(method), correlation = model[[4]]))
+    }
+    case <- add(case, paste("ovary", model[[1]], method, sep = "_"), fit,
+      formula = "follicles ~ s + c", data = own, options = list(residual = model[[2]]), witness = witness
     )
   }
 }
@@ -38,9 +43,12 @@ X <- model.matrix(~ Time * Diet, rats)
 for (name in c("exp", "rq", "lin_sp", "sph")) {
   constructor <- list(exp = corExp, rq = corRatio, lin_sp = corLin, sph = corSpher)[[name]]
   start <- list(exp = 50, rq = 20, lin_sp = 80, sph = 80)[[name]]
-  case <- add(case, paste0("rats_", name), cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(start)),
-    other_starts = lapply(c(3, 4, 5, 6), function(range) c(range, 3))
-  ), formula = "weight ~ Time * Diet", data = "bodyweight", options = list(residual = sprintf("%s(Time | Rat)", name)),
-  witness = witness_of(fit_gls(weight ~ Time * Diet, rats, correlation = constructor(start, form = ~ Time | Rat))))
+  fit <- cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(start)),
+    other_starts = lapply(seq(2.5, 6.5, 0.5), function(range) c(range, 3))
+  )
+  case <- add(case, paste0("rats_", name), fit, formula = "weight ~ Time * Diet", data = "bodyweight",
+    options = list(residual = sprintf("%s(Time | Rat)", name)),
+    witness = witness_at(weight ~ Time * Diet, rats, fit, constructor, ~ Time | Rat)
+  )
 }
 write_case(case)

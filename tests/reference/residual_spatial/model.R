@@ -13,20 +13,19 @@ own <- case_data(wheat, "wheat.csv.gz")
 X <- model.matrix(~ variety, wheat)
 coordinates <- wheat[c("latitude", "longitude")]
 models <- list(
-  list("exp", corExp, FALSE, 10), list("gau", corGaus, FALSE, 5), list("rq", corRatio, FALSE, 5), list("sph", corSpher, FALSE, 25),
-  list("exp", corExp, TRUE, 20), list("gau", corGaus, TRUE, 10), list("rq", corRatio, TRUE, 12), list("sph", corSpher, TRUE, 28),
-  list("lin_sp", corLin, FALSE, 20)
+  list("exp", corExp, FALSE), list("gau", corGaus, FALSE), list("rq", corRatio, FALSE),
+  list("gau", corGaus, TRUE), list("rq", corRatio, TRUE)
 )
+# Left out: exp and sph with a nugget, whose range grows without bound on these data (a linear variogram), and sph and
+# lin_sp without one, whose likelihood has a kink at every distance between plots and many local minima.
 for (model in models) {
-  start <- c(model[[4]], if (model[[3]]) 0.2)
   text <- sprintf("%s(latitude, longitude | field%s)", model[[1]], if (model[[3]]) ", nugget=True" else "")
-  witness <- fit_gls(yield ~ variety, wheat, correlation = model[[2]](start, form = ~ latitude + longitude, nugget = model[[3]]))
-  found <- log(coef(witness$modelStruct$corStruct, unconstrained = FALSE)[1])
-  rest <- if (model[[3]]) -1.5
-  case <- add(case, paste0("wheat_", model[[1]], if (model[[3]]) "_nugget"),
-    cluster_fit(wheat$yield, X, wheat$field, correlation_distance(model[[1]], coordinates, log(model[[4]]), model[[3]]),
-      other_starts = list(c(found, rest, 2))
-    ), formula = "yield ~ variety", data = own, options = list(residual = text), witness = witness_of(witness)
+  fit <- cluster_fit(wheat$yield, X, wheat$field, correlation_distance(model[[1]], coordinates, 2, model[[3]]),
+    other_starts = lapply(c(1.5, 3), function(range) c(range, if (model[[3]]) -1.5, 2))
+  )
+  case <- add(case, paste0("wheat_", model[[1]], if (model[[3]]) "_nugget"), fit,
+    formula = "yield ~ variety", data = own, options = list(residual = text),
+    witness = witness_at(yield ~ variety, wheat, fit, model[[2]], ~ latitude + longitude)
   )
 }
 write_case(case)

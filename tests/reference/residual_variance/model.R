@@ -17,7 +17,6 @@ v <- dialyzer$pressure
 models <- list(
   list("power", "power(pressure)", deviation_power(v), varPower(form = ~pressure)),
   list("exp", "exp(pressure)", deviation_exp(v), varExp(form = ~pressure)),
-  list("const_power", "const_power(pressure)", deviation_const_power(v, c(-1, 1)), varConstPower(const = 0.3, power = 1, form = ~pressure)),
   list("ident", "ident(QB)", deviation_ident(dialyzer$QB), varIdent(form = ~ 1 | QB)),
   list("fixed", "fixed(pressure)", deviation_fixed(v), varFixed(~pressure)),
   list("power_by", "power(pressure, by=QB)", deviation_power_by(v, dialyzer$QB), varPower(form = ~ pressure | QB)),
@@ -33,7 +32,7 @@ for (model in models) {
     )
   }
 }
-for (model in models[c(1, 4, 7)]) {
+for (model in models[c(1, 3, 6)]) {
   case <- add(case, paste("dialyzer_ar1", model[[1]], sep = "_"),
     cluster_fit(dialyzer$rate, X, dialyzer$Subject, correlation_ar1(dialyzer$index), model[[3]]),
     formula = ours, data = own, options = list(residual = "ar1(index | Subject)", variance = model[[2]]),
@@ -47,21 +46,46 @@ soybean <- with(Soybean, data.frame(
 soybean <- soybean[order(soybean$Plot, soybean$Time), ]
 soybean$t <- soybean$Time / 10
 own <- case_data(soybean, "soybean.csv.gz")
-fixed <- weight ~ (t + I(t^2) + I(t^3)) * Variety + Year
-X <- model.matrix(fixed[-2], soybean)
+growth <- weight ~ (t + I(t^2) + I(t^3)) * Variety + Year
+X <- model.matrix(growth[-2], soybean)
 for (model in list(
   list("power", "power(t)", deviation_power(soybean$t), varPower(form = ~t)),
   list("exp", "exp(t)", deviation_exp(soybean$t), varExp(form = ~t))
 )) {
   case <- add(case, paste("soybean", model[[1]], sep = "_"), cluster_fit(soybean$weight, X, soybean$Plot, deviation = model[[3]]),
     formula = "weight ~ (t + I(t^2) + I(t^3)) * Variety + Year", data = own, options = list(variance = model[[2]]),
-    witness = witness_of(fit_gls(fixed, soybean, weights = model[[4]]))
+    witness = witness_of(fit_gls(growth, soybean, weights = model[[4]]))
   )
   case <- add(case, paste("soybean_car1", model[[1]], sep = "_"),
     cluster_fit(soybean$weight, X, soybean$Plot, correlation_car1(soybean$t), model[[3]]),
     formula = "weight ~ (t + I(t^2) + I(t^3)) * Variety + Year", data = own,
     options = list(residual = "car1(t | Plot)", variance = model[[2]]),
-    witness = witness_of(fit_gls(fixed, soybean, correlation = corCAR1(form = ~ t | Plot), weights = model[[4]]))
+    witness = witness_of(fit_gls(growth, soybean, correlation = corCAR1(form = ~ t | Plot), weights = model[[4]]))
   )
 }
+# neither trial has an error floor (the constant would be zero), so an assay that has one is simulated
+set.seed(251)
+assay <- data.frame(run = factor(rep(1:20, each = 10)), dose = rep(seq(0.5, 5, 0.5), 20))
+assay$signal <- round(10 + 3 * assay$dose + (1 + 0.25 * assay$dose^2) * rnorm(200), 3)
+own_assay <- case_data(assay, "assay.csv.gz")
+for (method in c("reml", "ml")) {
+  case <- add(case, paste0("assay_const_power_", method),
+    cluster_fit(assay$signal, model.matrix(~dose, assay), assay$run, deviation = deviation_const_power(assay$dose, c(1, 2)), method = method),
+    formula = "signal ~ dose", data = own_assay, options = list(variance = "const_power(dose)"),
+    witness = witness_of(fit_gls(signal ~ dose, assay, toupper(method), weights = varConstPower(const = 4, power = 2, form = ~dose)))
+  )
+}
+
+# Variances that follow the fitted values are estimated by nlme in turns: weights from the last fit, then a fit with
+# these weights held. The numbers are those of the fixed point, not of a maximum.
+turns <- list(criterion = 1e-3, estimate = 1e-4, reason = "nlme alternates until the fitted values settle; it stops at 1e-12.")
+case <- add(case, "dialyzer_power_fitted", fit_gls(fixed, dialyzer, weights = varPower()), method = "reml",
+  formula = ours, data = case$models[[1]]$data, options = list(variance = "power(fitted)"), tolerance = turns,
+  call = "gls(..., weights = varPower())"
+)
+rats <- dataset("bodyweight")
+case <- add(case, "rats_power_fitted", fit_lme(weight ~ Time * Diet, rats, ~ Time | Rat, weights = varPower()), method = "reml",
+  formula = "weight ~ Time * Diet + (1 + Time | Rat)", data = "bodyweight", options = list(variance = "power(fitted)"),
+  tolerance = turns, call = "lme(weight ~ Time * Diet, random = ~ Time | Rat, weights = varPower())"
+)
 write_case(case)
