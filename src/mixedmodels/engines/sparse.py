@@ -1,12 +1,12 @@
 """The `sparse` engine: independent errors, any random terms, exact, by one sparse Cholesky factorisation.
 
-With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known kernel, Q = K⁻¹ its precision) and X last:
+With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known kernel, Q = K⁻¹ its precision):
 
-    M = D'Z'WZD + Q⊗I,   B = D'Z'WX,   S = X'WX − B'M⁻¹B,
-    log|Ṽ| = log|W⁻¹| + log|M| + Σ p log|K|,   log|X'Ṽ⁻¹X| = log|S|,   var(u − û)/σ² = C = M⁻¹ + M⁻¹B S⁻¹B'M⁻¹.
+    M = D'Z'WZD + Q⊗I,   B = D'Z'WX,   S = X'WX − B'M⁻¹B,   C = var(u − û)/σ² = M⁻¹ + M⁻¹B S⁻¹B'M⁻¹,
+    log|Ṽ| = log|W⁻¹| + log|M| + Σ p log|K|,   log|X'Ṽ⁻¹X| = log|S|.
 
 M is sparse and factored in an order found once; S is dense and small. T follows from the selected inverse of M,
-ΛᵀTΛ = Σ_j I − Σ_jl Q_jl C_jl (Takahashi; Misztal and Perez-Enciso 1993), which divides by Λ: see `SparseSystem.scores`.
+Λ'TΛ = Σ_j I − Σ_jl Q_jl C_jl (Misztal and Perez-Enciso 1993), which divides by Λ: see `SparseSystem.scores`.
 """
 
 from __future__ import annotations
@@ -253,10 +253,10 @@ class SparseSystem(System):
 
         Notes
         -----
-        Where λ²·(information of a level) falls below 1e-6 for the smallest singular value λ of Λ, T cannot be had by
-        dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4, 4e-4, with
-        S the inverse of the largest information among levels (by column): T is analytic there, the error is of
-        relative order 1e-11, and such a point costs three further factorisations.
+        Where λ²·(information of a level) falls below 1e-6 for the smallest singular value λ of Λ, T cannot be had
+        by dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4, 4e-4,
+        with S the inverse of the largest information among levels (by column): T is analytic there, the error is
+        of relative order 1e-11, and such a point costs three further factorisations.
         """
         point = self._at()
         traces = [self._trace(f, point, reml) for f in range(len(self.analysis.factors))]

@@ -1,8 +1,8 @@
-"""What never changes between evaluations of the `sparse` engine: blocks of Z'WZ, priors, pattern and elimination order.
+"""What never changes between evaluations of the `sparse` engine: blocks of Z'WZ, priors, pattern, order.
 
-Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the blocks of Z'WZ
-between the levels of two factors that meet in some row (and, within a factor with a known kernel, between the levels
-that its precision links); the pattern of M is the union of all couplings.
+Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the blocks of
+Z'WZ between the levels of two factors that meet in some row (and, within a factor with a known kernel, between the
+levels that its precision links); the pattern of M is the union of all couplings.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .layout import Factor, merge_terms
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A known kernel of one factor: its precision Q (q, q), and the factorisation that gives log|K| and K b."""
+    """A known kernel of one factor: its precision Q (q, q) and the factorisation for log|K| and K b."""
 
     precision: sparse.csr_array
     native: SparseSymmetric
@@ -36,10 +36,10 @@ class Prior:
 
 @dataclass(frozen=True, slots=True)
 class Coupling:
-    """Blocks of Z'WZ: `values` (k, p_first, p_second) at pairs of levels (`rows`, `columns`), first ≥ second.
+    """Blocks of Z'WZ: `values` (k, p_first, p_second) at pairs of levels (`rows`, `columns`).
 
-    Within one factor the q diagonal blocks come first, in order of level, and `prior` (k,) holds the entries of Q;
-    `place` (k, p_first, p_second) are positions in the pattern.
+    Within one factor the q diagonal blocks come first, in order of level, and `prior` (k,) holds the entries of
+    Q; `place` (k, p_first, p_second) are positions in the pattern.
     """
 
     first: int
@@ -53,7 +53,7 @@ class Coupling:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Factors, couplings, the compressed-column pattern of M (lower triangle) and its order of elimination."""
+    """Factors, couplings, the compressed-column pattern of M (lower triangle) and its elimination order."""
 
     factors: tuple[Factor, ...]
     offsets: tuple[int, ...]
@@ -121,8 +121,17 @@ def analyse(design: Design, threads: int) -> Analysis:
     couplings, indptr, indices = _compress(raw, order)
     native = SparseSymmetric(order, indptr, indices, threads=threads)
     return Analysis(
-        factors, offsets, order, priors, couplings, indptr, indices, native.permutation, native.stored, native.flops
-    )  # fmt: skip
+        factors,
+        offsets,
+        order,
+        priors,
+        couplings,
+        indptr,
+        indices,
+        native.permutation,
+        native.stored,
+        native.flops,
+    )
 
 
 def _values(factor: Factor) -> Array:

@@ -1,0 +1,182 @@
+"""The sparse engine where the others do not reach, and the choice between engines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from dense_algebra import DenseSystem, fixed_terms, make_design, random_codes, random_term
+from mixedmodels.control import Control
+from mixedmodels.covariance import structure_class
+from mixedmodels.engines import choose_engine, sparse_moments
+from mixedmodels.engines.base import Direction
+from mixedmodels.engines.blocked import BlockedEngine
+from mixedmodels.engines.sparse import JOINT_COLUMNS, SparseEngine
+from mixedmodels.errors import DataError, FitError
+from mixedmodels.terms.design import Design, Kernel, RandomTerm
+from mixedmodels.typing import Array
+
+US = structure_class("us")()
+
+
+def pedigree_precision(animals: int, founders: int, sires: int, seed: int = 0) -> sparse.csc_array:
+    """Inverse relationship matrix: each later animal has one of a few sires and an earlier dam, no inbreeding."""
+    rng = np.random.default_rng(seed)
+    later = np.arange(founders, animals)
+    sire = rng.integers(0, sires, len(later))
+    dam = (sires + rng.random(len(later)) * (later - sires)).astype(int)
+    rows = np.concatenate([np.arange(animals), later, later])
+    columns = np.concatenate([np.arange(animals), sire, dam])
+    entries = np.concatenate([np.ones(animals), np.full(2 * len(later), -0.5)])
+    t = sparse.csc_array(sparse.coo_array((entries, (rows, columns)), shape=(animals, animals)))
+    weights = np.where(np.arange(animals) < founders, 1.0, 2.0)
+    return sparse.csc_array(t.T @ sparse.diags_array(weights) @ t)
+
+
+def plain_design(terms: list[RandomTerm], seed: int = 0) -> Design:
+    rng = np.random.default_rng(seed)
+    n = len(terms[0].codes)
+    x = np.column_stack([np.ones(n), rng.standard_normal((n, 2))])
+    return Design(rng.standard_normal(n), fixed_terms(x), tuple(terms))
+
+
+def animal_design(rows: int, animals: int, founders: int, sires: int) -> Design:
+    rng = np.random.default_rng(1)
+    kernel = Kernel("A", precision=pedigree_precision(animals, founders, sires))
+    codes = rng.integers(0, animals, rows).astype(np.int32)
+    return plain_design([random_term("animal", codes, None, US, kernel=kernel, levels=animals)])
+
+
+def crossed_design(rows: int, levels: tuple[int, ...], *, local: bool) -> Design:
+    """Crossed factors, at random or (`local`) each level meeting only a few levels of the others."""
+    rng = np.random.default_rng(2)
+    terms = []
+    for k, q in enumerate(levels):
+        codes = random_codes(rng, rows, q)
+        if local:
+            codes = ((np.arange(rows) * q // rows + rng.integers(0, 3, rows)) % q).astype(np.int32)
+        terms.append(random_term(f"g{k}", codes, None, US))
+    return plain_design(terms)
+
+
+@pytest.mark.parametrize(
+    ("design", "expected"),
+    [
+        (lambda: animal_design(30_000, 20_000, 2_000, 400), "sparse"),
+        (lambda: crossed_design(60_000, (8_000, 4_000, 3_000, 50), local=True), "sparse"),
+        (lambda: crossed_design(20_000, (2_000, 600, 300, 50), local=False), "blocked"),
+        (lambda: crossed_design(73_421, (2_972, 1_128, 14), local=False), "blocked"),
+        (lambda: crossed_design(144, (24, 6), local=False), "blocked"),
+    ],
+    ids=["pedigree", "four local factors", "four random factors", "insteval", "penicillin"],
+)
+def test_choice_of_engine(design, expected: str) -> None:
+    assert choose_engine(design(), Control()).name == expected
+
+
+@pytest.mark.parametrize("case", ["pedigree", "four factors"])
+def test_equals_blocked_on_designs_of_hundreds_of_levels(case: str) -> None:
+    if case == "pedigree":
+        design = animal_design(900, 500, 60, 8)
+    else:
+        design = crossed_design(3_000, (400, 250, 120, 20), local=True)
+    control = Control(threads=2)
+    systems = [engine().system(design, control) for engine in (BlockedEngine, SparseEngine)]
+    factors = [np.full((1, 1, 1), 0.3 + 0.4 * k) for k in range(len(design.random))]
+    directions = [Direction(k, 0, np.ones((1, 1))) for k in range(len(design.random))]
+    found = []
+    for system in systems:
+        pieces = system.factor(factors)
+        scores = system.scores(True)
+        solution = system.solution()
+        found.append(
+            [
+                np.array([pieces.logdet, pieces.logdet_x, pieces.quadratic]),
+                *(s.trace for s in scores),
+                *(s.quadratic for s in scores),
+                system.average_information(directions),
+                *system.fixed_information(directions),
+                solution.beta,
+                solution.unscaled_vcov,
+                *solution.random,
+                system.conditional_covariance(0),
+                *system.start_moments(),
+            ]
+        )
+    for blocked, own in zip(*found, strict=True):
+        # condition of the kernel ≲ 1e3: two exact routes in double precision agree to this
+        np.testing.assert_allclose(own, blocked, rtol=1e-8, atol=1e-9 * np.abs(blocked).max())
+
+
+@pytest.mark.parametrize("shrinkage", [0.0, 1e-9, 1e-6, 1e-4, 1e-3, 1e-2])
+def test_trace_near_the_boundary(shrinkage: float) -> None:
+    """Unequal information and Λ from zero to small: extrapolated and divided traces join without a step."""
+    rng = np.random.default_rng(5)
+    codes = np.sort(np.minimum(rng.geometric(0.05, 600) - 1, 40)).astype(np.int32)
+    codes = np.unique(codes, return_inverse=True)[1].astype(np.int32)
+    values = np.column_stack([np.ones(600), 30 * rng.standard_normal(600)])
+    other = random_codes(rng, 600, 9)
+    design = make_design(
+        rng, [random_term("g", codes, values, US), random_term("h", other, None, US)], weighted=True
+    )
+    factors = [np.array([[[shrinkage, 0.0], [0.1, 0.0]]]), np.full((1, 1, 1), shrinkage)]
+    system, oracle = SparseEngine().system(design, Control(threads=1)), DenseSystem(design)
+    system.factor(factors)
+    oracle.factor(factors)
+    for reml in (True, False):
+        for mine, theirs in zip(system.scores(reml), oracle.scores(reml), strict=True):
+            # dividing by λ² ≥ 1e-6/information leaves 1e-16/1e-6 = 1e-10 of the largest element
+            np.testing.assert_allclose(
+                mine.trace, theirs.trace, rtol=0, atol=1e-8 * np.abs(theirs.trace).max()
+            )
+
+
+def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    design = animal_design(2_000, 1_500, 200, 40)
+    system = SparseEngine().system(design, Control(threads=1))
+    exact, forms = system.start_moments()
+    monkeypatch.setattr(sparse_moments, "EXACT", 1_000)
+    estimated, again = system.start_moments()
+    # a first guess: the standard deviation of sixteen probes is a few per cent here
+    np.testing.assert_allclose(estimated, exact, rtol=0.2)
+    np.testing.assert_array_equal(again, forms)
+    assert not np.array_equal(estimated, exact)
+
+
+def test_other_responses_do_not_disturb_each_other() -> None:
+    design = crossed_design(500, (60, 40), local=False)
+    system = SparseEngine().system(design, Control(threads=1))
+    factors: list[Array] = [np.ones((1, 1, 1)), np.ones((1, 1, 1))]
+    system.factor(factors)
+    before = system.scores(True)[0].trace
+    other = system.new_response(design.y[::-1].copy())
+    other.factor([2 * f for f in factors])
+    np.testing.assert_array_equal(system.scores(True)[0].trace, before)
+    assert other.factor(factors).logdet == system.factor(factors).logdet
+
+
+def test_what_it_refuses_and_why() -> None:
+    large = crossed_design(10_000, (JOINT_COLUMNS + 1, 5), local=False)
+    system = SparseEngine().system(large, Control(threads=1))
+    system.factor([np.ones((1, 1, 1))] * 2)
+    with pytest.raises(FitError, match="joint covariance of the 3001 predictions of 'g0'"):
+        system.joint_covariance(0)
+    assert system.joint_covariance(1).shape == (5, 5)
+    reason = SparseEngine().supports(large, Control(memory=1e5))
+    assert reason is not None
+    assert "control.memory" in reason
+    wide = Kernel("G", covariance=np.eye(3_001))
+    terms = [random_term("line", np.arange(3_001) % 50, None, US, kernel=wide, levels=3_001)]
+    reason = SparseEngine().supports(plain_design(terms), Control())
+    assert reason is not None
+    assert "'G' has 3001" in reason
+    singular = Kernel("P", precision=sparse.csc_array(np.ones((4, 4))))
+    terms = [random_term("line", np.arange(40) % 4, None, US, kernel=singular, levels=4)]
+    with pytest.raises(DataError, match="known='P'"):
+        SparseEngine().cost(plain_design(terms))
