@@ -80,7 +80,7 @@ def wald(
     *Same as* SAS `ESTIMATE` and `CONTRAST`, `lmerTest::contest`.
     """
     rows = _as_rows(fit, L)
-    method = method_for(fit, ddf)
+    method = method_for(fit, ddf, information=information)
     targets = np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
     names = [f"L{i + 1}" for i in range(len(rows))] if labels is None else list(labels)
     if len(names) != len(rows):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..fit import Fit
+from ..inference.sensitivity import Information
 from ..registry import check_choice
 from ..table import Table
 from .fixed_effects import fixed_effects
@@ -16,7 +17,14 @@ from .variance_components import list_components
 EFFECTS = ("all", "fixed", "random")
 
 
-def tidy(fit: Fit, effects: str = "all", *, ddf: str | None = None, level: float = 0.95) -> Table:
+def tidy(
+    fit: Fit,
+    effects: str = "all",
+    *,
+    ddf: str | None = None,
+    information: Information = "observed",
+    level: float = 0.95,
+) -> Table:
     """Return one row per parameter: fixed effects, then standard deviations and correlations.
 
     Parameters
@@ -25,6 +33,8 @@ def tidy(fit: Fit, effects: str = "all", *, ddf: str | None = None, level: float
         `"all"`, `"fixed"` or `"random"`.
     ddf
         Degrees-of-freedom method of the fixed effects; the fit's own by default.
+    information
+        The `"observed"` or `"expected"` information it is computed from.
     level
         Confidence level of their intervals.
 
@@ -39,7 +49,7 @@ def tidy(fit: Fit, effects: str = "all", *, ddf: str | None = None, level: float
     *Same as* `broom.mixed::tidy`.
     """
     check_choice("effects", effects, EFFECTS)
-    table = fixed_effects(fit, ddf=ddf, level=level)
+    table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     components = list_components(fit) if effects != "fixed" else []
     p = len(table) if effects != "random" else 0
     columns: dict[str, Any] = {

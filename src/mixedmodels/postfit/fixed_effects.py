@@ -6,6 +6,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..inference.ddf import method_for
+from ..inference.sensitivity import Information
 from ..inference.wald import estimate_rows
 from ..table import Table
 
@@ -21,6 +22,9 @@ def fixed_effects(
         Degrees-of-freedom method: `"kenward-roger"`, `"satterthwaite"`, `"residual"` (n − rank X),
         `"asymptotic"` (normal) … The fit's own by default, where `"auto"` is Kenward–Roger for REML fits,
         Satterthwaite for ML fits, and residual where there are no random terms.
+    information
+        What Kenward–Roger and Satterthwaite are computed from: the `"observed"` information, as in SAS, or the
+        `"expected"`, as in pbkrtest.
     level
         Confidence level of the intervals.
 
@@ -41,7 +45,7 @@ def fixed_effects(
     >>> fit.fixed_effects(ddf="asymptotic")["std_error"].round(4)
     array([10.171])
     """
-    method = method_for(fit, ddf)
+    method = method_for(fit, ddf, information=information)
     fixed = fit.design.fixed
     p, kept = len(fixed.columns), list(fixed.estimable)
     everything = np.ones(len(kept), dtype=bool)

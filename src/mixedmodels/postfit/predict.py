@@ -13,6 +13,7 @@ from ..errors import DataError
 from ..fit import Fit, row_products
 from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.distributions import t_quantile
+from ..inference.sensitivity import Information
 from ..inference.wald import check_level, is_estimable
 from ..registry import check_choice
 from ..table import Table
@@ -36,6 +37,7 @@ def predict(
     new_levels: str = "raise",
     confidence: float = 0.95,
     ddf: str | None = None,
+    information: Information = "observed",
 ) -> Array | Table:
     """Return predicted means offset + Xβ̂ (+ Zb̂), (rows,), or a table with standard errors and limits.
 
@@ -57,6 +59,8 @@ def predict(
         Probability of the intervals.
     ddf
         Degrees-of-freedom method of the intervals; the fit's own by default.
+    information
+        The `"observed"` or `"expected"` information it is computed from.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def predict(
     if not se and interval is None:
         return mean
     variance = np.full(len(rows), np.nan)
-    method = method_for(fit, ddf)
+    method = method_for(fit, ddf, information=information)
     variance[valid] = _mean_variance(fit, _take(rows, valid), conditional, method)
     columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
     notes: list[str] = []

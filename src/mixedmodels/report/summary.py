@@ -11,6 +11,7 @@ from ..errors import Severity
 from ..fit import Fit
 from ..formats import format_number
 from ..inference.ddf import method_for
+from ..inference.sensitivity import Information
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
 from .html import summary_html
@@ -54,7 +55,9 @@ class Summary:
     _repr_html_ = to_html
 
 
-def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary:
+def summary(
+    fit: Fit, *, ddf: str | None = None, information: Information = "observed", level: float = 0.95
+) -> Summary:
     """Return the printed account of a fit: call, convergence, criteria, variances, fixed effects, notes.
 
     Parameters
@@ -62,6 +65,8 @@ def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary
     ddf
         Degrees-of-freedom method of the fixed effects; the fit's own by default. Printing stays quick: where
         `"auto"` has not been computed yet and would take long the tests are asymptotic, and a note says so.
+    information
+        The `"observed"` or `"expected"` information they are computed from.
     level
         Confidence level of their intervals.
     """
@@ -70,7 +75,7 @@ def summary(fit: Fit, *, ddf: str | None = None, level: float = 0.95) -> Summary
     if fit.design.random:
         tables.append(random_table(fit))
     if fit.design.fixed.columns:
-        tables.append(_fixed(fit, method, level))
+        tables.append(_fixed(fit, method, information, level))
     return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf))
 
 
@@ -134,8 +139,8 @@ def _criterion_digits(value: float) -> int:
     return 4 + int(np.log10(max(abs(value), 1.0))) if np.isfinite(value) else 6
 
 
-def _fixed(fit: Fit, ddf: str | None, level: float) -> Table:
-    table = fixed_effects(fit, ddf=ddf, level=level)
+def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) -> Table:
+    table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     infinite = bool(np.all(np.isinf(table["df"]) | np.isnan(table["df"])))
     tail = 50 * (1 - level)
     headers = {
