@@ -17,8 +17,11 @@ from ..terms.design import Design, Kernel
 from ..typing import Array
 from .layout import Factor, Layout
 
-SAFE_SHRINKAGE = 1e-6
-"""Below this value of the smallest λ²·s the score is formed without dividing by Λ."""
+SAFE_SHRINKAGE = 1e-4
+"""Below this value of the smallest eigenvalue of Λ'SΛ the score is formed without dividing by Λ.
+
+The division loses the square of this factor: 1e-16/1e-8 is left.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +157,12 @@ class TailBlock:
         return self._sum_levels(shaped[levels, :, levels, :])
 
     def _well_conditioned(self, schur: Array, lam: Array) -> bool:
-        smallest = np.linalg.svd(lam, compute_uv=False).min() if lam.shape[1] > 1 else np.abs(lam).min()
-        information = float(np.median(np.diagonal(schur)[self.columns]))
-        return bool(smallest**2 * information > SAFE_SHRINKAGE)
+        information = self.level_blocks(schur).mean(axis=0)
+        shrinkage = lam.transpose(0, 2, 1) @ information @ lam
+        smallest = float(np.linalg.eigvalsh(shrinkage).min() if lam.shape[1] > 1 else shrinkage.min())
+        if self.kernel_inverse is not None:
+            smallest /= float(np.diagonal(self.kernel_inverse).max())
+        return smallest > SAFE_SHRINKAGE
 
     def level_blocks(self, h: Array) -> Array:
         """Return the (q, p, p) diagonal blocks of a symmetric matrix given by its lower triangle."""

@@ -1,0 +1,208 @@
+"""Every engine answers as dense algebra does, on designs drawn by hypothesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from dense_algebra import DenseSystem, make_design, nested_in, random_codes, random_kernel, random_term
+from mixedmodels.control import Control
+from mixedmodels.covariance import structure_class
+from mixedmodels.engines import ENGINES
+from mixedmodels.engines.base import Direction, System
+from mixedmodels.terms.design import Design, RandomTerm
+from mixedmodels.typing import Array
+
+US = structure_class("us")()
+EQUATIONS = [name for name in ("blocked", "sparse") if name in ENGINES]
+"""The engines of mixed-model equations; those of marginal covariances answer other questions."""
+CHECKED = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.filter_too_much]
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a random term is made of; `relation` to the term before it."""
+
+    relation: str
+    levels: int
+    columns: int
+    extra: str
+
+
+recipes = st.builds(
+    Recipe,
+    relation=st.sampled_from(["crossed", "nested", "same"]),
+    levels=st.integers(2, 9),
+    columns=st.integers(1, 3),
+    extra=st.sampled_from(["", "", "", "sets", "covariance", "precision", "unused levels"]),
+)
+
+
+def build_term(
+    rng: np.random.Generator, label: str, recipe: Recipe, before: RandomTerm | None, n: int
+) -> RandomTerm:
+    codes = random_codes(rng, n, recipe.levels)
+    if before is not None and recipe.relation == "nested":
+        codes = nested_in(rng, before.codes, 3)
+    if before is not None and recipe.relation == "same":
+        codes = before.codes
+    levels = int(codes.max()) + 1
+    values = None if recipe.columns == 1 else rng.standard_normal((n, recipe.columns))
+    if recipe.extra == "sets":
+        return random_term(label, codes, values, US, sets=np.arange(levels) % 2, levels=levels)
+    if recipe.extra in ("covariance", "precision"):
+        kernel = random_kernel(rng, levels, precision=recipe.extra == "precision")
+        return random_term(label, codes, values, US, kernel=kernel, levels=levels)
+    return random_term(label, codes, values, US, levels=levels + 2 * (recipe.extra == "unused levels"))
+
+
+@st.composite
+def designs(draw: st.DrawFn) -> Design:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(24, 60))
+    terms: list[RandomTerm] = []
+    for k, recipe in enumerate(draw(st.lists(recipes, max_size=3))):
+        terms.append(build_term(rng, f"g{k}", recipe, terms[-1] if terms else None, n))
+    design = make_design(rng, terms, fixed=draw(st.integers(0, 3)), weighted=draw(st.booleans()))
+    return replace(design, reml=draw(st.booleans()))
+
+
+def random_factors(design: Design, rng: np.random.Generator, kind: str) -> list[Array]:
+    factors = [np.tril(rng.standard_normal((t.n_sets, t.n_columns, t.n_columns))) for t in design.random]
+    for factor in factors:
+        if kind == "singular":
+            factor[:, :, -1] = 0.0
+        if kind == "zero":
+            factor[:] = 0.0
+        if kind == "large":
+            factor *= 30.0
+    return factors
+
+
+def systems(name: str, design: Design, threads: int = 1) -> tuple[System, DenseSystem]:
+    engine, control = ENGINES[name](), Control(threads=threads)
+    assume(engine.supports(design, control) is None)
+    return engine.system(design, control), DenseSystem(design)
+
+
+def agree(actual: Array, expected: Array, scale: float = 1.0) -> None:
+    size = scale * max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+    # V in the oracle has a condition of up to 1e5; a score of the dense tail divides by Λ'SΛ ≥ 1e-4 twice
+    np.testing.assert_allclose(actual, expected, atol=1e-7 * size, rtol=0)
+
+
+def directions_of(design: Design, rng: np.random.Generator) -> list[Direction]:
+    out = []
+    for k, term in enumerate(design.random):
+        for s in range(term.n_sets):
+            for _ in range(2):
+                a = rng.standard_normal((term.n_columns, term.n_columns))
+                out.append(Direction(k, s, a + a.T))
+    return out
+
+
+kinds = st.sampled_from(["regular", "singular", "zero", "large"])
+seeds = st.integers(0, 2**32 - 1)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+@CHECKED
+@given(design=designs(), kind=kinds, seed=seeds)
+def test_criterion_and_derivatives(name: str, design: Design, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    system, oracle = systems(name, design)
+    factors = random_factors(design, rng, kind)
+    actual, expected = system.factor(factors), oracle.factor(factors)
+    agree(np.array([actual.logdet, actual.logdet_x]), np.array([expected.logdet, expected.logdet_x]))
+    assert actual.quadratic == pytest.approx(expected.quadratic, rel=1e-8)
+    for mine, theirs in zip(system.scores(design.reml), oracle.scores(design.reml), strict=True):
+        agree(mine.trace, theirs.trace)
+        agree(mine.quadratic, theirs.quadratic)
+    directions = directions_of(design, rng)
+    if directions:
+        agree(system.average_information(directions), oracle.average_information(directions))
+        for mine, theirs in zip(
+            system.fixed_information(directions), oracle.fixed_information(directions), strict=True
+        ):
+            agree(mine, theirs)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+@CHECKED
+@given(design=designs(), kind=kinds, seed=seeds)
+def test_solution_and_conditional_covariances(name: str, design: Design, kind: str, seed: int) -> None:
+    system, oracle = systems(name, design)
+    factors = random_factors(design, np.random.default_rng(seed), kind)
+    system.factor(factors)
+    oracle.factor(factors)
+    mine, theirs = system.solution(), oracle.solution()
+    agree(mine.beta, theirs.beta)
+    agree(mine.unscaled_vcov, theirs.unscaled_vcov)
+    # the oracle subtracts from the marginal variances, which its rounding error is therefore relative to
+    variance = max((float(np.max(f**2, initial=1.0)) for f in factors), default=1.0)
+    for k in range(len(design.random)):
+        agree(mine.random[k], theirs.random[k], variance)
+        agree(system.conditional_covariance(k), oracle.conditional_covariance(k), variance)
+        agree(system.joint_covariance(k), oracle.joint_covariance(k), variance)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+@CHECKED
+@given(design=designs(), seed=seeds)
+def test_predictions_moments_and_new_responses(name: str, design: Design, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    system, oracle = systems(name, design)
+    factors = random_factors(design, rng, "regular")
+    system.factor(factors)
+    oracle.factor(factors)
+    rows = 6
+    codes, values = [], []
+    for k, term in enumerate(design.random):
+        # a level not in the fit belongs to no known set
+        known = rng.integers(0 if term.n_sets > 1 else -1, term.n_levels, rows).astype(np.int32)
+        codes.append(known if k or seed % 3 else None)
+        values.append(rng.standard_normal((rows, term.n_columns)))
+    x = rng.standard_normal((rows, design.fixed.rank)) if seed % 2 else None
+    if x is not None or any(c is not None for c in codes):
+        agree(system.prediction_variance(x, codes, values), oracle.prediction_variance(x, codes, values))
+    for mine, theirs in zip(system.start_moments(), oracle.start_moments(), strict=True):
+        agree(mine, theirs)
+    y = rng.standard_normal(design.n)
+    again, expected = system.new_response(y), oracle.new_response(y)
+    assert again.factor(factors).quadratic == pytest.approx(expected.factor(factors).quadratic, rel=1e-8)
+    agree(again.solution().beta, expected.solution().beta)
+    # the first system still answers for its own response
+    assert system.factor(factors).quadratic == pytest.approx(oracle.factor(factors).quadratic, rel=1e-8)
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+@CHECKED
+@given(design=designs(), seed=seeds)
+def test_row_order_and_threads_do_not_move_results(name: str, design: Design, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(design.n)
+    shuffled = replace(
+        design,
+        y=design.y[order],
+        fixed=replace(design.fixed, matrix=design.fixed.matrix[order]),
+        weights=None if design.weights is None else design.weights[order],
+        random=tuple(
+            replace(t, codes=t.codes[order], values=None if t.values is None else t.values[order])
+            for t in design.random
+        ),
+    )
+    first, _ = systems(name, design)
+    second, _ = systems(name, shuffled, threads=2)
+    factors = random_factors(design, rng, "regular")
+    a, b = first.factor(factors), second.factor(factors)
+    agree(np.array([a.logdet, a.logdet_x, a.quadratic]), np.array([b.logdet, b.logdet_x, b.quadratic]))
+    for mine, theirs in zip(first.scores(design.reml), second.scores(design.reml), strict=True):
+        agree(mine.trace, theirs.trace)
+        agree(mine.quadratic, theirs.quadratic)
+    agree(first.solution().beta, second.solution().beta)
