@@ -3,7 +3,7 @@
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::leaf::Moments;
 use crate::selected_inverse::{Backward, TailSolution};
-use crate::small_dense::{multiply, outer_product, shrinkage};
+use crate::small_dense::{apply_posterior, multiply, outer_product, remaining};
 use crate::threads::map_parts;
 
 /// ∂Σ̃ for one parameter set of one chain factor.
@@ -157,7 +157,7 @@ fn push(
     let (p, a, d) = (f.p, f.ancestor_width, blocked.cross.d);
     let (r, width) = (d - 1, blocked.cross.tail_width);
     let (_, anc_now, dense_now, tail_now) = blocked.current(c);
-    let e = &blocked.work[c].e;
+    let (e, lambda) = (&blocked.work[c].e, &blocked.lambda[c]);
     let mine = &coefficients[c];
     let (mut g, mut h, mut v) = (vec![0.0; p * nd], vec![0.0; p * nd], vec![0.0; p * nd]);
     for u in span {
@@ -193,13 +193,14 @@ fn push(
         if c > 0 {
             add(&mut g, 1.0, &received[c][u * p * nd..(u + 1) * p * nd]);
         }
-        v.fill(0.0);
-        for i in 0..p {
-            for j in 0..p {
-                let x = e[(u * p + i) * p + j];
-                add(&mut v[i * nd..(i + 1) * nd], x, &g[j * nd..(j + 1) * nd]);
-            }
-        }
+        apply_posterior::<0>(
+            p,
+            nd,
+            &e[u * p * p..(u + 1) * p * p],
+            lambda.of(u, p),
+            &g,
+            &mut v,
+        );
         for i in 0..p {
             for s in 0..nd {
                 add(
@@ -250,7 +251,7 @@ pub fn level_columns(blocked: &Blocked, x_tail: &[f64]) -> Vec<Vec<f64>> {
         let (p, a, d) = (f.p, f.ancestor_width, blocked.cross.d);
         let (block, ancestor, dense, tail) = blocked.current(c);
         let (mut u_all, mut b_all) = (vec![0.0; f.q * p * r], vec![0.0; f.q * p * r]);
-        let (mut j, mut n) = (vec![0.0; p * p], vec![0.0; p * r]);
+        let (mut scratch, mut n) = (vec![0.0; p * r], vec![0.0; p * r]);
         for u in 0..f.q {
             for i in 0..p {
                 let row = &mut n[i * r..(i + 1) * r];
@@ -276,9 +277,9 @@ pub fn level_columns(blocked: &Blocked, x_tail: &[f64]) -> Vec<Vec<f64>> {
             }
             let lambda = blocked.lambda[c].of(u, p);
             let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
-            shrinkage::<0>(p, &block[u * p * p..(u + 1) * p * p], e, lambda, &mut j);
             let out = &mut u_all[u * p * r..(u + 1) * p * r];
-            multiply::<0>(p, r, &j, &n, out);
+            let own = &block[u * p * p..(u + 1) * p * p];
+            remaining::<0>(p, r, own, e, lambda, &n, out, &mut scratch);
             let sigma = outer_product(p, lambda);
             multiply::<0>(p, r, &sigma, out, &mut b_all[u * p * r..(u + 1) * p * r]);
         }
@@ -370,9 +371,8 @@ fn row_variance(
         let (_, ancestor, dense, tails) = blocked.current(c);
         for (u, l) in std::mem::take(&mut pending[c]) {
             let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
-            let v: Vec<f64> = (0..p)
-                .map(|i| (0..p).map(|j| e[i * p + j] * l[j]).sum())
-                .collect();
+            let mut v = vec![0.0; p];
+            apply_posterior::<0>(p, 1, e, blocked.lambda[c].of(u, p), &l, &mut v);
             variance += l.iter().zip(&v).map(|(x, y)| x * y).sum::<f64>();
             let mut first = 0;
             for (k, parent) in f.ancestors.iter().enumerate() {

@@ -6,7 +6,7 @@
 
 use crate::by_block_size;
 use crate::cross_product::{ChainFactor, CrossProducts};
-use crate::small_dense::{block_size, multiply, posterior_block};
+use crate::small_dense::{apply_posterior, block_size, half_posterior, posterior_block};
 use crate::threads::map_parts;
 
 /// Levels handled as one unit of parallel work; fixed, so that partial sums are reproducible.
@@ -31,7 +31,7 @@ pub struct Eliminated {
     pub ancestor: Vec<f64>,
     pub dense: Vec<f64>,
     pub tail: Vec<f64>,
-    /// E of every level, (q, p, p).
+    /// Cholesky factor of every level, (q, p, p); see `small_dense::posterior_block`.
     pub e: Vec<f64>,
 }
 
@@ -159,7 +159,7 @@ impl Blocked {
         let g = &self.cross.chain[c + 1 + k];
         let (p, d, a) = (f.p, self.cross.d, f.ancestor_width);
         let (_, ancestor, dense, tail) = self.current(c);
-        let e = &self.work[c].e;
+        let (e, lambda) = (&self.work[c].e, &self.lambda[c]);
         let first: usize = self.cross.chain[c + 1..c + 1 + k].iter().map(|h| h.p).sum();
         let descent = &self.descents[c][k];
         let (pg, ag) = (g.p, g.ancestor_width);
@@ -173,7 +173,7 @@ impl Blocked {
             .enumerate()
             .collect();
         map_parts(levels.chunks_mut(CHUNK).collect(), |chunk| {
-            let mut en = vec![0.0; p];
+            let (mut column, mut en) = (vec![0.0; p], vec![0.0; p]);
             for (v, (((block, anc), dns), tl)) in chunk.iter_mut() {
                 for &u in &descent.level[descent.start[*v]..descent.start[*v + 1]] {
                     let u = u as usize;
@@ -182,11 +182,10 @@ impl Blocked {
                     let du = &dense[u * p * d..(u + 1) * p * d];
                     for i in 0..pg {
                         // en = E N[:, first + i]
-                        for (row, slot) in en.iter_mut().enumerate() {
-                            *slot = (0..p)
-                                .map(|m| eu[row * p + m] * nu[m * a + first + i])
-                                .sum();
+                        for (m, slot) in column.iter_mut().enumerate() {
+                            *slot = nu[m * a + first + i];
                         }
+                        apply_posterior::<0>(p, 1, eu, lambda.of(u, p), &column, &mut en);
                         for (m, &x) in en.iter().enumerate() {
                             let na = &nu[m * a + first..(m + 1) * a];
                             subtract(&mut block[i * pg..(i + 1) * pg], x, &na[..pg]);
@@ -283,7 +282,7 @@ fn split_by_level<'a>(values: &'a mut [f64], start: &[usize], p: usize) -> Vec<&
     slices
 }
 
-/// E of every level of factor `c`; returns the log-determinant and Σ D'ED over its dense couplings D.
+/// Factors every level of factor `c`; returns the log-determinant and Σ D'ED over its dense couplings D.
 fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Vec<f64>) {
     let d = blocked.cross.d;
     let mut e = std::mem::take(&mut blocked.work[c].e);
@@ -292,8 +291,8 @@ fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Ve
     let p = block_size::<P>(blocked.cross.chain[c].p);
     let chunks: Vec<(usize, &mut [f64])> = e.chunks_mut(CHUNK * p * p).enumerate().collect();
     let parts: Vec<(f64, Vec<f64>)> = map_parts(chunks, |(chunk, e)| {
-        let mut scratch = vec![0.0; 2 * p * p];
-        let mut ed = vec![0.0; p * d];
+        let mut scratch = vec![0.0; p * p];
+        let mut half = vec![0.0; p * d];
         let mut lost = vec![0.0; d * d];
         let mut logdet = 0.0;
         for (k, eu) in e.chunks_exact_mut(p * p).enumerate() {
@@ -301,10 +300,12 @@ fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Ve
             let a = &block[u * p * p..(u + 1) * p * p];
             logdet += posterior_block::<P>(p, a, lambda.of(u, p), eu, &mut scratch);
             let du = &dense[u * p * d..(u + 1) * p * d];
-            multiply::<P>(p, d, eu, du, &mut ed);
+            half_posterior::<P>(p, d, eu, lambda.of(u, p), du, &mut half);
             for i in 0..d {
                 for j in 0..=i {
-                    lost[i * d + j] += (0..p).map(|m| du[m * d + i] * ed[m * d + j]).sum::<f64>();
+                    lost[i * d + j] += (0..p)
+                        .map(|m| half[m * d + i] * half[m * d + j])
+                        .sum::<f64>();
                 }
             }
         }
@@ -333,15 +334,14 @@ fn assemble_row<const P: usize>(
     let p = block_size::<P>(f.p);
     let d = dense_row.len();
     let (_, _, dense, tail) = blocked.current(c);
-    let e = &blocked.work[c].e;
+    let (e, lambda) = (&blocked.work[c].e, &blocked.lambda[c]);
     let mut en = vec![0.0; p];
     let span = blocked.column_start[c][r]..blocked.column_start[c][r + 1];
     for &(u, entry) in &blocked.by_column[c][span] {
         let (u, entry) = (u as usize, entry as usize);
         let eu = &e[u * p * p..(u + 1) * p * p];
-        for (i, slot) in en.iter_mut().enumerate() {
-            *slot = (0..p).map(|m| eu[i * p + m] * tail[entry * p + m]).sum();
-        }
+        let own = &tail[entry * p..(entry + 1) * p];
+        apply_posterior::<P>(p, 1, eu, lambda.of(u, p), own, &mut en);
         let first = f.tail_start[u];
         let columns = &f.tail_column[first..=entry];
         let values = &tail[first * p..(entry + 1) * p];

@@ -6,7 +6,7 @@
 
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::selected_inverse::{Backward, TailSolution};
-use crate::small_dense::{block_size, multiply, outer_product, shrinkage};
+use crate::small_dense::{block_size, outer_product, remaining};
 use crate::threads::map_parts;
 
 /// Widest block handled on the stack.
@@ -113,23 +113,21 @@ fn chunk<const P: usize, const D: usize>(
     let d = block_size::<D>(blocked.cross.d);
     let x = d - 1;
     let h = full(tail.h, x);
-    let (mut j, mut b, mut t) = (
-        [0.0; WIDEST * WIDEST],
-        [0.0; WIDEST * WIDEST],
-        [0.0; WIDEST * WIDEST],
-    );
+    let (mut b, mut t) = ([0.0; WIDEST * WIDEST], [0.0; WIDEST * WIDEST]);
     let mut r = [0.0; WIDEST];
     let mut n = vec![0.0; p * d];
     let mut g = vec![0.0; p * x];
+    let mut scratch = vec![0.0; p * d.max(p)];
     let levels = part.r.len() / p;
     for k in 0..levels {
         let u = part.first + k;
         let set = blocked.lambda[0].set[u] as usize;
         let own = &f.block[u * p * p..(u + 1) * p * p];
         let e = &blocked.work[0].e[u * p * p..(u + 1) * p * p];
-        shrinkage::<P>(p, own, e, blocked.lambda[0].of(u, p), &mut j);
-        multiply::<P>(p, p, &j, own, &mut b);
-        multiply::<P>(p, d, &j, &f.dense[u * p * d..(u + 1) * p * d], &mut n);
+        let lambda = blocked.lambda[0].of(u, p);
+        remaining::<P>(p, p, own, e, lambda, own, &mut b, &mut scratch);
+        let dense = &f.dense[u * p * d..(u + 1) * p * d];
+        remaining::<P>(p, d, own, e, lambda, dense, &mut n, &mut scratch);
         for i in 0..p {
             let fitted: f64 = (0..x).map(|m| n[i * d + m] * tail.x[m]).sum();
             r[i] = n[i * d + x] - fitted;

@@ -8,7 +8,7 @@
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::by_block_size;
 use crate::leaf::{backward_leaf, Moments, WIDEST};
-use crate::small_dense::{block_size, multiply, outer_product, shrinkage};
+use crate::small_dense::{block_size, multiply, outer_product, remaining};
 use crate::threads::map_parts;
 
 /// The dense solution on the tail: H lower (m, m) with m = tail + r, and the coefficients x (m).
@@ -162,7 +162,8 @@ fn split<'a>(
 
 #[derive(Default)]
 struct Scratch {
-    j: Vec<f64>,
+    work: Vec<f64>,
+    raw: Vec<f64>,
     b: Vec<f64>,
     n: Vec<f64>,
     g: Vec<f64>,
@@ -193,16 +194,18 @@ fn level<const P: usize>(
     let r = d - 1;
     let u = part.first + k;
     let set = blocked.lambda[c].set[u] as usize;
-    let (block, _, dense, _) = blocked.current(c);
+    let (block, _, _, _) = blocked.current(c);
     let own = &block[u * p * p..(u + 1) * p * p];
     let e = &blocked.work[c].e[u * p * p..(u + 1) * p * p];
-    sized(&mut s.j, p * p);
-    sized(&mut s.b, p * p);
-    shrinkage::<P>(p, own, e, blocked.lambda[c].of(u, p), &mut s.j);
-    multiply::<P>(p, p, &s.j, own, &mut s.b);
+    let lambda = blocked.lambda[c].of(u, p);
     let entries = f.tail_start[u]..f.tail_start[u + 1];
     let w = a + entries.len() + r;
+    sized(&mut s.b, p * p);
+    sized(&mut s.work, p * (w + 1).max(p));
+    remaining::<P>(p, p, own, e, lambda, own, &mut s.b, &mut s.work);
     gather_couplings::<P>(blocked, c, u, w, s);
+    sized(&mut s.n, p * (w + 1));
+    remaining::<P>(p, w + 1, own, e, lambda, &s.raw, &mut s.n, &mut s.work);
     gather_solution(blocked, c, u, tail, above, w, s);
     sized(&mut s.g, w * p);
     if a == 0 {
@@ -213,13 +216,12 @@ fn level<const P: usize>(
     // T = B − N°HN°', r = N°(y) − N°x
     for i in 0..p {
         for j in 0..p {
-            let lost: f64 = (0..w).map(|m| s.n[i * w + m] * s.g[m * p + j]).sum();
+            let lost: f64 = (0..w).map(|m| s.n[i * (w + 1) + m] * s.g[m * p + j]).sum();
             s.b[i * p + j] -= lost;
         }
-        let du = &dense[u * p * d..(u + 1) * p * d];
-        let y: f64 = (0..p).map(|m| s.j[i * p + m] * du[m * d + r]).sum();
-        let fitted: f64 = (0..w).map(|m| s.n[i * w + m] * s.x[m]).sum();
-        part.r[k * p + i] = y - fitted;
+        let row = &s.n[i * (w + 1)..(i + 1) * (w + 1)];
+        let fitted: f64 = (0..w).map(|m| row[m] * s.x[m]).sum();
+        part.r[k * p + i] = row[w] - fitted;
     }
     let sigma = &sigma[set * p * p..(set + 1) * p * p];
     for i in 0..p {
@@ -248,7 +250,7 @@ fn level<const P: usize>(
     }
 }
 
-/// N° = J N over ancestors, tail entries and X, (p, w).
+/// N over ancestors, tail entries, X and y, (p, w + 1).
 fn gather_couplings<const P: usize>(
     blocked: &Blocked,
     c: usize,
@@ -260,27 +262,17 @@ fn gather_couplings<const P: usize>(
     let p = block_size::<P>(f.p);
     let (a, d) = (f.ancestor_width, blocked.cross.d);
     let (_, ancestor, dense, tail) = blocked.current(c);
-    sized(&mut s.n, p * w);
+    sized(&mut s.raw, p * (w + 1));
     let first = f.tail_start[u];
     let count = f.tail_start[u + 1] - first;
     for i in 0..p {
-        for m in 0..p {
-            let j = s.j[i * p + m];
-            let row = &mut s.n[i * w..(i + 1) * w];
-            let base = u * p + m;
-            for (t, v) in row[..a].iter_mut().zip(&ancestor[base * a..(base + 1) * a]) {
-                *t += j * v;
-            }
-            for (q, t) in row[a..a + count].iter_mut().enumerate() {
-                *t += j * tail[(first + q) * p + m];
-            }
-            for (t, v) in row[a + count..]
-                .iter_mut()
-                .zip(&dense[base * d..(base + 1) * d - 1])
-            {
-                *t += j * v;
-            }
+        let base = u * p + i;
+        let row = &mut s.raw[i * (w + 1)..(i + 1) * (w + 1)];
+        row[..a].copy_from_slice(&ancestor[base * a..(base + 1) * a]);
+        for (q, t) in row[a..a + count].iter_mut().enumerate() {
+            *t = tail[(first + q) * p + i];
         }
+        row[a + count..].copy_from_slice(&dense[base * d..(base + 1) * d]);
     }
 }
 
@@ -329,13 +321,13 @@ fn covariance_times_couplings<const P: usize>(
         for j in 0..i {
             let h = row[s.tail_places[j]];
             for m in 0..p {
-                s.g[i * p + m] += h * s.n[m * w + j];
-                s.g[j * p + m] += h * s.n[m * w + i];
+                s.g[i * p + m] += h * s.n[m * (w + 1) + j];
+                s.g[j * p + m] += h * s.n[m * (w + 1) + i];
             }
         }
         let h = row[s.tail_places[i]];
         for m in 0..p {
-            s.g[i * p + m] += h * s.n[m * w + i];
+            s.g[i * p + m] += h * s.n[m * (w + 1) + i];
         }
     }
 }
@@ -356,9 +348,9 @@ fn with_ancestors<const P: usize>(
     let columns = &f.tail_column[f.tail_start[u]..f.tail_start[u + 1]];
     let add = |i: usize, j: usize, h: f64, g: &mut [f64], n: &[f64]| {
         for m in 0..p {
-            g[i * p + m] += h * n[m * w + j];
+            g[i * p + m] += h * n[m * (w + 1) + j];
             if i != j {
-                g[j * p + m] += h * n[m * w + i];
+                g[j * p + m] += h * n[m * (w + 1) + i];
             }
         }
     };

@@ -13,83 +13,143 @@ pub fn block_size<const P: usize>(p: usize) -> usize {
     }
 }
 
-/// E = Λ(Λ'AΛ + I)⁻¹Λ' into `e`; returns log|Λ'AΛ + I|. `scratch` holds 2p² numbers.
+/// The Cholesky factor K of Λ'AΛ + I into `k` (lower triangle; for p = 1 the number λ²/(λ²a + 1) itself); returns
+/// log|Λ'AΛ + I|. `scratch` holds p² numbers.
 ///
-/// Nothing is inverted when Λ is singular, and the matrix factored is never smaller than the identity.
+/// With it E = Λ(KK')⁻¹Λ' is applied by substitution and never formed: where A is ill-conditioned an explicit E would
+/// lose the digits that cancel in N'EN. Nothing is inverted when Λ is singular, and KK' is never smaller than I.
 #[inline(always)]
 pub fn posterior_block<const P: usize>(
     p: usize,
     a: &[f64],
     lambda: &[f64],
-    e: &mut [f64],
+    k: &mut [f64],
     scratch: &mut [f64],
 ) -> f64 {
     let p = block_size::<P>(p);
     if p == 1 {
         let l2 = lambda[0] * lambda[0];
         let m = l2 * a[0] + 1.0;
-        e[0] = l2 / m;
+        k[0] = l2 / m;
         return m.ln();
     }
-    let (t, m) = scratch.split_at_mut(p * p);
+    let t = &mut scratch[..p * p];
     for i in 0..p {
         for j in 0..p {
-            t[i * p + j] = (j..p).map(|k| a[i * p + k] * lambda[k * p + j]).sum();
+            t[i * p + j] = (j..p).map(|m| a[i * p + m] * lambda[m * p + j]).sum();
         }
     }
     for i in 0..p {
         for j in 0..=i {
-            let s: f64 = (i..p).map(|k| lambda[k * p + i] * t[k * p + j]).sum();
-            m[i * p + j] = s + if i == j { 1.0 } else { 0.0 };
+            let s: f64 = (i..p).map(|m| lambda[m * p + i] * t[m * p + j]).sum();
+            k[i * p + j] = s + if i == j { 1.0 } else { 0.0 };
         }
     }
     let mut determinant = 1.0;
     let mut logdet = 0.0;
     for j in 0..p {
-        let pivot = m[j * p + j] - (0..j).map(|k| m[j * p + k] * m[j * p + k]).sum::<f64>();
+        let pivot = k[j * p + j] - (0..j).map(|m| k[j * p + m] * k[j * p + m]).sum::<f64>();
         determinant *= pivot;
         if determinant > 1e200 {
             logdet += determinant.ln();
             determinant = 1.0;
         }
         let root = pivot.sqrt();
-        m[j * p + j] = root;
+        k[j * p + j] = root;
         for i in j + 1..p {
-            let s = m[i * p + j] - (0..j).map(|k| m[i * p + k] * m[j * p + k]).sum::<f64>();
-            m[i * p + j] = s / root;
+            let s = k[i * p + j] - (0..j).map(|m| k[i * p + m] * k[j * p + m]).sum::<f64>();
+            k[i * p + j] = s / root;
         }
     }
-    logdet += determinant.ln();
-    // t = K⁻¹Λ', then E = t't
-    for i in 0..p {
-        for j in 0..p {
-            let s = lambda[j * p + i] - (0..i).map(|k| m[i * p + k] * t[k * p + j]).sum::<f64>();
-            t[i * p + j] = s / m[i * p + i];
-        }
-    }
-    for i in 0..p {
-        for j in 0..=i {
-            let s: f64 = (0..p).map(|k| t[k * p + i] * t[k * p + j]).sum();
-            e[i * p + j] = s;
-            e[j * p + i] = s;
-        }
-    }
-    logdet
+    logdet + determinant.ln()
 }
 
-/// J = I − AE = (I + AΣ)⁻¹ into `out`, where E is the block from [`posterior_block`] and Σ = ΛΛ'.
+/// W = K⁻¹Λ'N into `out` (p×w), so that N'EN = W'W.
 #[inline(always)]
-pub fn shrinkage<const P: usize>(p: usize, a: &[f64], e: &[f64], lambda: &[f64], out: &mut [f64]) {
+pub fn half_posterior<const P: usize>(
+    p: usize,
+    w: usize,
+    k: &[f64],
+    lambda: &[f64],
+    n: &[f64],
+    out: &mut [f64],
+) {
     let p = block_size::<P>(p);
     if p == 1 {
-        // exact even when λ²a is so large that 1 − ae would cancel
-        out[0] = 1.0 / (lambda[0] * lambda[0] * a[0] + 1.0);
+        let root = k[0].sqrt();
+        for (o, v) in out[..w].iter_mut().zip(n) {
+            *o = root * v;
+        }
         return;
     }
     for i in 0..p {
-        for j in 0..p {
-            let s: f64 = (0..p).map(|k| a[i * p + k] * e[k * p + j]).sum();
-            out[i * p + j] = if i == j { 1.0 } else { 0.0 } - s;
+        for j in 0..w {
+            let s: f64 = (i..p).map(|m| lambda[m * p + i] * n[m * w + j]).sum();
+            let known: f64 = (0..i).map(|m| k[i * p + m] * out[m * w + j]).sum();
+            out[i * w + j] = (s - known) / k[i * p + i];
+        }
+    }
+}
+
+/// E N into `out` (p×w), by substitution.
+#[inline(always)]
+pub fn apply_posterior<const P: usize>(
+    p: usize,
+    w: usize,
+    k: &[f64],
+    lambda: &[f64],
+    n: &[f64],
+    out: &mut [f64],
+) {
+    let p = block_size::<P>(p);
+    if p == 1 {
+        for (o, v) in out[..w].iter_mut().zip(n) {
+            *o = k[0] * v;
+        }
+        return;
+    }
+    half_posterior::<P>(p, w, k, lambda, n, out);
+    for i in (0..p).rev() {
+        for j in 0..w {
+            let known: f64 = (i + 1..p).map(|m| k[m * p + i] * out[m * w + j]).sum();
+            out[i * w + j] = (out[i * w + j] - known) / k[i * p + i];
+        }
+    }
+    for i in (0..p).rev() {
+        for j in 0..w {
+            out[i * w + j] = (0..=i).map(|m| lambda[i * p + m] * out[m * w + j]).sum();
+        }
+    }
+}
+
+/// What is left of couplings once the block is integrated out: N − A E N = (I + AΣ)⁻¹N into `out` (p×w).
+/// `scratch` holds p·w numbers.
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+pub fn remaining<const P: usize>(
+    p: usize,
+    w: usize,
+    a: &[f64],
+    k: &[f64],
+    lambda: &[f64],
+    n: &[f64],
+    out: &mut [f64],
+    scratch: &mut [f64],
+) {
+    let p = block_size::<P>(p);
+    if p == 1 {
+        // exact even when λ²a is so large that 1 − aλ²/(λ²a + 1) would cancel
+        let left = 1.0 / (lambda[0] * lambda[0] * a[0] + 1.0);
+        for (o, v) in out[..w].iter_mut().zip(n) {
+            *o = left * v;
+        }
+        return;
+    }
+    apply_posterior::<P>(p, w, k, lambda, n, scratch);
+    for i in 0..p {
+        for j in 0..w {
+            let lost: f64 = (0..p).map(|m| a[i * p + m] * scratch[m * w + j]).sum();
+            out[i * w + j] = n[i * w + j] - lost;
         }
     }
 }
@@ -136,34 +196,43 @@ macro_rules! by_block_size {
 mod tests {
     use super::*;
 
+    const A: [f64; 4] = [4.0, 1.0, 1.0, 3.0];
+    const LAMBDA: [f64; 4] = [0.7, 0.0, -0.2, 0.5];
+
     #[test]
     fn fixed_and_free_sizes_agree_with_the_definition() {
-        let a = [4.0, 1.0, 1.0, 3.0];
-        let lambda = [0.7, 0.0, -0.2, 0.5];
-        let (mut e2, mut e0) = ([0.0; 4], [0.0; 4]);
-        let mut scratch = [0.0; 8];
-        let d2 = posterior_block::<2>(2, &a, &lambda, &mut e2, &mut scratch);
-        let d0 = posterior_block::<0>(2, &a, &lambda, &mut e0, &mut scratch);
-        assert_eq!(e2, e0);
-        assert_eq!(d2, d0);
-        // |I + AΣ| by hand
-        let s = outer_product(2, &lambda);
-        let (b11, b12) = (1.0 + a[0] * s[0] + a[1] * s[2], a[0] * s[1] + a[1] * s[3]);
-        let (b21, b22) = (a[2] * s[0] + a[3] * s[2], 1.0 + a[2] * s[1] + a[3] * s[3]);
+        let (mut k2, mut k0) = ([0.0; 4], [0.0; 4]);
+        let d2 = posterior_block::<2>(2, &A, &LAMBDA, &mut k2, &mut [0.0; 4]);
+        let d0 = posterior_block::<0>(2, &A, &LAMBDA, &mut k0, &mut [0.0; 4]);
+        assert_eq!((d2, k2), (d0, k0));
+        // B = I + AΣ by hand
+        let s = outer_product(2, &LAMBDA);
+        let (b11, b12) = (1.0 + A[0] * s[0] + A[1] * s[2], A[0] * s[1] + A[1] * s[3]);
+        let (b21, b22) = (A[2] * s[0] + A[3] * s[2], 1.0 + A[2] * s[1] + A[3] * s[3]);
         let determinant: f64 = b11 * b22 - b12 * b21;
         assert!((d2 - determinant.ln()).abs() < 1e-14);
-        // J (I + AΣ) = I
-        let mut j = [0.0; 4];
-        shrinkage::<2>(2, &a, &e2, &lambda, &mut j);
-        assert!((j[0] * b11 + j[1] * b21 - 1.0).abs() < 1e-14);
-        assert!((j[0] * b12 + j[1] * b22).abs() < 1e-14);
+        // (I + AΣ) times what remains of N gives N back
+        let n = [1.0, -2.0, 0.5, 3.0];
+        let (mut left, mut scratch) = ([0.0; 4], [0.0; 4]);
+        remaining::<2>(2, 2, &A, &k2, &LAMBDA, &n, &mut left, &mut scratch);
+        for j in 0..2 {
+            assert!((b11 * left[j] + b12 * left[2 + j] - n[j]).abs() < 1e-14);
+            assert!((b21 * left[j] + b22 * left[2 + j] - n[2 + j]).abs() < 1e-14);
+        }
+        // N'EN from both halves
+        let (mut half, mut en) = ([0.0; 4], [0.0; 4]);
+        half_posterior::<2>(2, 2, &k2, &LAMBDA, &n, &mut half);
+        apply_posterior::<2>(2, 2, &k2, &LAMBDA, &n, &mut en);
+        let whole = n[0] * en[1] + n[2] * en[3];
+        assert!((half[0] * half[1] + half[2] * half[3] - whole).abs() < 1e-14);
     }
 
     #[test]
     fn a_singular_factor_is_no_obstacle() {
-        let mut e = [9.0; 4];
-        let logdet =
-            posterior_block::<2>(2, &[4.0, 1.0, 1.0, 3.0], &[0.0; 4], &mut e, &mut [0.0; 8]);
-        assert_eq!((logdet, e), (0.0, [0.0; 4]));
+        let mut k = [9.0; 4];
+        let logdet = posterior_block::<2>(2, &A, &[0.0; 4], &mut k, &mut [0.0; 4]);
+        let mut en = [9.0; 2];
+        apply_posterior::<2>(2, 1, &k, &[0.0; 4], &[1.0, 2.0], &mut en);
+        assert_eq!((logdet, en), (0.0, [0.0; 2]));
     }
 }
