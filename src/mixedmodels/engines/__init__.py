@@ -36,7 +36,8 @@ def choose_engine(design: Design, control: Control) -> Engine:
         if reason is not None:
             raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
         return engine
-    reasons, able = [], []
+    reasons: list[str] = []
+    able: list[tuple[float, int, Engine]] = []
     for name, kind in ENGINES.items():
         engine = kind()
         reason = engine.supports(design, control)

@@ -1,8 +1,9 @@
 """How the random terms of a design are arranged for elimination.
 
-Terms with the same level codes are merged into one *factor* with block-diagonal Σ. The factor with most levels is the
-leaf; factors it is nested in form the *chain* above it, each level of one inside one level of the next; what crosses
-the chain, and every term with a known covariance among its levels, is the *tail*.
+Terms with the same level codes are merged into one *factor* with block-diagonal Σ. The factor with most
+levels is the leaf; factors it is nested in form the *chain* above it, each level of one inside one level
+of the next; what crosses the chain, and every term with a known covariance among its levels, is the
+*tail*.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def merge_terms(design: Design) -> tuple[Factor, ...]:
 
 
 def parents(child: Codes, q: int, parent: Codes) -> Codes | None:
-    """Return for each of q child levels the parent level it lies in, or None if some level meets two parents."""
+    """Return for each of q child levels the parent level it lies in, None if one meets two parents."""
     of = np.full(q, -1, dtype=np.int32)
     of[child] = parent
     if np.array_equal(of[child], parent) and np.all(of >= 0):
@@ -153,7 +154,7 @@ def merge_factors(design: Design, factor: Factor, factors: Sequence[Array]) -> A
 
 
 def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
-    """Return, for each term of a factor, its blocks of (sets, p, p) summed over sets that share the term's set."""
+    """Return, per term of a factor, its blocks of (sets, p, p) summed over sets that share the term's set."""
     out = []
     for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
         part = slice(start, start + design.random[term].n_columns)
@@ -164,7 +165,7 @@ def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
 
 
 def pad_direction(factor: Factor, direction: Direction) -> list[tuple[int, Array]]:
-    """Return a direction in its factor: for each of the factor's sets that uses the term's set, a (p, p) matrix."""
+    """Return a direction in its factor: a (p, p) matrix for each of its sets that uses the term's set."""
     k = factor.terms.index(direction.term)
     start = factor.starts[k]
     full = np.zeros((factor.p, factor.p))

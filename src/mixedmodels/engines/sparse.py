@@ -5,8 +5,8 @@ With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known ker
     M = D'Z'WZD + Q⊗I,   B = D'Z'WX,   S = X'WX − B'M⁻¹B,   C = var(u − û)/σ² = M⁻¹ + M⁻¹B S⁻¹B'M⁻¹,
     log|Ṽ| = log|W⁻¹| + log|M| + Σ p log|K|,   log|X'Ṽ⁻¹X| = log|S|.
 
-M is sparse and factored in an order found once; S is dense and small. T follows from the selected inverse of M,
-Λ'TΛ = Σ_j I − Σ_jl Q_jl C_jl (Misztal and Perez-Enciso 1993), which divides by Λ: see `SparseSystem.scores`.
+M is sparse and factored in an order found once; S is dense and small. T follows from the selected inverse of
+M, Λ'TΛ = Σ_j I − Σ_jl Q_jl C_jl (Misztal and Perez-Enciso 1993); for singular Λ see `SparseSystem.scores`.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class SparseEngine(Engine):
             kernel = design.random[factor.terms[0]].kernel
             if kernel is not None and kernel.covariance is not None and factor.q > DENSE_KERNEL:
                 return (
-                    f"it needs the precision (inverse) of a covariance among more than {DENSE_KERNEL} levels; "
-                    f"{kernel.name!r} has {factor.q}"
+                    f"it needs the precision (inverse) of a covariance among more than {DENSE_KERNEL} "
+                    f"levels; {kernel.name!r} has {factor.q}"
                 )
         size = self.cost(design)[1]
         if size > control.memory:
@@ -153,7 +153,7 @@ class SparseSystem(System):
             raise RuntimeError("factor() has not been called")
         return self._current
 
-    # -- Λ and K on vectors ----------------------------------------------------------------------------------------
+    # -- Λ and K on vectors ------------------------------------------------------------------------
 
     def _scale(self, lam: Sequence[Array], b: Array, *, transpose: bool = False) -> Array:
         """D b or D'b for b (order, c)."""
@@ -191,7 +191,7 @@ class SparseSystem(System):
             out[c.place] = block
         return out
 
-    # -- criterion -------------------------------------------------------------------------------------------------
+    # -- criterion ---------------------------------------------------------------------------------
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
         lam = [merge_factors(self.design, x, factors) for x in self.analysis.factors]
@@ -233,7 +233,7 @@ class SparseSystem(System):
             point.selected = point.native.selected_inverse()
         return point.selected
 
-    # -- first derivatives -----------------------------------------------------------------------------------------
+    # -- first derivatives -------------------------------------------------------------------------
 
     def _solved(self) -> tuple[Array, Array, Array]:
         """β̂ (standardised), b̂ (order,) and Z'P̃y (order,)."""
@@ -254,9 +254,9 @@ class SparseSystem(System):
         Notes
         -----
         Where λ²·(information of a level) falls below 1e-6 for the smallest singular value λ of Λ, T cannot be had
-        by dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4, 4e-4,
-        with S the inverse of the largest information among levels (by column): T is analytic there, the error is
-        of relative order 1e-11, and such a point costs three further factorisations.
+        by dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4
+        and 4e-4, with S the inverse of the largest information among levels (by column): T is analytic
+        there, the error is of relative order 1e-11, and such a point costs three further factorisations.
         """
         point = self._at()
         traces = [self._trace(f, point, reml) for f in range(len(self.analysis.factors))]
@@ -344,7 +344,7 @@ class SparseSystem(System):
                 out[s] = inverse.T @ matrix @ inverse
         return out
 
-    # -- second derivatives ----------------------------------------------------------------------------------------
+    # -- second derivatives ------------------------------------------------------------------------
 
     def _pushed(self, direction: Direction, u: Array) -> tuple[slice, Array]:
         """(K⊗Σ̃̇)u over the columns of the direction's factor, for u (order, c)."""
@@ -394,7 +394,7 @@ class SparseSystem(System):
         back = np.linalg.inv(self.standard.back(np.eye(r)))
         return back.T @ p @ back, back.T @ q @ back
 
-    # -- estimates -------------------------------------------------------------------------------------------------
+    # -- estimates ---------------------------------------------------------------------------------
 
     def solution(self) -> Solution:
         point, s = self._at(), self.standard
@@ -426,8 +426,8 @@ class SparseSystem(System):
         size = factor.q * p
         if size > JOINT_COLUMNS:
             raise FitError(
-                f"the joint covariance of the {size} predictions of {self.design.random[term].label!r} is a dense "
-                f"matrix; it is formed for up to {JOINT_COLUMNS}. Ask for the conditional covariance of each level."
+                f"the joint covariance of the {size} predictions of {self.design.random[term].label!r} is a "
+                f"dense matrix, formed for up to {JOINT_COLUMNS}; ask for the covariance of each level."
             )
         at = (
             self.analysis.offsets[f] + np.arange(factor.q)[:, None] * factor.p + start + np.arange(p)
@@ -480,8 +480,8 @@ class SparseSystem(System):
             if unseen.any():
                 if term.n_sets > 1:
                     raise FitError(
-                        "the variance of a prediction for a new level is not defined when the term's covariance "
-                        "differs by group; predict at the population level instead."
+                        "the variance of a prediction for a new level is not defined when the term's "
+                        "covariance differs by group; predict at the population level instead."
                     )
                 lam = self._at().lam[f][0, start : start + p, start : start + p]
                 extra[unseen] += np.square(dense[unseen] @ lam).sum(axis=1)
@@ -496,7 +496,7 @@ class SparseSystem(System):
         placed = (np.concatenate(at_row), np.concatenate(at_column))
         return sparse.csr_array(sparse.coo_array((np.concatenate(entries), placed), shape=shape))
 
-    # -- start and other responses ---------------------------------------------------------------------------------
+    # -- start and other responses -----------------------------------------------------------------
 
     def start_moments(self) -> tuple[Array, Array]:
         return sparse_mivque0(self.analysis, self.cross, self.dense, self.standard.gram, self.design.n)

@@ -1,11 +1,12 @@
 """MIVQUE0 moment equations of the `sparse` engine.
 
-With M = W − WX(X'WX)⁻¹X'W, B_ab = Z_a'MZ_b = A_ab − x_aCx_b' (A_ab = Z_a'WZ_b sparse, x_a = Z_a'WX, C = (X'WX)⁻¹)
-and K_a = L_aL_a' (L_a = I without a known kernel), S_ab = tr(MV_aMV_b) = ‖L_b'B_baL_a‖². Without kernels the
-squares are summed over the entries of A. With a kernel of q levels, L_b'B_baL_a is applied to the q unit vectors
-in groups or, beyond `EXACT` levels, to `PROBES` fixed vectors of random signs: their mean square is an unbiased
-estimate with a relative standard deviation of √(2 tr T²/`PROBES`)/tr T, T = L_a'B_abK_bB_baL_a, a few per cent
-for kernels of thousands of levels, and these equations only give the first guess of a search.
+With M = W − WX(X'WX)⁻¹X'W, C = (X'WX)⁻¹, B_ab = Z_a'MZ_b = A_ab − x_aCx_b' (A_ab = Z_a'WZ_b sparse, x_a =
+Z_a'WX) and K_a = L_aL_a' (L_a = I without a known kernel), S_ab = tr(MV_aMV_b) = ‖L_b'B_baL_a‖². Without
+kernels the squares are summed over the entries of A. With a kernel of q levels, L_b'B_baL_a is applied to
+the q unit vectors in groups or, beyond `EXACT` levels, to `PROBES` fixed vectors of random signs: the
+mean square is an unbiased estimate with a relative standard deviation of √(2 tr T²/`PROBES`)/tr T, T =
+L_a'B_abK_bB_baL_a: a few per cent for kernels of thousands of levels. These equations only give the first
+guess of a search.
 """
 
 from __future__ import annotations

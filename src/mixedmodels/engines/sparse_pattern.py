@@ -1,8 +1,8 @@
 """What never changes between evaluations of the `sparse` engine: blocks of Z'WZ, priors, pattern, order.
 
-Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the blocks of
-Z'WZ between the levels of two factors that meet in some row (and, within a factor with a known kernel, between the
-levels that its precision links); the pattern of M is the union of all couplings.
+Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the
+blocks of Z'WZ between the levels of two factors that meet in some row (and, within a factor with a known
+kernel, between the levels that its precision links); the pattern of M is the union of all couplings.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Prior:
 class Coupling:
     """Blocks of Z'WZ: `values` (k, p_first, p_second) at pairs of levels (`rows`, `columns`).
 
-    Within one factor the q diagonal blocks come first, in order of level, and `prior` (k,) holds the entries of
-    Q; `place` (k, p_first, p_second) are positions in the pattern.
+    Within one factor the q diagonal blocks come first, in order of level, and `prior` (k,) holds the entries
+    of Q; `place` (k, p_first, p_second) are positions in the pattern.
     """
 
     first: int

@@ -6,7 +6,7 @@ Symmetric matrices and Cholesky factors are row-major with only the lower triang
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas
 
 from .. import _rust
 from .._rust import (

@@ -1,6 +1,6 @@
 """Dense definition of `Blocked`: what the native class computes, by forming V₁ = W⁻¹ + Z_c(I⊗ΛΛ')Z_c' (n, n).
 
-Z_c are the random columns of the chain, O = [Z_t | X] those of the tail and of X, standardised; with y last, [O y].
+Z_c are the random columns of the chain, O = [Z_t | X] those of the tail and of X, standardised; y comes last.
 Used by tests and for reading; order n³, so for few rows only.
 """
 
@@ -31,9 +31,9 @@ def _full(lower: Array) -> Array:
 class Blocked:
     """The mixed-model equations with the chain integrated out, by dense algebra.
 
-    Parameters are those of the native class: factors are (codes (n,), values (n, p) or None, p, q), `sets` has the
-    parameter set of every level of each chain factor, the columns of X are (x − centre)·scale and the response is
-    y − X beta0.
+    Parameters are those of the native class: factors are (codes (n,), values (n, p) or None, p, q), `sets`
+    has the parameter set of every level of each chain factor, the columns of X are (x − centre)·scale and the
+    response is y − X beta0.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Blocked:
         return np.tril(t.T @ (self.w[:, None] * t)).ravel(), (t.T @ (self.w[:, None] * right)).ravel()
 
     def eliminate(self, factors: Sequence[Array], dense: Array, schur: Array) -> float:
-        """Fill the lower triangle of [O y]'V₁⁻¹[O y] at Λ, flat (sets, p, p) per factor; return log|V₁| + log|W|."""
+        """Fill the lower triangle of [O y]'V₁⁻¹[O y] at Λ (flat per factor); return log|V₁| + log|W|."""
         self.lam = [
             np.reshape(values, (-1, p, p))[sets]
             for values, (p, _), sets in zip(factors, self.sizes, self.sets, strict=True)
@@ -113,12 +113,12 @@ class Blocked:
         return out
 
     def levels(self, c: int) -> tuple[Array, Array, Array]:
-        """Return b̂ and r of chain factor `c`, flat (q, p), and Z_j'PZ_j of its levels if kept, flat (q, p, p)."""
+        """Return b̂ and r of chain factor `c`, flat (q, p), and Z_j'PZ_j if kept, flat (q, p, p)."""
         b, r, t = self._levels[c]
         return b.ravel(), r.ravel(), t.ravel()
 
     def information(self, directions: Sequence[tuple[int, int, Array]]) -> tuple[Array, Array]:
-        """Return O'V₁⁻¹f_a, flat (m, D), and f_a'V₁⁻¹f_b, flat (D, D), with f_a = Σ_j Z_jΣ̇_a r_j over one set."""
+        """Return O'V₁⁻¹f_a, flat (m, D), and f_a'V₁⁻¹f_b, flat (D, D), f_a = Σ_j Z_jΣ̇_a r_j over a set."""
         f = np.zeros((len(self.y), len(directions)))
         for a, (c, s, matrix) in enumerate(directions):
             p, _ = self.sizes[c]
@@ -152,7 +152,7 @@ class Blocked:
     ) -> Array:
         """Return var(o'(û − u) + z'(b̂ − b))/σ² of new rows (n,), u = (b_tail, β) with covariance H.
 
-        `chain` holds (codes, flat values) of every chain factor, `tail` (codes, flat values, p, first column); a
+        `chain` holds (codes, flat values) per chain factor, `tail` (codes, flat values, p, first column); a
         negative code is a row without a level.
         """
         o = np.zeros((len(x), len(h)))

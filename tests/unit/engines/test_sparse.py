@@ -26,7 +26,7 @@ US = structure_class("us")()
 
 
 def pedigree_precision(animals: int, founders: int, sires: int, seed: int = 0) -> sparse.csc_array:
-    """Inverse relationship matrix: each later animal has one of a few sires and an earlier dam, no inbreeding."""
+    """Inverse relationship matrix, no inbreeding: later animals have one of a few sires, an earlier dam."""
     rng = np.random.default_rng(seed)
     later = np.arange(founders, animals)
     sire = rng.integers(0, sires, len(later))

@@ -17,7 +17,8 @@ Factor = tuple[Codes, Array | None, int, int]
 
 
 def nested(rng: np.random.Generator, outer: Codes, inside: int) -> Codes:
-    return np.unique(outer * inside + rng.integers(0, inside, len(outer)), return_inverse=True)[1].astype(np.int32)
+    inner = outer * inside + rng.integers(0, inside, len(outer))
+    return np.unique(inner, return_inverse=True)[1].astype(np.int32)
 
 
 def factor(rng: np.random.Generator, codes: Codes, p: int) -> Factor:
@@ -70,7 +71,8 @@ def eliminated(pair):
 
 
 def same(actual: Array, expected: Array) -> None:
-    np.testing.assert_allclose(actual, expected, rtol=RTOL, atol=ATOL * max(1.0, np.abs(expected).max(initial=0)))
+    size = max(1.0, np.abs(expected).max(initial=0))
+    np.testing.assert_allclose(actual, expected, rtol=RTOL, atol=ATOL * size)
 
 
 def posterior(rng: np.random.Generator, m: int) -> tuple[Array, Array]:
@@ -126,7 +128,8 @@ def test_prediction_variance(pair) -> None:
     chain, tail, n = given[0], given[1], 11
     h, _ = posterior(rng, twin.o.shape[1])
     rows = [
-        (rng.integers(-1, q, n).astype(np.int32), rng.standard_normal(n * p)) for _, _, p, q in [*chain, *tail]
+        (rng.integers(-1, q, n).astype(np.int32), rng.standard_normal(n * p))
+        for _, _, p, q in [*chain, *tail]
     ]
     starts = np.concatenate(([0], np.cumsum([p * q for _, _, p, q in tail]))).astype(int)
     inner = rows[: len(chain)]

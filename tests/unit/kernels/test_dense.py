@@ -9,7 +9,7 @@ from mixedmodels import kernels
 from mixedmodels.kernels import NotPositiveDefinite, reference_dense
 from mixedmodels.typing import Array
 
-# Diagonally dominant matrices of order ≤ 2100 and sums of ≤ 40,000 terms: some hundreds of roundings stay below.
+# Diagonally dominant matrices of order ≤ 2100, sums of ≤ 40,000 terms: some hundreds of roundings stay below.
 RTOL = 1e-12
 
 
