@@ -52,7 +52,7 @@ clean:
 
 # One stamp for the whole environment: the compiled kernels and the Python dependencies. Python sources are read in place.
 $(BUILT): pyproject.toml Cargo.toml Cargo.lock $(wildcard rust/src/*.rs) | $(BIN)/maturin
-	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --extras $(EXTRAS)
+	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --locked --extras $(EXTRAS)
 	@touch $@
 
 $(BIN)/maturin:
