@@ -1,0 +1,314 @@
+"""Parametric and case bootstrap of any statistic of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from ..engines.objective import Objective
+from ..errors import MixedModelsError, SpecError
+from ..fit import Fit
+from ..registry import check_choice
+from ..table import Table
+from ..typing import Array, Labels
+from .reported import reported_parameters
+from .resampling import Clusters, fit_rows
+from .wald import check_level
+
+KINDS = ("parametric", "case")
+INTERVALS = ("percentile", "basic", "bca")
+Statistic = Callable[[Fit], Any]
+_CHUNK = 250
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Bootstrap:
+    """Replicates of k statistics of one fit.
+
+    Parameters
+    ----------
+    fit, statistic
+        What was resampled, and the statistic; None for the fit's own parameters.
+    names
+        Names of the statistics, (k,).
+    estimate
+        Their values in the fit, (k,).
+    replicates
+        (n, k), rows of NaN where a replicate failed.
+    failures
+        Pairs (replicate, reason).
+    n_singular
+        Replicates with a singular covariance, which count like any other.
+    kind, seed, cluster
+        How replicates were drawn.
+    """
+
+    fit: Fit
+    statistic: Statistic | None
+    names: Labels
+    estimate: Array
+    replicates: Array
+    failures: tuple[tuple[int, str], ...]
+    n_singular: int
+    kind: str
+    seed: int
+    cluster: str | None
+
+    def __repr__(self) -> str:
+        return str(self.table())
+
+    @property
+    def usable(self) -> Array:
+        """The replicates that did not fail, (m, k)."""
+        kept = np.ones(len(self.replicates), dtype=bool)
+        kept[[i for i, _ in self.failures]] = False
+        return self.replicates[kept]
+
+    def table(self) -> Table:
+        """Return `term estimate bias std_error`, the mean less the estimate and the standard deviation."""
+        usable = self._enough()
+        columns = {
+            "term": list(self.names),
+            "estimate": self.estimate,
+            "bias": usable.mean(axis=0) - self.estimate,
+            "std_error": usable.std(axis=0, ddof=1),
+        }
+        return Table(columns, f"{self.kind.capitalize()} bootstrap", self.notes, self.fit.backend)
+
+    def confint(self, level: float = 0.95, interval: str = "percentile") -> Table:
+        """Return `term estimate conf_low conf_high`.
+
+        Parameters
+        ----------
+        level
+            Confidence level.
+        interval
+            `"percentile"`, `"basic"` (2θ̂ less the opposite percentile) or `"bca"`.
+
+        Notes
+        -----
+        BCa percentiles are Φ(z₀ + (z₀ + z_α)/(1 − a(z₀ + z_α))), z₀ = Φ⁻¹ of the share of replicates below θ̂
+        (ties half), a = Σd³/(6(Σd²)^{3/2}) with d the jackknife mean less the value without cluster i (Efron
+        1987).
+        """
+        check_level(level)
+        check_choice("interval", interval, INTERVALS)
+        usable = self._enough()
+        tails = np.array([(1 - level) / 2, (1 + level) / 2])
+        if interval == "bca":
+            limits = self._bca(usable, tails)
+        else:
+            limits = np.quantile(usable, tails, axis=0)
+            if interval == "basic":
+                limits = 2 * self.estimate - limits[::-1]
+        columns = {
+            "term": list(self.names),
+            "estimate": self.estimate,
+            "conf_low": limits[0],
+            "conf_high": limits[1],
+        }
+        title = f"{self.kind.capitalize()} bootstrap, {interval} intervals ({100 * level:g} %)"
+        return Table(columns, title, self.notes, self.fit.backend)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Number of replicates, seed, and what went wrong."""
+        out = [f"{len(self.replicates)} replicates, seed {self.seed}"]
+        if self.n_singular:
+            out.append(f"{self.n_singular} replicates with a singular covariance, counted like the others")
+        if self.failures:
+            first, reason = self.failures[0]
+            out.append(
+                f"{len(self.failures)} replicates failed and are left out, the first "
+                f"(number {first}): {reason}"
+            )
+        return tuple(out)
+
+    def _enough(self) -> Array:
+        usable = self.usable
+        if len(usable) < 2:
+            reason = self.failures[0][1] if self.failures else "n is below 2"
+            raise SpecError(f"bootstrap: fewer than two replicates can be used ({reason}).")
+        return usable
+
+    def _bca(self, usable: Array, tails: Array) -> Array:
+        below = (usable < self.estimate).mean(axis=0) + 0.5 * (usable == self.estimate).mean(axis=0)
+        bias = special.ndtri(np.clip(below, 0.5 / len(usable), 1 - 0.5 / len(usable)))
+        left_out = self._jackknife()
+        gap = left_out.mean(axis=0) - left_out
+        spread = np.sum(gap**2, axis=0)
+        acceleration = np.sum(gap**3, axis=0) / (6 * np.where(spread > 0, spread, 1.0) ** 1.5)
+        limits = np.empty((2, len(self.names)))
+        for i, tail in enumerate(special.ndtri(tails)):
+            moved = bias + tail
+            share = special.ndtr(bias + moved / (1 - acceleration * moved))
+            limits[i] = [np.quantile(usable[:, j], share[j]) for j in range(len(share))]
+        return limits
+
+    def _jackknife(self) -> Array:
+        clusters = Clusters.of(self.fit, self.cluster, "BCa intervals")
+        out = []
+        for i in range(clusters.count):
+            part = fit_rows(self.fit, clusters, np.delete(np.arange(clusters.count), i))
+            out.append(_evaluate(part, self.statistic)[1])
+        return np.array(out)
+
+
+def bootstrap(
+    fit: Fit,
+    stat: Statistic | None = None,
+    n: int = 1000,
+    seed: int | None = None,
+    *,
+    kind: str = "parametric",
+    cluster: str | None = None,
+) -> Bootstrap:
+    """Return n bootstrap replicates of a statistic of the fit.
+
+    Parameters
+    ----------
+    stat
+        A function of a fit that returns a number, a vector or a mapping name → number; by default the
+        standard deviations and correlations of the random effects, σ and β.
+    n
+        Number of replicates.
+    seed
+        A non-negative number; drawn at random, and reported, when None.
+    kind
+        `"parametric"`: responses simulated from the fit; `"case"`: whole clusters drawn with replacement
+        (rows, for a model without random effects).
+    cluster
+        Grouping factor whose levels are drawn; by default the one all others nest in.
+
+    Notes
+    -----
+    Replicate i uses the Philox stream with key (seed, i), so that it depends on nothing but seed and i: not
+    on n, on the order of computation or on threads. A replicate that raises or does not converge is a
+    failure: it is listed in `failures` with its reason and counted in the notes of every table.
+    *Same as* `lme4::bootMer`, `lmeresampler::bootstrap`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> boot = fit.bootstrap(n=200, seed=1)
+    >>> boot.replicates.shape, boot.names
+    ((200, 3), ('sd(Rail: (Intercept))', 'sd(Residual)', '(Intercept)'))
+    """
+    check_choice("kind", kind, KINDS)
+    if n < 1:
+        raise SpecError(f"n={n!r} must be at least 1.")
+    if seed is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+    if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
+        raise SpecError(f"seed={seed!r} must be a whole number from 0 to 2^64 − 1.")
+    names, estimate = _evaluate(fit, stat)
+    run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
+    if kind == "case":
+        _draw_cases(run, fit, stat, int(seed), cluster)
+    elif stat is None:
+        _draw_parameters(run, fit, int(seed))
+    else:
+        _draw_responses(run, fit, stat, int(seed))
+    return Bootstrap(
+        fit, stat, names, estimate, run.values, tuple(run.failures), int(run.singular.sum()), kind, int(seed),
+        cluster,
+    )  # fmt: skip
+
+
+def stream(seed: int, replicate: int) -> np.random.Generator:
+    """Return the random numbers of one replicate, whatever the others do.
+
+    Examples
+    --------
+    >>> float(stream(1, 7).random()) == float(stream(1, 7).random())
+    True
+    """
+    return np.random.Generator(np.random.Philox(key=np.array([seed, replicate], dtype=np.uint64)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What is filled in as replicates are computed."""
+
+    values: Array
+    failures: list[tuple[int, str]]
+    singular: Any
+
+    def record(self, i: int, compute: Callable[[], Fit], stat: Statistic | None) -> None:
+        try:
+            found = compute()
+            if not found.converged:
+                self.failures.append((i, "not converged"))
+                return
+            self.values[i] = _evaluate(found, stat)[1]
+            self.singular[i] = found.singular
+        except (MixedModelsError, ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+            self.failures.append((i, f"{type(error).__name__}: {error}"))
+
+
+def _draw_cases(run: _Run, fit: Fit, stat: Statistic | None, seed: int, cluster: str | None) -> None:
+    clusters = Clusters.of(fit, cluster, "the case bootstrap")
+    for i in range(len(run.values)):
+        chosen = stream(seed, i).integers(clusters.count, size=clusters.count)
+        run.record(i, lambda chosen=chosen: fit_rows(fit, clusters, chosen), stat)  # type: ignore[misc]
+
+
+def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int) -> None:
+    for i in range(len(run.values)):
+        y = fit.simulate(1, stream(seed, i))[:, 0]
+        run.record(i, lambda y=y: fit.refit(y), stat)  # type: ignore[misc]
+
+
+def _draw_parameters(run: _Run, fit: Fit, seed: int) -> None:
+    """Fill in the fit's own parameters for simulated responses, many responses at a time."""
+    n = len(run.values)
+    for first in range(0, n, _CHUNK):
+        numbers = range(first, min(first + _CHUNK, n))
+        y = np.column_stack([fit.simulate(1, stream(seed, i))[:, 0] for i in numbers])
+        try:
+            found = fit.refit(y)
+        except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError):
+            for i, column in zip(numbers, y.T, strict=True):
+                run.record(i, lambda column=column: fit.refit(column), None)  # type: ignore[misc]
+            continue
+        for row, i in enumerate(numbers):
+            if not found.converged[row]:
+                run.failures.append((i, "not converged"))
+                continue
+            covariance = _covariance_values(fit, found.theta[row], float(found.sigma2[row]))
+            run.values[i] = np.concatenate([covariance, found.beta[row]])
+            run.singular[i] = found.singular[row]
+
+
+def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
+    """Return the reported covariance parameters at working parameters found for another response."""
+    objective = fit.objective()
+    parameters = reported_parameters(objective, fit.optimum.theta)
+    if isinstance(objective, Objective) and not objective.joint:
+        parts = [b.structure.rescale(theta[b.place], sigma2, b.positions) for b in objective.blocks]
+        natural = objective.jointly().natural(np.concatenate([*parts, [np.log(sigma2)]]))
+    else:
+        natural = objective.natural(theta)
+    return np.array([p.shown(p.locate(natural)[0]) for p in parameters])
+
+
+def _evaluate(fit: Fit, stat: Statistic | None) -> tuple[Labels, Array]:
+    """Return the names and values of a statistic of a fit."""
+    if stat is None:
+        objective, theta = fit.objective(), fit.optimum.theta
+        parameters, natural = reported_parameters(objective, theta), objective.natural(theta)
+        values = [p.shown(p.locate(natural)[0]) for p in parameters]
+        return (*(p.name for p in parameters), *fit.design.fixed.columns), np.array([*values, *fit.beta])
+    found = stat(fit)
+    if isinstance(found, Mapping):
+        return tuple(map(str, found)), np.array(list(found.values()), dtype=float)
+    vector = np.atleast_1d(np.asarray(found, dtype=float))
+    if vector.ndim != 1:
+        raise SpecError(f"stat returned an array of shape {vector.shape}; return a number or a vector.")
+    name = getattr(stat, "__name__", "stat").replace("<lambda>", "stat")
+    return tuple([name] if len(vector) == 1 else [f"{name}[{i}]" for i in range(len(vector))]), vector

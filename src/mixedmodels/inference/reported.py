@@ -1,0 +1,89 @@
+"""Covariance parameters as intervals report them: standard deviations, correlations, others as they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..engines.criterion import Criterion
+from ..engines.parameters import NaturalParameters
+from ..typing import Array
+
+LARGEST_ANGLE = np.pi / 2 - 1e-4
+"""Arcsine of a correlation that counts as one (1 − 5e-9)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One covariance parameter on the scale intervals are computed on.
+
+    Parameters
+    ----------
+    name
+        `"sd(Subject: Days)"`, `"cor(Subject: (Intercept), Days)"`, or the natural name of other kinds.
+    kind
+        `"sd"`, `"angle"` (the arcsine of a correlation, smooth where the correlation is one) or `"plain"`.
+    index
+        Place among the natural parameters.
+    variances
+        For a covariance the places of its two variances.
+    """
+
+    name: str
+    kind: str
+    index: int
+    variances: tuple[int, int] | None = None
+
+    def locate(self, natural: NaturalParameters) -> tuple[float, Array]:
+        """Return the parameter on its computing scale and its slopes in the joint parameters."""
+        value, slope = float(natural.values[self.index]), natural.jacobian[self.index]
+        if self.kind == "sd":
+            root = np.sqrt(max(value, 1e-300))
+            return float(root), slope / (2 * root)
+        if self.kind == "plain":
+            return value, slope
+        if self.variances is not None:
+            a, b = self.variances
+            first, second = max(float(natural.values[a]), 1e-300), max(float(natural.values[b]), 1e-300)
+            value /= np.sqrt(first * second)
+            slope = slope / np.sqrt(first * second) - 0.5 * value * (
+                natural.jacobian[a] / first + natural.jacobian[b] / second
+            )
+        bounded = float(np.clip(value, -np.sin(LARGEST_ANGLE), np.sin(LARGEST_ANGLE)))
+        return float(np.arcsin(bounded)), slope / np.sqrt(1 - bounded**2)
+
+    def shown(self, value: float) -> float:
+        """Return a value on the computing scale as it is reported."""
+        if self.kind != "angle":
+            return value
+        return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))
+
+
+def reported_parameters(objective: Criterion, theta: Array) -> list[Reported]:
+    """Return every covariance parameter of a model that is not held, in the order of `natural`."""
+    natural = objective.natural(theta)
+    places = {name: i for i, name in enumerate(natural.names)}
+    out = []
+    for i, (name, kind) in enumerate(zip(natural.names, natural.kinds, strict=True)):
+        if name in objective.held:
+            continue
+        if kind == "variance":
+            inner = name.removeprefix("var(")
+            out.append(Reported(f"sd({inner}" if name.startswith("var(") else f"sd of {name}", "sd", i))
+        elif kind == "covariance" and (pair := _variances_of(name, places)) is not None:
+            out.append(Reported("cor(" + name.removeprefix("cov("), "angle", i, pair))
+        else:
+            out.append(Reported(name, "angle" if kind == "correlation" else "plain", i))
+    return out
+
+
+def _variances_of(name: str, places: dict[str, int]) -> tuple[int, int] | None:
+    """Return the places of var(g: a) and var(g: b) for cov(g: a, b); column names may hold commas."""
+    head, _, rest = name.removeprefix("cov(").removesuffix(")").partition(": ")
+    pieces = rest.split(", ")
+    for cut in range(1, len(pieces)):
+        pair = [f"var({head}: {', '.join(part)})" for part in (pieces[:cut], pieces[cut:])]
+        if all(one in places for one in pair):
+            return places[pair[0]], places[pair[1]]
+    return None

@@ -1,0 +1,112 @@
+"""Bootstrap: streams by replicate, agreement with refits and theory, failures kept in sight, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from mixedmodels.inference.bootstrap import stream
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
+
+
+@pytest.fixture(scope="module")
+def rail():
+    return mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+
+
+@pytest.mark.parametrize("kind", ["parametric", "case"])
+def test_replicates_do_not_depend_on_how_many_there_are(rail, kind):
+    few, many = rail.bootstrap(n=20, seed=7, kind=kind), rail.bootstrap(n=60, seed=7, kind=kind)
+    np.testing.assert_array_equal(few.replicates, many.replicates[:20])
+
+
+def test_threads_do_not_change_replicates(rail):
+    one = rail.update(control=mm.Control(threads=1)).bootstrap(n=40, seed=2)
+    two = rail.update(control=mm.Control(threads=2)).bootstrap(n=40, seed=2)
+    np.testing.assert_array_equal(one.replicates, two.replicates)
+
+
+def test_a_replicate_is_the_refit_of_its_simulated_response(rail):
+    boot = rail.bootstrap(n=5, seed=3)
+    fit = rail.refit(rail.simulate(1, stream(3, 4))[:, 0])
+    sds = fit.variance_components()["sd"]
+    # native and general search both stop within 1e-4 standard errors
+    np.testing.assert_allclose(boot.replicates[4], [*sds, fit.beta[0]], rtol=1e-4)
+
+
+def test_a_statistic_of_ones_own_agrees_with_the_native_path(rail):
+    own = rail.bootstrap(lambda fit: {"mean": fit.beta[0], "sigma": fit.sigma}, n=30, seed=5)
+    native = rail.bootstrap(n=30, seed=5)
+    assert own.names == ("mean", "sigma")
+    np.testing.assert_allclose(own.replicates, native.replicates[:, [2, 1]], rtol=1e-4)
+
+
+def test_standard_errors_of_fixed_effects(sleep):
+    table = sleep.bootstrap(n=1500, seed=1).table()
+    # the parametric bootstrap's SE of β̂ is the Wald SE here; a relative error of 1/√(2n), 4 of them
+    np.testing.assert_allclose(table["std_error"][-2:], np.asarray(sleep.bse), rtol=4 / np.sqrt(3000))
+
+
+@pytest.mark.parametrize("interval", ["percentile", "basic", "bca"])
+def test_intervals_cover_the_estimate(sleep, interval):
+    table = sleep.bootstrap(n=400, seed=2).confint(interval=interval)
+    assert np.all(table["conf_low"] < table["estimate"])
+    assert np.all(table["estimate"] < table["conf_high"])
+
+
+def test_basic_mirrors_percentile(rail):
+    boot = rail.bootstrap(n=200, seed=2)
+    plain, basic = boot.confint(), boot.confint(interval="basic")
+    np.testing.assert_allclose(basic["conf_low"], 2 * boot.estimate - plain["conf_high"])
+
+
+def test_case_bootstrap_of_the_mean_of_balanced_groups(rail):
+    boot = rail.bootstrap(n=200, seed=6, kind="case")
+    means = np.asarray(rail.response).reshape(6, 3).mean(axis=1)
+    rows = stream(6, 0).integers(6, size=6)
+    # the groups of rail stand in order of their levels' first rows
+    codes = rail.design.random[0].codes
+    by_level = np.array([rail.response[codes == c].mean() for c in range(6)])
+    assert sorted(by_level) == pytest.approx(sorted(means))
+    assert boot.replicates[0, 2] == pytest.approx(by_level[rows].mean(), abs=1e-6)
+
+
+def test_failures_are_reported(rail):
+    calls = []
+
+    def fragile(fit):
+        calls.append(1)
+        if len(calls) % 5 == 0:
+            raise ArithmeticError("no luck")
+        return fit.sigma
+
+    boot = rail.bootstrap(fragile, n=20, seed=1)
+    assert len(boot.failures) == 4
+    assert boot.failures[0] == (3, "ArithmeticError: no luck")
+    assert np.isnan(boot.replicates[3]).all()
+    assert any("4 replicates failed" in note for note in boot.confint().notes)
+
+
+def test_bad_arguments(rail):
+    with pytest.raises(mm.SpecError, match=r"kind='cases' is not known\. Did you mean 'case'"):
+        rail.bootstrap(kind="cases")
+    with pytest.raises(mm.SpecError, match="n=0"):
+        rail.bootstrap(n=0)
+    with pytest.raises(mm.SpecError, match="seed=-1"):
+        rail.bootstrap(n=2, seed=-1)
+    with pytest.raises(mm.SpecError, match="Did you mean 'Rail'"):
+        rail.bootstrap(n=2, seed=1, kind="case", cluster="Rails")
+    with pytest.raises(mm.SpecError, match="interval='bc'"):
+        rail.bootstrap(n=3, seed=1).confint(interval="bc")
+    with pytest.raises(mm.SpecError, match="fewer than two"):
+        rail.bootstrap(n=1, seed=1).confint()
+    penicillin = mm.lmm(
+        "diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin")
+    )
+    with pytest.raises(mm.SpecError, match="plate, sample are crossed"):
+        penicillin.bootstrap(n=2, seed=1, kind="case")

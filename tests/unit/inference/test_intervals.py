@@ -1,0 +1,152 @@
+"""Profile, Wald and bootstrap intervals: against lme4, against definitions, at boundaries, and bad input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from mixedmodels.inference.intervals import _profiles
+from mixedmodels.inference.profile import CovariancePath, follow
+from mixedmodels.inference.reported import reported_parameters
+
+REFERENCE = Path(__file__).parents[2] / "reference" / "intervals" / "intervals.json"
+MODELS = {
+    "sleepstudy": "Reaction ~ Days + (Days | Subject)",
+    "dyestuff": "Yield ~ 1 + (1 | Batch)",
+    "penicillin": "diameter ~ 1 + (1 | plate) + (1 | sample)",
+    "dyestuff2": "Yield ~ 1 + (1 | Batch)",
+}
+
+
+@pytest.fixture(scope="module")
+def sleep():
+    return mm.lmm(MODELS["sleepstudy"], mm.datasets.load("sleepstudy"))
+
+
+@pytest.fixture(scope="module")
+def dyestuff():
+    return mm.lmm(MODELS["dyestuff"], mm.datasets.load("dyestuff"))
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_profile_intervals_of_lme4(name):
+    expected = json.loads(REFERENCE.read_text())[name]
+    table = mm.lmm(MODELS[name], mm.datasets.load(name)).confint("profile")
+    assert len(table) == len(expected["term"])
+    width = np.array(expected["high"]) - np.array(expected["low"])
+    # lme4 interpolates its profile by splines and stops its optimiser at about 1e-4 of −2l
+    assert np.all(np.abs(table["conf_low"] - expected["low"]) < 2e-3 * width)
+    assert np.all(np.abs(table["conf_high"] - expected["high"]) < 2e-3 * width)
+    assert any("maximum likelihood" in note for note in table.notes)
+
+
+def test_limits_lie_where_the_held_fit_has_the_critical_rise(dyestuff):
+    ml = dyestuff.update(method="ml")
+    row = ml.confint("profile", terms="sd(Batch: (Intercept))").row(0)
+    for limit in (row["conf_low"], row["conf_high"]):
+        held = ml.update(hold={"var(Batch: (Intercept))": limit**2})
+        # χ²₁ at 95 %, through held parameters, a route of its own; 1e-4 of −2l is the tolerance of the search
+        assert held.criterion - ml.criterion == pytest.approx(3.841458821, abs=1e-4)
+
+
+def test_limits_of_a_fixed_effect_by_offset(sleep):
+    ml = sleep.update(method="ml")
+    row = ml.confint("profile", terms="Days").row(0)
+    data = mm.datasets.load("sleepstudy")
+    shifted = {name: np.asarray(data[name]) for name in ("Reaction", "Days", "Subject")}
+    shifted["left"] = shifted["Reaction"] - row["conf_high"] * shifted["Days"]
+    held = mm.lmm("left ~ 1 + (Days | Subject)", shifted, method="ml")
+    assert held.criterion - ml.criterion == pytest.approx(3.841458821, abs=1e-5)
+
+
+def test_profile_of_the_restricted_likelihood(dyestuff):
+    table = dyestuff.confint("profile", likelihood="reml")
+    assert list(table["term"]) == ["sd(Batch: (Intercept))", "sd(Residual)"]
+    np.testing.assert_allclose(table["estimate"], [42.0006, 49.5101], atol=1e-3)
+    row = table.row(0)
+    held = dyestuff.update(hold={"var(Batch: (Intercept))": row["conf_high"] ** 2})
+    assert held.criterion - dyestuff.criterion == pytest.approx(3.841458821, abs=1e-4)
+
+
+def test_correlation_at_its_bound_is_one_sided():
+    rng = np.random.default_rng(3)
+    t, g = np.tile(np.arange(4.0), 12), np.repeat(np.arange(12), 4)
+    level = rng.standard_normal(12)
+    data = {"y": 3 * level[g] + t * level[g] + rng.standard_normal(48), "t": t, "g": g.astype(str)}
+    fit = mm.lmm("y ~ t + (t | g)", data, method="ml")
+    row = fit.confint("profile", terms=["cor(g: (Intercept), t)"]).row(0)
+    assert row["conf_high"] == 1
+    assert 0 < row["conf_low"] < 1
+
+
+def test_profile_table_is_monotone(dyestuff):
+    table = dyestuff.profile()
+    for term in dict.fromkeys(table["term"]):
+        rows = table["term"] == term
+        assert np.all(np.diff(table["value"][rows]) > 0)
+        assert np.all(np.diff(table["zeta"][rows]) > 0)
+        assert table["zeta"][rows][-1] >= 2.575829
+
+
+def test_a_better_optimum_on_the_way_restarts(sleep):
+    best = sleep.update(method="ml")
+    theta = 1.3 * best.optimum.theta
+    stopped = replace(best.optimum, theta=theta, value=best.objective().value(theta))
+    worse = replace(best, optimum=stopped, _cache={})
+    assert worse.criterion > best.criterion + 0.1
+    found, notes = _profiles(worse, ["sd(Residual)"], 0.95, "ml")
+    assert any("restarted" in note for note in notes)
+    assert found["sd(Residual)"][0] == pytest.approx(25.5918, abs=1e-3)
+
+
+def test_steps_reach_the_cutoff_asked_for(dyestuff):
+    ml = dyestuff.update(method="ml")
+    objective, theta = ml.objective(), ml.optimum.theta
+    joint, at = objective.jointly(), objective.absolute(theta)
+    parameter = reported_parameters(objective, theta)[1]
+    points = follow(CovariancePath(joint, at, parameter, ml.criterion), 3.0)
+    assert points.zeta[0] <= -3
+    assert points.zeta[-1] >= 3
+    assert points.values[0] <= points.low < points.high <= points.values[-1]
+
+
+def test_wald_intervals(sleep):
+    table = sleep.confint()
+    fixed = sleep.fixed_effects()
+    np.testing.assert_allclose(table["conf_low"][-2:], fixed["conf_low"])
+    np.testing.assert_allclose(table["conf_high"][-2:], fixed["conf_high"])
+    components = sleep.variance_components(se=True)
+    ratio = components["std_error"][1] / (2 * components["variance"][1])
+    expected = components["sd"][1] * np.exp(1.959963985 * ratio)
+    row = next(table.row(i) for i in range(len(table)) if table["term"][i] == "sd(Subject: Days)")
+    assert row["conf_high"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_wald_at_zero_variance_is_missing():
+    fit = mm.lmm(MODELS["dyestuff2"], mm.datasets.load("dyestuff2"))
+    table = fit.confint()
+    assert np.isnan(table["conf_low"][0])
+    assert np.isnan(table["conf_high"][0])
+
+
+def test_bootstrap_intervals_are_those_of_the_bootstrap(dyestuff):
+    table = dyestuff.confint("boot", n=100, seed=4)
+    np.testing.assert_array_equal(
+        table["conf_low"], dyestuff.bootstrap(n=100, seed=4).confint()["conf_low"]
+    )
+
+
+def test_bad_arguments(dyestuff):
+    with pytest.raises(mm.SpecError, match="Did you mean 'profile'"):
+        dyestuff.confint("profil")
+    with pytest.raises(mm.SpecError, match=r"Did you mean 'sd\(Residual\)'"):
+        dyestuff.confint("profile", terms=["sd(Residuals)"])
+    with pytest.raises(mm.SpecError, match="level=95"):
+        dyestuff.confint(level=95)
+    with pytest.raises(mm.SpecError, match="likelihood='reml' needs"):
+        dyestuff.update(method="ml").confint("profile", likelihood="reml")
