@@ -1,4 +1,4 @@
-"""Tables of lmerTest, pbkrtest and emmeans: estimates, standard errors, degrees of freedom, p-values, intervals."""
+"""Tables of lmerTest, pbkrtest and emmeans: estimates, standard errors, df, p-values, intervals."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ def numbers(values: Any) -> np.ndarray[Any, Any]:
 
 
 def assert_close(ours: Any, theirs: Any, *, relative: float = 0.0, absolute: float = 0.0, what: str) -> None:
-    np.testing.assert_allclose(ours, numbers(theirs), rtol=relative, atol=absolute, err_msg=what, equal_nan=True)
+    np.testing.assert_allclose(
+        ours, numbers(theirs), rtol=relative, atol=absolute, err_msg=what, equal_nan=True
+    )
 
 
 ANOVA = read_tables("inference_anova")
@@ -95,7 +97,9 @@ def test_means(table: dict[str, Any]) -> None:
         assert_close(found["den_df"], table["den_df"], absolute=5.1e-3, what="den_df")
     else:
         scale = np.nanmax(np.abs(numbers(table["std_error"])))
-        assert_close(found["estimate"], table["estimate"], absolute=1e-5 * scale, relative=1e-7, what="estimate")
+        assert_close(
+            found["estimate"], table["estimate"], absolute=1e-5 * scale, relative=1e-7, what="estimate"
+        )
         assert_close(found["std_error"], table["std_error"], relative=STD_ERROR, what="std_error")
         assert_close(found["df"], table["df"], relative=DF, what="df")
         limits = MONTE_CARLO if monte_carlo else 1e-4

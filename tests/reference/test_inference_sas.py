@@ -1,4 +1,4 @@
-"""Figures that SAS printed, read where they are kept beside the repository; data of R packages are asked of R."""
+"""Figures that SAS printed, read where they are kept; data of R packages are asked of R."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ def r_data(expression: str) -> pd.DataFrame:
     if shutil.which("Rscript") is None:
         pytest.skip("R is not installed; its packages hold the data")
     done = subprocess.run(
-        ["Rscript", "-e", f"write.csv({expression}, row.names = FALSE)"], capture_output=True, text=True, check=False
+        ["Rscript", "-e", f"write.csv({expression}, row.names = FALSE)"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"R has no {expression}")
@@ -45,7 +48,9 @@ def r_data(expression: str) -> pd.DataFrame:
 
 
 def carrots() -> pd.DataFrame:
-    return r_data("lmerTest::carrots").astype(dict.fromkeys(["Frequency", "Income", "Homesize", "Consumer"], str))
+    return r_data("lmerTest::carrots").astype(
+        dict.fromkeys(["Frequency", "Income", "Homesize", "Consumer"], str)
+    )
 
 
 def ham() -> pd.DataFrame:
@@ -103,22 +108,32 @@ def fev(*, weights: str | None) -> Fit:
     if not path.exists():
         pytest.skip(f"the data are not at {path}")
     formula = "FEV1 ~ ARMCD * AVISIT + RACE + SEX"
-    return mm.lmm(formula, pd.read_csv(path), residual="us(AVISIT | USUBJID)", weights=weights, ddf="satterthwaite")
+    return mm.lmm(
+        formula, pd.read_csv(path), residual="us(AVISIT | USUBJID)", weights=weights, ddf="satterthwaite"
+    )
 
 
-@pytest.fixture(scope="module", params=[("sas_log_reml", None), ("sas_weighted", "WEIGHT")], ids=lambda pair: pair[0])
+@pytest.fixture(
+    scope="module", params=[("sas_log_reml", None), ("sas_weighted", "WEIGHT")], ids=lambda pair: pair[0]
+)
 def repeated(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Fit]:
     """An unstructured model of repeated measures and what SAS printed of it."""
     name, weights = request.param
     return sas_case("mmrm_fev_structures.json", name), fev(weights=weights)
 
 
-ESTIMATES = {"estimate": "Estimate", "std_error": "StdErr", "df": "DF", "conf_low": "Lower", "conf_high": "Upper"}
+ESTIMATES = {
+    "estimate": "Estimate",
+    "std_error": "StdErr",
+    "df": "DF",
+    "conf_low": "Lower",
+    "conf_high": "Upper",
+}
 TESTS = {"num_df": "NumDF", "den_df": "DenDF", "statistic": "F Value", "p_value": "Pr > F"}
 
 
 def compare(found: Any, row: int, printed: dict[str, Any], names: dict[str, str]) -> None:
-    """Compare one line; what is printed is rounded, and SAS's optimum is about 1e-4 of a standard error away."""
+    """Compare one line: figures are rounded, and SAS's optimum is about 1e-4 of a standard error away."""
     for ours, theirs in names.items():
         value, mine = printed[theirs], float(found[ours][row])
         if isinstance(value, dict):
@@ -134,12 +149,16 @@ def compare(found: Any, row: int, printed: dict[str, Any], names: dict[str, str]
 def without_df(names: dict[str, str], fit: Fit) -> dict[str, str]:
     """Leave out what depends on degrees of freedom for the weighted model.
 
-    SAS's degrees of freedom there are 2.4 times those that the formula gives which reproduces all its unweighted
-    listings, at equal estimates and standard errors; why is not known.
+    SAS's degrees of freedom there are 2.4 times those that the formula gives which reproduces all its
+    unweighted listings, at equal estimates and standard errors; why is not known.
     """
     if fit.design.weights is None:
         return names
-    return {ours: theirs for ours, theirs in names.items() if ours in ("num_df", "statistic", "estimate", "std_error")}
+    return {
+        ours: theirs
+        for ours, theirs in names.items()
+        if ours in ("num_df", "statistic", "estimate", "std_error")
+    }
 
 
 def test_type_three_of_repeated_measures(repeated: tuple[dict[str, Any], Fit]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from itertools import pairwise as neighbours
 from math import gcd
 from typing import Any
 
@@ -113,7 +114,7 @@ def mean_change(levels: Labelled, ref: int) -> ContrastSet:
     for i in range(1, k):
         weights[i - 1, :i] = -1.0 / i
         weights[i - 1, i:] = 1.0 / (k - i)
-    names = tuple(f"{a}|{b}" for a, b in zip(levels[:-1], levels[1:], strict=True))
+    names = tuple(f"{a}|{b}" for a, b in neighbours(levels))
     return ContrastSet(names, weights, "other", "mvt")
 
 
@@ -129,7 +130,12 @@ CONTRASTS: Mapping[str, Callable[[Labelled, int], ContrastSet]] = {
     "helmert": helmert,
     "mean_chg": mean_change,
 }
-ALIASES: Mapping[str, str] = {"trt.vs.ctrl1": "trt.vs.ctrl", "dunnett": "trt.vs.ctrl", "tukey": "pairwise", "pairs": "pairwise"}
+ALIASES: Mapping[str, str] = {
+    "trt.vs.ctrl1": "trt.vs.ctrl",
+    "dunnett": "trt.vs.ctrl",
+    "tukey": "pairwise",
+    "pairs": "pairwise",
+}
 
 
 def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> ContrastSet:
@@ -138,8 +144,8 @@ def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> Contrast
     Parameters
     ----------
     method
-        Name of a family, a dict of coefficients by contrast name, each a sequence (k,) or a dict by level, or a matrix
-        (m, k).
+        Name of a family, a dict of coefficients by contrast name, each a sequence (k,) or a dict by level,
+        or a matrix (m, k).
     levels
         Names of the k levels.
     ref
@@ -163,7 +169,7 @@ def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> Contrast
     matrix = np.atleast_2d(np.asarray(method, dtype=float))
     if matrix.ndim != 2 or matrix.shape[1] != len(levels):
         raise SpecError(
-            f"contrast: the matrix has shape {matrix.shape}; give one column for each of {len(levels)} means: "
+            f"contrast: the matrix has shape {matrix.shape}; give a column for each of {len(levels)} means: "
             f"{', '.join(levels)}."
         )
     return ContrastSet(tuple(f"contrast {i + 1}" for i in range(len(matrix))), matrix)
@@ -200,7 +206,7 @@ def _pairs(levels: Labelled, pairs: Sequence[tuple[int, int]]) -> ContrastSet:
 
 
 def _whole_numbers(column: Array) -> Array:
-    """Return the smallest integers proportional to an orthogonal polynomial; as it is where there are none below 1e6."""
+    """Return the smallest integers proportional to an orthogonal polynomial, itself where there are none."""
     smallest = np.abs(column[np.abs(column) > 1e-9]).min()
     for factor in range(1, 1001):
         scaled = column / smallest * factor

@@ -25,12 +25,12 @@ def grouped_text(table: Table, by: Labels, groups: Sequence[NDArray[np.intp]]) -
 
 
 def compact_letters(differs: NDArray[np.bool_]) -> list[str]:
-    """Return letters such that two means share one exactly when they do not differ, `differs` (k, k) symmetric.
+    """Return letters such that two means share one exactly when they do not differ, `differs` (k, k).
 
     Notes
     -----
-    The insert-and-absorb algorithm of Piepho (2004): start with one column holding every mean, split it at each
-    significant pair, drop columns contained in others.
+    The insert-and-absorb algorithm of Piepho (2004): start with one column holding every mean, split it at
+    each significant pair, drop columns contained in others.
 
     Examples
     --------
@@ -50,7 +50,10 @@ def compact_letters(differs: NDArray[np.bool_]) -> list[str]:
             columns = _absorb(split)
     columns.sort(key=lambda column: sorted(column))
     letters = [_letter(c) for c in range(len(columns))]
-    return ["".join(letter if i in column else " " for letter, column in zip(letters, columns, strict=True)) for i in range(k)]
+    return [
+        "".join(letter if i in column else " " for letter, column in zip(letters, columns, strict=True))
+        for i in range(k)
+    ]
 
 
 def _absorb(columns: Sequence[frozenset[int]]) -> list[frozenset[int]]:
@@ -67,11 +70,13 @@ def draw_intervals(table: Table, labels: Sequence[str], title: str) -> object:
     """Draw estimates with their intervals, one line each, from the top; return the matplotlib Axes."""
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(6.0, 0.8 + 0.34 * len(labels)), layout="constrained")
+    _, axes = pyplot.subplots(figsize=(6.0, 0.8 + 0.34 * len(labels)), layout="constrained")
     height = np.arange(len(labels))[::-1]
     estimate: Array = table["estimate"]
     spread = np.array([estimate - table["conf_low"], table["conf_high"] - estimate])
-    axes.errorbar(estimate, height, xerr=spread, fmt="o", color="#2f6690", elinewidth=2, capsize=0, markersize=5)
+    axes.errorbar(
+        estimate, height, xerr=spread, fmt="o", color="#2f6690", elinewidth=2, capsize=0, markersize=5
+    )
     axes.set_yticks(height, labels)
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
@@ -82,7 +87,9 @@ def draw_intervals(table: Table, labels: Sequence[str], title: str) -> object:
 
 def level_formats(levels: Mapping[str, NDArray[np.object_]]) -> dict[str, str]:
     """Return formats that set levels which read as numbers to the right."""
-    return {name: "aligned" if all(map(_reads_as_number, values)) else "text" for name, values in levels.items()}
+    return {
+        name: "aligned" if all(map(_reads_as_number, values)) else "text" for name, values in levels.items()
+    }
 
 
 def _reads_as_number(value: object) -> bool:

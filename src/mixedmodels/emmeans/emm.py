@@ -29,13 +29,13 @@ Side = Literal["two-sided", "less", "greater", "equivalence", "noninferiority"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How functions are inferred: method for degrees of freedom, level, adjustment, and the scale reported."""
+    """How functions are inferred: method for degrees of freedom, level, adjustment, scale reported."""
 
     method: DegreesOfFreedom
     level: float = 0.95
     adjust: str = "none"
     transform: str = ""
-    """Name of the response's transformation where results are given on the response's own scale, else empty."""
+    """The response's transformation where results are on the response's own scale, else empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -51,7 +51,8 @@ class EMM:
     levels
         Label columns, each (k,): the factors of the functions, or the names of contrasts.
     primary, by
-        Which label columns tell rows of a group apart, and which tell groups apart. Multiplicity is judged by group.
+        Which label columns tell rows of a group apart, and which tell groups apart. Multiplicity is judged
+        by group.
     settings
         How they are inferred.
     kind, family
@@ -75,7 +76,7 @@ class EMM:
     # -- results ---------------------------------------------------------------------------------------------
     @property
     def table(self) -> Table:
-        """The estimates as a `Table`: labels, `estimate std_error df`, tests for contrasts, `conf_low conf_high`."""
+        """The estimates as a `Table`: labels, `estimate std_error df`, tests, `conf_low conf_high`."""
         if "table" not in self._cache:
             self._cache["table"] = self._tabulate()
         return self._cache["table"]
@@ -95,7 +96,9 @@ class EMM:
     @property
     def groups(self) -> list[NDArray[np.intp]]:
         """Rows of each by-group, in order of appearance."""
-        keys = list(zip(*(self.levels[name] for name in self.by), strict=True)) if self.by else [()] * len(self)
+        keys = (
+            list(zip(*(self.levels[name] for name in self.by), strict=True)) if self.by else [()] * len(self)
+        )
         rows: dict[tuple[Any, ...], list[int]] = {}
         for row, key in enumerate(keys):
             rows.setdefault(key, []).append(row)
@@ -125,13 +128,13 @@ class EMM:
         null
             The hypothesised value.
         side
-            `"two-sided"`, `"less"`, `"greater"`; `"equivalence"` (|l'β − null| < delta by two one-sided tests) or
-            `"noninferiority"` (l'β > null − delta).
+            `"two-sided"`, `"less"`, `"greater"`; `"equivalence"` (|l'β − null| < delta by two one-sided
+            tests) or `"noninferiority"` (l'β > null − delta).
         delta
             The margin, positive for the last two.
         adjust
-            Multiplicity adjustment of the p-values, by group; that of the functions by default for two-sided tests, none
-            otherwise.
+            Multiplicity adjustment of the p-values, by group; that of the functions by default for
+            two-sided tests, none otherwise.
 
         Notes
         -----
@@ -181,13 +184,14 @@ class EMM:
         Parameters
         ----------
         method
-            `"pairwise" "revpairwise" "trt.vs.ctrl" "trt.vs.ctrlk" "consec" "poly" "eff" "del.eff" "helmert" "mean_chg"`, a
-            dict of coefficients (`{"late - early": [-1, 0, 1]}` or by level), or a matrix, one column per function.
+            `"pairwise" "revpairwise" "trt.vs.ctrl" "trt.vs.ctrlk" "consec" "poly" "eff" "del.eff" "helmert"
+            "mean_chg"`, a dict of coefficients (`{"late - early": [-1, 0, 1]}` or by level), or a matrix,
+            one column per function.
         by
             Factors to contrast within; those of the functions by default.
         adjust
-            `"tukey" "sidak" "bonferroni" "holm" "hochberg" "hommel" "bh" "by" "scheffe" "dunnettx" "mvt" "none"`; by
-            default what suits the method, as in R's emmeans.
+            `"tukey" "sidak" "bonferroni" "holm" "hochberg" "hommel" "bh" "by" "scheffe" "dunnettx" "mvt"
+            "none"`; by default what suits the method, as in R's emmeans.
         ref
             Reference level for `"trt.vs.ctrl"`.
         interaction
@@ -197,13 +201,15 @@ class EMM:
 
         Notes
         -----
-        Functions that are not estimable leave the family. *Same as* `contrast`, `pairs` of emmeans; SAS `LSMEANS /
-        DIFF ADJUST=`, `LSMESTIMATE`.
+        Functions that are not estimable leave the family. *Same as* `contrast`, `pairs` of emmeans; SAS
+        `LSMEANS / DIFF ADJUST=`, `LSMESTIMATE`.
         """
         source = self if by is None else self.regrouped(by)
         if interaction:
             return source._interaction(method, interaction, adjust, ref, level)
-        rows, names, groups = [], [], []
+        rows: list[Array] = []
+        names: list[str] = []
+        groups: list[int] = []
         chosen = ContrastSet((), np.zeros((0, 0)))
         for group in source.groups:
             chosen = choose_contrasts(method, source._names(group), ref)
@@ -212,7 +218,9 @@ class EMM:
             groups += [group[0]] * len(chosen.names)
         levels: dict[str, NDArray[np.object_]] = {"contrast": _objects(names)}
         levels.update((name, source.levels[name][groups]) for name in source.by)
-        return source._derived(np.vstack(rows), levels, ("contrast",), chosen.kind, adjust or chosen.adjust, level)
+        return source._derived(
+            np.vstack(rows), levels, ("contrast",), chosen.kind, adjust or chosen.adjust, level
+        )
 
     def pairs(self, *, by: str | Sequence[str] | None = None, adjust: str | None = None) -> EMM:
         """Return all pairwise comparisons: `contrast("pairwise")`."""
@@ -235,7 +243,7 @@ class EMM:
         return replace(self, primary=tuple(n for n in everything if n not in wanted), by=wanted)
 
     def cld(self, *, alpha: float = 0.05, adjust: str = "tukey") -> Table:
-        """Return the means in increasing order with letters: means that share a letter do not differ at level alpha.
+        """Return the means in increasing order with letters; those that share one do not differ.
 
         Notes
         -----
@@ -254,12 +262,15 @@ class EMM:
             letters += compact_letters(differs | differs.T)
         columns = {name: table[name][order] for name in table}
         note = f"means that share a letter do not differ at alpha = {alpha:g} ({adjust})"
-        return Table({**columns, "group": _objects(letters)}, "", (*table.notes, note), table.backend, table.formats)
+        return Table(
+            {**columns, "group": _objects(letters)}, "", (*table.notes, note), table.backend, table.formats
+        )
 
     def plot(self) -> Any:
         """Draw the estimates with their intervals; a matplotlib Axes."""
         labels = [
-            ", ".join(str(self.levels[name][i]) for name in (*self.by, *self.primary)) for i in range(len(self))
+            ", ".join(str(self.levels[name][i]) for name in (*self.by, *self.primary))
+            for i in range(len(self))
         ]
         title = {"mean": "Estimated marginal means", "trend": "Slopes", "contrast": "Contrasts"}[self.kind]
         return draw_intervals(self.table, labels, f"{title}, {100 * self.settings.level:g}% intervals")
@@ -360,7 +371,9 @@ class EMM:
                 found["p_value"][used] = chosen.p_values(family)
             half[used] = chosen.critical(family, self.settings.level) * found["std_error"][used]
             if m > 1:
-                notes.update(dict.fromkeys(note for note in (chosen.note(family), chosen.interval_note) if note))
+                notes.update(
+                    dict.fromkeys(note for note in (chosen.note(family), chosen.interval_note) if note)
+                )
         return half, list(notes)
 
     def _adjustment_for(self, family: Family) -> tuple[str, str]:
@@ -383,7 +396,9 @@ class EMM:
 
     def _one_sided(self, null: float, side: str, delta: float, adjust: str) -> Table:
         if adjust not in ("none", "bonferroni", "holm", "hochberg", "hommel", "bh", "by", "sidak"):
-            raise SpecError(f"adjust={adjust!r} is for two-sided tests; use 'holm', 'sidak', 'bonferroni' or 'none'.")
+            raise SpecError(
+                f"adjust={adjust!r} is for two-sided tests; use 'holm', 'sidak', 'bonferroni' or 'none'."
+            )
         plain = replace(self, settings=replace(self.settings, adjust="none", transform=""))
         found, notes = plain._inferred(null)
         distance = found["estimate"] - null
@@ -394,7 +409,12 @@ class EMM:
         if adjust != "none":
             p = self._adjust_plain(p, adjust)
         names = ("estimate", "std_error", "df")
-        shown: dict[str, Any] = {**self.levels, **{name: found[name] for name in names}, "statistic": t, "p_value": p}
+        shown: dict[str, Any] = {
+            **self.levels,
+            **{name: found[name] for name in names},
+            "statistic": t,
+            "p_value": p,
+        }
         about = f"{side} test, null value {null:g}" + (f", margin {delta:g}" if delta else "")
         return Table(shown, "", (*notes, about), self.fit.backend, level_formats(self.levels))
 
@@ -411,13 +431,15 @@ class EMM:
         return out
 
     def _names(self, group: NDArray[np.intp]) -> Labels:
-        """Return names of the functions of a group: levels of the primary factors, numbers with the factor's name."""
+        """Return names of the functions of a group; levels that are numbers carry the factor's name."""
         parts = []
         for name in self.primary:
             values = [str(self.levels[name][i]) for i in group]
             numeric = level_formats({name: self.levels[name]})[name] == "aligned"
             parts.append([f"{name}{value}" if numeric else value for value in values])
-        joined = [" ".join(pieces) for pieces in zip(*parts, strict=True)] if parts else ["overall"] * len(group)
+        joined = (
+            [" ".join(pieces) for pieces in zip(*parts, strict=True)] if parts else ["overall"] * len(group)
+        )
         return tuple(f"({text})" if any(sign in text for sign in "+-*/") else text for text in joined)
 
     def _subset(self, rows: NDArray[np.intp]) -> EMM:
@@ -434,23 +456,45 @@ class EMM:
         level: float | None,
     ) -> EMM:
         look_up("adjustment", adjust, ADJUSTMENTS, ALIASES)
-        settings = replace(self.settings, adjust=adjust, level=self.settings.level if level is None else level)
+        settings = replace(
+            self.settings, adjust=adjust, level=self.settings.level if level is None else level
+        )
         return EMM(
-            self.fit, weights @ self.L, weights @ self.offset, levels, primary, self.by, settings, "contrast", family, self.notes
+            self.fit,
+            weights @ self.L,
+            weights @ self.offset,
+            levels,
+            primary,
+            self.by,
+            settings,
+            "contrast",
+            family,
+            self.notes,
         )
 
     def _interaction(self, method: Any, asked: Any, adjust: str | None, ref: Any, level: float | None) -> EMM:
         default = method if isinstance(method, str) and method != "eff" else "pairwise"
-        methods = [default] * len(self.primary) if asked is True else [asked] if isinstance(asked, str) else list(asked)
+        methods = (
+            [default] * len(self.primary)
+            if asked is True
+            else [asked]
+            if isinstance(asked, str)
+            else list(asked)
+        )
         if len(methods) == 1:
             methods *= len(self.primary)
         if len(methods) != len(self.primary):
-            raise SpecError(f"interaction={asked!r} has {len(methods)} methods for factors {', '.join(self.primary)}.")
+            raise SpecError(
+                f"interaction={asked!r} has {len(methods)} methods for factors {', '.join(self.primary)}."
+            )
         labels = tuple(f"{name}_{one}" for name, one in zip(self.primary, methods, strict=True))
         rows: list[Array] = []
         columns: dict[str, list[Any]] = {name: [] for name in (*labels, *self.by)}
         for group in self.groups:
-            sets = [self._factor_contrasts(name, one, group, ref) for name, one in zip(self.primary, methods, strict=True)]
+            sets = [
+                self._factor_contrasts(name, one, group, ref)
+                for name, one in zip(self.primary, methods, strict=True)
+            ]
             for places in product(*(range(len(made.names)) for made, _ in reversed(sets))):
                 weights = np.ones(len(group))
                 for (made, codes), place, label in zip(sets, reversed(places), labels, strict=True):
@@ -460,8 +504,8 @@ class EMM:
                     columns[name].append(self.levels[name][group[0]])
                 rows.append(weights @ _rows_of(len(self), group))
         levels = {name: _objects(values) for name, values in columns.items()}
-        weights = np.array(rows).reshape(-1, len(self))
-        return self._derived(weights, levels, labels, "other", adjust or "none", level)
+        matrix = np.array(rows).reshape(-1, len(self))
+        return self._derived(matrix, levels, labels, "other", adjust or "none", level)
 
     def _factor_contrasts(
         self, name: str, method: str, group: NDArray[np.intp], ref: Any
@@ -477,7 +521,10 @@ class EMM:
     def _by_table(self, rows: Sequence[Mapping[str, Any]]) -> Table:
         firsts = [group[0] for group in self.groups]
         columns: dict[str, Any] = {name: self.levels[name][firsts] for name in self.by}
-        columns.update((name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value"))
+        columns.update(
+            (name, np.array([row[name] for row in rows]))
+            for name in ("num_df", "den_df", "statistic", "p_value")
+        )
         notes = (*self.notes, f"df: {self.settings.method.note}")
         formats = level_formats({name: self.levels[name] for name in self.by})
         return Table(columns, "", notes, self.fit.backend, formats)

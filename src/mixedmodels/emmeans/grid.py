@@ -77,7 +77,7 @@ class ReferenceGrid:
         if name not in self.names:
             known = ", ".join(self.names) or "none"
             raise SpecError(
-                f"{name!r} is not a predictor of the fixed part.{suggest(name, self.names)} Predictors: {known}."
+                f"{name!r} is not a fixed-part predictor.{suggest(name, self.names)} Predictors: {known}."
             )
         return self.names.index(name)
 
@@ -85,7 +85,7 @@ class ReferenceGrid:
 def build_grid(
     fit: Fit, at: Mapping[str, Any] | None = None, *, around: Mapping[str, float] | None = None
 ) -> ReferenceGrid:
-    """Return the reference grid of a fit: factor levels crossed, covariates at their means unless `at` says otherwise.
+    """Return the reference grid of a fit: factor levels crossed, covariates at their means or as `at` says.
 
     Parameters
     ----------
@@ -105,12 +105,18 @@ def build_grid(
                 f"Predictors: {', '.join(columns) or 'none'}."
             )
     notes: list[str] = []
-    axes = [_axis(column, asked.get(name), (around or {}).get(name), notes) for name, column in columns.items()]
+    axes = [
+        _axis(column, asked.get(name), (around or {}).get(name), notes) for name, column in columns.items()
+    ]
     shape = [len(axis.values) for axis in axes]
     if int(np.prod(shape, dtype=float)) > MOST_ROWS:
         sizes = ", ".join(f"{axis.name}: {len(axis.values)}" for axis in axes if len(axis.values) > 1)
-        raise SpecError(f"the reference grid has {int(np.prod(shape, dtype=float)):,} cells ({sizes}); restrict it by at=.")
-    index = np.array(list(product(*map(range, shape))), dtype=np.intp).reshape(int(np.prod(shape, dtype=float)), len(axes))
+        raise SpecError(
+            f"the grid has {int(np.prod(shape, dtype=float)):,} cells ({sizes}); restrict it by at=."
+        )
+    index = np.array(list(product(*map(range, shape))), dtype=np.intp).reshape(
+        int(np.prod(shape, dtype=float)), len(axes)
+    )
     frequency = _count(fit, columns, axes, index)
     nesting = find_nesting(columns)
     for inner, outer in nesting.items():
@@ -181,14 +187,12 @@ def _place_of_rows(column: Column, axis: Axis) -> NDArray[np.intp]:
     if column.levels is not None:
         place = {value_text(value): i for i, value in enumerate(axis.values)}
         of_level = np.array([place.get(value_text(level), -1) for level in column.levels], dtype=np.intp)
-        return of_level[column.values]
+        return np.asarray(of_level[column.values], dtype=np.intp)
     found = np.searchsorted(axis.values, column.number())
     return np.asarray(found, dtype=np.intp)
 
 
-def _count(
-    fit: Fit, columns: Mapping[str, Column], axes: Sequence[Axis], index: NDArray[np.intp]
-) -> Array:
+def _count(fit: Fit, columns: Mapping[str, Column], axes: Sequence[Axis], index: NDArray[np.intp]) -> Array:
     counted = [j for j, axis in enumerate(axes) if axis.from_data]
     if not counted:
         return np.full(len(index), float(row_weights(fit).sum()))
@@ -227,7 +231,10 @@ def _nested(inner: Column, outer: Column) -> bool:
 
 
 def _occurring(
-    columns: Mapping[str, Column], axes: Sequence[Axis], index: NDArray[np.intp], nesting: Mapping[str, Labels]
+    columns: Mapping[str, Column],
+    axes: Sequence[Axis],
+    index: NDArray[np.intp],
+    nesting: Mapping[str, Labels],
 ) -> NDArray[np.bool_]:
     """Return which cells put every nested level in the levels it belongs to, (m,)."""
     keep = np.ones(len(index), bool)

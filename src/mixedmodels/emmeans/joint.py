@@ -34,20 +34,21 @@ def joint_tests(
     fit
         The fitted model.
     at
-        Values of predictors in the grid; covariates are at their mean ± 1 otherwise, so that they are tested too.
+        Values of predictors in the grid; covariates are at their mean ± 1 otherwise, so that they are
+        tested too.
     ddf, information
         As for `emmeans`.
 
     Returns
     -------
     Table
-        `term num_df den_df statistic p_value`. Effects the model does not hold, and those no estimable contrast is left
-        of, are not listed.
+        `term num_df den_df statistic p_value`. Effects the model does not hold, and those no estimable
+        contrast is left of, are not listed.
 
     Notes
     -----
-    Like type 3 tests without empty cells; with covariates in interactions they are tests at the covariates' means.
-    *Same as* R's `joint_tests`.
+    Like type 3 tests without empty cells; with covariates in interactions they are tests at the covariates'
+    means. *Same as* R's `joint_tests`.
 
     Examples
     --------
@@ -75,7 +76,9 @@ def joint_tests(
                 terms.append(":".join(effect))
                 rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
     columns: dict[str, Any] = {"term": terms}
-    columns.update((name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value"))
+    columns.update(
+        (name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value")
+    )
     notes = [*grid.notes, f"df: {method.note}"]
     if reduced:
         notes.append(f"fewer df because some contrasts are not estimable: {', '.join(reduced)}")
@@ -84,7 +87,9 @@ def joint_tests(
 
 def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
     """Return the interaction contrasts of consecutive levels of the means of an effect, (k, p)."""
-    parents = tuple(dict.fromkeys(o for name in effect for o in grid.nesting.get(name, ()) if o not in effect))
+    parents = tuple(
+        dict.fromkeys(o for name in effect for o in grid.nesting.get(name, ()) if o not in effect)
+    )
     within = (*parents, *(o for name in effect for o in grid.nesting.get(name, ()) if o in effect))
     rows, levels, _ = average(grid, effect, parents, "equal")
     means = rows @ grid.matrix
@@ -110,7 +115,7 @@ def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
 
 
 def estimable_part(functions: Array, null_basis: Array) -> tuple[Array, bool]:
-    """Return a basis of the estimable combinations of functions (k, p), and whether all of them are estimable."""
+    """Return a basis of the estimable combinations of functions (k, p), and whether that is all of them."""
     gap = functions @ null_basis
     scale = np.abs(functions).max(initial=1.0)
     if np.abs(gap).max(initial=0.0) <= 1e-8 * scale:

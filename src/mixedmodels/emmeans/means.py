@@ -52,11 +52,11 @@ def emmeans(
         Values of predictors in the grid, `{"age": [8, 14]}`; covariates are at their means otherwise, numeric
         predictors with two values at both.
     weights
-        How cells are averaged: `"equal"`, `"proportional"` to the counts of the combinations averaged over, `"cells"` (the
-        counts of the cells themselves) or `"outer"` (products of one-factor counts).
+        How cells are averaged: `"equal"`, `"proportional"` to the counts of the combinations averaged over,
+        `"cells"` (the counts of the cells themselves) or `"outer"` (products of one-factor counts).
     ddf, information
-        Degrees-of-freedom method, the fit's own by default, and for Kenward–Roger and Satterthwaite the information it
-        is computed from.
+        Degrees-of-freedom method, the fit's own by default, and for Kenward–Roger and Satterthwaite the
+        information it is computed from.
     level
         Confidence level of the intervals.
     adjust
@@ -67,13 +67,13 @@ def emmeans(
     Returns
     -------
     EMM
-        Columns: the predictors, `estimate std_error df conf_low conf_high`; `.contrast(...)`, `.cld()`, `.slices()`,
-        `.test(...)`, `.plot()`. Means that are not estimable are missing.
+        Columns: the predictors, `estimate std_error df conf_low conf_high`; `.contrast(...)`, `.cld()`,
+        `.slices()`, `.test(...)`, `.plot()`. Means that are not estimable are missing.
 
     Notes
     -----
-    Each mean is l'β̂ with l the weighted average of the grid's rows of X, Searle, Speed and Milliken (1980). *Same as*
-    SAS `LSMEANS`, R's `emmeans`.
+    Each mean is l'β̂ with l the weighted average of the grid's rows of X, Searle, Speed and Milliken
+    (1980). *Same as* SAS `LSMEANS`, R's `emmeans`.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def emmeans(
     >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
     >>> print(fit.emmeans("1", ddf="containment"))
     1        estimate  std_error  df  conf_low  conf_high
-    overall    66.500     10.171   5    40.355     92.645
+    overall   66.5000    10.1710   5   40.3545    92.6455
     df: containment
     confidence level 0.95
     """
@@ -97,7 +97,16 @@ def emmeans(
     about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
     settings = Settings(method, level, adjust, transform)
     return EMM(
-        fit, rows @ grid.matrix, rows @ grid.offset, levels, shown or ("1",), groups, settings, "mean", "other", tuple(about)
+        fit,
+        rows @ grid.matrix,
+        rows @ grid.offset,
+        levels,
+        shown or ("1",),
+        groups,
+        settings,
+        "mean",
+        "other",
+        tuple(about),
     )
 
 
@@ -116,7 +125,7 @@ def read_specs(specs: str | Sequence[str], by: str | Sequence[str] | None) -> tu
         left, bar, right = specs.strip().removeprefix("~").partition("|")
         if "~" in left:
             raise SpecError(
-                f"specs={specs!r}: write the contrast afterwards, for example emmeans('a').contrast('pairwise')."
+                f"specs={specs!r}: write the contrast afterwards, as in emmeans('a').contrast('pairwise')."
             )
         names = _split(left)
         given = (*_split(right), *given) if bar else given
@@ -132,20 +141,24 @@ def with_parents(grid: ReferenceGrid, shown: Labels, groups: Labels) -> tuple[La
     """Return the predictors with those that nested factors need added to the groups, and notes."""
     for name in (*shown, *groups):
         grid.axis(name)
-    added = []
+    added: list[str] = []
     for name in shown:
         added += [outer for outer in grid.nesting.get(name, ()) if outer not in (*shown, *groups, *added)]
     within = tuple(outer for name in shown for outer in grid.nesting.get(name, ()) if outer in shown)
     groups = tuple(dict.fromkeys((*groups, *added, *within)))
     shown = tuple(name for name in shown if name not in groups)
-    notes = [f"{', '.join(shown)} within {', '.join(dict.fromkeys((*added, *within)))}"] if added or within else []
+    notes = (
+        [f"{', '.join(shown)} within {', '.join(dict.fromkeys((*added, *within)))}"]
+        if added or within
+        else []
+    )
     return shown, groups, notes
 
 
 def average(
     grid: ReferenceGrid, shown: Labels, groups: Labels, weights: Weights
 ) -> tuple[Array, dict[str, NDArray[np.object_]], Labels]:
-    """Return the averaging matrix (k, m) of the combinations that occur, their labels, and what was averaged over."""
+    """Return the averaging matrix (k, m) of combinations that occur, their labels, what was averaged over."""
     kept = [grid.axis(name) for name in (*shown, *groups)]
     other = [j for j in range(len(grid.axes)) if j not in kept]
     cell_weights = _cell_weights(grid, other, weights)
@@ -157,7 +170,8 @@ def average(
         if not inside.any():
             continue
         w = np.where(inside, cell_weights, 0.0)
-        # A cell without data has no weights: every cell then counts, so that its emptiness shows in estimability.
+        # A cell without data has no weights: every cell then counts, so that its emptiness shows in
+        # estimability.
         rows.append(w / w.sum() if w.sum() > 0 else inside / inside.sum())
         places.append(place)
     levels = {
@@ -211,6 +225,10 @@ def known_numeric(fit: Fit, name: str, columns: Mapping[str, Any]) -> None:
     """Raise `SpecError` unless `name` is a numeric predictor."""
     if name not in columns:
         known = ", ".join(columns) or "none"
-        raise SpecError(f"var={name!r} is not a predictor of the fixed part.{suggest(name, columns)} Predictors: {known}.")
+        raise SpecError(
+            f"var={name!r} is not a predictor of the fixed part.{suggest(name, columns)} Predictors: {known}."
+        )
     if columns[name].levels is not None:
-        raise SpecError(f"var={name!r} is a factor; slopes are of numeric predictors. Use emmeans and contrast('poly').")
+        raise SpecError(
+            f"var={name!r} is a factor; slopes are of numeric predictors. Use emmeans and contrast('poly')."
+        )

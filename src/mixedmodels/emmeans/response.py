@@ -1,4 +1,4 @@
-"""Results on the scale of a transformed response: back-transformed estimates, delta-method standard errors."""
+"""Results on the scale of a transformed response, with standard errors by the delta method."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ from ..typing import Array
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A transformed response η = g(y): `back` is g⁻¹ and `slope` its derivative; `ratio` says that g is a logarithm."""
+    """A response modelled as η = g(y): `back` is g⁻¹, `slope` its derivative, `ratio` true for logarithms."""
 
     back: Callable[[Array], Array]
     slope: Callable[[Array], Array]
     ratio: bool = False
 
     def apply(self, found: dict[str, Array], *, ratio: bool) -> str:
-        """Change estimates, standard errors and limits in place; return a note. Tests stay on the modelled scale."""
+        """Change estimates, standard errors and limits in place and return a note; tests stay as they are."""
         if ratio and not self.ratio:
             return "contrasts are on the scale of the model: differences do not transform back"
         found["std_error"] = np.abs(self.slope(found["estimate"])) * found["std_error"]
         for name in ("estimate", "conf_low", "conf_high"):
             found[name] = self.back(found[name])
-        kind = "ratios of means on the response's scale" if ratio else "back-transformed from the scale of the model"
+        kind = (
+            "ratios of means on the response's scale"
+            if ratio
+            else "back-transformed from the scale of the model"
+        )
         return f"{kind}; tests and intervals computed on the scale of the model"
 
 
@@ -41,7 +45,7 @@ RESPONSES: Mapping[str, Response] = {
 
 
 def response_transform(response: str) -> str:
-    """Return the name of the function the response is modelled through; `SpecError` where it cannot be undone.
+    """Return the name of the function the response is modelled through; `SpecError` where it has no inverse.
 
     Examples
     --------

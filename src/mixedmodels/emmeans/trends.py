@@ -45,19 +45,20 @@ def emtrends(
     Returns
     -------
     EMM
-        Columns: the predictors, `estimate std_error df statistic p_value conf_low conf_high`, tests of no slope.
+        Columns: the predictors, `estimate std_error df statistic p_value conf_low conf_high`, tests of no
+        slope.
 
     Notes
     -----
-    A central difference over ±0.5·10⁻³ of the covariate's range, refined once by Richardson's rule: exact up to
-    quartic functions. *Same as* R's `emtrends`.
+    A central difference over ±0.5·10⁻³ of the covariate's range, refined once by Richardson's rule: exact
+    up to quartic functions. *Same as* R's `emtrends`.
 
     Examples
     --------
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
-    >>> round(fit.emtrends("Days")["estimate"][0], 4)
-    10.4673
+    >>> fit.emtrends("Days")["estimate"].round(4)
+    array([10.4673])
     """
     check_level(level)
     check_choice("weights", weights, WEIGHTS)
@@ -84,5 +85,14 @@ def emtrends(
     matrix = rows @ np.where(np.abs(slopes) < 1e-9 * np.abs(slopes).max(initial=0.0), 0.0, slopes)
     settings = Settings(method, level, adjust)
     return EMM(
-        fit, matrix, np.zeros(len(matrix)), levels, shown or ("1",), groups, settings, "trend", "other", tuple(about)
+        fit,
+        matrix,
+        np.zeros(len(matrix)),
+        levels,
+        shown or ("1",),
+        groups,
+        settings,
+        "trend",
+        "other",
+        tuple(about),
     )

@@ -34,23 +34,25 @@ def anova(
     fit
         The fitted model.
     type
-        1: each term after those before it. 2: each term after all that do not contain it. 3: each term with the effects
-        that contain it averaged over their levels.
+        1: each term after those before it. 2: each term after all that do not contain it. 3: each term with
+        the effects that contain it averaged over their levels.
     ddf, information
         Degrees-of-freedom method, the fit's own by default, and the information it is computed from.
 
     Returns
     -------
     Table
-        `term num_df den_df statistic p_value`, without the intercept. Terms of which nothing is estimable have no df.
+        `term num_df den_df statistic p_value`, without the intercept. Terms of which nothing is estimable
+        have no df.
 
     Notes
     -----
-    Hypotheses Lβ = 0 by Goodnight (1978): type 1, the rows of a forward Doolittle reduction of X'X; type 2, the same with
-    the term after all that do not contain it and before those that do; type 3, in the coding with an indicator for every
-    level, the estimable functions that involve only the term and those containing it, orthogonal to those that involve
-    only the latter. A term contains another when it has the same numeric variables, and all its factors and more. Empty
-    cells and aliased columns are therefore treated as in SAS. *Same as* SAS `HTYPE=`, `lmerTest::anova`.
+    Hypotheses Lβ = 0 by Goodnight (1978): type 1, the rows of a forward Doolittle reduction of X'X; type 2,
+    the same with the term after all that do not contain it and before those that do; type 3, in the coding
+    with an indicator for every level, the estimable functions that involve only the term and those
+    containing it, orthogonal to those that involve only the latter. A term contains another when it has the
+    same numeric variables, and all its factors and more. Empty cells and aliased columns are therefore
+    treated as in SAS. *Same as* SAS `HTYPE=`, `lmerTest::anova`.
 
     Examples
     --------
@@ -60,9 +62,9 @@ def anova(
     >>> print(fit.anova(ddf="satterthwaite"))
     Type 3 tests of fixed effects
     term                num_df  den_df  statistic  p_value
-    recipe                   2      42      0.288   0.7510
+    recipe                   2      42      0.249   0.7809
     temperature              5     210     20.520  <0.0001
-    recipe:temperature      10     210      0.900   0.5344
+    recipe:temperature      10     210      1.006   0.4393
     df: Satterthwaite
     """
     check_choice("type", str(type), [str(key) for key in TYPES])
@@ -78,7 +80,9 @@ def anova(
     notes = [f"df: {method.note}"]
     if empty:
         notes.append(f"nothing estimable is left of: {', '.join(empty)}")
-    columns = {key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")}
+    columns = {
+        key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")
+    }
     return Table({"term": names, **columns}, f"Type {kind} tests of fixed effects", tuple(notes), fit.backend)
 
 
@@ -110,13 +114,11 @@ def _after_others(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     return found
 
 
-def _reduction_columns(
-    fit: Fit, terms: list[ModelTerm]
-) -> tuple[Array, dict[str, tuple[int, ...]], Array]:
-    """Return the columns to reduce, their places by term, and the matrix that turns functions of them into those of X.
+def _reduction_columns(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str, tuple[int, ...]], Array]:
+    """Return the columns to reduce, their places by term, and what turns functions of them into those of X.
 
-    The degrees of freedom of a type 1 or 2 test depend a little on the coding through the basis of its rows; that of
-    treatment coding is used whatever coding the fit has.
+    The degrees of freedom of a type 1 or 2 test depend a little on the coding through the basis of its
+    rows; that of treatment coding is used whatever coding the fit has.
     """
     x = fit.design.fixed.matrix
     if not fit.spec.contrasts:
@@ -137,8 +139,8 @@ def _scaled_gram(matrix: Array) -> tuple[Array, Array, Array]:
 def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
     """Return for blocks of columns in order their rows of the triangular factor of X'X, (q_b, p) each.
 
-    Row j of R in X = QR is the estimable function the j-th column tests after those before it; columns that depend on
-    earlier ones have none.
+    Row j of R in X = QR is the estimable function the j-th column tests after those before it; columns that
+    depend on earlier ones have none.
     """
     p = x.shape[1]
     gram = x.T @ x
@@ -165,7 +167,12 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     used = values > 1e-9 * values.max(initial=0.0)
     # rows that span the estimable functions, and what they are as functions of the columns of X
     span = vectors[:, used].T * size
-    coding = unit[:, None] * (vectors[:, used] / values[used]) @ vectors[:, used].T @ ((indicators * unit).T @ fit.design.fixed.matrix)
+    coding = (
+        unit[:, None]
+        * (vectors[:, used] / values[used])
+        @ vectors[:, used].T
+        @ ((indicators * unit).T @ fit.design.fixed.matrix)
+    )
     found = {}
     for term in terms:
         if term.is_intercept:
@@ -185,7 +192,11 @@ def _combinations_without(rows: Array, columns: list[int]) -> Array:
     if not columns or len(rows) == 0:
         return rows
     u, values, _ = np.linalg.svd(rows[:, columns], full_matrices=True)
-    rank = int((values > 1e-8 * max(float(values.max(initial=0.0)), 1e-300)).sum()) if np.abs(rows[:, columns]).max() > 1e-10 else 0
+    rank = (
+        int((values > 1e-8 * max(float(values.max(initial=0.0)), 1e-300)).sum())
+        if np.abs(rows[:, columns]).max() > 1e-10
+        else 0
+    )
     return np.asarray(u[:, rank:].T @ rows)
 
 
@@ -196,7 +207,7 @@ def _orthogonal_part(rows: Array, removed: Array) -> Array:
     if len(removed):
         q, _ = np.linalg.qr(removed.T)
         rows = rows - (rows @ q) @ q.T
-    _, values, vectors = np.linalg.svd(rows, full_matrices=False)
+    _, _, vectors = np.linalg.svd(rows, full_matrices=False)
     rank = int(len(rows) - len(removed))
     return np.asarray(vectors[:rank])
 

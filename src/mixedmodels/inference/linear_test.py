@@ -49,7 +49,8 @@ def linear_test(
     Returns
     -------
     Table
-        `num_df den_df statistic p_value`, or a row per function. Functions that are not estimable are named in a note.
+        `num_df den_df statistic p_value`, or a row per function. Functions that are not estimable are named
+        in a note.
 
     Notes
     -----
@@ -75,7 +76,11 @@ def _read(L: Any, columns: Sequence[str]) -> tuple[Array, Array, list[str]]:
         L = [L]
     if isinstance(L, (list, tuple)) and L and all(isinstance(one, (str, Mapping)) for one in L):
         read = [_read_text(one, columns) if isinstance(one, str) else _read_dict(one, columns) for one in L]
-        return np.array([row for row, _, _ in read]), np.array([v for _, v, _ in read]), [n for _, _, n in read]
+        return (
+            np.array([row for row, _, _ in read]),
+            np.array([v for _, v, _ in read]),
+            [n for _, _, n in read],
+        )
     rows = np.atleast_2d(np.asarray(L, dtype=float))
     return rows, np.zeros(len(rows)), [f"L{i + 1}" for i in range(len(rows))]
 
@@ -140,7 +145,9 @@ def _signed(side: str, columns: Sequence[str]) -> list[tuple[float, str]]:
         exponent = i > 1 and character in "+-" and side[i - 1] in "eE" and side[i - 2].isdigit()
         if character in "+-" and depth == 0 and not exponent:
             close(i)
-            sign = (-1.0 if character == "-" else 1.0) * (sign if not side[start:i].strip() and start else 1.0)
+            sign = (-1.0 if character == "-" else 1.0) * (
+                sign if not side[start:i].strip() and start else 1.0
+            )
             start = i + 1
         i += 1
     close(len(side))

@@ -82,12 +82,14 @@ def _factor_names(fit: Fit) -> set[str]:
 def _coded_variable(atom: str) -> str:
     """Return the variable of `C(x)` or `C(x, …)`, empty for anything else."""
     tokens = tokenize(atom)
-    coded = len(tokens) >= 4 and tokens[0].text == "C" and tokens[1].text == "(" and tokens[2].kind is Kind.NAME
+    coded = (
+        len(tokens) >= 4 and tokens[0].text == "C" and tokens[1].text == "(" and tokens[2].kind is Kind.NAME
+    )
     return tokens[2].text if coded else ""
 
 
 def indicator_matrix(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str, tuple[int, ...]]]:
-    """Return the fixed part with an indicator for every level of every factor, (n, q), and each term's columns.
+    """Return the fixed part with an indicator for every level, (n, q), and each term's columns.
 
     Columns of a term that involve the first level of some factor come last.
     """
@@ -136,6 +138,6 @@ def _number_columns(fit: Fit, atom: str, terms: list[ModelTerm], data: Mapping[s
         if found is not None:
             return atom_values(found, data)[:, None]
     raise SpecError(
-        f"type=3: the columns of {atom!r} cannot be told apart from its interactions; add {atom} as a term of its own, "
+        f"type=3: the columns of {atom!r} cannot be told from its interactions; add {atom} as a term, "
         "or use type=2."
     )

@@ -1,12 +1,14 @@
-"""Multiplicity adjustments: p-values and critical values for a family of tests, one line each in `ADJUSTMENTS`."""
+"""Multiplicity adjustments: p-values and critical values for a family of tests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..typing import Array
 from .distributions import f_upper, t_quantile, t_two_sided
@@ -28,7 +30,8 @@ class Family:
     n_means
         Number of means compared, for a set of pairwise comparisons.
     kind
-        Whether the tests are all pairwise comparisons of one set of means, comparisons with a control, or neither.
+        Whether the tests are all pairwise comparisons of one set of means, comparisons with a control, or
+        neither.
     """
 
     statistic: Array
@@ -58,9 +61,9 @@ class Family:
 class Adjustment:
     """How one method adjusts p-values and intervals of a family.
 
-    `p_values` maps a family to p-values (m,); `critical` maps a family and a level to half-widths in standard errors
-    (m,); `note` says what was done, for the family's tests; `interval_note` what the intervals have in its place where
-    the method has none of its own.
+    `p_values` maps a family to p-values (m,); `critical` maps a family and a level to half-widths in
+    standard errors (m,); `note` says what was done, for the family's tests; `interval_note` what the
+    intervals have in its place where the method has none of its own.
     """
 
     p_values: Callable[[Family], Array]
@@ -114,12 +117,12 @@ def hochberg(p: Array) -> Array:
 
 
 def hommel(p: Array) -> Array:
-    """Return Hommel's p-values: the smallest level at which Simes' test rejects every intersection with a hypothesis.
+    """Return Hommel's p-values: the level at which Simes' test rejects all intersections with a hypothesis.
 
     Notes
     -----
-    Hommel (1988). For an intersection of m hypotheses that holds the j-th smallest p-value the largest Simes p-value
-    has the other members as large as can be; the closed test takes the maximum over m.
+    Hommel (1988). For an intersection of m hypotheses that holds the j-th smallest p-value the largest
+    Simes p-value has the other members as large as can be; the closed test takes the maximum over m.
 
     Examples
     --------
@@ -167,7 +170,7 @@ def benjamini_yekutieli(p: Array) -> Array:
     return _in_place(np.minimum(1.0, stepped), order)
 
 
-def _in_place(values: Array, order: Array) -> Array:
+def _in_place(values: Array, order: NDArray[np.intp]) -> Array:
     out = np.empty(len(values))
     out[order] = values
     return out
@@ -181,7 +184,11 @@ def _scheffe(family: Family) -> Array:
 
 def _scheffe_critical(family: Family, level: float) -> Array:
     rank = family.rank
-    return np.array([solve_critical(lambda t, df=df: f_upper(t * t / rank, rank, df), level) for df in family.df])
+    return np.array([solve_critical(partial(_scheffe_upper, rank, df), level) for df in family.df])
+
+
+def _scheffe_upper(rank: int, df: float, t: float) -> float:
+    return f_upper(t * t / rank, rank, df)
 
 
 def _by_upper(upper: Callable[[Family], Callable[[float, float], float]]) -> Callable[[Family], Array]:
@@ -200,10 +207,14 @@ def _by_root(
         tail = upper(family)
         # Degrees of freedom that differ by rounding alone share one root.
         keys = [float(f"{df:.10g}") for df in family.df]
-        roots = {df: solve_critical(lambda t, df=df: tail(t, df), level) for df in set(keys)}
+        roots = {df: solve_critical(partial(_at_df, tail, df), level) for df in set(keys)}
         return np.array([roots[df] for df in keys])
 
     return critical
+
+
+def _at_df(tail: Callable[[float, float], float], df: float, t: float) -> float:
+    return tail(t, df)
 
 
 def _tukey(family: Family) -> Callable[[float, float], float]:
@@ -238,14 +249,26 @@ ADJUSTMENTS: Mapping[str, Adjustment] = {
     "sidak": Adjustment(_sidak, _sidak_critical, _tests("sidak")),
     "bonferroni": Adjustment(_bonferroni, _bonferroni_critical, _tests("bonferroni")),
     "holm": Adjustment(_stepwise(holm), _bonferroni_critical, _tests("holm"), BONFERRONI_INTERVALS),
-    "hochberg": Adjustment(_stepwise(hochberg), _bonferroni_critical, _tests("hochberg"), BONFERRONI_INTERVALS),
+    "hochberg": Adjustment(
+        _stepwise(hochberg), _bonferroni_critical, _tests("hochberg"), BONFERRONI_INTERVALS
+    ),
     "hommel": Adjustment(_stepwise(hommel), _bonferroni_critical, _tests("hommel"), BONFERRONI_INTERVALS),
-    "bh": Adjustment(_stepwise(benjamini_hochberg), _bonferroni_critical, _tests("bh (FDR)"), BONFERRONI_INTERVALS),
-    "by": Adjustment(_stepwise(benjamini_yekutieli), _bonferroni_critical, _tests("by (FDR)"), BONFERRONI_INTERVALS),
+    "bh": Adjustment(
+        _stepwise(benjamini_hochberg), _bonferroni_critical, _tests("bh (FDR)"), BONFERRONI_INTERVALS
+    ),
+    "by": Adjustment(
+        _stepwise(benjamini_yekutieli), _bonferroni_critical, _tests("by (FDR)"), BONFERRONI_INTERVALS
+    ),
     "scheffe": Adjustment(
         _scheffe, _scheffe_critical, lambda family: f"scheffe adjustment with rank {family.rank}"
     ),
     "dunnettx": Adjustment(_by_upper(_dunnettx), _by_root(_dunnettx), _tests("dunnettx")),
     "mvt": Adjustment(_by_upper(_mvt), _by_root(_mvt), _tests("mvt")),
 }
-ALIASES: Mapping[str, str] = {"fdr": "bh", "bonf": "bonferroni", "dunnett": "mvt", "šidák": "sidak", "scheffé": "scheffe"}
+ALIASES: Mapping[str, str] = {
+    "fdr": "bh",
+    "bonf": "bonferroni",
+    "dunnett": "mvt",
+    "šidák": "sidak",
+    "scheffé": "scheffe",
+}

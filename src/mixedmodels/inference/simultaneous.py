@@ -1,4 +1,4 @@
-"""Tail probabilities of the largest of several t statistics, by quadrature; no table and no random numbers."""
+"""Tail probabilities of the largest of several t statistics, by quadrature."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..typing import Array
 from .distributions import f_upper
 
 SPHERE_POINTS, SPHERE_SETS = 1 << 13, 4
-"""Points on the sphere for `mvt`: the error of a p-value is below 1e-4 in all cases tried, mostly below 1e-5."""
+"""Points on the sphere for `mvt`: errors of p-values are below 1e-4 in all cases tried."""
 
 
 def tukey_upper(t: float, k: float, df: float) -> float:
@@ -20,8 +20,8 @@ def tukey_upper(t: float, k: float, df: float) -> float:
 
     Notes
     -----
-    P(Q ≤ q) = ∫ f_s(s) k∫ φ(z)[Φ(z) − Φ(z − qs)]^{k−1} dz ds with νs² ~ χ²_ν, both by Gauss–Legendre rules (the outer
-    one in log s). Absolute error below 1e-10. *Same as* `ptukey` in R.
+    P(Q ≤ q) = ∫ f_s(s) k∫ φ(z)[Φ(z) − Φ(z − qs)]^{k−1} dz ds with νs² ~ χ²_ν, both by Gauss–Legendre rules
+    (the outer one in log s). Absolute error below 1e-10. *Same as* `ptukey` in R.
 
     Examples
     --------
@@ -39,8 +39,8 @@ def dunnettx_upper(t: float, m: int, df: float) -> float:
 
     Notes
     -----
-    (m−1)/m times the Tukey probability of the (1 + √(1 + 8m))/2 means that have m pairs, plus 1/m times Šidák's: the
-    approximation of R's emmeans.
+    (m−1)/m times the Tukey probability of the (1 + √(1 + 8m))/2 means that have m pairs, plus 1/m times
+    Šidák's: the approximation of R's emmeans.
     """
     tukey = tukey_upper(t, (1.0 + np.sqrt(1.0 + 8.0 * m)) / 2.0, df) if m > 1 else 0.0
     single = f_upper(t * t, 1, df)
@@ -53,9 +53,10 @@ def mvt_upper(correlation: Array) -> Callable[[float, float], float]:
 
     Notes
     -----
-    With correlation AA', A (m, r), T = ρAu/s for u uniform on the unit sphere, ρ² ~ χ²_r and s² ~ χ²_ν/ν, so that the
-    probability is the mean over u of P(F_{r,ν} ≥ t²/(r·max_j(a_j'u)²)): only the sphere is left to integrate over, by a
-    fixed quasi-random rule (exact for r = 1, equally spaced angles for r = 2). The same call gives the same number.
+    With correlation AA', A (m, r), T = ρAu/s for u uniform on the unit sphere, ρ² ~ χ²_r and s² ~ χ²_ν/ν,
+    so that the probability is the mean over u of P(F_{r,ν} ≥ t²/(r·max_j(a_j'u)²)): only the sphere is left
+    to integrate over, by a fixed quasi-random rule (exact for r = 1, equally spaced angles for r = 2). The
+    same call gives the same number.
     """
     values, vectors = np.linalg.eigh(correlation)
     used = values > 1e-8 * values.max(initial=0.0)

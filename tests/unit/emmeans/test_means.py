@@ -25,12 +25,16 @@ def crossed() -> Fit:
 @pytest.fixture(scope="module")
 def holed() -> Fit:
     data = oats()
-    return mm.lm("yield ~ Variety * week", data[~((data["Variety"] == "Victory") & (data["week"] == "0.6"))].iloc[:-5])
+    return mm.lm(
+        "yield ~ Variety * week", data[~((data["Variety"] == "Victory") & (data["week"] == "0.6"))].iloc[:-5]
+    )
 
 
 def test_balanced_means_are_averages(crossed: Fit) -> None:
     data = oats()
-    np.testing.assert_allclose(crossed.emmeans("Variety")["estimate"], data.groupby("Variety", observed=True)["yield"].mean())
+    np.testing.assert_allclose(
+        crossed.emmeans("Variety")["estimate"], data.groupby("Variety", observed=True)["yield"].mean()
+    )
     cells = crossed.emmeans(["Variety", "week"])
     averages = data.groupby(["week", "Variety"], observed=True)["yield"].mean()
     np.testing.assert_allclose(cells["estimate"], averages)
@@ -51,8 +55,12 @@ def test_coding_does_not_matter() -> None:
     plain = mm.lmm(formula, data)
     for contrasts in ({"Variety": "sum"}, {"Variety": "helmert"}, {"Variety": "poly"}):
         coded = mm.lmm(formula, data, contrasts=contrasts)
-        np.testing.assert_allclose(coded.emmeans("Variety")["std_error"], plain.emmeans("Variety")["std_error"], rtol=1e-6)
-        np.testing.assert_allclose(coded.emtrends("nitro", "Variety")["estimate"], plain.emtrends("nitro", "Variety")["estimate"])
+        np.testing.assert_allclose(
+            coded.emmeans("Variety")["std_error"], plain.emmeans("Variety")["std_error"], rtol=1e-6
+        )
+        np.testing.assert_allclose(
+            coded.emtrends("nitro", "Variety")["estimate"], plain.emtrends("nitro", "Variety")["estimate"]
+        )
 
 
 def test_means_that_are_not_estimable_leave_the_family(holed: Fit) -> None:
@@ -145,7 +153,13 @@ def test_contrasts_sum_to_zero(name: str) -> None:
 
 def test_polynomial_contrasts_are_the_tabled_integers() -> None:
     made = choose_contrasts("poly", list("abcdef"))
-    expected = [[-5, -3, -1, 1, 3, 5], [5, -1, -4, -4, -1, 5], [-5, 7, 4, -4, -7, 5], [1, -3, 2, 2, -3, 1], [-1, 5, -10, 10, -5, 1]]
+    expected = [
+        [-5, -3, -1, 1, 3, 5],
+        [5, -1, -4, -4, -1, 5],
+        [-5, 7, 4, -4, -7, 5],
+        [1, -3, 2, 2, -3, 1],
+        [-1, 5, -10, 10, -5, 1],
+    ]
     np.testing.assert_array_equal(made.weights, expected)
     assert made.names == ("linear", "quadratic", "cubic", "quartic", "degree 5")
 
@@ -167,7 +181,9 @@ def test_contrasts_of_contrasts(crossed: Fit) -> None:
 
 def test_tukey_falls_back_to_sidak(crossed: Fit) -> None:
     asked = crossed.emmeans("week").contrast("poly", adjust="tukey")
-    np.testing.assert_allclose(asked["p_value"], crossed.emmeans("week").contrast("poly", adjust="sidak")["p_value"])
+    np.testing.assert_allclose(
+        asked["p_value"], crossed.emmeans("week").contrast("poly", adjust="sidak")["p_value"]
+    )
     assert any("sidak used instead" in note for note in asked.table.notes)
 
 
@@ -185,7 +201,9 @@ def test_equivalence_and_noninferiority(crossed: Fit) -> None:
     row = pairs.row(0)
     equivalence = pairs.test(side="equivalence", delta=20.0)
     assert equivalence["statistic"][0] == pytest.approx((20.0 - abs(row["estimate"])) / row["std_error"])
-    assert pairs.test(side="noninferiority", delta=20.0)["statistic"][0] == pytest.approx((row["estimate"] + 20.0) / row["std_error"])
+    assert pairs.test(side="noninferiority", delta=20.0)["statistic"][0] == pytest.approx(
+        (row["estimate"] + 20.0) / row["std_error"]
+    )
     greater, less = pairs.test(side="greater")["p_value"], pairs.test(side="less")["p_value"]
     np.testing.assert_allclose(greater + less, 1.0)
     with pytest.raises(SpecError, match="delta"):

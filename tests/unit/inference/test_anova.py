@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,9 @@ def test_type_one_adds_up_to_the_whole_model() -> None:
     table = mm.lm("yield ~ Variety * week", data).anova(1)
     full, empty = mm.lm("yield ~ Variety * week", data), mm.lm("yield ~ 1", data)
     explained = empty.sigma2 * empty.df_resid - full.sigma2 * full.df_resid
-    assert float(np.sum(table["statistic"] * table["num_df"])) * full.sigma2 == pytest.approx(explained, rel=1e-9)
+    assert float(np.sum(table["statistic"] * table["num_df"])) * full.sigma2 == pytest.approx(
+        explained, rel=1e-9
+    )
 
 
 def test_type_two_of_a_numeric_term_is_a_comparison_of_models() -> None:
@@ -79,7 +82,7 @@ def test_unknown_type_is_refused(holed: Fit) -> None:
         holed.anova(4)  # type: ignore[arg-type]
 
 
-def sas_case(file: str, name: str) -> dict[str, object]:
+def sas_case(file: str, name: str) -> dict[str, Any]:
     path = SAS / file
     if not path.exists():
         pytest.skip(f"figures printed by SAS are not at {path}")
@@ -92,7 +95,7 @@ def test_type_two_as_sas_prints_it() -> None:
     data = pd.DataFrame(case["data"]).astype({"a": str, "b": str, "f": str})
     found = mm.lmm("y ~ a * b + (1 | f)", data).anova(2, ddf="satterthwaite")
     # Printed to five decimals.
-    np.testing.assert_allclose(found["statistic"], case["results"]["F(a,b,a*b)"], atol=1.1e-5)  # type: ignore[index]
+    np.testing.assert_allclose(found["statistic"], case["results"]["F(a,b,a*b)"], atol=1.1e-5)
 
 
 def test_between_within_as_sas_prints_it() -> None:
@@ -102,7 +105,7 @@ def test_between_within_as_sas_prints_it() -> None:
         pytest.skip(f"the data are not at {path}")
     data = pd.read_csv(path).astype({"id": str})
     found = mm.lmm("opp ~ time * ccog + (time | id)", data, ddf="between-within").fixed_effects()
-    printed = np.array(list(case["results"]["fixed"].values()))  # type: ignore[index]
+    printed = np.array(list(case["results"]["fixed"].values()))
     columns = np.column_stack([found[name] for name in ("estimate", "std_error", "df", "statistic")])
     # Printed to two to four decimals.
     np.testing.assert_allclose(columns, printed, atol=6e-3, rtol=1e-4)

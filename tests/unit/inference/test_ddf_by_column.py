@@ -26,7 +26,9 @@ def rails() -> Fit:
     return mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
 
 
-@pytest.mark.parametrize("ddf", ["containment", "inner-outer", "between-within", "kenward-roger", "satterthwaite"])
+@pytest.mark.parametrize(
+    "ddf", ["containment", "inner-outer", "between-within", "kenward-roger", "satterthwaite"]
+)
 def test_overall_mean_of_a_balanced_one_way_layout(rails: Fit, ddf: str) -> None:
     row = rails.emmeans("1", ddf=ddf).row(0)
     assert row["df"] == pytest.approx(5, rel=1e-6)
@@ -36,12 +38,18 @@ def test_overall_mean_of_a_balanced_one_way_layout(rails: Fit, ddf: str) -> None
 
 def test_fixed_rails() -> None:
     row = mm.lm("travel ~ Rail", mm.datasets.load("rail")).emmeans("1").row(0)
-    assert [round(row[name], 3) for name in ("estimate", "std_error", "conf_low", "conf_high")] == [66.5, 0.948, 64.435, 68.565]
+    assert [round(row[name], 3) for name in ("estimate", "std_error", "conf_low", "conf_high")] == [
+        66.5,
+        0.948,
+        64.435,
+        68.565,
+    ]
     assert row["df"] == 12
 
 
 def test_split_plot(oats: Fit) -> None:
-    # nlme: anova(lme(yield ~ Variety + factor(nitro), Oats, ~ 1 | Block/Variety)) has denDF 10 and 51; SAS the same.
+    # nlme: anova(lme(yield ~ Variety + factor(nitro), Oats, ~ 1 | Block/Variety)) has denDF 10 and 51; SAS
+    # the same.
     for ddf in ("containment", "inner-outer"):
         np.testing.assert_array_equal(oats.anova(ddf=ddf)["den_df"], [10, 51])
         np.testing.assert_array_equal(oats.fixed_effects(ddf=ddf)["df"], [5, 10, 10, 51, 51, 51])

@@ -33,7 +33,9 @@ def test_information_is_passed_on(fit: Fit, tool: str) -> None:
         found = TOOLS[tool](fit, ddf="satterthwaite", information=information)
         reference = fit.wald([0, 1, 0, 0], ddf="satterthwaite", information=information)["df"]
         np.testing.assert_allclose(found, reference, rtol=1e-8)
-    observed, expected = (fit.wald([0, 1, 0, 0], information=one)["df"][0] for one in ("observed", "expected"))
+    observed, expected = (
+        fit.wald([0, 1, 0, 0], information=one)["df"][0] for one in ("observed", "expected")
+    )
     assert abs(observed - expected) > 0.05
 
 

@@ -33,7 +33,9 @@ def test_several_hypotheses(growth: Fit) -> None:
     joint = growth.test("fem = male, fem:age = male:age")
     assert joint.row(0) == growth.wald([[1, -1, 0, 0], [0, 0, 1, -1]], joint=True).row(0)
     single = growth.test(["fem = male", {"fem:age": 1, "male:age": -1}], joint=False)
-    np.testing.assert_allclose(single["estimate"], [growth.beta[0] - growth.beta[1], growth.beta[2] - growth.beta[3]])
+    np.testing.assert_allclose(
+        single["estimate"], [growth.beta[0] - growth.beta[1], growth.beta[2] - growth.beta[3]]
+    )
 
 
 def test_names_with_brackets() -> None:

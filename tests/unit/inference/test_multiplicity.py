@@ -48,7 +48,9 @@ def test_two_means_are_one_t_test() -> None:
 
 
 def test_multivariate_t_of_all_pairs_is_the_studentised_range() -> None:
-    rows = np.array([[1, -1, 0, 0], [1, 0, -1, 0], [1, 0, 0, -1], [0, 1, -1, 0], [0, 1, 0, -1], [0, 0, 1, -1]])
+    rows = np.array(
+        [[1, -1, 0, 0], [1, 0, -1, 0], [1, 0, 0, -1], [0, 1, -1, 0], [0, 1, 0, -1], [0, 0, 1, -1]]
+    )
     upper = mvt_upper(rows @ rows.T / 2.0)
     for t, df in ((1.5, 5.0), (2.5, 20.0), (3.0, np.inf)):
         # The sphere rule is stated to be good to 1e-4.

@@ -18,11 +18,11 @@ class BetweenWithin(ByColumn):
 
     Notes
     -----
-    SAS documentation, MODEL statement, DDFM=BETWITHIN: an effect that changes within any subject has the within-subject
-    degrees of freedom, others and the intercept those between. With an unstructured residual covariance and no random
-    effects every effect has those between. Subjects are the clusters of the residual structure, otherwise the grouping
-    factor in which all others nest. A function takes the smallest df of the effects it involves. *Same as* SAS
-    `DDFM=BETWITHIN`.
+    SAS documentation, MODEL statement, DDFM=BETWITHIN: an effect that changes within any subject has the
+    within-subject degrees of freedom, others and the intercept those between. With an unstructured residual
+    covariance and no random effects every effect has those between. Subjects are the clusters of the
+    residual structure, otherwise the grouping factor in which all others nest. A function takes the
+    smallest df of the effects it involves. *Same as* SAS `DDFM=BETWITHIN`.
     """
 
     name: ClassVar[str] = "between-within"
@@ -36,7 +36,9 @@ class BetweenWithin(ByColumn):
         between = float(n_subjects - constant.sum())
         within = float(design.n - n_subjects - (fixed.rank - constant.sum()))
         residual = design.residual
-        unstructured = residual is not None and residual.structure is not None and residual.structure.names[0] == "us"
+        unstructured = (
+            residual is not None and residual.structure is not None and residual.structure.names[0] == "us"
+        )
         if unstructured and not design.random:
             return np.full(fixed.rank, between)
         term_of = [fixed.assign[j] for j in fixed.estimable]
@@ -45,11 +47,13 @@ class BetweenWithin(ByColumn):
 
 
 def subject_codes(design: Design) -> Codes:
-    """Return the subject of each row, (n,), numbered without gaps: residual clusters, or the outermost group."""
+    """Return the subject of each row, (n,), without gaps: residual clusters, or the outermost group."""
     if design.residual is not None and design.residual.structure is not None:
         return _without_gaps(design.residual.clusters)
     if not design.random:
-        raise SpecError("ddf='between-within' needs subjects: a random term or a residual structure; use 'residual'.")
+        raise SpecError(
+            "ddf='between-within' needs subjects: a random term or a residual structure; use 'residual'."
+        )
     outer = min(design.random, key=lambda term: term.n_levels)
     for term in design.random:
         home = np.zeros(term.n_levels, np.int32)

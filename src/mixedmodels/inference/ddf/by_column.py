@@ -25,14 +25,16 @@ class ByColumn(DegreesOfFreedom):
         df = fit.keep(f"ddf {self.name}", lambda: self.of_columns(fit))
         size = np.abs(functions)
         involved = size > INVOLVED * size.max(axis=1, keepdims=True, initial=0.0)
-        return np.where(involved, df, np.inf).min(axis=1, initial=np.inf)
+        return np.asarray(np.where(involved, df, np.inf).min(axis=1, initial=np.inf))
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
         df = self.single(fit, functions)
         return 1.0, float(df.min()) if len(df) else float("nan")
 
 
-def constant_within(x: Array, codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def constant_within(
+    x: Array, codes: np.ndarray[tuple[int], np.dtype[np.int32]]
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return for each column of X (n, p) whether it has one value within every group, (p,).
 
     Examples

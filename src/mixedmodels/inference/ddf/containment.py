@@ -19,15 +19,16 @@ MOST_COLUMNS = 2000
 
 
 class Containment(ByColumn):
-    """For each effect the smallest rank that a random effect containing it adds to [X Z]; n − rank[X Z] if none does.
+    """For each effect the smallest rank a random effect containing it adds to [X Z], else n − rank[X Z].
 
     Notes
     -----
-    SAS documentation, MODEL statement, DDFM=CONTAIN. A random effect `x` with subjects `g` is called x*g, and contains
-    every fixed effect whose variables are among its own; the intercept is contained in all. Ranks are added in the order
-    in which the random terms are written, so that the order matters. Containment is read off the names: a covariate of
-    subjects that is not in the name of a random effect gets n − rank[X Z]. A function takes the smallest df of the effects
-    it involves. *Same as* SAS `DDFM=CONTAIN`.
+    SAS documentation, MODEL statement, DDFM=CONTAIN. A random effect `x` with subjects `g` is called x*g,
+    and contains every fixed effect whose variables are among its own; the intercept is contained in all.
+    Ranks are added in the order in which the random terms are written, so that the order matters.
+    Containment is read off the names: a covariate of subjects that is not in the name of a random effect
+    gets n − rank[X Z]. A function takes the smallest df of the effects it involves. *Same as* SAS
+    `DDFM=CONTAIN`.
     """
 
     name: ClassVar[str] = "containment"
@@ -50,7 +51,7 @@ def _rank_contributions(fit: Fit) -> tuple[list[tuple[frozenset[str], int]], int
     width = design.fixed.rank + sum(term.n_levels * term.n_columns for term in design.random)
     if width > MOST_COLUMNS:
         raise SpecError(
-            f"ddf='containment' needs the rank of [X Z], which has {width:,} columns here (at most {MOST_COLUMNS:,}); "
+            f"ddf='containment' needs the rank of [X Z], of {width:,} columns (at most {MOST_COLUMNS:,}); "
             "use ddf='satterthwaite'."
         )
     blocks, effects = [design.x], []

@@ -19,11 +19,12 @@ class InnerOuter(ByColumn):
 
     Notes
     -----
-    Pinheiro and Bates (2000), section 2.4.2: a column is estimated at the outermost level within whose groups it is
-    constant, at the innermost (the observations, m = n) if there is none; m_0 is 1 with an intercept. Without one, m_0 = 0 and every
-    stratum but the outermost has one more, as nlme has it. The intercept has the number of outermost groups less one, R's emmeans' convention: `nlme` itself prints the largest df
-    there (12 in place of 5 for the rails), which is far too many for an overall mean. A function takes the smallest df of
-    the columns it involves.
+    Pinheiro and Bates (2000), section 2.4.2: a column is estimated at the outermost level within whose
+    groups it is constant, at the innermost (the observations, m = n) if there is none; m_0 is 1 with an
+    intercept. Without one, m_0 = 0 and every stratum but the outermost has one more, as nlme has it. The
+    intercept has the number of outermost groups less one, R's emmeans' convention: `nlme` itself prints the
+    largest df there (12 in place of 5 for the rails), which is far too many for an overall mean. A function
+    takes the smallest df of the columns it involves.
     """
 
     name: ClassVar[str] = "inner-outer"
@@ -48,7 +49,7 @@ class InnerOuter(ByColumn):
 
 
 def nested_groups(design: Design) -> list[Codes]:
-    """Return the grouping factors from the outermost to the innermost, (n,) each; `SpecError` where they cross."""
+    """Return the grouping factors, outermost first, (n,) each; `SpecError` where they cross."""
     by_group = {term.group: term.codes for term in design.random}
     if not by_group and design.residual is not None and design.residual.structure is not None:
         by_group = {design.residual.label: design.residual.clusters}
@@ -59,6 +60,6 @@ def nested_groups(design: Design) -> list[Codes]:
         home[inner] = outer
         if not np.array_equal(home[inner], outer):
             raise SpecError(
-                "ddf='inner-outer' needs nested grouping factors; those of this model cross. Use 'satterthwaite'."
+                "ddf='inner-outer' needs nested grouping factors; these cross. Use 'satterthwaite'."
             )
     return codes
