@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from ..control import Control
@@ -253,18 +254,17 @@ class SparseSystem(System):
 
         Notes
         -----
-        Where λ²·(information of a level) falls below 1e-6 for the smallest singular value λ of Λ, T cannot be had
-        by dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4
-        and 4e-4, with S the inverse of the largest information among levels (by column): T is analytic
+        Where λ²·(information of a level) falls below 1e-6 for the smallest singular value λ of Λ, T cannot be
+        had by dividing by Λ. It is then the value at 0 of the parabola through T at Σ̃ + εS, ε = 1e-4, 2e-4
+        and 4e-4, S being the inverse of the largest information among levels (by column): T is analytic
         there, the error is of relative order 1e-11, and such a point costs three further factorisations.
         """
         point = self._at()
-        traces = [self._trace(f, point, reml) for f in range(len(self.analysis.factors))]
         weak = [f for f, x in enumerate(self.analysis.factors) if not self._invertible(f, x, point.lam[f])]
-        if weak:
-            extrapolated = self._extrapolated(weak, point.lam, reml)
-            for f in weak:
-                traces[f] = extrapolated[f]
+        traces = self._extrapolated(weak, point.lam, reml) if weak else {}
+        for f in range(len(self.analysis.factors)):
+            if f not in traces:
+                traces[f] = self._trace(f, point, reml)
         score = self._solved()[2]
         results: dict[int, Score] = {}
         for f, factor in enumerate(self.analysis.factors):
@@ -323,7 +323,7 @@ class SparseSystem(System):
         return out
 
     def _trace(self, f: int, point: _Point, reml: bool) -> Array:
-        """T = Λ⁻ᵀ(Σ_j I − Σ_jl Q_jl C_jl)Λ⁻¹ of one factor by set; not finite where Λ is singular."""
+        """T = Λ⁻ᵀ(Σ_j I − Σ_jl Q_jl C_jl)Λ⁻¹ of one factor by set."""
         factor, prior = self.analysis.factors[f], self.analysis.priors[f]
         own = next(c for c in self.analysis.couplings if c.first == c.second == f)
         blocks = self._selected(point)[own.place]
@@ -337,12 +337,8 @@ class SparseSystem(System):
             lost += _sum_sets(g @ weighted.transpose(0, 2, 1), factor.sets, factor.n_sets)
         count = np.bincount(factor.sets, minlength=factor.n_sets)[:, None, None] * np.eye(factor.p)
         kept = count - 0.5 * (lost + lost.transpose(0, 2, 1))
-        out = np.full_like(kept, np.nan)
-        for s, (matrix, lam) in enumerate(zip(kept, point.lam[f], strict=True)):
-            if np.all(np.diagonal(lam) != 0):
-                inverse = np.linalg.inv(lam)
-                out[s] = inverse.T @ matrix @ inverse
-        return out
+        inverse = np.linalg.inv(point.lam[f])
+        return np.asarray(inverse.transpose(0, 2, 1) @ kept @ inverse)
 
     # -- second derivatives ------------------------------------------------------------------------
 
@@ -451,23 +447,35 @@ class SparseSystem(System):
         n, r = len(x) if x is not None else len(given[0]), self.design.fixed.rank
         rows = np.zeros((n, r)) if x is None else self.standard.rows(np.asarray(x, dtype=float))
         point, out = self._at(), np.zeros(n)
-        z = self._new_rows(n, codes, values, out)
-        for first in range(0, n, SOLVE_AT_ONCE):
-            part = slice(first, min(first + SOLVE_AT_ONCE, n))
-            fixed = rows[part].T
-            if self.analysis.order:
-                z_part = self._scale(point.lam, np.ascontiguousarray(z[part].T.toarray()), transpose=True)
-                half = point.native.half_solve(z_part)
-                out[part] += np.einsum("ij,ij->j", half, half)
-                fixed = fixed - point.half[:, :r].T @ half
-            rho = solve_lower(point.corner, np.ascontiguousarray(fixed))
-            out[part] += np.einsum("ij,ij->j", rho, rho)
+        rho = solve_lower(point.corner, np.ascontiguousarray(rows.T))
+        if self.analysis.order:
+            z = self._new_rows(n, codes, values, out)
+            out += self._inverse_forms(z)
+            rho = rho - (z @ self._spread(point)).T
+        return np.asarray(out + np.einsum("ij,ij->j", rho, rho))
+
+    def _inverse_forms(self, z: sparse.csr_array) -> Array:
+        """z'M⁻¹z for the rows z of a matrix (n, order): from the selected inverse where it has what they need."""
+        point, n = self._at(), z.shape[0]
+        columns, entries = _padded_rows(z)
+        out, known = np.zeros(n), np.ones(n, dtype=bool)
+        selected = self._selected(point)
+        for i in range(columns.shape[1]):
+            for j in range(i + 1):
+                at, found = self.analysis.position(columns[:, i], columns[:, j])
+                known &= found
+                out += (1.0 if i == j else 2.0) * entries[:, i] * entries[:, j] * selected[at]
+        others = np.flatnonzero(~known)
+        for first in range(0, len(others), SOLVE_AT_ONCE):
+            part = others[first : first + SOLVE_AT_ONCE]
+            half = point.native.half_solve(np.ascontiguousarray(z[part].toarray().T))
+            out[part] = np.einsum("ij,ij->j", half, half)
         return out
 
     def _new_rows(
         self, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None], extra: Array
     ) -> sparse.csr_array:
-        """Z of new rows (n, order); for levels not in the fit z'Σ̃z is added to `extra`."""
+        """ZD of new rows (n, order); for levels not in the fit z'Σ̃z is added to `extra`."""
         at_row, at_column, entries = [], [], []
         for k, (code, value) in enumerate(zip(codes, values, strict=True)):
             if code is None:
@@ -477,19 +485,20 @@ class SparseSystem(System):
             dense = np.ones((n, p)) if value is None else np.broadcast_to(value, (n, p))
             level = np.asarray(code)
             unseen = level < 0
+            lam = self._at().lam[f][:, start : start + p, start : start + p]
             if unseen.any():
                 if term.n_sets > 1:
                     raise FitError(
                         "the variance of a prediction for a new level is not defined when the term's "
                         "covariance differs by group; predict at the population level instead."
                     )
-                lam = self._at().lam[f][0, start : start + p, start : start + p]
-                extra[unseen] += np.square(dense[unseen] @ lam).sum(axis=1)
+                extra[unseen] += np.square(dense[unseen] @ lam[0]).sum(axis=1)
             seen = np.flatnonzero(~unseen)
             first = self.analysis.offsets[f] + level[seen].astype(np.int64) * factor.p + start
             at_row.append(np.repeat(seen, p))
             at_column.append((first[:, None] + np.arange(p)).ravel())
-            entries.append(dense[seen].ravel())
+            scaled = np.einsum("ia,iab->ib", dense[seen], lam[factor.sets[level[seen]]])
+            entries.append(scaled.ravel())
         shape = (n, self.analysis.order)
         if not entries:
             return sparse.csr_array(shape)
@@ -513,3 +522,15 @@ def _sum_sets(per_level: Array, sets: Codes, n_sets: int) -> Array:
     out = np.zeros((n_sets, *per_level.shape[1:]))
     np.add.at(out, sets, per_level)
     return out
+
+
+def _padded_rows(z: sparse.csr_array) -> tuple[NDArray[np.int64], Array]:
+    """Columns and entries of each row, (n, k), k the most that a row has; short rows repeat one, times 0."""
+    counts = np.diff(z.indptr)
+    place = np.arange(int(counts.max(initial=0)))
+    inside = place < counts[:, None]
+    at = z.indptr[:-1, None] + np.where(inside, place, 0)
+    at = np.minimum(at, max(len(z.indices) - 1, 0))
+    if not len(z.indices):
+        return np.zeros((len(counts), 0), dtype=np.int64), np.zeros((len(counts), 0))
+    return z.indices[at].astype(np.int64), np.where(inside, z.data[at], 0.0)

@@ -77,6 +77,17 @@ class Analysis:
                 return f, factor.starts[factor.terms.index(term)]
         raise KeyError(term)
 
+    def position(
+        self, i: NDArray[np.int64], j: NDArray[np.int64]
+    ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return where entries (i, j) of M lie in the pattern, and which of them do; the others get a 0."""
+        columns = np.repeat(np.arange(self.order, dtype=np.int64), np.diff(self.indptr))
+        keys = columns * self.order + self.indices
+        wanted = np.minimum(i, j) * self.order + np.maximum(i, j)
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        found = keys[at] == wanted
+        return np.where(found, at, 0), found
+
     def native(self, threads: int) -> SparseSymmetric:
         """Return a factorisation of its own, in the order of elimination already found."""
         return SparseSymmetric(
