@@ -455,7 +455,7 @@ class SparseSystem(System):
         return np.asarray(out + np.einsum("ij,ij->j", rho, rho))
 
     def _inverse_forms(self, z: sparse.csr_array) -> Array:
-        """z'M⁻¹z for the rows z of a matrix (n, order): from the selected inverse where it has what they need."""
+        """z'M⁻¹z for rows z of a matrix (n, order): by the selected inverse where that has what they need."""
         point, n = self._at(), z.shape[0]
         columns, entries = _padded_rows(z)
         out, known = np.zeros(n), np.ones(n, dtype=bool)

@@ -12,6 +12,7 @@ from scipy import sparse
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from dense_algebra import DenseSystem, fixed_terms, make_design, random_codes, random_term
+from mixedmodels import lmm
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
 from mixedmodels.engines import choose_engine, sparse_moments
@@ -180,3 +181,51 @@ def test_what_it_refuses_and_why() -> None:
     terms = [random_term("line", np.arange(40) % 4, None, US, kernel=singular, levels=4)]
     with pytest.raises(DataError, match="known='P'"):
         SparseEngine().cost(plain_design(terms))
+
+
+def test_prediction_variance_on_and_off_the_pattern() -> None:
+    """Rows of the data need entries of the selected inverse alone; pairs of levels never met need solves."""
+    design = crossed_design(1_200, (200, 150, 30), local=True)
+    control = Control(threads=1)
+    systems = [engine().system(design, control) for engine in (BlockedEngine, SparseEngine)]
+    for system in systems:
+        system.factor([np.full((1, 1, 1), 0.5)] * 3)
+    met = [term.codes for term in design.random]
+    rng = np.random.default_rng(3)
+    unmet = [rng.permutation(codes) for codes in met]
+    unmet[0][:40] = -1
+    for codes in (met, unmet, [met[0], None, met[2]]):
+        found = [system.prediction_variance(design.x, codes, [None] * 3) for system in systems]
+        np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_fits_agree_with_the_blocked_engine(reml: bool) -> None:
+    rng = np.random.default_rng(4)
+    design = animal_design(600, 300, 40, 6)
+    codes, n = design.random[0].codes, design.n
+    effects = np.linalg.cholesky(
+        np.linalg.inv(design.random[0].kernel.precision.toarray())
+    ) @ rng.standard_normal(300)
+    litter = np.arange(n) % 45
+    frame = {
+        "y": 1 + effects[codes] + rng.standard_normal(n),
+        "x": rng.standard_normal(n),
+        "animal": codes,
+        "litter": litter,
+    }
+    known = {"A": (design.random[0].kernel.precision, list(range(300)))}
+    fits = [
+        lmm(
+            "y ~ x + (1 | animal, precision=A) + (1 + x | litter)",
+            frame,
+            known=known,
+            method="reml" if reml else "ml",
+            control=Control(engine=engine, threads=1),
+        )
+        for engine in ("blocked", "sparse")
+    ]
+    # both searches stop within 1e-4 standard errors of one optimum, where −2l is flat
+    assert fits[1].optimum.value == pytest.approx(fits[0].optimum.value, abs=1e-6)
+    np.testing.assert_allclose(fits[1].solution.beta, fits[0].solution.beta, rtol=1e-4)
+    assert fits[1].sigma2 == pytest.approx(fits[0].sigma2, rel=1e-3)
