@@ -17,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<gap>\n?)(?:^```text\n(?P<output>.*?)^```\n)?", re.M | re.S
 )
+
+NUMBER = re.compile(r"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,23 @@ def tidy(output: str) -> str:
     """Return output without blanks at line ends and blank lines around it."""
     lines = [line.rstrip() for line in output.splitlines()]
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def agree(printed: str, promised: str) -> bool:
+    """Return whether two outputs have the same words, and numbers within one unit of the last digit shown.
+
+    Rounding differs between processors: a number half-way between two printed ones may become either.
+    """
+    pairs = zip_longest(printed.split(), promised.split(), fillvalue="")
+    return all(ours == theirs or _nearly_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def _nearly_equal(ours: str, theirs: str) -> bool:
+    found = [NUMBER.fullmatch(word.strip("()[],")) for word in (ours, theirs)]
+    if None in found:
+        return False
+    first, second = (Decimal(match[0]) for match in found if match)
+    return abs(first - second) <= max(Decimal(1).scaleb(int(x.as_tuple().exponent)) for x in (first, second))
 
 
 def rewrite(path: Path) -> None:
