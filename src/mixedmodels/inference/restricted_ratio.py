@@ -79,9 +79,8 @@ def indicator(term: RandomTerm) -> Array:
 
 
 def _positive(z: Array) -> Array:
-    values = np.linalg.svd(z, compute_uv=False) ** 2
-    kept: Array = values[values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)]
-    return kept
+    values = np.asarray(np.linalg.svd(z, compute_uv=False) ** 2, dtype=np.float64)
+    return values[values > 1e-10 * max(float(values.max(initial=0.0)), 1e-300)]
 
 
 def _grouped(values: Array) -> tuple[Array, NDArray[np.intp]]:

@@ -1,0 +1,82 @@
+"""Shares of the variance: intraclass correlations by term."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..fit import Fit
+from ..table import Table
+from ..terms.design import RandomTerm
+from ..typing import Array
+from .covariances import level_scale
+from .independent_errors import require_independent_errors
+
+
+def icc(fit: Fit) -> Table:
+    """Return the variance of each random term with its share of the total, columns `group variance icc
+    icc_unadjusted`.
+
+    Returns
+    -------
+    Table
+        One row for each random term, `"all"` for their sum, `"Residual"` and `"Fixed"`. `icc` is the share of
+        the variance that is not due to fixed effects, `icc_unadjusted` that of all variance.
+
+    Notes
+    -----
+    The variance of a term is the mean over observations of z_i'Σz_i, σ_b² for a random intercept (Johnson
+    2014); that of the residual the mean of σ²/w_i; that of the fixed part the sample variance of Xβ̂.
+    *Same as* `performance::icc(by_group = FALSE)`, its adjusted and unadjusted ICC in the row `"all"`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> print(fit.icc())
+    Intraclass correlations
+    group     variance    icc  icc_unadjusted
+    Rail       615.311  0.974           0.974
+    all        615.311  0.974           0.974
+    Residual    16.167  0.026           0.026
+    Fixed        0.000      –           0.000
+    """
+    parts = variance_parts(fit)
+    random = sum(parts.random)
+    labels = [term.label for term in fit.design.random]
+    variances = np.array([*parts.random, random, parts.residual, parts.fixed])
+    adjusted = variances / (random + parts.residual)
+    adjusted[-1] = np.nan
+    columns = {
+        "group": [*labels, "all", "Residual", "Fixed"],
+        "variance": variances,
+        "icc": adjusted,
+        "icc_unadjusted": variances / (random + parts.residual + parts.fixed),
+    }
+    formats = {"icc": "statistic", "icc_unadjusted": "statistic"}
+    return Table(columns, "Intraclass correlations", backend=fit.backend, formats=formats)
+
+
+class VarianceParts:
+    """Variance of the fixed part, of each random term, and of the residual."""
+
+    __slots__ = ("fixed", "random", "residual")
+
+    def __init__(self, fixed: float, random: tuple[float, ...], residual: float) -> None:
+        self.fixed, self.random, self.residual = fixed, random, residual
+
+
+def variance_parts(fit: Fit) -> VarianceParts:
+    """Return the partition of the variance of an observation, averaged over the data."""
+    require_independent_errors(fit, "the partition of the variance")
+    weights = fit.design.weights
+    residual = fit.sigma2 * (1.0 if weights is None else float(np.mean(1 / weights)))
+    mean = fit.design.x @ fit.solution.beta
+    terms = zip(fit.design.random, fit.covariances, strict=True)
+    random = tuple(_mean_variance(term, sigmas) for term, sigmas in terms)
+    return VarianceParts(float(np.var(mean, ddof=1)), random, residual)
+
+
+def _mean_variance(term: RandomTerm, sigmas: Array) -> float:
+    values = term.dense_values()
+    own = np.einsum("ia,iab,ib->i", values, sigmas[term.sets[term.codes]], values)
+    return float(np.mean(own * level_scale(term)[term.codes]))
