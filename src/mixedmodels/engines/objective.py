@@ -103,6 +103,8 @@ class Objective:
     homogeneous of degree one in (Σ, σ²), so σ²W⁻¹ = V − Σ_k Z_kΣ_kZ_k' (Euler's identity).
     """
 
+    cheap_hessian = False
+
     def __init__(
         self,
         design: Design,
@@ -294,7 +296,7 @@ class Objective:
     def _factor(self, point: _Point, theta: Array) -> None:
         try:
             factors = self._factors(theta)
-        except (ValueError, ArithmeticError):
+        except (ValueError, ArithmeticError, MemoryError):
             return
         try:
             point.pieces = self.system.factor(factors)

@@ -51,10 +51,15 @@ def newton_step(
         inside = np.ix_(free, free)
         gradient, information, curvature = gradient[free], information[inside], curvature[inside]
     size = information.diagonal() + np.abs(curvature.diagonal())
-    scale = np.where(size > 0, size, 1.0) ** -0.5
+    scale = np.where((size > 0) & np.isfinite(size), size, 1.0) ** -0.5
     both = scale[:, None] * scale
     hessian = (information + curvature) * both
     definite = _is_definite(hessian)
+    if not definite and not np.isfinite(hessian).all():
+        # second derivatives of a structure may overflow where its matrix does not
+        curvature, hessian = np.zeros_like(curvature), information * both
+    if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
+        return NewtonStep(np.zeros(len(evaluation.gradient)), np.inf, False)
     if not definite:
         values, vectors = np.linalg.eigh(curvature * both)
         hessian = information * both + (vectors * np.abs(values)) @ vectors.T
