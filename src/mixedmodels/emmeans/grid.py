@@ -158,7 +158,7 @@ def _axis(column: Column, asked: Any, step: float | None, notes: list[str]) -> A
             notes.append(f"{column.name} = {shown} is outside the data ({span})")
         return Axis(column.name, numbers, False, False)
     distinct = np.unique(values)
-    if len(distinct) == 2 and step is None:
+    if len(distinct) == 2:
         return Axis(column.name, distinct, True, True)
     mean = float(np.mean(values))
     return Axis(column.name, np.array([mean] if step is None else [mean - step, mean + step]), False, False)

@@ -34,8 +34,8 @@ def joint_tests(
     fit
         The fitted model.
     at
-        Values of predictors in the grid; covariates are at their mean ± 1 otherwise, so that they are
-        tested too.
+        Values of predictors in the grid; otherwise covariates of more than two values are at their mean ± 1,
+        so that they are tested too.
     ddf, information
         As for `emmeans`.
 
@@ -66,6 +66,8 @@ def joint_tests(
     terms, rows, reduced = [], [], []
     for size in range(1, len(names) + 1):
         for effect in combinations(names, size):
+            if any(outer not in effect for name in effect for outer in grid.nesting.get(name, ())):
+                continue  # a nested factor is tested together with those it is nested in
             functions = _functions(grid, effect)
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
@@ -87,13 +89,10 @@ def joint_tests(
 
 def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
     """Return the interaction contrasts of consecutive levels of the means of an effect, (k, p)."""
-    parents = tuple(
-        dict.fromkeys(o for name in effect for o in grid.nesting.get(name, ()) if o not in effect)
-    )
-    within = (*parents, *(o for name in effect for o in grid.nesting.get(name, ()) if o in effect))
-    rows, levels, _ = average(grid, effect, parents, "equal")
+    within = tuple(outer for name in effect for outer in grid.nesting.get(name, ()))
+    rows, levels, _ = average(grid, effect, (), "equal")
     means = rows @ grid.matrix
-    names = [*effect, *parents]
+    names = list(effect)
     keys = list(zip(*(levels[name] for name in names), strict=True))
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row, key in enumerate(keys):

@@ -188,7 +188,7 @@ def _cell_weights(grid: ReferenceGrid, other: Sequence[int], weights: Weights) -
     """Return the weight of each cell of the grid before normalising within a mean, (m,)."""
     m = len(grid.index)
     if weights == "equal" or (not other and weights != "cells"):
-        return np.ones(m)
+        return _equal_within_nests(grid)
     if weights == "cells":
         return grid.frequency
     counted = [j for j in other if grid.axes[j].from_data]
@@ -206,6 +206,18 @@ def _cell_weights(grid: ReferenceGrid, other: Sequence[int], weights: Weights) -
     shape = [len(grid.axes[j].values) for j in counted]
     flat = np.ravel_multi_index(tuple(grid.index[:, counted].T), shape)
     return np.asarray(np.bincount(flat, weights=grid.frequency)[flat] / repeats)
+
+
+def _equal_within_nests(grid: ReferenceGrid) -> Array:
+    """Return weights (m,) that are equal, and share one among the levels of a nested factor in each nest."""
+    out = np.ones(len(grid.index))
+    for inner, outers in grid.nesting.items():
+        columns = [grid.axis(inner), *(grid.axis(outer) for outer in outers)]
+        cells = np.unique(grid.index[:, columns], axis=0)
+        _, nest, sizes = np.unique(cells[:, 1:], axis=0, return_inverse=True, return_counts=True)
+        size_of = {int(cell[0]): int(sizes[place]) for cell, place in zip(cells, nest.ravel(), strict=True)}
+        out = out / np.array([size_of[int(level)] for level in grid.index[:, columns[0]]])
+    return out
 
 
 def _averaged_note(averaged: Labels, weights: Weights) -> list[str]:

@@ -98,6 +98,28 @@ put("cake_pairs", text, "cake", list(specs = "temperature", contrast = "pairwise
   summary(pairs(emmeans(fit, "temperature")), infer = TRUE))
 put("cake_joint", text, "cake", list(joint = TRUE), joint_tests(fit))
 
+# towns nested in countries, a predictor of two values, an interaction, unbalanced throughout
+set.seed(3)
+towns <- data.frame(town = factor(rep(c("a", "b", "c", "d", "e"), 18)), block = factor(rep(1:15, each = 6)))
+towns$country <- factor(ifelse(towns$town %in% c("a", "b"), "X", "Y"))
+towns$treatment <- factor(sample(c("p", "q", "r"), 90, TRUE))
+towns$half <- as.integer(sample(0:1, 90, TRUE))
+towns$x <- round(rnorm(90), 3)
+towns$y <- round(rnorm(90) + (towns$country == "Y") + towns$x * (towns$treatment == "q") + rnorm(15)[towns$block], 4)
+nested <- case_data(towns, "towns.csv.gz")
+text <- "y ~ country + country:town + treatment * half + x + (1 | block)"
+fit <- lmer(y ~ country + country:town + treatment * half + x + (1 | block), towns, control = tight)
+put("towns_country", text, nested, list(specs = "country"), emmeans(fit, "country"))
+put("towns_town", text, nested, list(specs = "town"), emmeans(fit, "town"))
+put("towns_treatment", text, nested, list(specs = "treatment"), emmeans(fit, "treatment"))
+put("towns_half", text, nested, list(specs = "treatment", by = "half"), emmeans(fit, "treatment", by = "half"))
+for (weights in c("proportional", "cells")) {
+  put(paste0("towns_", weights), text, nested, list(specs = "treatment", weights = weights),
+    emmeans(fit, "treatment", weights = weights))
+}
+put("towns_pairs", text, nested, list(specs = c("treatment", "country"), contrast = "pairwise"),
+  summary(pairs(emmeans(fit, c("treatment", "country"))), infer = TRUE))
+
 write_json(list(
   about = "Estimated marginal means by emmeans with Kenward-Roger df of pbkrtest (expected information)",
   software = paste("emmeans", packageVersion("emmeans"), "pbkrtest", packageVersion("pbkrtest"), "lme4", packageVersion("lme4")),

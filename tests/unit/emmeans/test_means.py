@@ -253,3 +253,19 @@ def test_joint_tests_of_a_balanced_design_are_type_three(crossed: Fit) -> None:
     assert joint["term"].tolist() == ["Variety", "week", "Variety:week"]
     np.testing.assert_allclose(joint["statistic"], type3["statistic"], rtol=1e-8)
     np.testing.assert_allclose(joint["den_df"], type3["den_df"], rtol=1e-6)
+
+
+def test_nested_factors_are_tested_with_what_they_nest_in() -> None:
+    rng = np.random.default_rng(2)
+    city = np.tile(["a", "b", "c", "d", "e"], 8)
+    country = np.where(np.isin(city, ["a", "b"]), "X", "Y")
+    treatment = np.repeat(["p", "q"], 20)
+    data = pd.DataFrame(
+        {"y": rng.standard_normal(40), "city": city, "country": country, "treatment": treatment}
+    )
+    fit = mm.lm("y ~ country + country:city + treatment", data)
+    assert fit.joint_tests()["term"].tolist() == ["country", "treatment", "country:city"]
+    # Towns share the weight of their country: the mean of a treatment is the average over countries of averages
+    # over towns.
+    cells = data.groupby(["treatment", "country"])["y"].mean().groupby("treatment").mean()
+    np.testing.assert_allclose(fit.emmeans("treatment")["estimate"], cells)
