@@ -265,7 +265,8 @@ def test_nested_factors_are_tested_with_what_they_nest_in() -> None:
     )
     fit = mm.lm("y ~ country + country:city + treatment", data)
     assert fit.joint_tests()["term"].tolist() == ["country", "treatment", "country:city"]
-    # Towns share the weight of their country: the mean of a treatment is the average over countries of averages
-    # over towns.
-    cells = data.groupby(["treatment", "country"])["y"].mean().groupby("treatment").mean()
-    np.testing.assert_allclose(fit.emmeans("treatment")["estimate"], cells)
+    # cities share the weight of their country
+    cells = fit.emmeans(["treatment", "country"])["estimate"].reshape(2, 2)
+    np.testing.assert_allclose(fit.emmeans("treatment")["estimate"], cells.mean(axis=0))
+    towns = fit.emmeans(["treatment", "city"])["estimate"].reshape(5, 2)
+    np.testing.assert_allclose(cells, [towns[:2].mean(axis=0), towns[2:].mean(axis=0)])
