@@ -11,8 +11,11 @@ import numpy as np
 from .control import Control
 from .covariance.base import semidefinite_cholesky
 from .engines import choose_engine
-from .engines.base import Solution, System
-from .engines.held import held_objective
+from .engines.base import Posterior, Solution, System
+from .engines.criterion import Criterion
+from .engines.held import held_marginal, held_objective
+from .engines.marginal_objective import MarginalObjective
+from .engines.marginal_system import MarginalSystem
 from .engines.objective import Objective
 from .engines.parameters import design_blocks
 from .engines.refits import ResponseRefitter
@@ -296,7 +299,7 @@ class Fit:
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
-        objective: Objective,
+        objective: Criterion,
         optimum: Optimum,
         *,
         engine: str,
@@ -309,14 +312,14 @@ class Fit:
         relative = objective.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
-    def system(self) -> System:
+    def system(self) -> Posterior:
         """Return the mixed-model equations factored at θ̂, built at first use and not pickled."""
         objective = self.objective()
         # Other questions move the factorisation; this brings it back, at no cost where it stayed.
         objective.value(self.optimum.theta)
         return objective.system
 
-    def objective(self) -> Objective:
+    def objective(self) -> Criterion:
         """Return the criterion as a function of θ, built at first use and not pickled."""
         return self._once("objective", self._build_objective)
 
@@ -362,7 +365,7 @@ class Fit:
         value: T = self._cache[key]
         return value
 
-    def _build_objective(self) -> Objective:
+    def _build_objective(self) -> Criterion:
         control = replace(self.control, engine=self.engine)
         system = choose_engine(self.design, control).system(self.design, control)
         return build_objective(self.spec, self.design, system)
@@ -405,10 +408,16 @@ class Plots:
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
 
 
-def build_objective(spec: ModelSpec, design: Design, system: System) -> Objective:
+def build_objective(spec: ModelSpec, design: Design, system: Posterior) -> Criterion:
     """Return the criterion of a spec on a system, with the parameters held that the spec holds."""
-    if not spec.hold:
-        return Objective(design, system)
+    held = _held_values(spec)
+    if isinstance(system, MarginalSystem):
+        return held_marginal(design, system, held) if held else MarginalObjective(design, system)
+    assert isinstance(system, System)
+    return held_objective(design, system, held) if held else Objective(design, system)
+
+
+def _held_values(spec: ModelSpec) -> dict[str, float]:
     start = dict(spec.start)
     held: dict[str, float] = {}
     for item in spec.hold:
@@ -418,7 +427,7 @@ def build_objective(spec: ModelSpec, design: Design, system: System) -> Objectiv
                 f"hold: {name!r} has no value; write hold={{{name!r}: value}} or give it in start=."
             )
         held[name] = value
-    return held_objective(design, system, held)
+    return held
 
 
 def row_products(values: Array | None, effects: Array) -> Array:

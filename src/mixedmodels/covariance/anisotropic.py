@@ -65,6 +65,9 @@ class ProductOfPowers(Correlation):
         usual = np.array([_typical(d) for d in coordinate_distances(at)])
         return [usual * factor for factor in np.geomspace(0.1, 10.0, 7)]
 
+    def ladder(self, at: Positions) -> list[Array]:
+        return list(self.trial_values(at))
+
     def report(self, u: Array, at: Positions) -> Natural:
         rho = np.exp(-1.0 / u)
         names = tuple(f"correlation({k + 1})" for k in range(len(u)))
@@ -120,6 +123,9 @@ class ProductOfExponentials(Correlation):
         usual = np.array([_typical(d) for d in coordinate_distances(at)])
         powers = np.ones(self.dimension)
         return [np.concatenate([rate / usual, powers]) for rate in np.geomspace(0.02, 20.0, 15)]
+
+    def ladder(self, at: Positions) -> list[Array]:
+        return list(self.trial_values(at))
 
     def report(self, u: Array, at: Positions) -> Natural:
         count = range(1, self.dimension + 1)

@@ -56,6 +56,10 @@ class Correlation(ABC):
         """Return a few u worth trying when the variance is zero and u therefore arbitrary."""
         return (self.start_values(np.eye(at.size), at),)
 
+    def ladder(self, at: Positions) -> list[Array]:
+        """Return u at increasing ranges, each worth starting from; empty where one start is enough."""
+        return []
+
     def escape_flat(self, u: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return u moved off a region where C does not depend on it, if that lowers −2l; else None.
 

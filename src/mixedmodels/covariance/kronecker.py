@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, final
+from typing import ClassVar, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ..errors import SpecError
 from ..typing import Array
 from .base import Natural, Positions, Structure, joined
+
+Place: TypeAlias = tuple[Positions, NDArray[np.intp] | None]
 
 
 @final
@@ -87,17 +89,17 @@ class Kronecker(Structure):
         (first, a), (second, b) = self._factors(theta, at)
         (pa, ia), (pb, ib) = self._places(at)
         da, db = self.first.d_matrix(first, pa), self.second.d_matrix(second, pb)[1:]
-        return np.concatenate([da[:, ia[:, None], ia] * b, a * db[:, ib[:, None], ib]])
+        return np.concatenate([_spread(da, ia) * b, a * _spread(db, ib)])
 
     def d2_matrix(self, theta: Array, at: Positions) -> Array:
         (first, a), (second, b) = self._factors(theta, at)
         (pa, ia), (pb, ib) = self._places(at)
         n = len(first)
-        da = self.first.d_matrix(first, pa)[:, ia[:, None], ia]
-        db = self.second.d_matrix(second, pb)[1:, ib[:, None], ib]
-        out = np.empty((len(theta), len(theta), at.size, at.size))
-        out[:n, :n] = self.first.d2_matrix(first, pa)[:, :, ia[:, None], ia] * b
-        out[n:, n:] = self.second.d2_matrix(second, pb)[1:, 1:, ib[:, None], ib] * a
+        da = _spread(self.first.d_matrix(first, pa), ia)
+        db = _spread(self.second.d_matrix(second, pb)[1:], ib)
+        out = np.empty((len(theta), len(theta), *(a * b).shape))
+        out[:n, :n] = _spread(self.first.d2_matrix(first, pa), ia) * b
+        out[n:, n:] = _spread(self.second.d2_matrix(second, pb)[1:, 1:], ib) * a
         out[:n, n:] = da[:, None] * db[None, :]
         out[n:, :n] = out[:n, n:].swapaxes(0, 1)
         return out
@@ -113,7 +115,7 @@ class Kronecker(Structure):
 
     def start(self, target: Array, at: Positions) -> Array:
         """Return θ from means of `target`: A over equal levels of the second factor, B of the first."""
-        (pa, ia), (pb, ib) = self._places(at)
+        (pa, ia), (pb, ib) = self._indices(at)
         same = np.equal.outer(ib, ib).astype(np.float64)
         a = _safe(_folded(target * same, ia, pa.size) / np.maximum(_folded(same, ia, pa.size), 1.0))
         first = self.first.start(a, pa)
@@ -122,6 +124,14 @@ class Kronecker(Structure):
         same = np.equal.outer(ia, ia).astype(np.float64)
         b = _safe(_folded(relative * same, ib, pb.size) / np.maximum(_folded(same, ib, pb.size), 1.0))
         return self._joined(first, self.second.start(b, pb), at)
+
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return the start with B at each of its own starts, (a, b, k)."""
+        usual = self.start(target, at)
+        first, second = self._split(usual)
+        (pb, _) = self._places(at)[1]
+        others = self.second.starts(self.second.matrix(second, pb), pb)
+        return np.array([[self._joined(first, one, at) for one in row] for row in others])
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         first, second = self._split(theta)
@@ -152,7 +162,7 @@ class Kronecker(Structure):
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return the escape of A, or of B at the scale of A, or None."""
         (first, a), (second, b) = self._factors(theta, at)
-        (pa, ia), (pb, ib) = self._places(at)
+        (pa, ia), (pb, ib) = self._indices(at)
         moved = self.first.escape(first, _folded(gamma * b, ia, pa.size), pa, step)
         if moved is not None:
             return joined(moved, second[1:])
@@ -184,22 +194,35 @@ class Kronecker(Structure):
         first, second = self._split(theta)
         (pa, ia), (pb, ib) = self._places(at)
         a, b = self.first.matrix(first, pa), self.second.matrix(second, pb)
-        return (first, a[ia[:, None], ia]), (second, b[ib[:, None], ib])
+        return (first, _spread(a, ia)), (second, _spread(b, ib))
 
-    def _places(
-        self, at: Positions
-    ) -> tuple[tuple[Positions, NDArray[np.intp]], tuple[Positions, NDArray[np.intp]]]:
-        """Return for each factor its own positions and which of them each of the m rows has."""
+    def _places(self, at: Positions) -> tuple[Place, Place]:
+        """Return for each factor its own positions and which of them each row has, None for one each.
+
+        Coordinates may be a stack (..., m, d); so are then the indices (..., m) and the positions of B.
+        """
         m1, m2 = self.sizes
         grids = [Positions(size, tuple(str(i + 1) for i in range(size))) for size in (m1, m2)]
         if at.coordinates is None:
             rows = np.arange(m1 * m2)
             return (grids[0], rows // m2), (grids[1], rows % m2)
-        index = at.coordinates[:, 0].astype(np.intp)
+        index = at.coordinates[..., 0].astype(np.intp)
         if self.second.needs_coordinates:
-            own = Positions(at.size, at.labels, at.coordinates[:, 1:])
-            return (grids[0], index), (own, np.arange(at.size))
-        return (grids[0], index), (grids[1], at.coordinates[:, 1].astype(np.intp))
+            return (grids[0], index), (Positions(at.size, at.labels, at.coordinates[..., 1:]), None)
+        return (grids[0], index), (grids[1], at.coordinates[..., 1].astype(np.intp))
+
+    def _indices(
+        self, at: Positions
+    ) -> tuple[tuple[Positions, NDArray[np.intp]], tuple[Positions, NDArray[np.intp]]]:
+        """Return `_places` with the indices of B written out."""
+        (pa, ia), (pb, ib) = self._places(at)
+        every = np.arange(at.size)
+        return (pa, every if ia is None else ia), (pb, every if ib is None else ib)
+
+
+def _spread(matrix: Array, index: NDArray[np.intp] | None) -> Array:
+    """Return a matrix (..., m, m) of a factor at the rows that `index` names, or as it is."""
+    return matrix if index is None else matrix[..., index[..., :, None], index[..., None, :]]
 
 
 def _folded(matrix: Array, index: NDArray[np.intp], size: int) -> Array:

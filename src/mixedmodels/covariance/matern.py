@@ -102,6 +102,9 @@ class MaternCorrelation(Correlation):
         ranges = np.geomspace(0.3 * np.min(d), 2.0 * np.max(d), 9)
         return [np.array([r, nu]) for nu in (0.5, 1.5) for r in ranges]
 
+    def ladder(self, at: Positions) -> list[Array]:
+        return list(self.trial_values(at))
+
     def report(self, u: Array, at: Positions) -> Natural:
         return Natural(("range", "smoothness"), u, np.eye(2), ("range", "other"))
 

@@ -90,6 +90,19 @@ class WithNugget(Structure):
             rest = np.outer(deviations, deviations) * 0.3 ** lags(at.size)
         return joined(self.inner.start(rest, at), np.sqrt(variance))
 
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return the inner structure's starts with a tenth, three tenths and seven tenths as nugget, (3a, "
+        "b, k)."""
+        usual = self.start(target, at)
+        variance = float(np.mean(np.diag(target)))
+        out = []
+        for share in (0.1, 0.3, 0.7):
+            rest = self.inner.rescale(usual[:-1], (1.0 - share) / 0.8, at)
+            inner = self.inner.starts(self.inner.matrix(rest, at), at)
+            nugget = np.full((*inner.shape[:2], 1), np.sqrt(share * variance))
+            out.append(np.concatenate([inner, nugget], axis=2))
+        return np.concatenate(out)
+
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         return joined(self.inner.rescale(theta[:-1], factor, at), np.sqrt(factor) * theta[-1])
 

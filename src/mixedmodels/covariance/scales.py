@@ -56,6 +56,15 @@ class OneVariance:
         u = self.correlation.start_values(correlation_of(target), at)
         return joined(np.sqrt(np.mean(np.diag(target))), self.correlation.inverse(u, at.size))
 
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return θ with the mean variance of `target` at each range of the correlation's ladder, (1, b, "
+        "k)."""
+        ladder = self.correlation.ladder(at)
+        if not ladder:
+            return self.start(target, at)[None, None]
+        s = np.sqrt(np.mean(np.diag(target)))
+        return np.array([[joined(s, self.correlation.inverse(u, at.size)) for u in ladder]])
+
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
         return joined(np.sqrt(factor) * theta[0], theta[1:])

@@ -122,6 +122,10 @@ class RangeCorrelation(Correlation):
         d = usual_distances(at)
         return np.geomspace(0.5 * np.min(d), 3.0 * np.max(d), 25)[:, None]
 
+    def ladder(self, at: Positions) -> list[Array]:
+        # −2l has kinks in the range of a compact f wherever it passes a distance
+        return list(self.trial_values(at))[:: 1 if self.compact else 3]
+
     def report(self, u: Array, at: Positions) -> Natural:
         r = u[0]
         if self.reported == "range":

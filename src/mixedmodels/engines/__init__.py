@@ -16,7 +16,7 @@ ENGINES: dict[str, type[Engine]] = {
     "clusterwise": ClusterwiseEngine,
 }
 
-CHEAP = 4e9
+CHEAP = 2e9
 """Predicted flops (a fraction of a second) at which an engine is taken without asking those after it."""
 
 

@@ -91,6 +91,10 @@ class Posterior(ABC):
     def joint_covariance(self, term: int) -> Array:
         """Return var(b − b̂)/σ² of all levels of a term together, (q·p, q·p), level-major."""
 
+    @abstractmethod
+    def new_response(self, y: Array) -> Posterior:
+        """Return the same for another response, sharing everything structural."""
+
 
 class System(Posterior):
     """The mixed-model equations of one design; `factor` first, then the other questions at that point."""
@@ -123,10 +127,6 @@ class System(Posterior):
         S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms.
         """
 
-    @abstractmethod
-    def new_response(self, y: Array) -> System:
-        """Return a system for another response that shares everything structural."""
-
 
 class Engine(ABC):
     """A way of solving the mixed-model equations."""
@@ -142,5 +142,5 @@ class Engine(ABC):
         """Return predicted flops of one evaluation and bytes held."""
 
     @abstractmethod
-    def system(self, design: Design, control: Control) -> System:
-        """Accumulate cross-products and return the system."""
+    def system(self, design: Design, control: Control) -> Posterior:
+        """Arrange the data and return what the criterion of the design is computed with."""

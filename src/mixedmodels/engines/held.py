@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from typing import TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
 from .base import System
+from .marginal import MarginalModel, ResidualBlock
+from .marginal_objective import MarginalObjective
+from .marginal_system import MarginalSystem
 from .objective import Objective
 from .parameters import Block, design_blocks, parameter_names, place_by_name
 
@@ -135,7 +138,56 @@ def held_objective(design: Design, system: System, hold: Mapping[str, float]) ->
     )  # fmt: skip
 
 
-def _hold_block(block: Block, chosen: Mask, size: int) -> tuple[Block, Mask]:
+def held_marginal(design: Design, system: MarginalSystem, hold: Mapping[str, float]) -> MarginalObjective:
+    """Return the criterion of a design of independent clusters with some natural parameters held.
+
+    Blocks are treated as in `held_objective`.
+    """
+    model, usual = system.model, MarginalObjective(design, system)
+    found = usual.natural_blocks(_regular_theta(system.model))
+    names = tuple(name for _, _, labels in found for name in labels)
+    held = place_by_name(hold, names, "hold")
+    free = np.ones(model.n_theta, dtype=bool)
+    random = {b.place.start: b for b in model.random_blocks}
+    errors = {b.place.start: b for b in model.residual_blocks}
+    first = 0
+    for place, natural, labels in found:
+        chosen = np.array([first + i in held for i in range(len(labels))], dtype=bool)
+        first += len(labels)
+        size = place.stop - place.start
+        if not chosen.any():
+            continue
+        if place.start in random:
+            random[place.start], fixed = _hold_block(random[place.start], chosen, size)
+        elif place.start in errors and errors[place.start].structure is not None:
+            errors[place.start], fixed = _hold_block(errors[place.start], chosen, size)
+        else:
+            # log σ² and the parameters of variance functions: each natural parameter has its own
+            fixed = np.any(natural.jacobian[chosen] != 0, axis=0)
+        free[place] = ~fixed
+    model.random_blocks, model.residual_blocks = tuple(random.values()), tuple(errors.values())
+    return MarginalObjective(design, system, free=free, held={names[i]: v for i, v in held.items()})
+
+
+def _regular_theta(model: MarginalModel) -> Array:
+    """Return parameters at which no variance vanishes and nothing has a special symmetry."""
+    theta = np.zeros(model.n_theta)
+    for block in model.random_blocks:
+        theta[block.place] = block.structure.start(_regular_target(block.positions), block.positions)
+    for residual in model.residual_blocks:
+        if residual.structure is not None:
+            at = residual.positions
+            theta[residual.place] = residual.structure.start(_regular_target(at), at)
+    for variance in model.variance_blocks:
+        term = model.variance[variance.index]
+        theta[variance.place] = term.function.starts(len(term.group_labels))[0]
+    return theta
+
+
+AnyBlock = TypeVar("AnyBlock", Block, ResidualBlock)
+
+
+def _hold_block(block: AnyBlock, chosen: Mask, size: int) -> tuple[AnyBlock, Mask]:
     """Return the block, in natural coordinates if it must be, and which of its parameters are held."""
     if not chosen.any():
         return block, np.zeros(size, dtype=bool)
@@ -144,12 +196,14 @@ def _hold_block(block: Block, chosen: Mask, size: int) -> tuple[Block, Mask]:
     depends = np.any(_natural_slopes(block)[chosen] != 0, axis=0)
     if depends.sum() == chosen.sum():
         return block, depends
+    assert block.structure is not None
     return replace(block, structure=NaturalCoordinates(block.structure)), chosen
 
 
-def _natural_slopes(block: Block) -> Array:
+def _natural_slopes(block: Block | ResidualBlock) -> Array:
     """Return ∂natural/∂θ at a point where nothing vanishes, (natural, θ)."""
     at = block.positions
+    assert block.structure is not None
     return block.structure.natural(block.structure.start(_regular_target(at), at), at).jacobian
 
 

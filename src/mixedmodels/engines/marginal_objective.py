@@ -1,26 +1,26 @@
 """The criterion −2l of models with structured or heterogeneous errors, by independent clusters.
 
-All covariance parameters are absolute; σ² is 1 throughout unless it stands for the whole residual structure, in which
-case log σ² is a parameter like any other. The optimiser and the tools see the same questions as for the engines with
-independent errors.
+All covariance parameters are absolute. σ² in results is the variance of an error of the first residual set at
+the first position, weight one and variance functions one: nlme's σ².
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf, isfinite, log, pi
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..control import Control
+from ..covariance.base import Natural
 from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
 from .base import Pieces, Solution
-from .clusterwise import Clusters
-from .marginal import MarginalModel
+from .cluster_algebra import Directions
+from .marginal import At, ResidualBlock, residual_labels
+from .marginal_system import MarginalSystem
 from .objective import Evaluation
 from .parameters import Block, NaturalParameters, natural_names
 
@@ -28,59 +28,70 @@ from .parameters import Block, NaturalParameters, natural_names
 @dataclass(slots=True)
 class _Point:
     key: bytes
+    at: At | None = None
     value: float = inf
     pieces: Pieces | None = None
-    directions: list[list[Array]] | None = None
     scores: list[tuple[Array, Array]] | None = None
+    gammas: list[Array] | None = None
+    by_cluster: list[Array] | None = None
     gradient: Array | None = None
     evaluation: Evaluation | None = None
 
 
-@dataclass(slots=True)
 class MarginalObjective:
-    """The criterion of one design whose clusters are independent, as a function of θ (see `MarginalModel`)."""
+    """The criterion of one design whose clusters are independent, as a function of θ (see `MarginalModel`).
 
-    design: Design
-    control: Control
-    free: NDArray[np.bool_] | None = None
-    held: Mapping[str, float] = field(default_factory=dict)
-    clusters: Clusters = field(init=False)
-    model: MarginalModel = field(init=False)
-    evaluations: int = field(init=False, default=0)
-    _point: _Point = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.clusters = Clusters(self.design, self.control)
-        self.model = MarginalModel(self.design, tuple(g.layout for g in self.clusters.groups))
-        if self.free is None:
-            self.free = np.ones(self.model.n_theta, dtype=bool)
-        self._point = _Point(b"")
-        if self.nu <= 0:
-            raise FitError(
-                f"{self.design.n} rows cannot determine {self.design.fixed.rank} fixed effects and the covariance of "
-                "the errors; leave out fixed terms or add rows."
-            )
+    Parameters
+    ----------
+    design, system
+        The model's numbers, and its rows by cluster.
+    free
+        Which parameters may move, (n_theta,); all by default.
+    held
+        Natural values that every θ of this objective must have, by name.
+    """
 
     joint = True
+    cheap_hessian = True
 
-    @property
-    def reml(self) -> bool:
-        return self.design.reml
-
-    @property
-    def nu(self) -> int:
-        return self.design.n - (self.design.fixed.rank if self.design.reml else 0)
-
-    @property
-    def n_theta(self) -> int:
-        return self.model.n_theta
+    def __init__(
+        self,
+        design: Design,
+        system: MarginalSystem,
+        *,
+        free: NDArray[np.bool_] | None = None,
+        held: Mapping[str, float] | None = None,
+    ) -> None:
+        self.design = design
+        self.system = system
+        self.model = system.model
+        self.reml = design.reml
+        self.nu = design.n - (design.fixed.rank if design.reml else 0)
+        self.n_theta = self.model.n_theta
+        self.free = np.ones(self.n_theta, dtype=bool) if free is None else free
+        self.held = dict(held or {})
+        self.evaluations = 0
+        self._point = _Point(b"?")
+        weights = design.weights
+        self._log_weights = 0.0 if weights is None else float(np.log(weights).sum())
+        if self.nu <= 0:
+            raise FitError(
+                f"{design.n} rows cannot determine {design.fixed.rank} fixed effects and the covariance of "
+                "the "
+                "errors; leave out fixed terms or add rows."
+            )
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """Parameter blocks of the random terms."""
         return self.model.random_blocks
 
-    # -- criterion -------------------------------------------------------------------------------------------------
+    @property
+    def residual_blocks(self) -> tuple[ResidualBlock, ...]:
+        """Parameter blocks of Σ_R, one per residual set."""
+        return self.model.residual_blocks
+
+    # -- criterion -------------------------------------------------------------------------------------------
 
     def value(self, theta: Array) -> float:
         """Return −2l at θ, infinite where some V_i is not positive definite."""
@@ -88,23 +99,29 @@ class MarginalObjective:
 
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
-        if key == self._point.key:
+        if key == self._point.key and self.system.holder is self:
             return self._point
         self._point = point = _Point(key)
+        self.system.holder = self
         self.evaluations += 1
         with np.errstate(all="ignore"):
             try:
-                covariances = self.model.covariances(theta)
-                if all(np.isfinite(v).all() for v in covariances):
-                    point.pieces = self.clusters.factor(covariances)
+                self._factor(point, theta)
             except (ValueError, ArithmeticError, np.linalg.LinAlgError):
-                return point
-        if point.pieces is not None:
-            pieces = point.pieces
-            value = pieces.logdet + (pieces.logdet_x if self.reml else 0.0) + pieces.quadratic
-            value += self.nu * log(2 * pi)
-            point.value = value if isfinite(value) else inf
+                point.value = inf
         return point
+
+    def _factor(self, point: _Point, theta: Array) -> None:
+        point.at = at = self.model.at(theta)
+        covariances = self.model.covariances(at)
+        if not all(np.isfinite(v).all() for v in covariances):
+            return
+        point.pieces = pieces = self.system.factor(covariances, at)
+        value = pieces.logdet + (pieces.logdet_x if self.reml else 0.0) + pieces.quadratic
+        if len(at.relative_sd):
+            value += 2.0 * float(np.log(at.relative_sd).sum())
+        value += self.nu * log(2 * pi) - self._log_weights
+        point.value = value if isfinite(value) else inf
 
     def scale(self, theta: Array) -> float:
         """Return y'Py/ν: the factor of V that minimises −2l at the shape θ has."""
@@ -115,48 +132,57 @@ class MarginalObjective:
         """Return ∂(−2l)/∂θ, (n_theta,)."""
         point = self._at(theta)
         if point.gradient is None:
-            if not isfinite(point.value):
-                raise FitError("the criterion has no derivatives where it is not finite; choose another start.")
-            point.scores = self.clusters.scores(self.reml)
-            point.directions = self.model.directions(theta)
-            gammas = [trace - quadratic for trace, quadratic in point.scores]
-            point.gradient = np.array(
-                [
-                    sum(float(np.vdot(gamma, v)) for gamma, v in zip(gammas, direction, strict=True))
-                    for direction in point.directions
-                ]
-            )
+            at = _finite(point)
+            clusters = self.system.clusters
+            point.scores = clusters.scores(self.reml)
+            point.gammas = [trace - quadratic for trace, quadratic in point.scores]
+            if self.model.by_row:
+                point.by_cluster = clusters.gammas_by_cluster(self.reml)
+            point.gradient = self.model.gradient(at, point.gammas, point.by_cluster)
         return point.gradient
 
     def evaluate(self, theta: Array) -> Evaluation:
         """Return the criterion with its gradient, average information and curvature."""
         point = self._at(theta)
         if point.evaluation is None:
-            gradient = self.gradient(theta)
+            gradient, at = self.gradient(theta), _finite(point)
             assert point.scores is not None
-            assert point.directions is not None
-            gammas = [trace - quadratic for trace, quadratic in point.scores]
+            assert point.gammas is not None
             point.evaluation = Evaluation(
                 point.value,
                 gradient,
-                self.clusters.average_information(point.directions),
-                self.model.curvature(theta, gammas),
-                1.0,
-                self._per_term(gammas),
-                self._per_term([trace for trace, _ in point.scores]),
+                self.system.clusters.average_information(self._directions(at), self.n_theta),
+                self.model.curvature(at, point.gammas, point.by_cluster),
+                self.sigma2(theta),
+                self._per_term(at, point.gammas),
+                self._per_term(at, [trace for trace, _ in point.scores]),
             )
         return point.evaluation
 
-    def _per_term(self, blocks: list[Array]) -> tuple[Array, ...]:
+    def _directions(self, at: At) -> Directions:
+        return lambda g: (self.model.directions(at, g), self.model.row_directions(at, g))
+
+    def _per_term(self, at: At, blocks: list[Array]) -> tuple[Array, ...]:
         out = []
         for k, term in enumerate(self.design.random):
-            own = [self.model.random_gamma(b, blocks) for b in self.blocks if b.term == k]
+            own = [self.model.random_gamma(at, b, blocks) for b in self.blocks if b.term == k]
             out.append(np.stack(own) if own else np.zeros((0, term.n_columns, term.n_columns)))
         return tuple(out)
 
+    def gammas(self, theta: Array) -> list[Array]:
+        """Return Γ by class of every size group, (C, t, t), about rows divided by their standard "
+        "deviations."""
+        self.gradient(theta)
+        found = self._at(theta).gammas
+        assert found is not None
+        return found
+
     def sigma2(self, theta: Array) -> float:
-        """Return 1: the parameters are absolute."""
-        return 1.0
+        """Return the error variance of the first set at its first position."""
+        block = self.residual_blocks[0]
+        if block.structure is None:
+            return float(np.exp(theta[block.place][0]))
+        return float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
 
     def matrices(self, theta: Array) -> tuple[Array, ...]:
         """Return Σ of every random term, each (sets, p, p)."""
@@ -166,25 +192,26 @@ class MarginalObjective:
             out.append(np.stack([b.structure.matrix(theta[b.place], b.positions) for b in own]))
         return tuple(out)
 
-    # -- the scale of θ --------------------------------------------------------------------------------------------
+    # -- the scale of θ --------------------------------------------------------------------------------------
 
     def absolute(self, theta: Array) -> Array:
         """Return θ: it is absolute already."""
         return theta
 
     def relative(self, theta: Array) -> Array:
-        """Return θ: there is no common σ² to divide by."""
-        return theta
+        """Return the parameters of V/σ²."""
+        return self.rescaled(theta, 1.0 / self.sigma2(theta))
 
     def jointly(self) -> MarginalObjective:
+        """Return this objective: its parameters are joint."""
         return self
 
     def rescaled(self, theta: Array, factor: float) -> Array:
         """Return θ of `factor` · V."""
-        out = theta.copy()
+        out = np.array(theta, dtype=float)
         for block in self.blocks:
             out[block.place] = block.structure.rescale(theta[block.place], factor, block.positions)
-        for residual in self.model.residual_blocks:
+        for residual in self.residual_blocks:
             if residual.structure is None:
                 out[residual.place] += log(factor)
             else:
@@ -192,95 +219,83 @@ class MarginalObjective:
                 out[residual.place] = residual.structure.rescale(own, factor, residual.positions)
         return out
 
-    # -- results ---------------------------------------------------------------------------------------------------
+    # -- results ---------------------------------------------------------------------------------------------
 
     def solve(self, theta: Array) -> tuple[Solution, float]:
-        """Return β̂, (X'V⁻¹X)⁻¹ and b̂ = Σ Z'V⁻¹(y − Xβ̂), and 1 as the scale."""
-        self._at(theta)
-        alpha = self.clusters.score_rows()
-        random = []
-        for term, sigma in zip(self.design.random, self.matrices(theta), strict=True):
-            sums = np.zeros((term.n_levels, term.n_columns))
-            np.add.at(sums, term.codes, term.dense_values() * alpha[:, None])
-            random.append(np.einsum("qab,qb->qa", sigma[term.sets], sums))
-        return Solution(self.clusters.beta, self.clusters.phi, tuple(random)), 1.0
+        """Return β̂, (X'V⁻¹X)⁻¹/σ² and b̂ = Σ Z'V⁻¹(y − Xβ̂), and σ²."""
+        _finite(self._at(theta))
+        sigma2 = self.sigma2(theta)
+        clusters = self.system.clusters
+        random = self.system.effects(self.matrices(theta))
+        return Solution(clusters.beta, clusters.phi / sigma2, random), sigma2
 
     def natural(self, theta: Array) -> NaturalParameters:
-        """Return every covariance parameter by name on the natural scale."""
+        """Return every covariance parameter by name on the natural scale, those of the errors last."""
         names: list[str] = []
         kinds: list[str] = []
         values: list[Array] = []
-        rows: list[tuple[slice, Array]] = []
+        jacobian = np.zeros((self.n_theta, self.n_theta), dtype=theta.dtype)
+        for place, found, labels in self.natural_blocks(theta):
+            jacobian[len(names) : len(names) + len(labels), place] = found.jacobian
+            names += labels
+            kinds += found.kinds
+            values.append(found.values)
+        return NaturalParameters(tuple(names), np.concatenate(values), jacobian, tuple(kinds))
+
+    def natural_blocks(self, theta: Array) -> list[tuple[slice, Natural, list[str]]]:
+        """Return for every block its place in θ, its natural parameters and their full names."""
+        out = []
         for block in self.blocks:
             found = block.structure.natural(theta[block.place], block.positions)
-            names += natural_names(self.design.random[block.term], block.set, found)
-            kinds += found.kinds
-            values.append(found.values)
-            rows.append((block.place, found.jacobian))
-        residual = self.design.residual
-        for piece in self.model.residual_blocks:
-            own = theta[piece.place]
-            if piece.structure is None:
-                variance = np.exp(own)
-                names.append("var(Residual)")
-                kinds.append("variance")
-                values.append(variance)
-                rows.append((piece.place, variance[:, None]))
-                continue
-            assert residual is not None
-            found = piece.structure.natural(own, piece.positions)
-            label = residual.set_labels[piece.set]
-            where = f"Residual [{label}]" if label else "Residual"
-            names += [residual_name(name, where) for name in found.names]
-            kinds += found.kinds
-            values.append(found.values)
-            rows.append((piece.place, found.jacobian))
-        for variance_block in self.model.variance_blocks:
-            assert residual is not None
-            term = residual.variance[variance_block.index]
-            found = term.function.natural(theta[variance_block.place], term.group_labels)
-            names += [f"{term.label}: {name}" for name in found.names]
-            kinds += found.kinds
-            values.append(found.values)
-            rows.append((variance_block.place, found.jacobian))
-        jacobian = np.zeros((len(names), self.n_theta))
-        first = 0
-        for place, slope in rows:
-            jacobian[first : first + len(slope), place] = slope
-            first += len(slope)
-        flat = np.concatenate(values) if values else np.zeros(0)
-        return NaturalParameters(tuple(names), flat, jacobian, tuple(kinds))
+            out.append((block.place, found, natural_names(self.design.random[block.term], block.set, found)))
+        labels = residual_labels(self.design)
+        for residual in self.residual_blocks:
+            found = residual_natural(residual, theta[residual.place])
+            names = [residual_name(name, labels[residual.set]) for name in found.names]
+            out.append((residual.place, found, names))
+        for variance in self.model.variance_blocks:
+            term = self.model.variance[variance.index]
+            found = term.function.natural(theta[variance.place], term.group_labels)
+            out.append((variance.place, found, [f"{term.label}: {name}" for name in found.names]))
+        return out
+
+    def from_natural(self, place: slice, values: Array) -> Array:
+        """Return the working parameters of the block at `place` from its natural values; ValueError when "
+        "there are none."""
+        for block in self.blocks:
+            if block.place == place:
+                return block.structure.from_natural(values, block.positions)
+        for residual in self.residual_blocks:
+            if residual.place == place:
+                return _residual_from_natural(residual, values)
+        for variance in self.model.variance_blocks:
+            if variance.place == place:
+                term = self.model.variance[variance.index]
+                return term.function.from_natural(values, term.group_labels)
+        raise ValueError(f"no block of parameters stands at {place}")
 
     def observed_information(self, theta: Array, *, expected: bool = False) -> Array:
-        """Return the Hessian of −2l in θ by central differences of the exact gradient, or the expected information.
+        """Return the Hessian of −2l in θ, (n_theta, n_theta), or the expected information.
 
-        The expected information follows from 2AI − H + ⟨Γ, V̈⟩ (Gilmour, Thompson and Cullis 1995).
+        Notes
+        -----
+        H = 2AI − E + ⟨Γ, V̈⟩ with E_ab = tr(PV̇_aPV̇_b) (Gilmour, Thompson and Cullis 1995), all exact.
         """
-        here = self.evaluate(theta)
-        size = np.maximum(here.information.diagonal() + np.abs(here.curvature.diagonal()), 1e-300)
-        steps = np.minimum(5e-4 * np.sqrt(2 / size), 1e-4 * np.maximum(np.abs(theta), 1.0))
-        hessian = np.empty((self.n_theta, self.n_theta))
-        for a, step in enumerate(steps):
-            moved = theta.copy()
-            moved[a] = theta[a] + step
-            above = self.gradient(moved)
-            moved = theta.copy()
-            moved[a] = theta[a] - step
-            hessian[a] = (above - self.gradient(moved)) / (2 * step)
-        hessian = 0.5 * (hessian + hessian.T)
-        return 2 * here.information + here.curvature - hessian if expected else hessian
+        here, at = self.evaluate(theta), _finite(self._at(theta))
+        clusters = self.system.clusters
+        information = clusters.expected_information(self._directions(at), self.n_theta, self.reml)
+        return information if expected else 2.0 * here.information + here.curvature - information
 
     def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:
-        """Return W = 2JH⁻J' of the natural parameters, (k, k); directions that H does not determine are left out."""
+        """Return W = 2JH⁻J' of the natural parameters, (k, k); directions that H does not determine are "
+        "left out."""
         jacobian = self.natural(theta).jacobian
         return np.asarray(jacobian @ self.working_covariance(theta, expected=expected) @ jacobian.T)
 
     def working_covariance(self, theta: Array, *, expected: bool = False) -> Array:
         """Return W = 2H⁻ of the parameters in θ, zero for held ones."""
-        hessian = self.observed_information(theta, expected=expected)
-        assert self.free is not None
         free = np.flatnonzero(self.free)
-        hessian = hessian[np.ix_(free, free)]
+        hessian = self.observed_information(theta, expected=expected)[np.ix_(free, free)]
         scale = np.sqrt(np.maximum(np.abs(hessian.diagonal()), 1e-300))
         values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
         kept = values > 1e-7 * max(float(values[-1]), 0.0) if len(values) else values > 0
@@ -291,8 +306,65 @@ class MarginalObjective:
 
     def fixed_information(self, theta: Array) -> tuple[Array, Array]:
         """Return P (k, r, r) and Q (k, k, r, r) of Kenward and Roger for every parameter in θ."""
-        self._at(theta)
-        return self.clusters.fixed_information(self.model.directions(theta))
+        at = _finite(self._at(theta))
+        return self.system.clusters.fixed_information(self._directions(at), self.n_theta)
+
+    def second_order(self, theta: Array, weights: Array) -> Array:
+        """Return Σ_ab w_ab X'V⁻¹(∂²V/∂η_a∂η_b)V⁻¹X, (r, r), η the natural parameters in the order of
+        `natural`.
+
+        Notes
+        -----
+        With w = ∂θ/∂η·W·∂θ/∂η' the sum is Σ_ij w_ij V_ij − Σ_i v_iV_i in working parameters, where v =
+        (∂θ/∂η)h and h_c = Σ_ij w_ij ∂²η_c/∂θ_i∂θ_j, the second derivatives of η by the complex step.
+        """
+        at = _finite(self._at(theta))
+        inverse = np.linalg.pinv(self.natural(theta).jacobian)
+        own = inverse @ weights @ inverse.T
+        bends = np.zeros(self.n_theta)
+        for j in range(self.n_theta):
+            moved = theta.astype(np.complex128)
+            moved[j] += 1e-30j
+            slopes = self.natural(moved).jacobian.imag / 1e-30  # type: ignore[arg-type]
+            bends += slopes @ own[:, j]
+        p = self.system.clusters.slopes(self._bent(at, own, inverse @ bends), 1)
+        return np.asarray(-p[0])
+
+    def _bent(self, at: At, weights: Array, slopes: Array) -> Directions:
+        """Return Σ_ij w_ij V_ij − Σ_i v_iV_i as one direction."""
+
+        def direction(g: int) -> tuple[list[Array], list[Array]]:
+            bend = self.model.bend(at, g, weights)
+            for one, v in zip(self.model.directions(at, g), slopes, strict=False):
+                bend = bend - v * one
+            extra = self.model.row_bend(at, g, weights, slopes)
+            if extra is None:
+                return [bend], []
+            return [], [bend[self.model.parts[g].layout.class_of] + extra]
+
+        return direction
+
+
+def _finite(point: _Point) -> At:
+    if point.at is None or not isfinite(point.value):
+        raise FitError("the criterion has no derivatives where it is not finite; choose another start.")
+    return point.at
+
+
+def residual_natural(block: ResidualBlock, own: Array) -> Natural:
+    """Return the natural parameters of Σ_R of one set; the variance alone without a structure."""
+    if block.structure is None:
+        variance = np.exp(own)
+        return Natural(("variance",), variance, variance[:, None], ("variance",))
+    return block.structure.natural(own, block.positions)
+
+
+def _residual_from_natural(block: ResidualBlock, values: Array) -> Array:
+    if block.structure is not None:
+        return block.structure.from_natural(values, block.positions)
+    if not values[0] > 0:
+        raise ValueError(f"variance {values[0]:.6g} must be positive")
+    return np.asarray(np.log(values))
 
 
 def residual_name(name: str, where: str) -> str:

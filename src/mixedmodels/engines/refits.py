@@ -18,6 +18,7 @@ from ..kernels import refit_responses
 from ..typing import Array
 from .base import Solution
 from .blocked import BlockedSystem
+from .criterion import Criterion
 from .objective import Objective
 
 
@@ -45,10 +46,12 @@ class ResponseRefitter:
     constant: float
 
     @classmethod
-    def of(cls, objective: Objective) -> ResponseRefitter | None:
+    def of(cls, objective: Criterion) -> ResponseRefitter | None:
         """Return the refitter of an objective, or None where the native search does not apply."""
         system = objective.system
-        if not isinstance(system, BlockedSystem) or objective.joint or not objective.free.all():
+        if not isinstance(system, BlockedSystem) or not isinstance(objective, Objective):
+            return None
+        if objective.joint or not objective.free.all():
             return None
         if system.layout.tail or not system.layout.chain:
             return None

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from ..engines.marginal_objective import MarginalObjective
+from ..engines.objective import Objective
 from ..engines.sensitivity import fixed_information, second_order
 from ..errors import SpecError
 from ..fit import Fit
@@ -56,6 +57,7 @@ def _compute(fit: Fit, information: Information) -> Sensitivity:
         p, q = objective.fixed_information(theta)
         bent = objective.second_order(theta, weights)
     else:
+        assert isinstance(objective, Objective)
         p, q = fixed_information(objective, theta)
         bent = second_order(objective, theta, weights)
     return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, q, w, bent)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.objective import Block, Evaluation, Objective
+from ..engines.criterion import Criterion
+from ..engines.objective import Block, Evaluation
 from ..typing import Array
 
 _NEGLIGIBLE = 1e-6
@@ -13,7 +14,7 @@ _RISE = 1e-9
 """The criterion may rise by this much (and by rounding) when variances are set to exact zero."""
 
 
-def escape_boundary(objective: Objective, theta: Array, evaluation: Evaluation) -> Array | None:
+def escape_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
     """Return a θ with a lower criterion off a singular Σ, or None where the first-order conditions hold.
 
     Notes
@@ -37,7 +38,7 @@ def escape_boundary(objective: Objective, theta: Array, evaluation: Evaluation) 
     return None
 
 
-def _steps(objective: Objective, block: Block, evaluation: Evaluation) -> tuple[float, ...]:
+def _steps(objective: Criterion, block: Block, evaluation: Evaluation) -> tuple[float, ...]:
     """Return sizes of change of Σ, from the information T carries on a variance of this block."""
     levels = int(np.count_nonzero(objective.design.random[block.term].sets == block.set))
     trace = evaluation.traces[block.term][block.set].diagonal()
@@ -48,7 +49,7 @@ def _steps(objective: Objective, block: Block, evaluation: Evaluation) -> tuple[
     return first, first / 8, first / 64
 
 
-def snap_to_boundary(objective: Objective, theta: Array, evaluation: Evaluation) -> Array | None:
+def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
     """Return θ with the parameters of numerically zero variances set to exact zero, or None if there are
     none.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.objective import Block, Evaluation, Objective
+from ..engines.criterion import Criterion
+from ..engines.objective import Block, Evaluation
 from ..errors import Severity, Status
 from ..terms.design import RandomTerm
 from ..typing import Array
@@ -17,7 +18,7 @@ _LEGITIMATE = (
 )
 
 
-def ranks(objective: Objective, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
+def ranks(objective: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
     """Return the numerical rank of Σ for each random term and set."""
     found: list[list[int]] = [[] for _ in objective.design.random]
     scales = _scales(objective, sigma2)
@@ -27,7 +28,7 @@ def ranks(objective: Objective, theta: Array, sigma2: float) -> tuple[tuple[int,
     return tuple(tuple(sets) for sets in found)
 
 
-def _scales(objective: Objective, sigma2: float) -> list[float]:
+def _scales(objective: Criterion, sigma2: float) -> list[float]:
     """Return for each term the variance of b that adds one residual variance to y, in units of Σ(θ)."""
     unit = sigma2 if objective.joint else 1.0
     return [unit * column_unit(term) for term in objective.design.random]
@@ -42,7 +43,7 @@ def column_unit(term: RandomTerm) -> float:
 
 
 def singular_statuses(
-    objective: Objective, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
+    objective: Criterion, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
 ) -> tuple[Status, ...]:
     """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
     statuses = []

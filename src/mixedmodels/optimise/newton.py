@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from math import isfinite
 
 import numpy as np
 
 from ..control import Control
-from ..engines.objective import Evaluation, Objective
+from ..engines.criterion import Criterion
+from ..engines.objective import Evaluation
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
 from .convergence import ranks, singular_statuses, stalled_status
 from .optimum import Optimum, Step
-from .start import moment_start, natural_start
+from .start import Start, starting_points
 from .step import NewtonStep, newton_step
 
 _HALVINGS = 2
@@ -22,13 +23,19 @@ _HALVINGS = 2
 _TRIALS = 25
 _POLISHED = 1e-11
 """A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
+_PATIENCE = 8
+"""Iterations after which a decrement that has not fallen to a tenth calls for the exact Hessian."""
+_NEAR = 1.0
+"""A decrement below which the exact Hessian, where it costs no more, should converge at once."""
+_NOT_FINITE = (
+    "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
+    "there, or the fixed effects fit the response perfectly; check the response and start=."
+)
 _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
 
 
-def optimise(
-    objective: Objective, control: Control | None = None, start: Array | Mapping[str, float] | None = None
-) -> Optimum:
+def optimise(objective: Criterion, control: Control | None = None, start: Start = None) -> Optimum:
     """Return the minimiser of a criterion by average-information Newton steps with exact curvature.
 
     Parameters
@@ -38,8 +45,8 @@ def optimise(
     control
         Tolerances and limits.
     start
-        θ to start from, or natural values by parameter name (others from moments); MIVQUE0 moments by
-        default.
+        θ to start from, or natural values by parameter name (others from moments), or several such sets,
+        of which the best is taken; moments by default.
 
     Notes
     -----
@@ -48,30 +55,39 @@ def optimise(
     search ends where g'H⁻¹g ≤ `control.decrement` and no direction off a singular Σ lowers the criterion,
     takes the step already computed, and sets variances that are zero to within rounding to exact zero. A
     search that cannot go on returns `converged=False` with a warning; it raises only where the criterion
-    is not finite at the start.
+    is not finite at the start. Where structures have ranges there are several starting points, and the best
+    optimum is taken. Steps that fail to shrink the decrement give way to the exact Hessian.
     """
-    return _Search(objective, control or Control()).run(start)
+    before = objective.evaluations
+    control = control or Control()
+    found = [_Search(objective, control).run(theta) for theta in starting_points(objective, start)]
+    if not found:
+        raise FitError(_NOT_FINITE)
+    best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
+    return replace(best, evaluations=objective.evaluations - before) if len(found) > 1 else best
 
 
 class _Search:
     """The state of one optimisation."""
 
-    def __init__(self, objective: Objective, control: Control) -> None:
+    def __init__(self, objective: Criterion, control: Control) -> None:
         self.objective = objective
         self.control = control
         self.free = None if objective.free.all() else np.flatnonzero(objective.free)
         self.trace: list[Step] = []
         self.escapes = 0
+        self.exact = False
 
-    def run(self, start: Array | Mapping[str, float] | None) -> Optimum:
+    def run(self, theta: Array) -> Optimum:
         objective, control = self.objective, self.control
         before = objective.evaluations
-        theta = self._start(start)
+        if not isfinite(objective.value(theta)):
+            raise FitError(_NOT_FINITE)
         reason = f"max_iterations = {control.max_iterations} reached"
         converged, iterations, decrement = False, 0, 0.0
         evaluation = objective.evaluate(theta)
         while True:
-            model = self._model(evaluation)
+            evaluation, model = self._choose_model(theta, evaluation)
             decrement = model.decrement
             self._record(theta, evaluation, decrement)
             if decrement <= control.decrement:
@@ -105,20 +121,29 @@ class _Search:
             statuses=statuses + singular_statuses(objective, theta, sigma2, singular),
         )
 
-    def _start(self, start: Array | Mapping[str, float] | None) -> Array:
-        if start is None and not self.objective.held:
-            theta = moment_start(self.objective)
-        elif start is None or isinstance(start, Mapping):
-            theta = natural_start(self.objective, start or {})
-        else:
-            theta = np.array(start, dtype=float)
-        if not isfinite(self.objective.value(theta)):
-            raise FitError(
-                "the criterion is not finite at the starting values: the covariance of the data is not "
-                "positive definite there, or the fixed effects fit the response perfectly; check the "
-                "response and start=."
-            )
-        return theta
+    def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
+        """Return the derivatives to step by: average information, the exact Hessian where that is slow."""
+        if not self.exact:
+            model = self._model(evaluation)
+            self.exact = self._is_slow(model.decrement)
+            if not self.exact:
+                return evaluation, model
+        try:
+            hessian = self.objective.observed_information(theta)
+        except FitError:
+            # the criterion is not finite on one side of θ: the edge of the domain of a structure
+            self.exact = False
+            return evaluation, self._model(evaluation)
+        evaluation = replace(evaluation, information=np.zeros_like(hessian), curvature=hessian)
+        return evaluation, self._model(evaluation)
+
+    def _is_slow(self, decrement: float) -> bool:
+        """Return whether the decrement falls too slowly for average information to be the Hessian."""
+        if decrement <= self.control.decrement or not self.trace:
+            return False
+        if self.objective.cheap_hessian and decrement < _NEAR:
+            return decrement > 0.01 * self.trace[-1].decrement
+        return len(self.trace) > _PATIENCE and decrement > 0.1 * self.trace[-_PATIENCE].decrement
 
     def _model(self, evaluation: Evaluation) -> NewtonStep:
         if len(evaluation.gradient) == 0 or (self.free is not None and len(self.free) == 0):

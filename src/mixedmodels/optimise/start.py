@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.criterion import Criterion
+from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Block, Objective
 from ..engines.parameters import place_by_name
 from ..errors import SpecError
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .marginal_start import given_start, marginal_starts
+
+Start: TypeAlias = Array | Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
 _SMALL, _LARGE = 1e-3, 1e4
 """Limits of a starting variance's share, relative to the residual variance of ordinary least squares."""
 _FEW_LEVELS = 4
 """A term with fewer levels than this starts from one variance for all its columns."""
+
+
+def starting_points(objective: Criterion, start: Start) -> list[Array]:
+    """Return the θ to search from, the most promising first.
+
+    Parameters
+    ----------
+    objective
+        The criterion.
+    start
+        θ itself, natural values by parameter name, several such sets, or None for moments.
+    """
+    if isinstance(start, np.ndarray):
+        return [np.array(start, dtype=float)]
+    if isinstance(objective, MarginalObjective):
+        return [given_start(objective, start)] if start else marginal_starts(objective)
+    assert isinstance(objective, Objective)
+    if not start and not objective.held:
+        return [moment_start(objective)]
+    rows = [start or {}] if isinstance(start, Mapping) or start is None else list(start)
+    points = [natural_start(objective, row) for row in rows]
+    return [min(points, key=objective.value)] if len(points) > 1 else points
 
 
 def moment_start(objective: Objective) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api import fit_model
-from ..engines.objective import Objective
+from ..engines.criterion import Criterion
 from ..engines.refits import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs, build_objective
@@ -173,7 +173,7 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, y: Array) -> tuple[Objective, Optimum]:
+def _optimise(fit: Fit, y: Array) -> tuple[Criterion, Optimum]:
     """Return the objective of a response (offset removed) and its optimum, from θ̂ unless that is singular."""
     system = fit.objective().system.new_response(y)
     objective = build_objective(fit.spec, replace(fit.design, y=y), system)

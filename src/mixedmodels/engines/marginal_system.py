@@ -1,0 +1,297 @@
+"""The rows of a design by independent cluster with V factored, and what estimates at that V are known to.
+
+For a target with covariance v with the responses (of one or several clusters) and variance τ², predicted by
+v'V⁻¹(y − Xβ̂) about x'β̂,
+
+    var(target − prediction) = τ² − v'V⁻¹v + (x − X'V⁻¹v)'Φ(x − X'V⁻¹v)    (Goldberger 1962).
+
+Random effects, fitted means and missing responses are such targets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..control import Control
+from ..terms.design import Design, RandomTerm
+from ..typing import Array, Codes
+from .base import Pieces, Posterior, Solution
+from .cluster_algebra import Clusters
+from .clusters import SizeGroup, cluster_codes
+from .marginal import At, MarginalModel
+
+CHUNK = 4_000_000
+"""Numbers at most in one stack of inverse matrices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """n quantities to predict, by their relation to the data.
+
+    Parameters
+    ----------
+    x
+        (n, rank), or None for quantities without a fixed part.
+    codes, values
+        Per random term the level (n,), −1 for one not in the fit, None to leave the term out, and Z values
+        (n, p).
+    cluster
+        Row of the fit (n,) whose independent cluster the errors of the quantity are correlated with, −1 for
+        none.
+    error
+        Given positions of the n quantities and rows of the fit, both (m,) and (m, t), the covariances of
+        their errors.
+    """
+
+    x: Array | None
+    codes: Sequence[Codes | None]
+    values: Sequence[Array | None]
+    cluster: NDArray[np.intp] | None = None
+    error: ErrorCovariance | None = None
+
+
+class ErrorCovariance(ABC):
+    """Covariances of new errors with those of the fit, for `Target.error`."""
+
+    @abstractmethod
+    def between(self, targets: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
+        """Return the covariance of the error of each target (m,) with those of its rows (m, t), (m, t)."""
+
+    @abstractmethod
+    def variances(self) -> Array:
+        """Return the variance of every target's error, (n,)."""
+
+
+class MarginalSystem(Posterior):
+    """Independent clusters, the model of their covariance, and the state at the last θ."""
+
+    def __init__(
+        self, design: Design, control: Control, layouts: tuple[SizeGroup, ...] | None = None
+    ) -> None:
+        self.design = design
+        self.control = control
+        by_row = design.residual is not None and bool(design.residual.variance)
+        self.clusters = Clusters(design, control, by_row=by_row, layouts=layouts)
+        self.model = MarginalModel(design, self.clusters.layouts)
+        self.holder: object | None = None
+        self._at: At | None = None
+
+    def new_response(self, y: Array) -> MarginalSystem:
+        """Return a system for another response that shares the arrangement of rows."""
+        return MarginalSystem(replace(self.design, y=y), self.control, self.clusters.layouts)
+
+    def factor(self, covariances: Sequence[Array], at: At) -> Pieces:
+        """Factor V of every class; LinAlgError where one is not positive definite."""
+        if len(at.relative_sd):
+            self.clusters.scale(at.relative_sd)
+        self._at = at
+        return self.clusters.factor(covariances)
+
+    def at(self) -> At:
+        """Return where V was factored last."""
+        if self._at is None:
+            raise RuntimeError("factor() has not been called")
+        return self._at
+
+    # -- estimates -------------------------------------------------------------------------------------------
+
+    def matrices(self) -> tuple[Array, ...]:
+        """Return Σ of every random term at the present θ, each (sets, p, p)."""
+        theta, out = self.at().theta, []
+        for k in range(len(self.design.random)):
+            own = [b for b in self.model.random_blocks if b.term == k]
+            out.append(np.stack([b.structure.matrix(theta[b.place], b.positions) for b in own]))
+        return tuple(out)
+
+    def sigma2(self) -> float:
+        """Return the variance that posterior covariances are relative to."""
+        block, theta = self.model.residual_blocks[0], self.at().theta
+        if block.structure is None:
+            return float(np.exp(theta[block.place][0]))
+        return float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
+
+    def effects(self, matrices: Sequence[Array]) -> tuple[Array, ...]:
+        """Return b̂ = ΣZ'V⁻¹(y − Xβ̂) of every term, each (q, p)."""
+        if not self.design.random:
+            return ()
+        alpha = self.clusters.solved_rows()[0]
+        out = []
+        for term, sigma in zip(self.design.random, matrices, strict=True):
+            sums = np.zeros((term.n_levels, term.n_columns))
+            np.add.at(sums, term.codes, term.dense_values() * alpha[:, None])
+            out.append(np.einsum("qab,qb->qa", sigma[term.sets], sums))
+        return tuple(out)
+
+    def solution(self) -> Solution:
+        random = self.effects(self.matrices())
+        return Solution(self.clusters.beta, self.clusters.phi / self.sigma2(), random)
+
+    # -- uncertainty -----------------------------------------------------------------------------------------
+
+    def conditional_covariance(self, term: int) -> Array:
+        chosen, sigma = self.design.random[term], self.matrices()[term]
+        z, p = chosen.dense_values(), chosen.n_columns
+        inner = np.zeros((chosen.n_levels, p, p))
+        for g, part in enumerate(self.model.parts):
+            weight = (self._inverse(g) * part.same_level[term])[part.layout.class_of]
+            own = self._scaled(z)[part.layout.rows]
+            np.add.at(inner, chosen.codes[part.layout.rows], own[..., :, None] * (weight @ own)[..., None, :])
+        u = self.clusters.solved_rows()[1]
+        cross = np.zeros((chosen.n_levels, p, u.shape[1]))
+        np.add.at(cross, chosen.codes, z[:, :, None] * u[:, None, :])
+        inner -= cross @ self.clusters.phi @ cross.transpose(0, 2, 1)
+        own_sigma = sigma[chosen.sets]
+        return np.asarray((own_sigma - own_sigma @ inner @ own_sigma) / self.sigma2())
+
+    def joint_covariance(self, term: int) -> Array:
+        chosen, sigma = self.design.random[term], self.matrices()[term]
+        q, p, n = chosen.n_levels, chosen.n_columns, self.design.n
+        rows, columns = np.repeat(np.arange(n), p), (chosen.codes[:, None] * p + np.arange(p)).ravel()
+        z = sparse.csr_array((chosen.dense_values().ravel(), (rows, columns)), shape=(n, q * p))
+        g = sparse.block_diag(list(sigma[chosen.sets]), format="csr")
+        zg = z @ g
+        u = self.clusters.solved_rows()[1]
+        half = np.asarray(zg.T @ u)
+        inner = np.asarray((zg.T @ self._inverse_matrix() @ zg).toarray())
+        return np.asarray((g.toarray() - inner + half @ self.clusters.phi @ half.T) / self.sigma2())
+
+    def prediction_variance(
+        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        return self.predict(Target(x, codes, values))[1] / self.sigma2()
+
+    def predict(self, target: Target) -> tuple[Array, Array]:
+        """Return v'V⁻¹(y − Xβ̂), (n,), and the variance of the prediction error, (n,), of each target."""
+        n = _length(target)
+        variance, shift = self._own_variance(target, n), np.zeros(n)
+        alpha, u = self.clusters.solved_rows()
+        slopes = np.zeros((n, u.shape[1])) if target.x is None else np.array(target.x, dtype=float)
+        for g, targets, clusters in self._pairs(target, n):
+            layout = self.model.parts[g].layout
+            t = layout.rows.shape[1]
+            step = max(1, CHUNK // (t * t))
+            for first in range(0, len(targets), step):
+                own, cluster = targets[first : first + step], clusters[first : first + step]
+                rows = layout.rows[cluster]
+                v = self._covariances(target, own, rows)
+                scaled = v * self._unscale(rows)
+                solved = (self._inverse(g)[layout.class_of[cluster]] @ scaled[:, :, None])[:, :, 0]
+                np.add.at(variance, own, -np.einsum("nt,nt->n", scaled, solved))
+                np.add.at(shift, own, np.einsum("nt,nt->n", v, alpha[rows]))
+                np.add.at(slopes, own, -np.einsum("nt,ntx->nx", v, u[rows]))
+        variance += np.einsum("nx,xz,nz->n", slopes, self.clusters.phi, slopes)
+        return shift, variance
+
+    def _own_variance(self, target: Target, n: int) -> Array:
+        """Return τ², the variance of each target itself."""
+        out = np.zeros(n) if target.error is None else target.error.variances().copy()
+        parts = zip(self.design.random, self.matrices(), target.codes, target.values, strict=True)
+        for term, sigma, codes, values in parts:
+            if codes is not None:
+                z = np.ones((n, 1)) if values is None else values
+                own = sigma[np.where(codes >= 0, term.sets[np.maximum(codes, 0)], 0)]
+                out += np.einsum("na,nab,nb->n", z, own, z)
+        return out
+
+    def _pairs(self, target: Target, n: int) -> list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
+        """Return per size group the targets and the clusters, of its own, that they are correlated with."""
+        group_of, place_of = self._cluster_places()
+        pairs: list[NDArray[np.intp]] = []
+        home = cluster_codes(self.design)
+        for term, codes in zip(self.design.random, target.codes, strict=True):
+            if codes is not None:
+                of_level = np.zeros(term.n_levels, dtype=np.intp)
+                of_level[term.codes] = home
+                known = np.flatnonzero(codes >= 0)
+                pairs.append(np.column_stack([known, of_level[codes[known]]]))
+        if target.cluster is not None:
+            known = np.flatnonzero(target.cluster >= 0)
+            pairs.append(np.column_stack([known, home[target.cluster[known]]]))
+        if not pairs:
+            return []
+        distinct = np.unique(np.concatenate(pairs), axis=0)
+        groups = group_of[distinct[:, 1]]
+        found = []
+        for g in range(len(self.model.parts)):
+            own = distinct[groups == g]
+            if len(own):
+                found.append((g, own[:, 0], place_of[own[:, 1]]))
+        return found
+
+    def _cluster_places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return for every independent cluster its size group and its place there."""
+        home = cluster_codes(self.design)
+        size = int(home.max()) + 1
+        group_of, place_of = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)
+        for g, part in enumerate(self.model.parts):
+            own = home[part.layout.rows[:, 0]]
+            group_of[own], place_of[own] = g, np.arange(len(own))
+        return group_of, place_of
+
+    def _covariances(self, target: Target, own: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
+        """Return v of some targets with the rows of one cluster each, (m, t)."""
+        v = np.zeros(rows.shape)
+        parts = zip(self.design.random, self.matrices(), target.codes, target.values, strict=True)
+        for term, sigma, codes, values in parts:
+            if codes is None:
+                continue
+            same = term.codes[rows] == codes[own][:, None]
+            v += same * _effect_covariances(
+                term, sigma, rows, None if values is None else values[own], codes[own]
+            )
+        if target.error is not None and target.cluster is not None:
+            related = target.cluster[own] >= 0
+            if related.any():
+                v[related] += target.error.between(own[related], rows[related])
+        return v
+
+    def _scaled(self, values: Array) -> Array:
+        """Return rows divided by their standard deviations s, (n, k)."""
+        return values * self._unscale(np.arange(self.design.n))[:, None]
+
+    def _unscale(self, rows: NDArray[np.intp]) -> Array:
+        """Return 1/s of some rows."""
+        weights, sd = self.design.weights, self.at().relative_sd
+        out = np.ones(rows.shape) if weights is None else np.sqrt(weights[rows])
+        return out / sd[rows] if len(sd) else out
+
+    def _inverse(self, g: int) -> Array:
+        """Return V*⁻¹ of every class of a size group, (C, t, t)."""
+        return self.clusters.groups[g].inverse
+
+    def _inverse_matrix(self) -> sparse.csr_array:
+        """Return V⁻¹, block diagonal, (n, n)."""
+        n = self.design.n
+        total = sparse.csr_array((n, n))
+        for g, part in enumerate(self.model.parts):
+            rows = part.layout.rows
+            scale = self._unscale(rows)
+            blocks = self._inverse(g)[part.layout.class_of] * scale[:, :, None] * scale[:, None, :]
+            i = np.broadcast_to(rows[:, :, None], blocks.shape).ravel()
+            j = np.broadcast_to(rows[:, None, :], blocks.shape).ravel()
+            total = total + sparse.csr_array((blocks.ravel(), (i, j)), shape=(n, n))
+        return total
+
+
+def _effect_covariances(
+    term: RandomTerm, sigma: Array, rows: NDArray[np.intp], values: Array | None, codes: Codes
+) -> Array:
+    """Return z_r'Σz of rows (m, t) with targets of values (m, p), as if of one level."""
+    own = sigma[term.sets[np.maximum(codes, 0)]]
+    z = np.ones((len(rows), 1)) if values is None else values
+    moved = np.einsum("nab,nb->na", own, z)
+    if term.values is None:
+        return np.broadcast_to(moved[:, :1], rows.shape)
+    return np.asarray(np.einsum("nta,na->nt", term.values[rows], moved))
+
+
+def _length(target: Target) -> int:
+    if target.x is not None:
+        return len(target.x)
+    return next(len(codes) for codes in target.codes if codes is not None)
