@@ -28,7 +28,7 @@ from .base import Direction, Engine, Pieces, Score, Solution, System
 from .layout import Factor, merge_factors, merge_terms, pad_direction, split_sets
 from .sparse_moments import sparse_mivque0
 from .sparse_pattern import Analysis, analyse
-from .standardise import ROWS_AT_ONCE, Standardised, standardise, useful_threads
+from .standardise import ROWS_AT_ONCE, Standardised, standardise
 
 DENSE_KERNEL = 3000
 """Levels up to which a covariance matrix among levels is inverted to a precision."""
@@ -87,7 +87,7 @@ class SparseEngine(Engine):
     def _analysis(self, design: Design) -> Analysis:
         """The analysis of a design, kept for the next question about the same one."""
         if self._last is None or self._last[0] is not design:
-            self._last = (design, analyse(design, useful_threads(design.n, Control())))
+            self._last = (design, analyse(design))
         return self._last[1]
 
 

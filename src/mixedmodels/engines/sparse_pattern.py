@@ -117,20 +117,20 @@ class Analysis:
         )
 
 
-def analyse(design: Design, threads: int) -> Analysis:
+def analyse(design: Design) -> Analysis:
     """Return the analysis of a design: one pass over the rows for each pair of factors."""
     factors = merge_terms(design)
     sizes = [f.q * f.p for f in factors]
     offsets = tuple(int(s) for s in np.concatenate(([0], np.cumsum(sizes)[:-1]))) if sizes else ()
     order = sum(sizes)
-    priors = tuple(_prior(design.random[f.terms[0]].kernel, f, threads) for f in factors)
+    priors = tuple(_prior(design.random[f.terms[0]].kernel, f) for f in factors)
     raw = [
         _coupling(factors, offsets, f, g, design.weights, priors[f])
         for f in range(len(factors))
         for g in range(f + 1)
     ]
     couplings, indptr, indices = _compress(raw, order)
-    native = SparseSymmetric(order, indptr, indices, threads=threads)
+    native = SparseSymmetric(order, indptr, indices)
     return Analysis(
         factors,
         offsets,
@@ -209,15 +209,13 @@ def _compress(raw: list[Coupling], order: int) -> tuple[tuple[Coupling, ...], ND
     return tuple(out), indptr, (found % order).astype(np.int32)
 
 
-def _prior(kernel: Kernel | None, factor: Factor, threads: int) -> Prior | None:
+def _prior(kernel: Kernel | None, factor: Factor) -> Prior | None:
     if kernel is None:
         return None
     precision = _precision(kernel, factor)
     lower = sparse.csc_array(sparse.tril(precision))
     lower.sort_indices()
-    native = SparseSymmetric(
-        factor.q, lower.indptr.astype(np.int64), lower.indices.astype(np.int32), threads=threads
-    )
+    native = SparseSymmetric(factor.q, lower.indptr.astype(np.int64), lower.indices.astype(np.int32))
     try:
         logdet = -native.factor(np.ascontiguousarray(lower.data, dtype=float))
     except NotPositiveDefinite as error:

@@ -70,12 +70,13 @@ def crossed_design(rows: int, levels: tuple[int, ...], *, local: bool) -> Design
     ("design", "expected"),
     [
         (lambda: animal_design(30_000, 20_000, 2_000, 400), "sparse"),
+        (lambda: animal_design(2_000, 1_000, 100, 20), "sparse"),
         (lambda: crossed_design(60_000, (8_000, 4_000, 3_000, 50), local=True), "sparse"),
         (lambda: crossed_design(20_000, (2_000, 600, 300, 50), local=False), "blocked"),
         (lambda: crossed_design(73_421, (2_972, 1_128, 14), local=False), "blocked"),
         (lambda: crossed_design(144, (24, 6), local=False), "blocked"),
     ],
-    ids=["pedigree", "four local factors", "four random factors", "insteval", "penicillin"],
+    ids=["pedigree", "small pedigree", "four local factors", "four random factors", "insteval", "penicillin"],
 )
 def test_choice_of_engine(design, expected: str) -> None:
     assert choose_engine(design(), Control()).name == expected
