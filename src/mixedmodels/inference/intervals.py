@@ -241,7 +241,7 @@ def _profiles(
 def _restarted(model: Fit, better: BetterOptimum) -> Fit:
     objective = build_objective(model.spec, model.design, model.objective().system)
     start = better.theta
-    if start is not None and not objective.joint:
+    if better.joint and not objective.joint:
         start = model.objective().jointly().relative(start)
     optimum = optimise(objective, model.control, start)
     return Fit.from_optimum(

@@ -26,11 +26,14 @@ _OUTSIDE = 1e8
 
 
 class BetterOptimum(Exception):
-    """The profile found a lower −2l than the optimum it started from."""
+    """The profile found a lower −2l than the optimum it started from.
 
-    def __init__(self, theta: Array | None, value: float) -> None:
+    `theta` are joint parameters where `joint`, else those of the model's own criterion.
+    """
+
+    def __init__(self, theta: Array, value: float, joint: bool) -> None:
         super().__init__(f"a lower criterion, {value:.6f}")
-        self.theta, self.value = theta, value
+        self.theta, self.value, self.joint = theta, value, joint
 
 
 class Path(ABC):
@@ -87,7 +90,7 @@ class CovariancePath(Path):
             return nan
         criterion = self.objective.value(theta)
         if criterion < self.best - _BETTER:
-            raise BetterOptimum(theta, criterion)
+            raise BetterOptimum(theta, criterion, joint=True)
         self.found[value] = theta
         return criterion - self.best
 
@@ -125,6 +128,10 @@ class CovariancePath(Path):
             natural = objective.natural(place(x))
             return self.parameter.locate(natural)[1][free] * unit / self.scale
 
+        if len(free) == 1:
+            # the constraint alone says where the one parameter is
+            root = optimize.root(gap, start[free] / unit, jac=slope, tol=1e-12)
+            return place(root.x) if abs(gap(root.x)) < 1e-8 else None
         with np.errstate(all="ignore"):
             result = optimize.minimize(
                 function, start[free] / unit, jac=True, method="SLSQP",
@@ -164,7 +171,7 @@ class FixedPath(Path):
         )
         optimum = optimise(objective, self.fit.control, np.array(self.found[near]))
         if optimum.value < self.best - _BETTER:
-            raise BetterOptimum(None, optimum.value)
+            raise BetterOptimum(optimum.theta, optimum.value, joint=False)
         self.found[value] = optimum.theta
         return optimum.value - self.best
 

@@ -104,6 +104,24 @@ def test_a_better_optimum_on_the_way_restarts(sleep):
     assert found["sd(Residual)"][0] == pytest.approx(25.5918, abs=1e-3)
 
 
+def test_a_better_optimum_along_a_fixed_effect(sleep):
+    best = sleep.update(method="ml")
+    stopped = replace(best.optimum, theta=1.3 * best.optimum.theta, value=best.criterion + 6)
+    found, notes = _profiles(replace(best, optimum=stopped, _cache={}), ["Days"], 0.95, "ml")
+    assert any("restarted" in note for note in notes)
+    expected = best.confint("profile", terms="Days")["conf_high"][0]
+    assert found["Days"][1].high == pytest.approx(expected, rel=1e-6)
+
+
+def test_residual_of_a_linear_model_in_closed_form():
+    fit = mm.lm("Reaction ~ Days", mm.datasets.load("sleepstudy"))
+    row = fit.confint("profile", terms="sd(Residual)").row(0)
+    squares = np.sum(fit.resid**2)
+    for limit in (row["conf_low"], row["conf_high"]):
+        rise = 180 * np.log(limit**2 * 180 / squares) + squares / limit**2 - 180
+        assert rise == pytest.approx(3.841458821, abs=1e-5)
+
+
 def test_steps_reach_the_cutoff_asked_for(dyestuff):
     ml = dyestuff.update(method="ml")
     objective, theta = ml.objective(), ml.optimum.theta
