@@ -17,7 +17,7 @@ models <- list(
   list("har1", "har1(visit | id)", correlation_ar1(orth$visit), by_visit, corAR1(form = ~ visit | id), varIdent(form = ~ 1 | occasion)),
   list("toep", "toep(visit | id)", correlation_toeplitz(orth$visit, 4), deviation_none, corARMA(form = ~ visit | id, p = 3), NULL),
   list("htoep", "htoep(visit | id)", correlation_toeplitz(orth$visit, 4), by_visit, corARMA(form = ~ visit | id, p = 3), varIdent(form = ~ 1 | occasion)),
-  list("unr", "unr(visit | id)", correlation_free(orth$visit, 4), deviation_none, corSymm(form = ~ visit | id), NULL),
+  list("unr", "unr(visit | id)", correlation_free(orth$visit, 4), by_visit, corSymm(form = ~ visit | id), varIdent(form = ~ 1 | occasion)),
   list("us", "us(visit | id)", correlation_free(orth$visit, 4), by_visit, corSymm(form = ~ visit | id), varIdent(form = ~ 1 | occasion)),
   list("ante1", "ante1(visit | id)", correlation_ante(orth$visit, 4), by_visit, NULL, NULL),
   list("diag", "diag(visit | id)", correlation_none, by_visit, NULL, varIdent(form = ~ 1 | occasion)),

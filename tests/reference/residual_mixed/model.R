@@ -68,7 +68,9 @@ X <- model.matrix(~ Time * Diet, rats)
 slope <- list(Z = cbind(1, rats$Time), structure = structures$us(2), start = c(36, 0, 0.25), group = "Rat", names = c("(Intercept)", "Time"))
 for (name in c("exp", "gau", "rq")) {
   constructor <- list(exp = corExp, gau = corGaus, rq = corRatio)[[name]]
-  fit <- cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(5)), random = slope)
+  fit <- cluster_fit(rats$weight, X, rats$Rat, correlation_distance(name, rats["Time"], log(5)), random = slope,
+    other_starts = lapply(seq(0, 4, 1), function(range) c(slope$start, range, 1.5))
+  )
   case <- add(case, paste0("rats_slope_", name), fit,
     formula = "weight ~ Time * Diet + (1 + Time | Rat)", data = "bodyweight", options = list(residual = sprintf("%s(Time | Rat)", name)),
     witness = witness_at(weight ~ Time * Diet, rats, fit, constructor, ~ Time | Rat, random = ~ Time | Rat)

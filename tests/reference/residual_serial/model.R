@@ -27,7 +27,10 @@ models <- list(
 )
 for (model in models) {
   for (method in c("reml", if (model[[1]] %in% c("ar1", "arma11", "exp")) "ml")) {
-    fit <- cluster_fit(ovary$follicles, X, ovary$Mare, model[[3]], method = method)
+    nugget <- grepl("nugget", model[[1]])
+    fit <- cluster_fit(ovary$follicles, X, ovary$Mare, model[[3]], method = method,
+      other_starts = if (is.function(model[[4]])) lapply(seq(-4, 0, 0.5), function(range) c(range, if (nugget) 0, 1.5)) else list()
+    )
     witness <- if (is.function(model[[4]])) {
       witness_at(follicles ~ s + c, ovary, fit, model[[4]], ~ Time | Mare, toupper(method))
     } else {

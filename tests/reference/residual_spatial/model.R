@@ -21,7 +21,7 @@ models <- list(
 for (model in models) {
   text <- sprintf("%s(latitude, longitude | field%s)", model[[1]], if (model[[3]]) ", nugget=True" else "")
   fit <- cluster_fit(wheat$yield, X, wheat$field, correlation_distance(model[[1]], coordinates, 2, model[[3]]),
-    other_starts = lapply(c(1.5, 3), function(range) c(range, if (model[[3]]) -1.5, 2))
+    other_starts = lapply(seq(0.5, 3.5, 0.5), function(range) c(range, if (model[[3]]) -1.5, 2))
   )
   case <- add(case, paste0("wheat_", model[[1]], if (model[[3]]) "_nugget"), fit,
     formula = "yield ~ variety", data = own, options = list(residual = text),
