@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import SpecError
 from ..table import Table
 from ..typing import Array, Labels
 
@@ -68,8 +69,10 @@ def _letter(index: int) -> str:
 
 def draw_intervals(table: Table, labels: Sequence[str], title: str) -> object:
     """Draw estimates with their intervals, one line each, from the top; return the matplotlib Axes."""
-    from matplotlib import pyplot
-
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise SpecError("figures need matplotlib: `pip install 'mixedmodels[plot]'`.") from error
     _, axes = pyplot.subplots(figsize=(6.0, 0.8 + 0.34 * len(labels)), layout="constrained")
     height = np.arange(len(labels))[::-1]
     estimate: Array = table["estimate"]

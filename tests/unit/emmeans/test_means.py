@@ -270,3 +270,10 @@ def test_nested_factors_are_tested_with_what_they_nest_in() -> None:
     np.testing.assert_allclose(fit.emmeans("treatment")["estimate"], cells.mean(axis=0))
     towns = fit.emmeans(["treatment", "city"])["estimate"].reshape(5, 2)
     np.testing.assert_allclose(cells, [towns[:2].mean(axis=0), towns[2:].mean(axis=0)])
+
+
+def test_figure(crossed: Fit) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    axes = crossed.emmeans("Variety").plot()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Golden Rain", "Marvellous", "Victory"]
