@@ -1,13 +1,14 @@
 """The `blocked` engine: independent errors, any random terms, exact.
 
-The leaf factor and the factors it is nested in are eliminated level by level in native code; what crosses them is a
-dense *tail*, [tail factors | X | y], with unscaled Schur complement S. With D = blkdiag(Λ_tail, I),
+The leaf factor and the factors it is nested in are eliminated level by level in native code; what crosses
+them is a dense *tail*, [tail factors | X | y], with unscaled Schur complement S. With D = blkdiag(Λ_tail, I),
 
-    M = D'SD + blkdiag(I, 0, 0) = LL',   log|Ṽ| = Σ_levels log|Λ'AΛ + I| + log|M_bb|,   y'P̃y = (last pivot of L)²,
+    M = D'SD + blkdiag(I, 0, 0) = LL',   y'P̃y = (last pivot of L)²,
+    log|Ṽ| = Σ_levels log|Λ'AΛ + I| + log|M_bb|,
 
-H = D M⁻¹ D' is the posterior covariance of (b_tail, β)/σ², and the native backward sweep turns it into T, Q and b̂ of
-every level of the chain. X is centred and scaled and y replaced by its least-squares residual before anything is
-squared; β̂ is shifted back.
+H = D M⁻¹ D' is the posterior covariance of (b_tail, β)/σ², and the native backward sweep turns it into T, Q
+and b̂ of every level of the chain. X is centred and scaled and y replaced by its least-squares residual before
+anything is squared; β̂ is shifted back.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from .tail import tail_blocks
 
 
 class BlockedEngine(Engine):
-    """Cross-products once; leaf factor block-diagonal, nested factors up the tree, dense tail for what crosses."""
+    """Cross-products once; leaf factor block-diagonal, nested ones up the tree, dense tail for the rest."""
 
     name: ClassVar[str] = "blocked"
 
     def supports(self, design: Design, control: Control) -> str | None:
         if design.residual is not None:
             return "it takes independent errors of equal (or known relative) variance only"
-        flops, size = self.cost(design)
+        size = self.cost(design)[1]
         if size > control.memory:
             limit = control.memory / 1e9
             return f"its dense tail would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
@@ -111,7 +112,7 @@ class BlockedSystem(System):
             raise RuntimeError("factor() has not been called")
         return self._point
 
-    # -- criterion -------------------------------------------------------------------------------------------------
+    # -- criterion ---------------------------------------------------------------------------------
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
         self._lambda = [merge_factors(self.design, f, factors) for f in self.layout.factors]
@@ -137,7 +138,7 @@ class BlockedSystem(System):
             float(self._schur[size, size] - half @ half),
         )
 
-    # -- first derivatives -----------------------------------------------------------------------------------------
+    # -- first derivatives -------------------------------------------------------------------------
 
     def _posterior(self) -> Array:
         """H = D M⁻¹ D' over [tail, X], lower triangle."""
@@ -195,11 +196,13 @@ class BlockedSystem(System):
     def _split(self, f: int, trace: Array, quadratic: Array, results: dict[int, Score]) -> None:
         """Hand the blocks of a merged factor back to its terms."""
         factor = self.layout.factors[f]
-        parts = zip(split_sets(self.design, factor, trace), split_sets(self.design, factor, quadratic), strict=True)
+        parts = zip(
+            split_sets(self.design, factor, trace), split_sets(self.design, factor, quadratic), strict=True
+        )
         for term, (t, q) in zip(factor.terms, parts, strict=True):
             results[term] = Score(t, q)
 
-    # -- second derivatives ----------------------------------------------------------------------------------------
+    # -- second derivatives ------------------------------------------------------------------------
 
     def average_information(self, directions: Sequence[Direction]) -> Array:
         """With ρ_a = Z_o'V₁⁻¹f_a on [tail, X] (V₁: chain integrated out), A_ab = f_a'V₁⁻¹f_b − ρ_a'Hρ_b."""
@@ -240,7 +243,7 @@ class BlockedSystem(System):
         return np.asarray(0.5 * (total + total.T))
 
     def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
-        """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b, no pass over the rows."""
+        """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
         width, r, count = self._width, self.design.fixed.rank, len(directions)
         lower = np.ascontiguousarray(self._at().lower[:width, :width])
         chain_u, tail_u = self._columns_of_x(lower)
@@ -294,7 +297,7 @@ class BlockedSystem(System):
         shapes = [(self.layout.factors[f].q, self.layout.factors[f].p, r) for f in self.layout.chain]
         return [u.reshape(shape) for u, shape in zip(flat, shapes, strict=True)], tail_u
 
-    # -- estimates -------------------------------------------------------------------------------------------------
+    # -- estimates ---------------------------------------------------------------------------------
 
     def solution(self) -> Solution:
         point, s, width = self._at(), self.standard, self._width
@@ -362,7 +365,11 @@ class BlockedSystem(System):
     ) -> Array:
         given = [c for c in codes if c is not None]
         n = len(x) if x is not None else len(given[0])
-        rows = np.zeros((n, self.design.fixed.rank)) if x is None else self.standard.rows(np.asarray(x, dtype=float))
+        rows = (
+            np.zeros((n, self.design.fixed.rank))
+            if x is None
+            else self.standard.rows(np.asarray(x, dtype=float))
+        )
         extra = np.zeros(n)
         merged: dict[int, tuple[Codes, Array]] = {}
         for f in range(len(self.layout.factors)):
@@ -372,10 +379,7 @@ class BlockedSystem(System):
             self._posterior(),
             np.ascontiguousarray(rows),
             [(merged[f][0], merged[f][1].reshape(-1)) for f in self.layout.chain],
-            [
-                (merged[b.factor][0], merged[b.factor][1].reshape(-1), b.data.p, b.first)
-                for b in self.blocks
-            ],
+            [(merged[b.factor][0], merged[b.factor][1].reshape(-1), b.data.p, b.first) for b in self.blocks],
         )
         return np.asarray(out + extra)
 
@@ -406,8 +410,8 @@ class BlockedSystem(System):
             return
         if factor.n_sets > 1:
             raise FitError(
-                "the variance of a prediction for a new level is not defined when the term's covariance differs by "
-                "group; predict at the population level instead."
+                "the variance of a prediction for a new level is not defined when the term's covariance "
+                "differs by group; predict at the population level instead."
             )
         zl = z[unseen] @ self._lambda[f][0]
         extra[unseen] += np.einsum("ij,ij->i", zl, zl)
@@ -416,4 +420,6 @@ class BlockedSystem(System):
         return mivque0(self)
 
     def new_response(self, y: Array) -> BlockedSystem:
-        return BlockedSystem(self.design, self.control, self.layout, standardise(self.design, self.control, y))
+        return BlockedSystem(
+            self.design, self.control, self.layout, standardise(self.design, self.control, y)
+        )
