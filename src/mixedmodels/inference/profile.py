@@ -156,9 +156,7 @@ class FixedPath(Path):
         rest = np.delete(design.x, at, axis=1)
         names = tuple(name for i, name in enumerate(design.fixed.columns) if i in kept and i != column)
         count = rest.shape[1]
-        fixed = FixedTerms(
-            rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0))
-        )
+        fixed = FixedTerms(rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0)))
         self.design = replace(design, fixed=fixed)
         control = replace(fit.control, engine="auto")
         self.system = choose_engine(self.design, control).system(self.design, control)
@@ -166,9 +164,7 @@ class FixedPath(Path):
 
     def rise(self, value: float, near: float) -> float:
         y = self.fit.design.y - value * self.column
-        objective = build_objective(
-            self.fit.spec, replace(self.design, y=y), self.system.new_response(y)
-        )
+        objective = build_objective(self.fit.spec, replace(self.design, y=y), self.system.new_response(y))
         optimum = optimise(objective, self.fit.control, np.array(self.found[near]))
         if optimum.value < self.best - _BETTER:
             raise BetterOptimum(optimum.theta, optimum.value, joint=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..fit import Fit
@@ -56,13 +58,13 @@ def icc(fit: Fit) -> Table:
     return Table(columns, "Intraclass correlations", backend=fit.backend, formats=formats)
 
 
+@dataclass(frozen=True, slots=True)
 class VarianceParts:
     """Variance of the fixed part, of each random term, and of the residual."""
 
-    __slots__ = ("fixed", "random", "residual")
-
-    def __init__(self, fixed: float, random: tuple[float, ...], residual: float) -> None:
-        self.fixed, self.random, self.residual = fixed, random, residual
+    fixed: float
+    random: tuple[float, ...]
+    residual: float
 
 
 def variance_parts(fit: Fit) -> VarianceParts:

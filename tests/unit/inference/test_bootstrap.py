@@ -105,8 +105,6 @@ def test_bad_arguments(rail):
         rail.bootstrap(n=3, seed=1).confint(interval="bc")
     with pytest.raises(mm.SpecError, match="fewer than two"):
         rail.bootstrap(n=1, seed=1).confint()
-    penicillin = mm.lmm(
-        "diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin")
-    )
+    penicillin = mm.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin"))
     with pytest.raises(mm.SpecError, match="plate, sample are crossed"):
         penicillin.bootstrap(n=2, seed=1, kind="case")

@@ -154,9 +154,7 @@ def test_wald_at_zero_variance_is_missing():
 
 def test_bootstrap_intervals_are_those_of_the_bootstrap(dyestuff):
     table = dyestuff.confint("boot", n=100, seed=4)
-    np.testing.assert_array_equal(
-        table["conf_low"], dyestuff.bootstrap(n=100, seed=4).confint()["conf_low"]
-    )
+    np.testing.assert_array_equal(table["conf_low"], dyestuff.bootstrap(n=100, seed=4).confint()["conf_low"])
 
 
 def test_bad_arguments(dyestuff):
