@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas
 
-from .. import _rust
 from .._rust import (
     Blocked,
     NotPositiveDefinite,
@@ -18,6 +17,8 @@ from .._rust import (
     gram,
     refit_responses,
 )
+from .._rust import cholesky as native_cholesky
+from .._rust import cholesky_inverse as native_cholesky_inverse
 from ..typing import Array
 
 __all__ = [
@@ -44,13 +45,13 @@ def cholesky(m: Array, threads: int = 1) -> Array:
     >>> cholesky(np.array([[4.0, 0.0], [2.0, 2.0]]))[1, 0]
     np.float64(1.0)
     """
-    _rust.cholesky(m, threads)
+    native_cholesky(m, threads)
     return m
 
 
 def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
     """Return (LL')⁻¹ (k, k), lower triangle, from L."""
-    return _rust.cholesky_inverse(lower, threads)
+    return native_cholesky_inverse(lower, threads)
 
 
 def solve_lower(lower: Array, b: Array) -> Array:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from .._rust import NotPositiveDefinite
 from ..typing import Array
+from . import NotPositiveDefinite
 
 
 def cholesky(m: Array, threads: int = 1) -> Array:
