@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets as datasets
-    from .api import lm, lmm
+    from .api import gls, lm, lmm, mmrm
     from .control import Control
     from .dialects.lme4 import lmer
     from .errors import DataError, FitError, MixedModelsError, SpecError, Status
@@ -37,9 +37,11 @@ __all__ = [
     "Table",
     "compare",
     "datasets",
+    "gls",
     "lm",
     "lmer",
     "lmm",
+    "mmrm",
     "wald",
 ]
 
@@ -55,9 +57,11 @@ HOMES = {
     "Status": "errors",
     "Table": "table",
     "compare": "inference.compare",
+    "gls": "api",
     "lm": "api",
     "lmer": "dialects.lme4",
     "lmm": "api",
+    "mmrm": "api",
     "wald": "inference.wald",
 }
 

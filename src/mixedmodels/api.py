@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from .control import Control
 from .engines import choose_engine
-from .errors import SpecError
-from .fit import Fit, Inputs, build_objective
+from .engines.base import Posterior
+from .engines.criterion import Criterion
+from .engines.marginal_system import MarginalSystem
+from .errors import Severity, SpecError, Status
+from .fit import Fit, Inputs, build_objective, conditional_mean
 from .frame.ingest import build_frame
 from .optimise.newton import optimise
+from .optimise.optimum import Optimum
+from .optimise.start import Start
 from .spec import Bounds, Method, ModelSpec, NaAction
 from .syntax.formula import read_formula
+from .syntax.repeated import split_residual
 from .terms.build import build_design
+from .terms.design import Design
 from .tool import load
+from .typing import Array
+
+StartValues: TypeAlias = Mapping[str, float] | Sequence[Mapping[str, float]] | None
+"""Natural values by parameter name, or several such sets."""
+RENEWALS = 50
+"""Times a fitted mean inside a variance function is renewed."""
+SETTLED = 1e-8
+"""Change of −2l below which it has settled."""
 
 
 def lmm(
@@ -28,7 +44,7 @@ def lmm(
     ddf: str = "auto",
     known: Mapping[str, Any] | None = None,
     bounds: Bounds = "psd",
-    start: Mapping[str, float] | None = None,
+    start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
@@ -43,7 +59,9 @@ def lmm(
     data
         A pandas, polars or pyarrow frame, any frame narwhals reads, or a dict of arrays.
     residual, variance
-        Residual structure and variance function. This version fits independent errors: leave both out.
+        Covariance of the errors: a structure `"ar1(week | id)"`, `"us(visit | id, by=arm)"`, and functions
+        `"ident(sex)"`, `"power(age)"`, `"power(fitted)"`, `"exp(x)"`, `"const_power(x)"`, `"fixed(x)"`,
+        `"log_linear(z1 + z2)"`, or products of them, that multiply the standard deviation.
     weights
         Name of a column, or an array (rows of the data,), of known precision weights w_i > 0: var(e_i) =
         σ²/w_i.
@@ -57,7 +75,8 @@ def lmm(
     bounds
         `"psd"`: covariance matrices are positive semidefinite.
     start, hold
-        Natural-scale values by parameter name to start from, or to hold fixed.
+        Natural-scale values by parameter name to start from, or to hold fixed; `start` may be a list of such
+        sets, of which the one with the highest likelihood is taken.
     contrasts
         Coding of factors: `{"sex": "sum"}`; treatment coding by default.
     na
@@ -67,8 +86,10 @@ def lmm(
 
     Notes
     -----
-    b ~ N(0, G(θ)), e ~ N(0, σ²W⁻¹); θ minimises −2l with β and σ² profiled out. *Same as* `lme4::lmer`, SAS
-    PROC MIXED with RANDOM statements, `nlme::lme` where random effects are nested.
+    b ~ N(0, G(θ)), e ~ N(0, R(θ)), R = σ²W⁻¹ unless `residual` or `variance` say otherwise, and otherwise
+    W^-½ S Σ_R S W^-½ by cluster, S the diagonal of the variance functions. θ minimises −2l with β profiled
+    out. *Same as* `lme4::lmer`, SAS PROC MIXED with RANDOM and REPEATED statements, `nlme::lme` with
+    `correlation` and `weights`.
 
     Examples
     --------
@@ -127,11 +148,119 @@ def lm(
     (array([66.5]), 23.645)
     """
     spec = read_formula(formula, weights=weights, ddf=ddf, contrasts=contrasts, na=na)
-    if spec.random or spec.splines:
-        terms = ", ".join(str(term) for term in (*spec.random, *spec.splines))
-        raise SpecError(f"formula: {terms} is a random term, which `lm` does not fit; use `lmm`.")
+    _refuse_random(spec, "lm")
     array = None if isinstance(weights, str) else weights
     return fit_model(spec, Inputs(data, array), control or Control())
+
+
+def gls(
+    formula: str,
+    data: Any,
+    *,
+    residual: str | None = None,
+    variance: str | None = None,
+    weights: Any = None,
+    method: Method = "reml",
+    ddf: str = "auto",
+    start: StartValues = None,
+    hold: Mapping[str, float] | Iterable[str] | None = None,
+    contrasts: Mapping[str, str] | None = None,
+    na: NaAction = "drop",
+    control: Control | None = None,
+) -> Fit:
+    """Return the linear model y = Xβ + e with correlated or heterogeneous errors, fitted by REML or ML.
+
+    Parameters
+    ----------
+    formula
+        `"y ~ fixed"`, without random terms.
+    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, control
+        As for `lmm`.
+
+    Notes
+    -----
+    *Same as* `nlme::gls`, SAS PROC MIXED with a REPEATED statement alone.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.gls("travel ~ 1", mm.datasets.load("rail"), residual="cs(1 | Rail)")
+    >>> round(fit.loglik, 4)
+    -61.0885
+    """
+    spec = read_formula(
+        formula,
+        residual=residual,
+        variance=variance,
+        weights=weights,
+        method=method,
+        ddf=ddf,
+        start=start,
+        hold=hold,
+        contrasts=contrasts,
+        na=na,
+    )
+    _refuse_random(spec, "gls")
+    array = None if isinstance(weights, str) else weights
+    return fit_model(spec, Inputs(data, array), control or Control())
+
+
+def mmrm(
+    formula: str,
+    data: Any,
+    *,
+    variance: str | None = None,
+    weights: Any = None,
+    method: Method = "reml",
+    ddf: str = "auto",
+    start: StartValues = None,
+    hold: Mapping[str, float] | Iterable[str] | None = None,
+    contrasts: Mapping[str, str] | None = None,
+    na: NaAction = "drop",
+    control: Control | None = None,
+) -> Fit:
+    """Return the mixed model for repeated measures: a residual structure written inside the formula.
+
+    Parameters
+    ----------
+    formula
+        `"y ~ base + arm * visit + us(visit | id)"`; `us(visit | id, by=arm)` for a covariance of each arm.
+    data, variance, weights, method, ddf, start, hold, contrasts, na, control
+        As for `lmm`.
+
+    Notes
+    -----
+    *Same as* `mmrm::mmrm`, SAS PROC MIXED with REPEATED visit / SUBJECT=id TYPE=UN.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.mmrm("Y ~ sex * age + us(age | id)", mm.datasets.load("orthodont"), method="ml")
+    >>> round(fit.criterion, 4), fit.engine
+    (419.477, 'clusterwise')
+    """
+    fixed, residual = split_residual(formula)
+    spec = read_formula(
+        fixed,
+        residual=residual,
+        variance=variance,
+        weights=weights,
+        method=method,
+        ddf=ddf,
+        start=start,
+        hold=hold,
+        contrasts=contrasts,
+        na=na,
+    )
+    _refuse_random(spec, "mmrm")
+    array = None if isinstance(weights, str) else weights
+    return fit_model(spec, Inputs(data, array), control or Control())
+
+
+def _refuse_random(spec: ModelSpec, verb: str) -> None:
+    if spec.random or spec.splines:
+        terms = ", ".join(str(term) for term in (*spec.random, *spec.splines))
+        raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `lmm`.")
 
 
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
@@ -140,8 +269,8 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)
     engine = choose_engine(design, control)
-    objective = build_objective(spec, design, engine.system(design, control))
-    optimum = optimise(objective, control, dict(spec.start) or None)
+    starts = [dict(row) for row in spec.starts] or dict(spec.start) or None
+    design, objective, optimum = fit_design(spec, design, engine.system(design, control), control, starts)
     return Fit.from_optimum(
         spec,
         frame.schema,
@@ -153,3 +282,47 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         notes=frame.notes + design.notes,
         inputs=inputs,
     )
+
+
+def fit_design(
+    spec: ModelSpec, design: Design, system: Posterior, control: Control, start: Start = None
+) -> tuple[Design, Criterion, Optimum]:
+    """Return a design with its criterion and optimum, variance functions of the fitted mean settled.
+
+    Notes
+    -----
+    Such functions take the fitted mean as known; it is renewed after each fit until the criterion moves by
+    less than 1e-8, as in nlme.
+    """
+    objective = build_objective(spec, design, system)
+    optimum = optimise(objective, control, start)
+    if design.residual is None or not any(term.fitted for term in design.residual.variance):
+        return design, objective, optimum
+    for _ in range(RENEWALS):
+        before = optimum
+        design = _renewed(design, conditional_mean(design, objective.solve(optimum.theta)[0]))
+        objective = build_objective(spec, design, MarginalSystem(design, control))
+        optimum = _continued(optimise(objective, control, before.theta), before)
+        if abs(optimum.value - before.value) <= SETTLED:
+            return design, objective, optimum
+    warning = Status(
+        Severity.WARNING,
+        f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
+        "Use a function of a covariate instead",
+    )
+    return design, objective, replace(optimum, converged=False, statuses=(*optimum.statuses, warning))
+
+
+def _continued(optimum: Optimum, before: Optimum) -> Optimum:
+    """Return the optimum with the iterations that led to it counted in."""
+    iterations = before.iterations + optimum.iterations
+    return replace(optimum, iterations=iterations, evaluations=before.evaluations + optimum.evaluations)
+
+
+def _renewed(design: Design, mean: Array) -> Design:
+    """Return the design with the fitted mean in its variance functions."""
+    assert design.residual is not None
+    terms = tuple(
+        replace(term, covariate=mean) if term.fitted else term for term in design.residual.variance
+    )
+    return replace(design, residual=replace(design.residual, variance=terms))

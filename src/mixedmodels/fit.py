@@ -382,10 +382,7 @@ class Fit:
         return mean if self.design.offset is None else mean + self.design.offset
 
     def _conditional_mean(self) -> Array:
-        mean = self.linear_predictor.copy()
-        for term, effects in zip(self.design.random, self.solution.random, strict=True):
-            mean += row_products(term.values, effects[term.codes])
-        return mean
+        return conditional_mean(self.design, self.solution)
 
     def _spread(self, kept: Array) -> Array:
         full = np.full(len(self.design.fixed.columns), np.nan)
@@ -428,6 +425,16 @@ def _held_values(spec: ModelSpec) -> dict[str, float]:
             )
         held[name] = value
     return held
+
+
+def conditional_mean(design: Design, solution: Solution) -> Array:
+    """Return offset + Xβ̂ + Zb̂, (n,)."""
+    mean = design.x @ solution.beta
+    if design.offset is not None:
+        mean = mean + design.offset
+    for term, effects in zip(design.random, solution.random, strict=True):
+        mean += row_products(term.values, effects[term.codes])
+    return mean
 
 
 def row_products(values: Array | None, effects: Array) -> Array:

@@ -136,8 +136,8 @@ class ModelSpec:
         `"reml"` or `"ml"`.
     contrasts
         Pairs (factor, coding) as given, for example `("sex", "sum")`.
-    start, hold
-        Natural-scale values by parameter name.
+    start, starts, hold
+        Natural-scale values by parameter name; `starts` holds several sets of which the best is taken.
     formula
         The text as the user wrote it, for messages and the summary.
     """
@@ -156,6 +156,7 @@ class ModelSpec:
     bounds: Bounds = "psd"
     ddf: str = "auto"
     start: tuple[tuple[str, float], ...] = ()
+    starts: tuple[tuple[tuple[str, float], ...], ...] = ()
     hold: tuple[str, ...] | tuple[tuple[str, float], ...] = ()
     formula: str = ""
 

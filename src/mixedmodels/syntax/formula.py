@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -63,7 +63,7 @@ def read_formula(
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
     bounds: Bounds = "psd",
-    start: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
     hold: Mapping[str, float] | Iterable[str] | str | None = None,
     ddf: str = "auto",
 ) -> ModelSpec:
@@ -111,7 +111,8 @@ def read_formula(
         na=na,
         bounds=bounds,
         ddf=ddf,
-        start=_pairs("start", start),
+        start=() if isinstance(start, (list, tuple)) else _pairs("start", start),
+        starts=tuple(_pairs("start", row) for row in start) if isinstance(start, (list, tuple)) else (),
         hold=_read_hold(hold),
         formula=formula,
     )
@@ -141,7 +142,7 @@ def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str
     return tuple(pairs)
 
 
-def _pairs(argument: str, values: Mapping[str, float] | None) -> tuple[tuple[str, float], ...]:
+def _pairs(argument: str, values: Any) -> tuple[tuple[str, float], ...]:
     if not values:
         return ()
     try:

@@ -267,9 +267,9 @@ def _column(text: str, tokens: Tokens) -> str:
     return tokens[0].text.strip("`")
 
 
-def _integer(text: str, tokens: Tokens) -> int:
+def _integer(text: str, tokens: Tokens, least: int = 1) -> int:
     written = render(tokens)
-    if not written.isdecimal() or int(written) < 1:
+    if not written.isdecimal() or int(written) < least:
         fail_at("a positive whole number is expected here.", text, tokens)
     return int(written)
 
@@ -288,7 +288,8 @@ def read_structure(text: str, tokens: Tokens) -> StructureSpec:
     runs = split_at_commas(tokens[2:-1])
     canonical = _canonical(text, name, tokens[:1])
     if all(run and run[0].kind is Kind.NUMBER for run in runs):
-        return StructureSpec(canonical, order=tuple(_integer(text, run) for run in runs))
+        least = 0 if canonical == "arma" else 1
+        return StructureSpec(canonical, order=tuple(_integer(text, run, least) for run in runs))
     if canonical != "kron":
         fail_at(f"{name} takes whole numbers as its order, for example {name}(2).", text, tokens[2:-1])
     return StructureSpec(canonical, parts=tuple(read_structure(text, run) for run in runs))
