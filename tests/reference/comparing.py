@@ -60,7 +60,8 @@ def compare_fixed_effects(model: ReferenceModel, fit: Any) -> None:
     assert_close(fit.beta[order], expected["beta"], std_error, tolerance, "beta")
     vcov = fit.vcov[np.ix_(order, order)]
     assert_close(np.sqrt(np.diag(vcov)), std_error, 0.0, tolerance, "std_error")
-    assert_close(vcov, expected["vcov"], np.outer(std_error, std_error), tolerance, "vcov")
+    if "vcov" in expected:
+        assert_close(vcov, expected["vcov"], np.outer(std_error, std_error), tolerance, "vcov")
 
 
 Terms = Iterator[tuple[str, str, Sequence[str], Any]]

@@ -199,8 +199,9 @@ covariance_record <- function(group, matrix, label = NULL) {
 
 fixed_record <- function(beta, vcov) {
   vcov <- as.matrix(vcov)
-  list(
-    terms = I(names(beta)), beta = I(unname(beta)), std_error = I(unname(sqrt(diag(vcov)))), vcov = matrix_rows(vcov)
+  c(
+    list(terms = I(names(beta)), beta = I(unname(beta)), std_error = I(unname(sqrt(diag(vcov))))),
+    if (length(beta) <= 30) list(vcov = matrix_rows(vcov))
   )
 }
 
