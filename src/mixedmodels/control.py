@@ -44,4 +44,6 @@ class Control:
         if self.max_iterations < 1:
             raise SpecError(f"control: max_iterations={self.max_iterations!r} must be at least 1.")
         if self.threads < 0:
-            raise SpecError(f"control: threads={self.threads!r} must be 0 (all processors) or a positive number.")
+            raise SpecError(
+                f"control: threads={self.threads!r} must be 0 (all processors) or a positive number."
+            )

@@ -51,7 +51,9 @@ class TriangularFactor:
     def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...]:
         """Return (row, column, parameter) of the free entries of L."""
         pattern = self.pattern(m)
-        return tuple((int(i), int(j), a) for a, (i, j) in enumerate(zip(pattern.rows, pattern.cols, strict=True)))
+        return tuple(
+            (int(i), int(j), a) for a, (i, j) in enumerate(zip(pattern.rows, pattern.cols, strict=True))
+        )
 
     def start(self, target: Array, at: Positions) -> Array:
         """Return the Cholesky factor of `target`."""

@@ -113,8 +113,8 @@ class MomentGroup:
         t, d = self._shape
         inner = self.moments.reshape(-1, t, t, d, d)[..., :-1, :-1]
         flat = np.ascontiguousarray(inner).reshape(-1, t, t * (d - 1) ** 2)
-        flat = (self.inverse @ flat).reshape(-1, t, t, (d - 1) ** 2)
-        out = self.inverse[:, None] @ flat
+        left = (self.inverse @ flat).reshape(-1, t, t, (d - 1) ** 2)
+        out = self.inverse[:, None] @ left
         return np.asarray(out.reshape(-1, t, t, d - 1, d - 1))
 
     def _p(self, moved: Array, products: Array) -> Array:

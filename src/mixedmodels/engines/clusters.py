@@ -161,7 +161,8 @@ def _signature(values: Array, rows: NDArray[np.intp], relative: bool) -> Array:
     if relative:
         # which earlier row of the cluster has the same level
         same = part[:, :, None, 0] == part[:, None, :, 0]
-        return np.argmax(same, axis=2).astype(float)
+        first: Array = np.argmax(same, axis=2).astype(float)
+        return first
     return np.asarray(part.reshape(len(rows), -1))
 
 

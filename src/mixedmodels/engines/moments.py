@@ -43,7 +43,9 @@ def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
     r = len(gram) - 1
     c = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), np.eye(r)) if r else np.zeros((0, 0))
     parts = _Parts(system)
-    columns = [parts.column(k, j) for k, term in enumerate(system.design.random) for j in range(term.n_columns)]
+    columns = [
+        parts.column(k, j) for k, term in enumerate(system.design.random) for j in range(term.n_columns)
+    ]
     size = len(columns) + 1
     s, q = np.zeros((size, size)), np.zeros(size)
     s[-1, -1] = system.design.n - r
@@ -66,19 +68,27 @@ def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
 
 
 def _rotate(block: Any, a: _Column, b: _Column) -> Array:
-    dense = np.diag(block) if isinstance(block, np.ndarray) and block.ndim == 1 else block
-    dense = dense.toarray() if sparse.issparse(dense) else np.asarray(dense)
+    dense: Array
+    if sparse.issparse(block):
+        dense = _from_sparse(block)
+    else:
+        dense = np.diag(block) if block.ndim == 1 else np.asarray(block)
     dense = a.rotate(dense)
     return dense if b.kernel_factor is None else dense @ b.kernel_factor
 
 
+def _from_sparse(block: Any) -> Array:
+    return np.asarray(block.toarray())
+
+
 def _sums(block: Any, left: Array, right: Array) -> tuple[float, float]:
     """Σ A² and Σ A∘(left right') for A diagonal (1-d), sparse, or dense."""
-    if sparse.issparse(block):
-        return float(block.data @ block.data), float(np.einsum("ij,ij->", left, block @ right))
-    if block.ndim == 1:
-        return float(block @ block), float(block @ np.einsum("ij,ij->i", left, right))
-    return float(np.vdot(block, block)), float(np.einsum("ij,ij->", left, block @ right))
+    if isinstance(block, np.ndarray):
+        if block.ndim == 1:
+            return float(block @ block), float(block @ np.einsum("ij,ij->i", left, right))
+        return float(np.vdot(block, block)), float(np.einsum("ij,ij->", left, block @ right))
+    product: Array = block @ right
+    return float(block.data @ block.data), float(np.einsum("ij,ij->", left, product))
 
 
 def _trace(block: Any) -> float:
@@ -102,7 +112,9 @@ class _Parts:
         f, start = self.layout.place(term)
         factor = self.layout.factors[f]
         if f in self.layout.chain:
-            dense = self.chain[self.layout.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[:, start + j]
+            dense = self.chain[self.layout.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[
+                :, start + j
+            ]
             return _Column(f, start + j, dense[:, :-1], dense[:, -1], None)
         block = self.system.blocks[self.layout.tail.index(f)]
         dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]

@@ -81,7 +81,13 @@ class ResponseRefitter:
             self.system.design.weights,
             self.template,
             start,
-            (float(self.objective.nu), self.objective.reml, self.constant, control.decrement, control.max_iterations),
+            (
+                float(self.objective.nu),
+                self.objective.reml,
+                self.constant,
+                control.decrement,
+                control.max_iterations,
+            ),
             s.threads,
         )
         counts = found.counts()
@@ -94,10 +100,11 @@ class ResponseRefitter:
         """Weighted least-squares coefficients of each response on the standardised columns, (k, r)."""
         s, w = self.system.standard, self.system.design.weights
         weighted = responses if w is None else responses * w
-        products = (weighted @ s.x - weighted.sum(axis=1)[:, None] * s.centre) * s.scale
+        products: Array = (weighted @ s.x - weighted.sum(axis=1)[:, None] * s.centre) * s.scale
         if products.shape[1] == 0:
             return products
-        return np.ascontiguousarray(linalg.cho_solve(self.cross_factor, products.T, check_finite=False).T)
+        found: Array = linalg.cho_solve(self.cross_factor, products.T, check_finite=False).T
+        return np.ascontiguousarray(found, dtype=np.float64)
 
     def _result(
         self,

@@ -32,7 +32,7 @@ def fixed_information(objective: Objective, theta: Array) -> tuple[Array, Array]
         directions.append(Direction(block.term, block.set, sigma / sigma2))
     objective.value(theta)
     solution, _ = objective.solve(theta)
-    information = np.linalg.inv(solution.unscaled_vcov) if r else np.zeros((0, 0))
+    information: Array = np.asarray(np.linalg.inv(solution.unscaled_vcov)) if r else np.zeros((0, 0))
     if not directions:
         return -information[None] / sigma2, information[None, None] / sigma2
     p, q = objective.system.fixed_information(directions)

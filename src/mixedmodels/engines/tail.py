@@ -105,7 +105,9 @@ class TailBlock:
             d = self._kernel_matrix(lam)
             return np.asarray((d.T if transpose else d) @ part)
         per_level = lam[self.data.sets]
-        return np.asarray(((per_level.transpose(0, 2, 1) if transpose else per_level) @ shaped).reshape(part.shape))
+        return np.asarray(
+            ((per_level.transpose(0, 2, 1) if transpose else per_level) @ shaped).reshape(part.shape)
+        )
 
     def score(self, schur: Array, h: Array, r: Array, lam: Array) -> tuple[Array, Array]:
         """Return T and Q, each (sets, p, p); `r` (m,) is Z'P̃y over the tail."""
@@ -216,6 +218,10 @@ def dense_covariance(kernel: Kernel) -> Array:
             return kernel.covariance
         assert kernel.precision is not None
         precision = kernel.precision.toarray()
-        return np.asarray(linalg.cho_solve((linalg.cholesky(precision, lower=True), True), np.eye(len(precision))))
+        return np.asarray(
+            linalg.cho_solve((linalg.cholesky(precision, lower=True), True), np.eye(len(precision)))
+        )
     except linalg.LinAlgError as error:
-        raise DataError(f"known={kernel.name!r}: the matrix is not positive definite; give a proper one.") from error
+        raise DataError(
+            f"known={kernel.name!r}: the matrix is not positive definite; give a proper one."
+        ) from error

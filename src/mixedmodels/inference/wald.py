@@ -64,8 +64,8 @@ def wald(
     labels
         Names of the k rows.
     information
-        What Kenward–Roger and Satterthwaite take the uncertainty of θ̂ from: the `"observed"` information, as SAS does, or
-        the `"expected"`, as pbkrtest does.
+        What Kenward–Roger and Satterthwaite take the uncertainty of θ̂ from: the `"observed"`
+        information, as SAS does, or the `"expected"`, as pbkrtest does.
 
     Returns
     -------

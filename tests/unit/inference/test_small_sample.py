@@ -82,9 +82,7 @@ def test_degrees_of_freedom_do_not_depend_on_the_coding_of_x() -> None:
     treatment = mm.lmm("yield ~ Variety + nitro + (1 | Block / Variety)", oats)
     summed = mm.lmm("yield ~ Variety + nitro + (1 | Block / Variety)", oats, contrasts={"Variety": "sum"})
     for method in ("kenward-roger", "satterthwaite"):
-        joint = [
-            fit.wald(np.eye(4)[1:3], joint=True, ddf=method).row(0) for fit in (treatment, summed)
-        ]
+        joint = [fit.wald(np.eye(4)[1:3], joint=True, ddf=method).row(0) for fit in (treatment, summed)]
         # the Hessian is a difference of gradients: about 1e-7 relative
         assert joint[0]["den_df"] == pytest.approx(joint[1]["den_df"], rel=1e-5)
         assert joint[0]["statistic"] == pytest.approx(joint[1]["statistic"], rel=1e-5)

@@ -46,7 +46,8 @@ class KenwardRoger(DegreesOfFreedom):
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
-        middle = np.einsum("ab,abij->ij", s.w, s.q) - np.einsum("ab,aij,jk,bkl->il", s.w, s.p, s.phi, s.p, optimize=True)
+        products = np.einsum("ab,aij,jk,bkl->il", s.w, s.p, s.phi, s.p, optimize=True)
+        middle = np.einsum("ab,abij->ij", s.w, s.q) - products
         if not self.linear:
             middle = middle - 0.25 * s.bent
         adjusted = s.phi + 2 * s.phi @ middle @ s.phi
