@@ -183,7 +183,12 @@ class Fit:
     @property
     def n_covariance_parameters(self) -> int:
         """Estimated covariance parameters, σ² included, held ones not."""
-        return sum(term.n_theta for term in self.design.random) + 1 - len(self.spec.hold)
+        if self.design.residual is None:
+            count = sum(term.n_theta for term in self.design.random) + 1
+        else:
+            # the parameters of structured errors include their scale
+            count = len(self.optimum.theta)
+        return count - len(self.spec.hold)
 
     @property
     def aic(self) -> float:
