@@ -322,7 +322,5 @@ def _continued(optimum: Optimum, before: Optimum) -> Optimum:
 def _renewed(design: Design, mean: Array) -> Design:
     """Return the design with the fitted mean in its variance functions."""
     assert design.residual is not None
-    terms = tuple(
-        replace(term, covariate=mean) if term.fitted else term for term in design.residual.variance
-    )
+    terms = tuple(replace(term, covariate=mean) if term.fitted else term for term in design.residual.variance)
     return replace(design, residual=replace(design.residual, variance=terms))

@@ -71,8 +71,9 @@ def read_residual(text: str) -> ResidualSpec:
     if call.structure is None:
         fail_at("name the residual structure, for example ar1(week | id).", text, tokens)
     if call.bar is None:
-        fail_at("name the cluster right of a bar, ar1(week | id), or 1 for one cluster of all rows.", text,
-        tokens)
+        fail_at(
+            "name the cluster right of a bar, ar1(week | id), or 1 for one cluster of all rows.", text, tokens
+        )
     if call.bar.text == "||":
         fail_at("'||' belongs to random terms; use one bar.", text, [call.bar])
     # a nested cluster a/b means the innermost units, as in nlme

@@ -60,8 +60,11 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         reml=spec.method == "reml",
         residual=residual,
         encoding=Encoding(
-            response, fixed_encoding, tuple(encoding for encoding, _ in offsets), random_encoding,
-            residual_encoding
+            response,
+            fixed_encoding,
+            tuple(encoding for encoding, _ in offsets),
+            random_encoding,
+            residual_encoding,
         ),
         notes=notes + residual_notes,
     )
