@@ -11,6 +11,7 @@ from ..control import Control
 from ..terms.design import Design
 from .base import Engine
 from .clusters import cluster_sizes
+from .identified import check_identified
 from .marginal_system import MarginalSystem
 
 LARGEST = 2500
@@ -47,7 +48,9 @@ class ClusterwiseEngine(Engine):
         return (flops if design.residual is not None else float("inf")), size
 
     def system(self, design: Design, control: Control) -> MarginalSystem:
-        return MarginalSystem(design, control)
+        system = MarginalSystem(design, control)
+        check_identified(design, system.model)
+        return system
 
 
 def _ties(design: Design) -> list[str]:

@@ -22,7 +22,7 @@ from .cluster_algebra import Directions
 from .marginal import At, ResidualBlock, residual_labels
 from .marginal_system import MarginalSystem
 from .objective import Evaluation
-from .parameters import Block, NaturalParameters, natural_names
+from .parameters import Block, NaturalParameters, natural_names, residual_name
 
 
 @dataclass(slots=True)
@@ -365,11 +365,3 @@ def _residual_from_natural(block: ResidualBlock, values: Array) -> Array:
     if not values[0] > 0:
         raise ValueError(f"variance {values[0]:.6g} must be positive")
     return np.asarray(np.log(values))
-
-
-def residual_name(name: str, where: str) -> str:
-    """Return `var(week1)` as `var(Residual: week1)`, `rho` as `rho(Residual)`."""
-    head, _, rest = name.partition("(")
-    if not rest:
-        return f"{'var' if head == 'variance' else head}({where})"
-    return f"{head}({where}: {rest.removesuffix(')')})"

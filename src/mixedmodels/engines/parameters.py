@@ -102,6 +102,14 @@ def natural_names(term: RandomTerm, which: int, natural: Natural) -> list[str]:
     return out
 
 
+def residual_name(name: str, where: str) -> str:
+    """Return `var(week1)` as `var(Residual: week1)`, `rho` as `rho(Residual)`."""
+    head, _, rest = name.partition("(")
+    if not rest:
+        return f"{'var' if head == 'variance' else head}({where})"
+    return f"{head}({where}: {rest.removesuffix(')')})"
+
+
 def parameter_names(design: Design) -> Labels:
     """Return the names of all covariance parameters, the residual variance last.
 

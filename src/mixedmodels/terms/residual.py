@@ -99,6 +99,7 @@ def build_residual(
     _refuse_duplicates(asked, group, placed)
     placed.structure.check(placed.positions)
     sets, labels = _parameter_sets(asked, frame, group)
+    _refuse_too_many(asked, placed, len(labels), frame.n)
     residual = Residual(
         label=group.label,
         structure=placed.structure,
@@ -113,6 +114,19 @@ def build_residual(
         n_clusters_given=frame.clusters_given,
     )
     return residual, ResidualEncoding(asked.cluster, placed.encoding, readers), placed.notes
+
+
+def _refuse_too_many(asked: ResidualSpec, placed: Placed, n_sets: int, n: int) -> None:
+    """Raise `DataError` before a structure of more parameters than rows is built."""
+    count = n_sets * placed.structure.size(placed.positions.size)
+    if count > n:
+        raise DataError(
+            f"{asked}: {asked.structure} over {placed.positions.size} positions has {count} parameters and "
+            "there are "
+            f"{n} rows; name the cluster right of the bar, use visits rather than times, or a structure "
+            "with fewer "
+            "parameters."
+        )
 
 
 def _parameter_sets(asked: ResidualSpec, frame: ModelFrame, group: Group) -> tuple[Codes, Labels]:
