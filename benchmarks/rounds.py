@@ -17,8 +17,7 @@ from processes import Worker, WorkerError, thread_environment
 
 START_TIMEOUT = 300.0
 FIRST_FIT = (
-    "import mixedmodels as mm; "
-    "mm.lmm('Reaction ~ Days + (Days | Subject)', mm.datasets.load('sleepstudy'))"
+    "import mixedmodels as mm; mm.lmm('Reaction ~ Days + (Days | Subject)', mm.datasets.load('sleepstudy'))"
 )
 
 
