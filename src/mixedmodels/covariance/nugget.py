@@ -129,3 +129,12 @@ class WithNugget(Structure):
 
     def canonical(self, theta: Array, at: Positions) -> Array:
         return joined(self.inner.canonical(theta[:-1], at), abs(theta[-1]))
+
+
+def escape_nugget(structure: Structure, theta: Array, slope: float, step: float) -> Array | None:
+    """Return θ with a vanished nugget made positive where −2l falls with it (`slope` per unit of τ²), or "
+    "None."""
+    if not isinstance(structure, WithNugget):
+        return None
+    nugget = escape_diagonal(theta[-1:], np.array([slope]), step)
+    return None if nugget is None else joined(theta[:-1], nugget)

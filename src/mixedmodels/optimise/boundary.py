@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..covariance.nugget import WithNugget, escape_nugget
 from ..engines.criterion import Criterion
+from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Block, Evaluation
 from ..typing import Array
 
@@ -29,6 +31,33 @@ def escape_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) 
         gamma = evaluation.gammas[block.term][block.set]
         for step in _steps(objective, block, evaluation):
             moved = block.structure.escape(theta[block.place], gamma, block.positions, step)
+            if moved is None:
+                break
+            trial = theta.copy()
+            trial[block.place] = moved
+            if objective.value(trial) < evaluation.value - _NEGLIGIBLE:
+                return trial
+    if isinstance(objective, MarginalObjective):
+        return _escape_errors(objective, theta, evaluation)
+    return None
+
+
+def _escape_errors(objective: MarginalObjective, theta: Array, evaluation: Evaluation) -> Array | None:
+    """Return a θ with a lower criterion off a boundary of Σ_R (a nugget of zero, a correlation of one), or "
+    "None."""
+    gammas = objective.gammas(theta)
+    first = objective.sigma2(theta) * (2.0 / objective.nu) ** 0.5
+    for block in objective.residual_blocks:
+        if block.structure is None or not objective.free[block.place].all():
+            continue
+        own = theta[block.place]
+        for step in (first, first / 8, first / 64):
+            if objective.model.on_grid:
+                gamma = objective.model.grid_gamma(block, gammas)
+                moved = block.structure.escape(own, gamma, block.positions, step)
+            else:
+                slope = objective.model.residual_trace(block, gammas)
+                moved = escape_nugget(block.structure, own, slope, step)
             if moved is None:
                 break
             trial = theta.copy()
@@ -76,7 +105,17 @@ def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation)
             # a factor recomputed from a singular Σ can have rounding error in place of its zeros
             if _exact_rank(block, tidy) <= rank:
                 snapped[block.place] = tidy
+    for place in _nuggets(objective):
+        if cheap[place]:
+            snapped[place] = 0.0
     return None if np.array_equal(snapped, theta) else snapped
+
+
+def _nuggets(objective: Criterion) -> list[int]:
+    """Return the places in θ of the nuggets of Σ_R."""
+    if not isinstance(objective, MarginalObjective):
+        return []
+    return [b.place.stop - 1 for b in objective.residual_blocks if isinstance(b.structure, WithNugget)]
 
 
 def _exact_rank(block: Block, theta: Array) -> int:

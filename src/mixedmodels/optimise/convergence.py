@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..engines.criterion import Criterion
+from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Block, Evaluation
 from ..errors import Severity, Status
 from ..terms.design import RandomTerm
@@ -12,6 +13,10 @@ from ..typing import Array
 
 _SHOWN = 4
 """Columns named in a message before it is cut short."""
+_UNIT = 1.0 - 1e-7
+"""A correlation beyond this is at the end of its range."""
+_FLAT = 1e-4
+"""Information on the logarithm of a range below which it is not determined (standard error above 100)."""
 _LEGITIMATE = (
     "This is a legitimate result: the likelihood is highest at that boundary. Simplify the term if the model "
     "should have no such direction"
@@ -93,6 +98,32 @@ def _null_direction(term: RandomTerm, sigma: Array) -> str:
 def _listed(names: tuple[str, ...] | list[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -> tuple[Status, ...]:
+    """Return notes on covariance parameters of the errors that are at a boundary or not determined by the "
+    "data."""
+    if not isinstance(objective, MarginalObjective):
+        return ()
+    natural = objective.natural(theta)
+    notes = []
+    for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
+        if name.startswith("nugget") and value == 0:
+            notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))
+        elif kind == "correlation" and name.split("(")[-1].startswith("Residual") and abs(value) > _UNIT:
+            notes.append(Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range",
+            _LEGITIMATE))
+    information = evaluation.information + evaluation.curvature
+    for block in objective.residual_blocks:
+        if block.structure is None or not block.structure.needs_coordinates:
+            continue
+        own = range(block.place.start + 1, block.place.stop)
+        flat = [a for a in own if objective.free[a] and abs(information[a, a]) < _FLAT and theta[a] != 0]
+        named = [natural.names[a] for a in flat if natural.kinds[a] in ("range", "correlation", "other")]
+        if named:
+            message = f"the likelihood is flat in {', '.join(named)}: the data do not determine it"
+            notes.append(Status(Severity.NOTE, message, "Simplify the residual structure"))
+    return tuple(notes)
 
 
 def stalled_status(evaluation: Evaluation, decrement: float, iterations: int, reason: str) -> Status:

@@ -13,7 +13,7 @@ from ..engines.objective import Evaluation
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
-from .convergence import ranks, singular_statuses, stalled_status
+from .convergence import error_statuses, ranks, singular_statuses, stalled_status
 from .optimum import Optimum, Step
 from .start import Start, starting_points
 from .step import NewtonStep, newton_step
@@ -118,7 +118,9 @@ class _Search:
             evaluations=objective.evaluations - before,
             trace=tuple(self.trace),
             singular=singular,
-            statuses=statuses + singular_statuses(objective, theta, sigma2, singular),
+            statuses=statuses
+            + singular_statuses(objective, theta, sigma2, singular)
+            + error_statuses(objective, theta, evaluation),
         )
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
