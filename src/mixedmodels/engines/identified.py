@@ -65,8 +65,8 @@ def _regular_points(model: MarginalModel) -> list[Array]:
     points = []
     for j in np.unique(np.linspace(0, count - 1, TRIED).round().astype(int))[::-1]:
         theta = base.copy()
-        for block, ladder in zip(model.residual_blocks, ladders, strict=True):
-            theta[block.place] = ladder[j]
+        for residual, ladder in zip(model.residual_blocks, ladders, strict=True):
+            theta[residual.place] = ladder[j]
         points.append(theta)
     return points
 

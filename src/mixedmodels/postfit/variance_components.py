@@ -136,8 +136,32 @@ def list_components(fit: Fit) -> list[Component]:
     for place, (block, natural) in enumerate(natural_parameters(fit)):
         rows = _block_components(fit, block, natural, place, len(out))
         out += sorted(rows, key=lambda row: KIND_ORDER.get(row.kind, 2))
-    out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, len(out), None))
+    if fit.design.residual is None:
+        out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, len(out), None))
+    else:
+        out += _error_components(fit, len(out))
     return out
+
+
+def _error_components(fit: Fit, first: int) -> list[Component]:
+    """Return the parameters of structured or unequal errors, in the order of the natural parameters."""
+    natural = fit.objective().natural(fit.optimum.theta)
+    assert fit.design.residual is not None
+    functions = [term.label for term in fit.design.residual.variance]
+    rows = []
+    for i in range(first, len(natural.names)):
+        name, value, kind = natural.names[i], float(natural.values[i]), natural.kinds[i]
+        head, _, rest = name.removesuffix(")").partition("(")
+        where, _, inside = rest.partition(": ")
+        a, _, b = inside.partition(", ")
+        function = next((label for label in functions if name.startswith(f"{label}: ")), None)
+        if function is not None:
+            where, a, b = "Residual", function, name.removeprefix(f"{function}: ")
+        elif not inside and kind != "variance":
+            a = head
+        companion = float(np.sqrt(max(value, 0.0))) if kind == "variance" else float("nan")
+        rows.append(Component(where, a, b, kind, value, companion, i, None))
+    return rows
 
 
 def _block_components(fit: Fit, block: Block, natural: Natural, place: int, first: int) -> list[Component]:

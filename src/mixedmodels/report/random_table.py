@@ -37,7 +37,7 @@ def random_table(fit: Fit) -> Table:
     shown = None
     for c in list_components(fit):
         if c.block is None:
-            rows.append(Row("Residual", "", c.value, c.companion))
+            rows.append(_error_row(fit, c))
             continue
         block = blocks[c.block]
         group = "" if c.block == shown else _group(fit, block, c.group)
@@ -45,7 +45,22 @@ def random_table(fit: Fit) -> Table:
         if row is not None:
             rows.append(row)
             shown = c.block
-    return _table(rows)
+    return _table(rows, bool(fit.design.random))
+
+
+def _error_row(fit: Fit, c: Component) -> Row:
+    """Return the row of one parameter of the errors."""
+    residual = fit.design.residual
+    structure = "" if residual is None or residual.structure is None else f", {residual.structure.names[0]}"
+    group = f"{c.group}{structure}"
+    name = ", ".join(part for part in (c.name1, c.name2) if part)
+    if c.kind == "variance":
+        return Row(group, name, c.value, c.companion)
+    if c.kind == "covariance":
+        return Row(group, name, c.value)
+    if c.kind == "correlation":
+        return Row(group, name, correlations=(c.value,))
+    return Row(group, name, other=c.value)
 
 
 def _group(fit: Fit, block: Block, label: str) -> str:
@@ -77,7 +92,7 @@ def _correlations_before(fit: Fit, block: Block, column: str) -> tuple[float, ..
     return tuple(correlations(fit.covariances[block.term][block.set])[i, :i].tolist())
 
 
-def _table(rows: list[Row]) -> Table:
+def _table(rows: list[Row], random: bool) -> Table:
     columns = {
         "group": [row.group for row in rows],
         "term": [row.name for row in rows],
@@ -90,7 +105,7 @@ def _table(rows: list[Row]) -> Table:
     if any(not np.isnan(row.other) for row in rows):
         columns["value"] = _blank_missing(np.array([row.other for row in rows]))
     formats = dict.fromkeys(list(columns)[2:], "aligned")
-    return Table(columns, "Random effects", formats=formats)
+    return Table(columns, "Random effects" if random else "Errors", formats=formats)
 
 
 def _blank_missing(values: Array) -> list[str]:

@@ -72,7 +72,7 @@ def summary(
     """
     method = _affordable(fit) if ddf is None else ddf
     tables = [_criteria(fit)]
-    if fit.design.random:
+    if fit.design.random or fit.design.residual is not None:
         tables.append(random_table(fit))
     if fit.design.fixed.columns:
         tables.append(_fixed(fit, method, information, level))
