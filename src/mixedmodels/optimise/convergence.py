@@ -111,8 +111,9 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
         if name.startswith("nugget") and value == 0:
             notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))
         elif kind == "correlation" and name.split("(")[-1].startswith("Residual") and abs(value) > _UNIT:
-            notes.append(Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range",
-            _LEGITIMATE))
+            notes.append(
+                Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range", _LEGITIMATE)
+            )
     information = evaluation.information + evaluation.curvature
     for block in objective.residual_blocks:
         if block.structure is None or not block.structure.needs_coordinates:
