@@ -266,6 +266,11 @@ def _refuse_random(spec: ModelSpec, verb: str) -> None:
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
     load("inference.ddf:choose_method")(spec.ddf)
+    if spec.bounds == "none":
+        raise SpecError(
+            "bounds='none': negative variance components are not fitted by this version; use bounds='psd', or "
+            "residual='cs(1 | g)' for negative correlation within groups."
+        )
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)
     engine = choose_engine(design, control)
