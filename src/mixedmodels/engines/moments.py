@@ -63,7 +63,7 @@ def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
             total, cross = _sums(block, rotated[i] @ c, rotated[j])
             s[i, j] = s[j, i] = total - 2 * cross + np.trace(c @ squares[i] @ c @ squares[j])
             if i == j:
-                s[i, -1] = s[-1, i] = _trace(block) - np.einsum("ij,ij->", rotated[i] @ c, rotated[i])
+                s[i, -1] = s[-1, i] = _trace(block) - np.vdot(rotated[i] @ c, rotated[i])
     return s, q
 
 
@@ -85,10 +85,10 @@ def _sums(block: Any, left: Array, right: Array) -> tuple[float, float]:
     """Σ A² and Σ A∘(left right') for A diagonal (1-d), sparse, or dense."""
     if isinstance(block, np.ndarray):
         if block.ndim == 1:
-            return float(block @ block), float(block @ np.einsum("ij,ij->i", left, right))
-        return float(np.vdot(block, block)), float(np.einsum("ij,ij->", left, block @ right))
+            return float(block @ block), float(np.vdot(left * block[:, None], right))
+        return float(np.vdot(block, block)), float(np.vdot(left, block @ right))
     product: Array = block @ right
-    return float(block.data @ block.data), float(np.einsum("ij,ij->", left, product))
+    return float(block.data @ block.data), float(np.vdot(left, product))
 
 
 def _trace(block: Any) -> float:
@@ -115,10 +115,10 @@ class _Parts:
             dense = self.chain[self.layout.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[
                 :, start + j
             ]
-            return _Column(f, start + j, dense[:, :-1], dense[:, -1], None)
+            return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], None)
         block = self.system.blocks[self.layout.tail.index(f)]
         dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]
-        return _Column(f, start + j, dense[:, :-1], dense[:, -1], block.kernel_factor)
+        return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], block.kernel_factor)
 
     def products(self, a: _Column, b: _Column) -> Any:
         """Z_a'WZ_b (q_a, q_b): a vector when diagonal, sparse, or dense."""
