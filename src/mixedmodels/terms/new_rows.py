@@ -18,6 +18,7 @@ from ..table import Backend
 from ..typing import Array, Codes
 from .design import Design
 from .encoding import Encoding
+from .residual import NewErrors
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,23 @@ def encode_new(
         complete=complete,
         backend=source.backend,
     )
+
+
+def encode_errors(
+    spec: ModelSpec, design: Design, newdata: Any, *, required: bool = False
+) -> NewErrors | None:
+    """Return the error side of new rows; None without structured errors, or where `newdata` lacks a column.
+
+    With `required` a missing column is an error that names it.
+    """
+    encoding = _encoding(design).residual
+    if encoding is None or design.residual is None:
+        return None
+    source = open_source(newdata)
+    if not required and not set(encoding.columns) <= set(source.names):
+        return None
+    columns = read_columns(spec, source, encoding.columns)
+    return encoding.encode(design.residual, columns, source.n)
 
 
 def encode_response(design: Design, spec: ModelSpec, newdata: Any) -> Array:

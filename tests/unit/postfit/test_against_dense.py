@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import mixedmodels as mm
 from fitted_models import Oracle, make_oracle
-from mixedmodels.covariance.base import Positions
 from mixedmodels.fit import Fit
-from mixedmodels.terms.design import Residual
 
 # The engine and dense algebra differ by rounding in sums over rows of a well-conditioned system.
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
@@ -146,20 +142,3 @@ def test_questions_do_not_disturb_each_other(fit: Fit) -> None:
     fit.refit(fit.simulate(2, seed=1))
     np.testing.assert_allclose(fit.variance_components(se=True)["std_error"], first, rtol=1e-12)
     np.testing.assert_allclose(fit.random_effects()["std_error"], before, rtol=1e-12)
-
-
-def test_tools_that_know_independent_errors_only_refuse_others(weighted: Fit) -> None:
-    rows = np.zeros(weighted.nobs, dtype=np.int32)
-    structured = Residual(
-        label="g", structure=None, positions=Positions(1, ("1",)), clusters=rows, cluster_parts=(),
-        index=rows, coordinates=None, sets=rows[:1],
-    )  # fmt: skip
-    fit = replace(weighted, design=replace(weighted.design, residual=structured))
-    for tool in (
-        lambda: fit.simulate(),
-        lambda: fit.residuals("pearson"),
-        lambda: fit.marginal_cov("g1", group="g"),
-        lambda: fit.predict(interval="prediction"),
-    ):
-        with pytest.raises(mm.SpecError, match="independent errors only"):
-            tool()
