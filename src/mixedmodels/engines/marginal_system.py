@@ -161,6 +161,30 @@ class MarginalSystem(Posterior):
         inner = np.asarray((zg.T @ self._inverse_matrix() @ zg).toarray())
         return np.asarray((g.toarray() - inner + half @ self.clusters.phi @ half.T) / self.sigma2())
 
+    def conditional_residual_variances(self) -> Array:
+        """Return the diagonal of RPR, the variances of y − Xβ̂ − Zb̂, (n,)."""
+        out = np.empty(self.design.n)
+        for g, (part, r) in enumerate(
+            zip(self.model.parts, self.model.residuals(self.at().theta), strict=True)
+        ):
+            classes, rows = part.layout.class_of, part.layout.rows
+            out[rows] = np.einsum("cij,cjk,cki->ci", r, self._inverse(g), r)[classes]
+        scale = self._unscale(np.arange(self.design.n))
+        u = self.clusters.solved_rows()[1] / scale[:, None]
+        for part, r in zip(self.model.parts, self.model.residuals(self.at().theta), strict=True):
+            own = r[part.layout.class_of] @ u[part.layout.rows]
+            out[part.layout.rows] -= np.einsum("mix,xz,miz->mi", own, self.clusters.phi, own)
+        return np.asarray(out / scale**2)
+
+    def whitened_residuals(self) -> Array:
+        """Return L⁻¹(y − Xβ̂), (n,), V = LL' with rows in the order of their clusters."""
+        out = np.empty(self.design.n)
+        values = self._scaled((self.design.y - self.design.x @ self.clusters.beta)[:, None])[:, 0]
+        for part, v in zip(self.model.parts, self.model.covariances(self.at()), strict=True):
+            factor = np.linalg.cholesky(v)[part.layout.class_of]
+            out[part.layout.rows] = np.linalg.solve(factor, values[part.layout.rows][:, :, None])[:, :, 0]
+        return out
+
     def prediction_variance(
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> Array:

@@ -11,7 +11,8 @@ from ..engines import choose_engine
 from ..errors import FitError, SpecError, suggest
 from ..fit import Fit, build_objective
 from ..optimise.newton import optimise
-from ..terms.design import RandomTerm
+from ..terms.design import RandomTerm, Residual
+from ..typing import Codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +37,31 @@ class Clusters:
 def independent_codes(fit: Fit, cluster: str | None, purpose: str) -> NDArray[np.intp]:
     """Return the cluster of each row, (n,), such that no random effect or error is shared by two clusters."""
     terms = fit.design.random
-    if fit.design.residual is not None:
-        raise SpecError(f"{purpose}: available for independent errors only.")
     if any(term.kernel is not None for term in terms):
         raise SpecError(f"{purpose}: levels with a known covariance (cov=, precision=) are not independent.")
+    groups = {term.group: term.codes for term in terms}
+    residual = fit.design.residual
+    if residual is not None and residual.structure is not None:
+        groups.setdefault(residual.label, residual.clusters)
     if cluster is not None:
-        groups = {term.group: term for term in terms}
         if cluster not in groups:
             near = suggest(cluster, groups)
             raise SpecError(f"cluster={cluster!r} is no grouping factor.{near} Factors: {', '.join(groups)}.")
         candidates = [groups[cluster]]
     else:
-        candidates = sorted(terms, key=lambda term: term.n_levels)
-    if not terms:
+        candidates = sorted(groups.values(), key=lambda codes: int(codes.max()))
+    if not groups:
         return np.arange(fit.nobs)
     for outer in candidates:
-        if all(_nests(term, outer) for term in terms):
-            return np.asarray(outer.codes, dtype=np.intp)
-    crossed = ", ".join(dict.fromkeys(term.group for term in terms))
+        if all(_nests(codes, outer) for codes in groups.values()):
+            return np.asarray(outer, dtype=np.intp)
+    crossed = ", ".join(groups)
     raise SpecError(f"{purpose} needs a factor that all others nest in; {crossed} are crossed.")
 
 
-def _nests(inner: RandomTerm, outer: RandomTerm) -> bool:
-    pairs = np.unique(inner.codes.astype(np.int64) * outer.n_levels + outer.codes)
-    return len(pairs) == len(np.unique(inner.codes))
+def _nests(inner: Codes, outer: Codes) -> bool:
+    pairs = np.unique(inner.astype(np.int64) * (int(outer.max()) + 1) + outer)
+    return len(pairs) == len(np.unique(inner))
 
 
 def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
@@ -84,6 +86,7 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
         weights=None if design.weights is None else design.weights[rows],
         offset=None if design.offset is None else design.offset[rows],
         rows=None,
+        residual=None if design.residual is None else _redrawn_errors(design.residual, rows, draws),
     )
     control = replace(fit.control, engine="auto")
     engine = choose_engine(drawn, control)
@@ -91,6 +94,31 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     optimum = optimise(objective, control, None if fit.singular else fit.optimum.theta)
     return Fit.from_optimum(
         fit.spec, fit.schema, drawn, objective, optimum, engine=engine.name, control=fit.control
+    )
+
+
+def _redrawn_errors(residual: Residual, rows: NDArray[np.intp], draws: NDArray[np.intp]) -> Residual:
+    """Return the error side on the rows drawn; a cluster drawn twice becomes two."""
+    old = residual.clusters[rows].astype(np.int64)
+    key = draws * np.int64(residual.n_clusters) + old
+    _, first, codes = np.unique(key, return_index=True, return_inverse=True)
+    source = old[first]
+    functions = tuple(
+        replace(
+            term,
+            covariate=None if term.covariate is None else term.covariate[rows],
+            groups=term.groups[rows],
+        )
+        for term in residual.variance
+    )
+    return replace(
+        residual,
+        clusters=codes.reshape(-1).astype(residual.clusters.dtype),
+        cluster_parts=tuple(part[source] for part in residual.cluster_parts),
+        index=residual.index[rows],
+        coordinates=None if residual.coordinates is None else residual.coordinates[rows],
+        sets=residual.sets[source],
+        variance=functions,
     )
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
@@ -30,6 +33,54 @@ def choose_term(fit: Fit, name: str | None) -> int:
     if of_group:
         raise SpecError(f"term={name!r} stands for several random terms; give one of {known}.")
     raise SpecError(f"term={name!r} is not a random term.{suggest(name, labels)} Terms: {known}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A factor that groups rows: of random effects, or the clusters of the errors."""
+
+    name: str
+    codes: Codes
+    parts: tuple[NDArray[Any], ...]
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Names of the levels, `"1:a"` for crossed columns."""
+        if not self.parts:
+            return ("all",) * (int(self.codes.max()) + 1)
+        columns = [[str(value) for value in part] for part in self.parts]
+        return tuple(":".join(names) for names in zip(*columns, strict=True))
+
+
+def grouping_factors(fit: Fit) -> list[Factor]:
+    """Return the grouping factors of the random terms in order, then the clusters of the errors."""
+    factors = [Factor(term.group, term.codes, term.level_parts) for term in fit.design.random]
+    residual = fit.design.residual
+    if residual is not None and residual.structure is not None:
+        factors.append(Factor(residual.label, residual.clusters, residual.cluster_parts))
+    distinct: dict[str, Factor] = {}
+    for factor in factors:
+        distinct.setdefault(factor.name, factor)
+    return list(distinct.values())
+
+
+def choose_factor(fit: Fit, group: str | None) -> Factor:
+    """Return the grouping factor of this name, by default the one all others nest in."""
+    factors = {factor.name: factor for factor in grouping_factors(fit)}
+    known = ", ".join(map(repr, factors))
+    if not factors:
+        raise SpecError("the model has no grouping factor, so there are no clusters.")
+    if group is not None:
+        if group not in factors:
+            raise SpecError(
+                f"group={group!r} is not a grouping factor.{suggest(group, factors)} Factors: {known}."
+            )
+        return factors[group]
+    codes = [factor.codes for factor in factors.values()]
+    outer = min(factors.values(), key=lambda factor: int(factor.codes.max()))
+    if not all(_nested(own, outer.codes) for own in codes):
+        raise SpecError(f"the grouping factors cross; give group= one of {known}.")
+    return outer
 
 
 def choose_group(fit: Fit, group: str | None) -> int:

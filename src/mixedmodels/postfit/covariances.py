@@ -10,8 +10,8 @@ from ..fit import Fit
 from ..labelled import LabelledMatrix
 from ..terms.design import RandomTerm
 from ..typing import Array
-from .choose_term import choose_group, choose_term
-from .independent_errors import require_independent_errors
+from .choose_term import choose_factor, choose_term
+from .error_side import error_covariance
 
 
 def random_cov(
@@ -52,7 +52,7 @@ def random_cov(
 def residual_cov(
     fit: Fit, cluster: object = None, *, group: str | None = None, correlation: bool = False
 ) -> LabelledMatrix:
-    """Return R_i = σ̂²W_i⁻¹, the covariance matrix of the errors of one cluster, (n_i, n_i).
+    """Return R̂_i, the covariance matrix of the errors of one cluster, (n_i, n_i).
 
     Parameters
     ----------
@@ -65,10 +65,24 @@ def residual_cov(
 
     Notes
     -----
-    *Same as* SAS `REPEATED … / R RCORR`, `getVarCov(type = "conditional")` of nlme.
+    σ̂²W_i⁻¹ for independent errors, otherwise W_i^-½ S_i Σ̂_R S_i W_i^-½ with S_i the variance functions.
+    Rows and columns go by the order of the data. *Same as* SAS `REPEATED … / R RCORR`, `getVarCov(type =
+    "conditional")` of nlme.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.gls("Y ~ sex * age", mm.datasets.load("orthodont"), residual="ar1(age | id)")
+    >>> fit.residual_cov("1", correlation=True)
+    Correlation of id 1
+              8       10       12       14
+    8   1.00000  0.62449  0.38999  0.24354
+    10  0.62449  1.00000  0.62449  0.38999
+    12  0.38999  0.62449  1.00000  0.62449
+    14  0.24354  0.38999  0.62449  1.00000
     """
     rows, where = _cluster_rows(fit, cluster, group)
-    return _labelled(fit, _row_names(rows), np.diag(_residual_variances(fit, rows)), where, correlation)
+    return _labelled(fit, _row_names(fit, rows), error_covariance(fit, rows), where, correlation)
 
 
 def marginal_cov(
@@ -102,10 +116,10 @@ def marginal_cov(
     3  615.311  615.311  631.478
     """
     rows, where = _cluster_rows(fit, cluster, group)
-    total = np.diag(_residual_variances(fit, rows))
+    total = error_covariance(fit, rows)
     for k in range(len(fit.design.random)):
         total += _random_part(fit, k, rows)
-    return _labelled(fit, _row_names(rows), total, where, correlation)
+    return _labelled(fit, _row_names(fit, rows), total, where, correlation)
 
 
 def random_variances(fit: Fit) -> Array:
@@ -177,24 +191,25 @@ def _choose_set(term: RandomTerm, by: str | None) -> int:
 
 
 def _cluster_rows(fit: Fit, cluster: object, group: str | None) -> tuple[NDArray[np.intp], str]:
-    term = fit.design.random[choose_group(fit, group)]
-    levels = term.levels
+    factor = choose_factor(fit, group)
+    levels = factor.levels
     name = levels[0] if cluster is None else str(cluster)
     if name not in levels:
         shown = ", ".join(levels[:8]) + (" …" if len(levels) > 8 else "")
         raise SpecError(
-            f"cluster={cluster!r} is not a level of {term.group!r}.{suggest(name, levels)} Levels: {shown}."
+            f"cluster={cluster!r} is not a level of {factor.name!r}.{suggest(name, levels)} Levels: {shown}."
         )
-    return np.flatnonzero(term.codes == levels.index(name)), f"{term.group} {name}"
+    return np.flatnonzero(factor.codes == levels.index(name)), f"{factor.name} {name}"
 
 
-def _residual_variances(fit: Fit, rows: NDArray[np.intp]) -> Array:
-    require_independent_errors(fit, "the covariance matrix of a cluster")
-    weights = fit.design.weights
-    return fit.sigma2 / (np.ones(len(rows)) if weights is None else weights[rows])
-
-
-def _row_names(rows: NDArray[np.intp]) -> tuple[str, ...]:
+def _row_names(fit: Fit, rows: NDArray[np.intp]) -> tuple[str, ...]:
+    """Return the positions of rows on the grid of a residual structure where they differ, else their "
+    "order."""
+    residual = fit.design.residual
+    if residual is not None and residual.structure is not None and residual.coordinates is None:
+        names = tuple(residual.positions.labels[i] for i in residual.index[rows])
+        if len(set(names)) == len(names):
+            return names
     return tuple(str(i + 1) for i in range(len(rows)))
 
 

@@ -11,7 +11,7 @@ from ..table import Table
 from ..terms.design import RandomTerm
 from ..typing import Array
 from .covariances import level_scale
-from .independent_errors import require_independent_errors
+from .error_side import error_variances
 
 
 def icc(fit: Fit) -> Table:
@@ -69,9 +69,7 @@ class VarianceParts:
 
 def variance_parts(fit: Fit) -> VarianceParts:
     """Return the partition of the variance of an observation, averaged over the data."""
-    require_independent_errors(fit, "the partition of the variance")
-    weights = fit.design.weights
-    residual = fit.sigma2 * (1.0 if weights is None else float(np.mean(1 / weights)))
+    residual = float(np.mean(error_variances(fit)))
     mean = fit.design.x @ fit.solution.beta
     terms = zip(fit.design.random, fit.covariances, strict=True)
     random = tuple(_mean_variance(term, sigmas) for term, sigmas in terms)

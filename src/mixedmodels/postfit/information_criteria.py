@@ -40,9 +40,10 @@ def information_criteria(fit: Fit) -> Table:
             as zero (REML); these + rank X (ML)   (REML), n (ML)  others nest, else of the first random term
     ======  ====================================  ==============  ============================================
 
-    Without grouping factors s is N. σ² counts as a covariance parameter. lme4 and nlme define AIC and BIC
-    only; the other rows use the same counts. `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS
-    figures: SAS/STAT User's Guide, PROC MIXED, "Information criteria".
+    Without grouping factors s is N; the clusters of a residual structure are grouping factors too, counted
+    with those that have no complete row, as SAS does. σ² counts as a covariance parameter. lme4 and nlme
+    define AIC and BIC only; the other rows use the same counts. `fit.aic`, `fit.aicc` and `fit.bic` are the
+    lme4 column. SAS figures: SAS/STAT User's Guide, PROC MIXED, "Information criteria".
 
     Examples
     --------
@@ -92,12 +93,21 @@ def _parameters_off_boundary(fit: Fit) -> int:
         scale = float(np.mean(values**2))
         for kind, value in zip(natural.kinds, natural.values, strict=True):
             count -= kind == "variance" and value * scale < 1e-8 * fit.sigma2
+    if fit.design.residual is not None:
+        errors = fit.objective().natural(fit.optimum.theta)
+        for name, value in zip(errors.names, errors.values, strict=True):
+            count -= name.startswith("nugget") and value < 1e-8 * fit.sigma2
     return count
 
 
 def _subjects(fit: Fit) -> int:
     """Return the levels of the factor all others nest in, else of the first random term; 0 without groups."""
     terms = [term for term in fit.design.random if term.level_parts]
+    residual = fit.design.residual
+    if residual is not None and residual.cluster_parts:
+        # SAS counts the subjects it reads, with those whose responses are all missing
+        subjects = residual.n_clusters_given
+        return min([subjects, *(term.n_levels for term in terms)])
     if not terms:
         return 0
     outer = outermost(terms)

@@ -20,7 +20,7 @@ from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
 from .covariances import level_scale
-from .independent_errors import require_independent_errors
+from .missing_responses import new_errors, predict_unobserved
 
 LEVELS = ("conditional", "population")
 INTERVALS = ("confidence", "prediction")
@@ -46,8 +46,8 @@ def predict(
     newdata
         Rows to predict at, a frame or dict with the predictors; the rows of the fit by default.
     level
-        `"conditional"`: given the predicted random effects of each row's levels; `"population"`: with
-        random effects zero.
+        `"conditional"`: given the predicted random effects of each row's levels and, where errors are
+        correlated, the observed rows of its cluster; `"population"`: with random effects and errors zero.
     se
         Add the standard error of the predicted mean.
     interval
@@ -72,7 +72,14 @@ def predict(
     -----
     se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975), covariance
     parameters taken as known; at population level it is x'Φx, Φ the covariance of β̂ of the df method. A
-    new observation adds σ²/w, and at population level z'Σz of every random term. Intervals use t with the
+    new observation adds the variance of its error, and at population level z'Σz of every random term.
+
+    Where errors are correlated, a row of `newdata` at a position of its cluster that was not observed there
+    is a missing response: it is predicted by x'β̂ + v'V⁻¹(y − Xβ̂), v its covariance with the cluster's rows,
+    and se and limits are those of the response itself (Goldberger 1962; kriging). Other rows are predicted by
+    their mean.
+
+    Intervals use t with the
     df of x'β̂ at population level, those of the residual (or none) at conditional level. *Same as* SAS
     `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
 
@@ -92,8 +99,6 @@ def predict(
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
     check_level(confidence)
-    if interval == "prediction":
-        require_independent_errors(fit, "a prediction interval")
     conditional = level == "conditional"
     rows = (
         _fitted_rows(fit)
@@ -104,15 +109,26 @@ def predict(
         _refuse_new_levels(fit, rows)
     valid = rows.complete & _estimable(fit, rows)
     mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
+    errors = new_errors(fit, rows, newdata, mean, required=interval == "prediction")
+    missing = errors.unobserved & valid if conditional else np.zeros(len(rows), dtype=bool)
+    if missing.any():
+        known = predict_unobserved(fit, _take(rows, missing), errors, missing)
+        mean[missing] = known[0] + (0.0 if rows.offset is None else rows.offset[missing])
     if not se and interval is None:
         return mean
     variance = np.full(len(rows), np.nan)
     method = method_for(fit, ddf, information=information)
     variance[valid] = _mean_variance(fit, _take(rows, valid), conditional, method)
+    if missing.any():
+        variance[missing] = known[1]
     columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
     notes: list[str] = []
+    if missing.any():
+        count = int(missing.sum())
+        notes.append(f"{count} rows are missing responses, predicted from the observed rows of their cluster")
     if interval == "prediction":
-        variance = variance + _observation_variance(fit, rows, conditional)
+        own = errors.variances + _effect_variances(fit, rows, conditional)
+        variance = variance + np.where(missing, 0.0, own)
         if fit.design.weights is not None and rows.weights is None:
             notes.append("new observations have weight 1: newdata holds no weights")
     if interval is not None:
@@ -174,10 +190,10 @@ def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOf
     return fit.sigma2 * fit.system().prediction_variance(x, rows.codes, rows.values)
 
 
-def _observation_variance(fit: Fit, rows: NewRows, conditional: bool) -> Array:
-    """Return the variance of a new observation about the predicted mean, (rows,)."""
+def _effect_variances(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+    """Return the variance that random effects not predicted add to a new observation, (rows,)."""
     n = len(rows)
-    variance = np.full(n, fit.sigma2) if rows.weights is None else fit.sigma2 / rows.weights
+    variance = np.zeros(n)
     if conditional:
         return variance
     terms = zip(fit.design.random, fit.covariances, rows.codes, rows.values, strict=True)

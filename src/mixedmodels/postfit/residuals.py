@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..engines.marginal_system import MarginalSystem
 from ..fit import Fit
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
-from .independent_errors import require_independent_errors
+from .error_side import error_variances, fitted_errors, marginal_system
 
-KINDS = ("response", "pearson")
+KINDS = ("response", "pearson", "student", "scaled")
 LEVELS = ("conditional", "marginal")
 
 
@@ -21,15 +22,28 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     ----------
     kind
         `"response"`: observed minus fitted; `"pearson"`: that divided by the standard deviation of the
-        response given what is fitted.
+        response given what is fitted; `"student"`: divided by its own standard deviation; `"scaled"`:
+        decorrelated by the Cholesky factor of the covariance, so that all have variance one and none are
+        correlated (but for the estimation of β).
     level
         `"conditional"`: given the predicted random effects; `"marginal"`: about the population mean.
 
     Notes
     -----
-    Pearson residuals are r_i / √(σ̂²/w_i) (conditional) and r_i / √V̂_ii (marginal), so their variance is
-    about one. *Same as* SAS `RESIDUAL` (Pearson) and `nlme::resid(type = "pearson")`; lme4's are not divided
-    by σ̂.
+    With r the response residuals, V = LL' the marginal covariance, R that of the errors, P = V⁻¹ −
+    V⁻¹XΦX'V⁻¹:
+
+    ============  =============================  ==================================
+    kind          marginal, r = y − Xβ̂           conditional, r = y − Xβ̂ − Zb̂
+    ============  =============================  ==================================
+    `"pearson"`   r_i/√V_ii                      r_i/√R_ii
+    `"student"`   r_i/√(V − XΦX')_ii             r_i/√(RPR)_ii
+    `"scaled"`    L⁻¹r                           L_R⁻¹r, R = L_RL_R'
+    ============  =============================  ==================================
+
+    L takes rows of a cluster in the order of their positions. *Same as* SAS `RESIDUAL` (Pearson, student) and
+    `VCIRY` (scaled, marginal), `nlme::resid` of type `"pearson"` and `"normalized"` (scaled, conditional);
+    lme4's Pearson residuals are not divided by σ̂.
 
     Examples
     --------
@@ -37,15 +51,52 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
     >>> fit.residuals()[:3].round(4)
     array([ 0.8915, -1.1085, -0.1085])
+    >>> float(np.sum(fit.residuals("scaled", level="marginal") ** 2).round(6)), fit.df_resid
+    (17.0, 17)
     """
     check_choice("kind", kind, KINDS)
     check_choice("level", level, LEVELS)
-    raw = fit.resid if level == "conditional" else fit.response - fit.linear_predictor
+    conditional = level == "conditional"
+    raw = fit.resid if conditional else fit.response - fit.linear_predictor
     if kind == "response":
         return raw
-    require_independent_errors(fit, "residuals of kind 'pearson'")
-    weights = fit.design.weights
-    variance = np.full(fit.nobs, fit.sigma2) if weights is None else fit.sigma2 / weights
-    if level == "marginal":
-        variance = variance + random_variances(fit)
-    return raw / np.sqrt(variance)
+    if kind == "scaled":
+        return _scaled(fit, raw) if conditional else _whitened(fit)
+    if kind == "student":
+        variance = _conditional_variances(fit) if conditional else _marginal_variances(fit)
+    else:
+        variance = error_variances(fit)
+        if not conditional:
+            variance = variance + random_variances(fit)
+    return np.asarray(raw / np.sqrt(variance))
+
+
+def _marginal_variances(fit: Fit) -> Array:
+    """Return the diagonal of V − XΦX', (n,)."""
+    x, phi = fit.design.x, fit.sigma2 * fit.solution.unscaled_vcov
+    return np.asarray(error_variances(fit) + random_variances(fit) - np.einsum("ia,ab,ib->i", x, phi, x))
+
+
+def _conditional_variances(fit: Fit) -> Array:
+    """Return the diagonal of RPR, (n,): R − var(x'(β̂ − β) + z'(b̂ − b)) where errors are independent."""
+    system = fit.system()
+    if isinstance(system, MarginalSystem):
+        return system.conditional_residual_variances()
+    terms = fit.design.random
+    if not terms:
+        return _marginal_variances(fit)
+    known = system.prediction_variance(
+        np.ascontiguousarray(fit.design.x), [t.codes for t in terms], [t.values for t in terms]
+    )
+    return np.asarray(error_variances(fit) - fit.sigma2 * known)
+
+
+def _scaled(fit: Fit, raw: Array) -> Array:
+    errors = fitted_errors(fit)
+    return np.asarray(raw / np.sqrt(error_variances(fit))) if errors is None else errors.whitened(raw)
+
+
+def _whitened(fit: Fit) -> Array:
+    if not fit.design.random and fit.design.residual is None:
+        return np.asarray((fit.response - fit.linear_predictor) / np.sqrt(error_variances(fit)))
+    return marginal_system(fit, "residuals of kind 'scaled'").whitened_residuals()

@@ -10,7 +10,7 @@ from ..fit import Fit, row_products
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
-from .independent_errors import require_independent_errors
+from .error_side import draw_errors
 
 LEVELS = ("population", "conditional")
 
@@ -31,7 +31,7 @@ def simulate(
 
     Notes
     -----
-    y = offset + Xβ̂ + Zb + e with e_i ~ N(0, σ̂²/w_i). Columns can go to `fit.refit`.
+    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂). Columns can go to `fit.refit`.
     *Same as* `simulate(fit)` in lme4 (`use.u` is `level="conditional"`).
 
     Examples
@@ -44,15 +44,12 @@ def simulate(
     if n < 1:
         raise SpecError(f"n={n!r} must be at least 1.")
     check_choice("level", level, LEVELS)
-    require_independent_errors(fit, "simulate")
     rng = np.random.default_rng(seed)
-    weights = fit.design.weights
-    sd = np.full(fit.nobs, fit.sigma) if weights is None else fit.sigma / np.sqrt(weights)
     mean = fit.fitted if level == "conditional" else fit.linear_predictor
     roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
     out = np.empty((fit.nobs, n))
     for column in range(n):
-        y = mean + sd * rng.standard_normal(fit.nobs)
+        y = mean + draw_errors(fit, rng)
         for term, sigmas, root in zip(fit.design.random[: len(roots)], fit.covariances, roots, strict=False):
             y += row_products(term.values, draw_effects(rng, term, sigmas, root)[term.codes])
         out[:, column] = y

@@ -17,7 +17,7 @@ from ..labelled import LabelledMatrix
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
-from .independent_errors import require_independent_errors
+from .error_side import error_covariance
 
 KINDS = ("CR0", "CR1", "CR2", "CR3", "mbn")
 
@@ -104,7 +104,6 @@ def vcov_robust(fit: Fit, kind: str = "CR2", *, cluster: str | None = None) -> R
     (103.45, array([5.]))
     """
     check_choice("kind", kind, KINDS)
-    require_independent_errors(fit, "vcov_robust")
     clusters = Clusters.of(fit, cluster, "vcov_robust")
     m, k = clusters.count, fit.design.fixed.rank
     if m < 2 or (kind == "mbn" and m <= k):
@@ -148,8 +147,7 @@ class _Weighted:
 
 def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
     """Return V of some rows, (len(rows),) squared, for levels that are independent of each other."""
-    weights = fit.design.weights
-    total = np.diag(fit.sigma2 / (np.ones(len(rows)) if weights is None else weights[rows]))
+    total = error_covariance(fit, rows)
     for term, sigmas in zip(fit.design.random, fit.covariances, strict=True):
         codes, values = term.codes[rows], term.dense_values()[rows]
         scaled = np.einsum("ia,iab->ib", values, sigmas[term.sets[codes]])

@@ -47,14 +47,96 @@ class VarianceEncoding:
             return data[self.covariate].number()
         return self.covariate.matrix(data, n)[:, 1:]
 
+    @property
+    def columns(self) -> Labels:
+        """Columns that the covariate is computed from."""
+        if self.covariate is None or self.covariate == FITTED:
+            return ()
+        return (self.covariate,) if isinstance(self.covariate, str) else self.covariate.variables
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewErrors:
+    """The error side of m new rows.
+
+    Parameters
+    ----------
+    clusters
+        Cluster of the fit (m,), −1 for another one.
+    index, coordinates
+        Position on the grid (m,), −1 where it is not on it, and coordinates (m, d) where the structure has
+        any.
+    sets
+        Parameter set (m,), −1 where it is not known.
+    groups, covariates
+        Per variance function the stratum (m,), −1 where it is not known, and the covariate, None for none.
+    placed
+        Whether positions are given by columns rather than by the order of rows.
+    """
+
+    clusters: Codes
+    index: Codes
+    coordinates: Array | None
+    sets: Codes
+    groups: tuple[Codes, ...]
+    covariates: tuple[Array | None, ...]
+    placed: bool
+
+    def __len__(self) -> int:
+        return len(self.clusters)
+
+    def take(self, rows: NDArray[Any]) -> NewErrors:
+        """Return the error side of some rows."""
+        return NewErrors(
+            self.clusters[rows],
+            self.index[rows],
+            None if self.coordinates is None else self.coordinates[rows],
+            self.sets[rows],
+            tuple(groups[rows] for groups in self.groups),
+            tuple(None if values is None else values[rows] for values in self.covariates),
+            self.placed,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResidualEncoding:
     """How the error side reads new data."""
 
     cluster: Labels
+    by: str | None
+    by_levels: NDArray[Any] | None
     positions: PositionEncoding
     variance: tuple[VarianceEncoding, ...]
+
+    @property
+    def columns(self) -> Labels:
+        """Columns of data that are read."""
+        names = [*self.cluster, *((self.by,) if self.by else ()), *self.positions.names]
+        for function in self.variance:
+            names += [*function.groups, *function.columns]
+        return tuple(dict.fromkeys(names))
+
+    def encode(self, residual: Residual, data: Mapping[str, Column], n: int) -> NewErrors:
+        """Return the error side of n new rows."""
+        none = np.full(n, -1, np.int32)
+        clusters = np.zeros(n, np.int32) if residual.cluster_parts == () else none
+        if self.cluster:
+            clusters = find_levels(residual.cluster_parts, [data[name] for name in self.cluster])
+        sets = np.where(clusters >= 0, residual.sets[np.maximum(clusters, 0)], -1).astype(np.int32)
+        if self.by is None:
+            sets = np.zeros(n, np.int32)
+        elif self.by_levels is not None:
+            sets = np.where(clusters >= 0, sets, data[self.by].codes_in(self.by_levels)).astype(np.int32)
+        index, coordinates = self.positions.place(data, n)
+        return NewErrors(
+            clusters,
+            index,
+            coordinates,
+            sets,
+            tuple(function.codes(data, n) for function in self.variance),
+            tuple(function.values(data, n) for function in self.variance),
+            bool(self.positions.names),
+        )
 
 
 def build_residual(
@@ -92,7 +174,7 @@ def build_residual(
             np.zeros_like(rows),
             variance=variance,
         )
-        return residual, ResidualEncoding((), PositionEncoding((), ()), readers), ()
+        return residual, ResidualEncoding((), None, None, PositionEncoding((), ()), readers), ()
     asked = spec.residual
     group = bind_group(asked.cluster, None, frame.factors, frame.n)
     placed = place_rows(asked, frame, group.codes)
@@ -113,7 +195,9 @@ def build_residual(
         variance=variance,
         n_clusters_given=frame.clusters_given,
     )
-    return residual, ResidualEncoding(asked.cluster, placed.encoding, readers), placed.notes
+    by_levels = frame.factors[asked.by].levels if asked.by else None
+    encoding = ResidualEncoding(asked.cluster, asked.by, by_levels, placed.encoding, readers)
+    return residual, encoding, placed.notes
 
 
 def _refuse_too_many(asked: ResidualSpec, placed: Placed, n_sets: int, n: int) -> None:
