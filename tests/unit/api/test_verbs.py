@@ -67,5 +67,5 @@ def test_control_reaches_the_optimiser() -> None:
 
 
 def test_unbounded_variances_are_refused() -> None:
-    with pytest.raises(mm.SpecError, match="bounds='none'.*not fitted"):
+    with pytest.raises(mm.SpecError, match=r"bounds='none'.*not fitted"):
         mm.lmm("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff2"), bounds="none")
