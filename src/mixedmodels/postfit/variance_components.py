@@ -11,16 +11,14 @@ from ..covariance.base import Natural
 from ..covariance.correlation import own_name, pair_name
 from ..engines.parameters import Block, design_blocks
 from ..fit import Fit
-from ..inference.distributions import t_quantile
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table
 from ..terms.design import RandomTerm
-from ..typing import Array
+from ..typing import Array, Labels
+from .component_intervals import INTERVALS
 from .covariances import correlations
 
-INTERVALS = ("wald",)
-"""Kinds of intervals for covariance parameters."""
 KIND_ORDER = {"variance": 0, "covariance": 1}
 
 
@@ -51,7 +49,9 @@ def variance_components(
     Parameters
     ----------
     ci
-        `"wald"` for intervals estimate ± z·SE; None for none.
+        `"wald"`: symmetric on the log scale for variances, ranges and ratios, by Fisher's z for correlations;
+        `"symmetric"`: estimate ± z·SE; `"satterthwaite"`: χ² limits for variances and ranges, symmetric ones
+        for the rest; None for none.
     se
         Whether to add asymptotic standard errors; by default with intervals only.
     level
@@ -69,8 +69,9 @@ def variance_components(
     Notes
     -----
     Standard errors come from W = 2H⁻¹, H the observed Hessian of −2l in the natural parameters, a variance at
-    zero being held there. Wald limits are symmetric and may leave the parameter space.
-    *Same as* SAS `COVTEST CL=WALD`, `as.data.frame(VarCorr(fit))` in lme4.
+    zero being held there. Satterthwaite limits are νθ̂/χ²_ν with ν = 2(θ̂/SE)². *Same as* `nlme::intervals`
+    (`"wald"`), SAS `COVTEST` with `CL` (`"satterthwaite"`) and `CL=WALD` (`"symmetric"`),
+    `as.data.frame(VarCorr(fit))` in lme4.
 
     Examples
     --------
@@ -105,9 +106,18 @@ def variance_components(
         columns["std_error"] = std_error
         notes = _held_notes(components, std_error)
         if ci is not None:
-            half = t_quantile(level, np.full(len(values), np.inf)) * std_error
-            columns.update(conf_low=values - half, conf_high=values + half)
+            low, high = INTERVALS[ci](values, std_error, _interval_kinds(fit, components), level)
+            columns.update(conf_low=low, conf_high=high)
     return Table(columns, "Variance components", notes, fit.backend)
+
+
+def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
+    """Return the kind of each parameter, `"unit"` for correlations of errors per unit of distance."""
+    residual = fit.design.residual
+    distances = residual is not None and residual.structure is not None and residual.coordinates is not None
+    return tuple(
+        "unit" if c.kind == "correlation" and c.block is None and distances else c.kind for c in components
+    )
 
 
 def natural_std_errors(fit: Fit) -> Array:
