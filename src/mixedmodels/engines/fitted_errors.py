@@ -11,7 +11,7 @@ from ..covariance.base import Positions
 from ..terms.design import Design
 from ..terms.residual import NewErrors
 from ..typing import Array, Codes
-from .marginal import MarginalModel
+from .marginal import MarginalModel, ResidualBlock
 from .marginal_system import ErrorCovariance
 
 
@@ -35,33 +35,34 @@ class FittedErrors:
         return np.asarray(out * self.sd**2)
 
     def among(self, rows: NDArray[np.intp]) -> Array:
-        """Return R of some rows, (k, k)."""
-        sd = self.sd[rows]
-        if self.residual.structure is None:
-            return np.diag(sd**2 * self.common_variance())
-        clusters = self.residual.clusters[rows]
-        total = np.zeros((len(rows), len(rows)))
-        for cluster in np.unique(clusters):
-            own = np.flatnonzero(clusters == cluster)
-            block = self._base(int(self.residual.sets[cluster]), rows[own])
-            total[np.ix_(own, own)] = block
-        return np.asarray(total * np.outer(sd, sd))
+        """Return R among rows (..., t), as (..., t, t)."""
+        sd, residual = self.sd[rows], self.residual
+        scale = sd[..., :, None] * sd[..., None, :]
+        if residual.structure is None:
+            return np.asarray(scale * self.common_variance() * np.eye(rows.shape[-1]))
+        clusters = residual.clusters[rows]
+        same = clusters[..., :, None] == clusters[..., None, :]
+        total = np.zeros(same.shape)
+        for block in self.model.residual_blocks:
+            own = same & (residual.sets[clusters] == block.set)[..., None]
+            if own.any():
+                total += np.where(own, self._base(block, rows), 0.0)
+        return np.asarray(total * scale)
 
     def common_variance(self) -> float:
         """Return σ² of a design without residual structure."""
         block = self.model.residual_blocks[0]
         return float(np.exp(self.theta[block.place][0]))
 
-    def _base(self, which: int, rows: NDArray[np.intp]) -> Array:
-        """Return Σ_R of rows of one cluster."""
-        block = self.model.residual_blocks[which]
+    def _base(self, block: ResidualBlock, rows: NDArray[np.intp]) -> Array:
+        """Return Σ_R of one set among rows (..., t), as if all were of one cluster."""
         assert block.structure is not None
         own, residual = self.theta[block.place], self.residual
         if residual.coordinates is not None:
-            return block.structure.matrix(own, Positions(len(rows), (), residual.coordinates[rows]))
+            return block.structure.matrix(own, Positions(rows.shape[-1], (), residual.coordinates[rows]))
         grid = block.structure.matrix(own, block.positions)
         index = residual.index[rows]
-        return np.asarray(grid[np.ix_(index, index)])
+        return np.asarray(grid[index[..., :, None], index[..., None, :]])
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Return one draw of all errors, (n,)."""

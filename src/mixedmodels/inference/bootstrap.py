@@ -253,6 +253,10 @@ class _Run:
 
 def _draw_cases(run: _Run, fit: Fit, stat: Statistic | None, seed: int, cluster: str | None) -> None:
     clusters = Clusters.of(fit, cluster, "the case bootstrap")
+    if clusters.count < 2:
+        raise SpecError(
+            "bootstrap: kind='case' draws independent clusters, and all rows are of one; use 'parametric'."
+        )
     for i in range(len(run.values)):
         chosen = stream(seed, i).integers(clusters.count, size=clusters.count)
         run.record(i, lambda chosen=chosen: fit_rows(fit, clusters, chosen), stat)  # type: ignore[misc]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..api import fit_design
 from ..engines import choose_engine
-from ..fit import Fit, build_objective
-from ..optimise.newton import optimise
+from ..fit import Fit
 from ..spec import Method, ModelSpec
 from ..terms.design import Design
 
@@ -31,8 +31,8 @@ def null_model(fit: Fit) -> Fit:
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
     control = replace(fit.control, engine="auto")
     engine = choose_engine(design, control)
-    objective = build_objective(spec, design, engine.system(design, control))
-    optimum = optimise(objective, control, dict(spec.start) or None)
+    start = dict(spec.start) or None
+    design, objective, optimum = fit_design(spec, design, engine.system(design, control), control, start)
     return Fit.from_optimum(
         spec, fit.schema, design, objective, optimum, engine=engine.name, control=fit.control,
         notes=fit.notes, inputs=fit.inputs,

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..api import fit_design
 from ..engines import choose_engine
-from ..errors import FitError, SpecError, suggest
-from ..fit import Fit, build_objective
-from ..optimise.newton import optimise
+from ..errors import DataError, FitError, SpecError, suggest
+from ..fit import Fit
+from ..frame.readers import open_source
 from ..terms.design import RandomTerm, Residual
 from ..typing import Codes
 
@@ -42,21 +43,47 @@ def independent_codes(fit: Fit, cluster: str | None, purpose: str) -> NDArray[np
     groups = {term.group: term.codes for term in terms}
     residual = fit.design.residual
     if residual is not None and residual.structure is not None:
-        groups.setdefault(residual.label, residual.clusters)
+        groups.setdefault(residual.label or "the data", residual.clusters)
     if cluster is not None:
-        if cluster not in groups:
-            near = suggest(cluster, groups)
-            raise SpecError(f"cluster={cluster!r} is no grouping factor.{near} Factors: {', '.join(groups)}.")
-        candidates = [groups[cluster]]
+        candidates = [groups[cluster] if cluster in groups else _column_codes(fit, cluster, list(groups))]
     else:
         candidates = sorted(groups.values(), key=lambda codes: int(codes.max()))
-    if not groups:
+    if not candidates:
         return np.arange(fit.nobs)
     for outer in candidates:
         if all(_nests(codes, outer) for codes in groups.values()):
             return np.asarray(outer, dtype=np.intp)
+    if cluster is not None:
+        crossing = next(name for name, codes in groups.items() if not _nests(codes, candidates[0]))
+        raise SpecError(
+            f"{purpose}: clusters of {cluster!r} are not independent, for levels of {crossing!r} lie in several of "
+            "them; give a factor that all others nest in."
+        )
     crossed = ", ".join(groups)
     raise SpecError(f"{purpose} needs a factor that all others nest in; {crossed} are crossed.")
+
+
+def _column_codes(fit: Fit, cluster: str, groups: list[str]) -> Codes:
+    """Return the level of each row (n,) of a column of the data that is no grouping factor of the model."""
+    known = f"Factors of the model: {', '.join(groups) or 'none'}."
+    if fit.inputs is None:
+        raise SpecError(
+            f"cluster={cluster!r} is no grouping factor, and this fit no longer holds its data. {known}"
+        )
+    source = open_source(fit.inputs.data)
+    if cluster not in source.names:
+        near = suggest(cluster, [*groups, *source.names])
+        raise SpecError(
+            f"cluster={cluster!r} is neither a grouping factor nor a column of the data.{near} {known}"
+        )
+    column, rows = source.read(cluster), fit.design.rows
+    missing = column.missing
+    if missing is not None and (missing if rows is None else missing[rows]).any():
+        raise DataError(
+            f"cluster={cluster!r} is missing in rows of the fit; fill it in, or fit without those rows."
+        )
+    codes = (column if rows is None else column.take(rows)).factor().values
+    return np.unique(codes, return_inverse=True)[1].reshape(-1).astype(np.int32)
 
 
 def _nests(inner: Codes, outer: Codes) -> bool:
@@ -90,8 +117,8 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     )
     control = replace(fit.control, engine="auto")
     engine = choose_engine(drawn, control)
-    objective = build_objective(fit.spec, drawn, engine.system(drawn, control))
-    optimum = optimise(objective, control, None if fit.singular else fit.optimum.theta)
+    start = None if fit.singular else fit.optimum.theta
+    drawn, objective, optimum = fit_design(fit.spec, drawn, engine.system(drawn, control), control, start)
     return Fit.from_optimum(
         fit.spec, fit.schema, drawn, objective, optimum, engine=engine.name, control=fit.control
     )

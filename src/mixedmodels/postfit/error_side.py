@@ -41,9 +41,11 @@ def error_variances(fit: Fit) -> Array:
 
 
 def error_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
-    """Return R̂ of some observations, (k, k)."""
+    """Return R̂ among observations (..., t), as (..., t, t)."""
     errors = fitted_errors(fit)
-    return np.diag(error_variances(fit)[rows]) if errors is None else errors.among(rows)
+    if errors is not None:
+        return errors.among(rows)
+    return np.asarray(error_variances(fit)[rows][..., None] * np.eye(rows.shape[-1]))
 
 
 def draw_errors(fit: Fit, rng: np.random.Generator) -> Array:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
 from ..terms.design import RandomTerm
@@ -27,7 +28,11 @@ def icc(fit: Fit) -> Table:
     Notes
     -----
     The variance of a term is the mean over observations of z_i'Σz_i, σ_b² for a random intercept (Johnson
-    2014); that of the residual the mean of σ²/w_i; that of the fixed part the sample variance of Xβ̂.
+    2014); that of the residual the mean of R_ii, which is σ²/w_i for independent errors and the variance on
+    the diagonal of R for structured or unequal ones; that of the fixed part the sample variance of Xβ̂. Rows
+    of one level with correlated errors are correlated more, or less, than the share of its term says:
+    `fit.marginal_cov(correlation=True)` shows by how much. Without random terms there is no such share, and
+    `SpecError` is raised.
     *Same as* `performance::icc(by_group = FALSE)`, its adjusted and unadjusted ICC in the row `"all"`.
 
     Examples
@@ -42,6 +47,18 @@ def icc(fit: Fit) -> Table:
     Residual    16.167  0.026           0.026
     Fixed        0.000      –           0.000
     """
+    if not fit.design.random:
+        residual = fit.design.residual
+        correlated = residual is not None and residual.structure is not None
+        hint = (
+            "fit.residual_cov(correlation=True) shows the correlation of errors within a cluster"
+            if correlated
+            else "add one such as `(1 | group)`"
+        )
+        raise SpecError(
+            "icc: the model has no random terms, and an intraclass correlation is their share of the variance; "
+            f"{hint}."
+        )
     parts = variance_parts(fit)
     random = sum(parts.random)
     labels = [term.label for term in fit.design.random]

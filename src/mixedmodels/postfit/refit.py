@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_model
+from ..api import fit_design, fit_model
 from ..engines.criterion import Criterion
 from ..engines.refits import Refitted
 from ..errors import DataError, SpecError
-from ..fit import Fit, Inputs, build_objective
-from ..optimise.newton import optimise
+from ..fit import Fit, Inputs
 from ..optimise.optimum import Optimum
 from ..table import Table
 from ..terms.design import Design
@@ -102,7 +101,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     quick = _natively(fit, design.y[None])
     if quick is not None and quick[0] is not None:
         return _fit_of(fit, design, quick[0])
-    objective, optimum = _optimise(fit, design.y)
+    design, objective, optimum = _optimise(fit, design)
     return Fit.from_optimum(
         fit.spec,
         fit.schema,
@@ -130,7 +129,8 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
             beta[i, kept], sigma2[i] = found.solution.beta, found.sigma2
             theta[i], criterion[i], converged[i], singular[i] = found.theta, found.value, True, False
             continue
-        objective, optimum = _optimise(fit, _without_offset(fit, responses[:, i]))
+        design = replace(fit.design, y=_without_offset(fit, responses[:, i]))
+        _, objective, optimum = _optimise(fit, design)
         solution, sigma2[i] = objective.solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
@@ -173,12 +173,11 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, y: Array) -> tuple[Criterion, Optimum]:
-    """Return the objective of a response (offset removed) and its optimum, from θ̂ unless that is singular."""
-    system = fit.objective().system.new_response(y)
-    objective = build_objective(fit.spec, replace(fit.design, y=y), system)
+def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
+    """Return the design of another response, its objective and optimum, from θ̂ unless that is singular."""
+    system = fit.objective().system.new_response(design.y)
     start = None if fit.singular else fit.optimum.theta
-    return objective, optimise(objective, fit.control, start)
+    return fit_design(fit.spec, design, system, fit.control, start)
 
 
 def _without_offset(fit: Fit, y: Array) -> Array:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..fit import Fit
-from ..inference.distributions import t_quantile, t_two_sided
+from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.resampling import Clusters
-from ..inference.wald import check_level
 from ..labelled import LabelledMatrix
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
-from .error_side import error_covariance
+from .sandwich import ADJUSTMENTS, RobustMethod, stack_clusters
 
-KINDS = ("CR0", "CR1", "CR2", "CR3", "mbn")
+KINDS = tuple(ADJUSTMENTS)
+
+
+MODEL_BASED = ("kenward-roger", "kenward-roger-linear", "kenward-roger2")
+"""Methods whose degrees of freedom belong to their own covariance of β̂."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class RobustCovariance:
-    """A sandwich covariance of β̂ with degrees of freedom.
+    """A sandwich covariance of β̂ with its tests: NumPy reads it as the matrix, (p, p).
 
     Parameters
     ----------
@@ -34,18 +37,20 @@ class RobustCovariance:
         Number of independent clusters m.
     matrix
         The covariance with names, (p, p), NaN for aliased columns.
-    df
-        Degrees of freedom of each coefficient, (p,).
-    df_note
-        How they were got.
+    method
+        The same on the estimable columns, with the degrees of freedom of every function.
+
+    Notes
+    -----
+    `wald`, `test`, `anova`, `emmeans`, `emtrends` and `joint_tests` are those of the fit, with the same
+    arguments but `ddf=`, and this covariance in place of the model's.
     """
 
     fit: Fit
     kind: str
     n_clusters: int
     matrix: LabelledMatrix
-    df: Array
-    df_note: str
+    method: RobustMethod
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.matrix.array, dtype=dtype, copy=True if copy is None else copy)
@@ -53,27 +58,48 @@ class RobustCovariance:
     def __repr__(self) -> str:
         return str(self.table())
 
+    @property
+    def df(self) -> Array:
+        """Degrees of freedom of each coefficient, (p,), NaN for aliased columns."""
+        fixed = self.fit.design.fixed
+        out = np.full(len(fixed.columns), np.nan)
+        out[list(fixed.estimable)] = self.method.single(self.fit, np.eye(fixed.rank))
+        return out
+
     def table(self, level: float = 0.95) -> Table:
         """Return the coefficients with robust inference, columns as those of `fit.fixed_effects()`."""
-        check_level(level)
-        estimate, std_error = self.fit.beta, np.sqrt(np.diag(self.matrix.array))
-        half = t_quantile(level, self.df) * std_error
-        statistic = estimate / std_error
-        columns = {
-            "term": list(self.matrix.rows),
-            "estimate": estimate,
-            "std_error": std_error,
-            "df": self.df,
-            "statistic": statistic,
-            "p_value": t_two_sided(statistic, self.df),
-            "conf_low": estimate - half,
-            "conf_high": estimate + half,
-        }
-        notes = (f"{self.kind} sandwich, {self.n_clusters} clusters; df: {self.df_note}",)
-        return Table(columns, "Fixed effects, robust", notes, self.fit.backend)
+        plain = self.fit.fixed_effects(ddf=self.method, level=level)
+        columns = {name: plain[name] for name in plain.names}
+        return Table(columns, "Fixed effects, robust", plain.notes, self.fit.backend)
+
+    def wald(self, L: Any, rhs: Any = 0.0, **options: Any) -> Table:
+        """Return `fit.wald` with this covariance."""
+        return self.fit.wald(L, rhs, ddf=self.method, **options)
+
+    def test(self, L: Any, rhs: Any = 0.0, **options: Any) -> Table:
+        """Return `fit.test` with this covariance."""
+        return self.fit.test(L, rhs, ddf=self.method, **options)
+
+    def anova(self, type: Any = 3) -> Table:
+        """Return `fit.anova` with this covariance."""
+        return self.fit.anova(type, ddf=self.method)
+
+    def emmeans(self, specs: Any, **options: Any) -> Any:
+        """Return `fit.emmeans` with this covariance."""
+        return self.fit.emmeans(specs, ddf=self.method, **options)
+
+    def emtrends(self, var: str, specs: Any = "1", **options: Any) -> Any:
+        """Return `fit.emtrends` with this covariance."""
+        return self.fit.emtrends(var, specs, ddf=self.method, **options)
+
+    def joint_tests(self, **options: Any) -> Table:
+        """Return `fit.joint_tests` with this covariance."""
+        return self.fit.joint_tests(ddf=self.method, **options)
 
 
-def vcov_robust(fit: Fit, kind: str = "CR2", *, cluster: str | None = None) -> RobustCovariance:
+def vcov_robust(
+    fit: Fit, kind: str = "CR2", *, cluster: str | None = None, ddf: str | None = None
+) -> RobustCovariance:
     """Return a sandwich estimate of the covariance of β̂ from independent clusters.
 
     Parameters
@@ -82,18 +108,24 @@ def vcov_robust(fit: Fit, kind: str = "CR2", *, cluster: str | None = None) -> R
         `"CR0"` (SAS EMPIRICAL), `"CR1"` (times m/(m − 1)), `"CR2"` (unbiased under the model), `"CR3"`
         (near the jackknife) or `"mbn"` (Morel, Bokossa and Neerchal).
     cluster
-        Grouping factor whose levels are independent; by default the one all others nest in. Rows are the
-        clusters of a model without random effects.
+        Grouping factor whose levels are independent, or another column of the data in whose levels all
+        random effects and correlated errors nest; by default the coarsest factor of the model. Rows are the
+        clusters of a model with independent errors and no random effects.
+    ddf
+        Degrees of freedom by one of the methods of the fit, as SAS does, in place of those of the sandwich:
+        Bell and McCaffrey's for CR0 to CR3, m − 1 for mbn.
 
     Notes
     -----
     With Ω = (X'V⁻¹X)⁻¹, r = y − Xβ̂ and H_ii = X_iΩX_i'V_i⁻¹: Ω[ΣX_i'V_i⁻¹A_ir_ir_i'A_i'V_i⁻¹X_i]Ω, A_i = I
     (CR0, CR1), (I − H_ii)⁻¹ (CR3), or D_i'B_i^{−1/2}D_i with V_i = D_i'D_i and B_i = D_i(V_i −
-    X_iΩX_i')D_i' (CR2; Pustejovsky and Tipton 2018). mbn, f rows and k coefficients, M the CR0 sum: c₀ΩMΩ +
+    X_iΩX_i')D_i' (CR2; Pustejovsky and Tipton 2018). A direction in which one cluster alone determines a
+    fixed effect is left out of the inverses. mbn, f rows and k coefficients, M the CR0 sum: c₀ΩMΩ +
     δφΩ with c₀ = (f − 1)/(f − k)·m/(m − 1), δ = min(½, k/(m − k)), φ = max(1, tr(ΩM)/k) (Morel, Bokossa and
-    Neerchal 2003). Degrees of freedom for CR0 to CR3 are Bell and McCaffrey's (2002), 2E²/var of the
-    variance estimate under the model; m − 1 for mbn.
-    *Same as* `clubSandwich::vcovCR`, SAS `EMPIRICAL`, GLIMMIX `EMPIRICAL=MBN`.
+    Neerchal 2003). V is that of the fit, with random effects and structured errors alike. F tests of
+    several functions are approximate Hotelling T² tests (Pustejovsky and Tipton 2018); see `RobustMethod`.
+    *Same as* `clubSandwich::vcovCR`, `coef_test`, `Wald_test`; SAS `EMPIRICAL` with `ddf="between-within"`,
+    its default for REPEATED; GLIMMIX `EMPIRICAL=MBN`.
 
     Examples
     --------
@@ -109,65 +141,50 @@ def vcov_robust(fit: Fit, kind: str = "CR2", *, cluster: str | None = None) -> R
     if m < 2 or (kind == "mbn" and m <= k):
         raise SpecError(f"vcov_robust: {m} clusters are too few for kind={kind!r} with {k} fixed effects.")
     omega = fit.sigma2 * fit.solution.unscaled_vcov
-    weights = [_Weighted.of(fit, rows, omega, kind) for rows in clusters.rows]
-    scores = np.array([w.rows.T @ w.residual for w in weights])
+    stacks = tuple(stack_clusters(fit, clusters, kind))
+    scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
     meat = scores.T @ scores
     if kind == "mbn":
         sandwich = _morel(omega, meat, fit.nobs, m)
-        df, note = np.full(k, m - 1.0), "clusters − 1"
     else:
         sandwich = omega @ meat @ omega * (m / (m - 1) if kind == "CR1" else 1.0)
-        df, note = _bell_mccaffrey(weights, omega), "Bell–McCaffrey"
+    other = _other_df(fit, kind, ddf, m)
+    name = "Bell–McCaffrey" if other is None else other.note
+    note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
     names = fit.design.fixed.columns
-    kept = list(fit.design.fixed.estimable)
-    full, full_df = np.full((len(names), len(names)), np.nan), np.full(len(names), np.nan)
-    full[np.ix_(kept, kept)], full_df[kept] = sandwich, df
+    full = np.full((len(names), len(names)), np.nan)
+    full[np.ix_(fit.design.fixed.estimable, fit.design.fixed.estimable)] = sandwich
     title = f"Robust covariance of the fixed effects ({kind})"
-    return RobustCovariance(
-        fit, kind, m, LabelledMatrix(names, names, full, title, fit.backend), full_df, note
-    )
+    matrix = LabelledMatrix(names, names, full, title, fit.backend)
+    return RobustCovariance(fit, kind, m, matrix, RobustMethod(sandwich, omega, stacks, note, other))
+
+
+def _other_df(fit: Fit, kind: str, ddf: str | None, m: int) -> DegreesOfFreedom | None:
+    """Return the method that degrees of freedom come from, None for the sandwich's own."""
+    if ddf is None:
+        return Constant(m - 1.0, "clusters − 1") if kind == "mbn" else None
+    method = method_for(fit, ddf)
+    if method.name in MODEL_BASED:
+        raise SpecError(
+            f"ddf={ddf!r} belongs to the covariance of the model; leave ddf= out for the degrees of freedom of "
+            "the sandwich, or use 'satterthwaite', 'between-within', 'residual' or 'asymptotic'."
+        )
+    return method
 
 
 @dataclass(frozen=True, slots=True)
-class _Weighted:
-    """One cluster: A_i'V_i⁻¹X_i, residuals, V_i and X_i."""
+class Constant(DegreesOfFreedom):
+    """The same degrees of freedom for every function."""
 
-    rows: Array
-    residual: Array
-    total: Array
-    x: Array
+    name: ClassVar[str] = "constant"
+    df: float
+    note: str
 
-    @classmethod
-    def of(cls, fit: Fit, rows: NDArray[np.intp], omega: Array, kind: str) -> _Weighted:
-        x = fit.design.x[rows]
-        total = cluster_covariance(fit, rows)
-        residual = fit.design.y[rows] - x @ fit.solution.beta
-        return cls(_adjustment(total, x, omega, kind).T @ np.linalg.solve(total, x), residual, total, x)
+    def single(self, fit: Fit, functions: Array) -> Array:
+        return np.full(len(functions), self.df)
 
-
-def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
-    """Return V of some rows, (len(rows),) squared, for levels that are independent of each other."""
-    total = error_covariance(fit, rows)
-    for term, sigmas in zip(fit.design.random, fit.covariances, strict=True):
-        codes, values = term.codes[rows], term.dense_values()[rows]
-        scaled = np.einsum("ia,iab->ib", values, sigmas[term.sets[codes]])
-        total += (scaled @ values.T) * (codes[:, None] == codes)
-    return total
-
-
-def _adjustment(total: Array, x: Array, omega: Array, kind: str) -> Array:
-    """Return A_i, (n_i, n_i)."""
-    if kind == "CR3":
-        hat = np.linalg.solve(total, x @ omega @ x.T).T
-        return np.asarray(np.linalg.inv(np.eye(len(x)) - hat))
-    if kind != "CR2":
-        return np.eye(len(x))
-    root = np.linalg.cholesky(total).T
-    values, vectors = np.linalg.eigh(root @ (total - x @ omega @ x.T) @ root.T)
-    # an effect of this cluster alone takes all of a direction; the pseudo-inverse leaves it out
-    kept = values > 1e-10 * max(float(values[-1]), 0.0)
-    inverse_root = (vectors[:, kept] / np.sqrt(values[kept])) @ vectors[:, kept].T
-    return np.asarray(root.T @ inverse_root @ root)
+    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        return 1.0, self.df
 
 
 def _morel(omega: Array, meat: Array, n: int, m: int) -> Array:
@@ -175,17 +192,3 @@ def _morel(omega: Array, meat: Array, n: int, m: int) -> Array:
     factor = (n - 1) / (n - k) * m / (m - 1)
     design_effect = max(1.0, float(np.trace(omega @ meat)) / k)
     return np.asarray(factor * omega @ meat @ omega + min(0.5, k / (m - k)) * design_effect * omega)
-
-
-def _bell_mccaffrey(weights: list[_Weighted], omega: Array) -> Array:
-    """Return (tr P)²/tr P² of each coefficient, P the covariance of the clusters' contributions, (k,)."""
-    out = np.empty(len(omega))
-    for j, column in enumerate(omega):
-        contrasts = [w.rows @ column for w in weights]
-        own = np.array([a @ w.total @ a for a, w in zip(contrasts, weights, strict=True)])
-        inner = np.array([w.x.T @ a for a, w in zip(contrasts, weights, strict=True)])
-        shared = np.einsum("ma,ab,mb->m", inner, omega, inner)
-        cross = omega @ inner.T @ inner
-        square = np.sum(own**2) - 2 * np.sum(own * shared) + np.trace(cross @ cross)
-        out[j] = np.sum(own - shared) ** 2 / square
-    return out

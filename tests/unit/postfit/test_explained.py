@@ -29,7 +29,11 @@ def test_a_model_of_fixed_effects_only():
     fit = mm.lm("travel ~ Rail", mm.datasets.load("rail"))
     marginal, conditional = fit.r2()["r2"]
     assert marginal == conditional
-    assert fit.icc()["icc"][0] == 0
+    with pytest.raises(mm.SpecError, match=r"no random terms.*add one such as `\(1 \| group\)`"):
+        fit.icc()
+    correlated = mm.gls("travel ~ 1", mm.datasets.load("rail"), residual="cs(1 | Rail)")
+    with pytest.raises(mm.SpecError, match="residual_cov"):
+        correlated.icc()
 
 
 def test_intercepts_of_two_factors_add_up():

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import mixedmodels as mm
+from mixedmodels.inference.resampling import Clusters
+from mixedmodels.postfit.sandwich import stack_clusters
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +64,10 @@ def test_cr2_is_unbiased_under_the_model():
     root = np.linalg.cholesky(_marginal(fit))
     hat = fit.design.x @ fit.vcov @ fit.design.x.T @ np.linalg.inv(root @ root.T)
     total = np.zeros((2, 2))
-    from mixedmodels.inference.resampling import Clusters
-    from mixedmodels.postfit.vcov_robust import _Weighted
-
-    for rows in Clusters.of(fit, None, "a test").rows:
-        part = _Weighted.of(fit, rows, fit.vcov, "CR2")
-        left = (np.eye(fit.nobs) - hat)[rows] @ root
-        total += fit.vcov @ part.rows.T @ left @ left.T @ part.rows @ fit.vcov
+    for stack in stack_clusters(fit, Clusters.of(fit, None, "a test"), "CR2"):
+        for rows, weighted in zip(stack.rows, stack.weighted, strict=True):
+            left = (np.eye(fit.nobs) - hat)[rows] @ root
+            total += fit.vcov @ weighted.T @ left @ left.T @ weighted @ fit.vcov
     np.testing.assert_allclose(total, fit.vcov, rtol=1e-7)
 
 

@@ -43,11 +43,16 @@ ALIASES: Mapping[str, str] = {
 __all__ = ["ALIASES", "DDF_METHODS", "DegreesOfFreedom", "choose_method", "method_for"]
 
 
-def method_for(fit: Fit, ddf: str | None, *, information: Information = "observed") -> DegreesOfFreedom:
-    """Return the method asked for, the fit's own when that is None.
+def method_for(
+    fit: Fit, ddf: str | DegreesOfFreedom | None, *, information: Information = "observed"
+) -> DegreesOfFreedom:
+    """Return the method asked for, the fit's own when that is None; a method itself, such as that of a
+    sandwich covariance, is returned as it is.
 
     `"auto"` is residual for models whose only covariance parameter is σ², for which t and F are exact.
     """
+    if isinstance(ddf, DegreesOfFreedom):
+        return ddf
     name = fit.spec.ddf if ddf is None else ddf
     if name == "auto" and not fit.design.random and fit.design.residual is None:
         name = "residual"
