@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.compare import compare
+    from .inference.fay_herriot import fay_herriot
     from .inference.wald import wald
     from .spec import ModelSpec
     from .table import Table
@@ -37,6 +38,7 @@ __all__ = [
     "Table",
     "compare",
     "datasets",
+    "fay_herriot",
     "gls",
     "lm",
     "lmer",
@@ -57,6 +59,7 @@ HOMES = {
     "Status": "errors",
     "Table": "table",
     "compare": "inference.compare",
+    "fay_herriot": "inference.fay_herriot",
     "gls": "api",
     "lm": "api",
     "lmer": "dialects.lme4",

@@ -319,6 +319,27 @@ class MarginalObjective:
         (∂θ/∂η)h and h_c = Σ_ij w_ij ∂²η_c/∂θ_i∂θ_j, the second derivatives of η by the complex step.
         """
         at = _finite(self._at(theta))
+        p = self.system.clusters.slopes(self._natural_bend(at, theta, weights), 1)
+        return np.asarray(-p[0])
+
+    def bend_traces(self, theta: Array, weights: Array) -> Array:
+        """Return tr(PV̈PV_i) for every θ_i, (n_theta,), with V̈ = Σ_ab w_ab ∂²V/∂η_a∂η_b as in
+        `second_order`."""
+        at = _finite(self._at(theta))
+        bend, own = self._natural_bend(at, theta, weights), self._directions(at)
+
+        def directions(g: int) -> tuple[list[Array], list[Array]]:
+            by_class, by_cluster = own(g)
+            extra_class, extra_cluster = bend(g)
+            return [*extra_class, *by_class], [*extra_cluster, *by_cluster]
+
+        # by row V̈ comes after the directions by class, otherwise it is the first
+        place = self.model.n_structural if self.model.by_row else 0
+        found = self.system.clusters.expected_information(directions, self.n_theta + 1, True)[place]
+        return np.delete(found, place)
+
+    def _natural_bend(self, at: At, theta: Array, weights: Array) -> Directions:
+        """Return Σ_ab w_ab ∂²V/∂η_a∂η_b as one direction."""
         inverse = np.linalg.pinv(self.natural(theta).jacobian)
         own = inverse @ weights @ inverse.T
         bends = np.zeros(self.n_theta)
@@ -327,8 +348,7 @@ class MarginalObjective:
             moved[j] += 1e-30j
             slopes = self.natural(moved).jacobian.imag / 1e-30  # type: ignore[arg-type]
             bends += slopes @ own[:, j]
-        p = self.system.clusters.slopes(self._bent(at, own, inverse @ bends), 1)
-        return np.asarray(-p[0])
+        return self._bent(at, own, inverse @ bends)
 
     def _bent(self, at: At, weights: Array, slopes: Array) -> Directions:
         """Return Σ_ij w_ij V_ij − Σ_i v_iV_i as one direction."""

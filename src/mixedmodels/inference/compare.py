@@ -14,6 +14,7 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .conditional_aic import conditional_criterion
 from .other_method import by_method, null_model
 from .restricted_ratio import simulate_ratio
 
@@ -28,6 +29,7 @@ def compare(
     names: Sequence[str] | None = None,
     n: int = 10_000,
     seed: int | None = None,
+    conditional: bool = False,
 ) -> Table:
     """Return likelihood-ratio tests of each model against the next smaller one, with information criteria.
 
@@ -44,11 +46,15 @@ def compare(
         Names of the models, in the order given; their formulas by default.
     n, seed
         Number of draws and seed of `"exact"`.
+    conditional
+        Add the conditional AIC of Greven and Kneib (2010), for the groups observed; see
+        `fit.conditional_aic`.
 
     Returns
     -------
     Table
-        `model npar aic bic loglik deviance statistic df p_value delta_aic weight`, by number of parameters.
+        `model npar aic bic loglik deviance statistic df p_value delta_aic weight`, with `conditional` also
+        `caic`, by number of parameters.
 
     Notes
     -----
@@ -95,10 +101,18 @@ def compare(
         tests.append(_test(smaller, larger, boundary, n, seed, notes))
     if boundary == "none" and any(_adds_variance(a, b) for a, b in pairwise(models)):
         notes.append("χ² p-values of variances are too large, zero being on the boundary; see boundary=")
-    return _table(models, labels, np.array(tests), tuple(dict.fromkeys(notes)))
+    extra = _conditional(models, notes) if conditional else {}
+    return _table(models, labels, np.array(tests), tuple(dict.fromkeys(notes)), extra)
 
 
-def _table(models: list[Fit], labels: list[str], tests: Array, notes: tuple[str, ...]) -> Table:
+def _conditional(models: list[Fit], notes: list[str]) -> dict[str, Array]:
+    notes.append("caic: conditional AIC, covariance parameters estimated (Greven and Kneib 2010)")
+    return {"caic": np.array([conditional_criterion(fit).value("greven-kneib") for fit in models])}
+
+
+def _table(
+    models: list[Fit], labels: list[str], tests: Array, notes: tuple[str, ...], extra: dict[str, Array]
+) -> Table:
     aic = np.array([fit.aic for fit in models])
     delta = aic - aic.min()
     weight = np.exp(-delta / 2)
@@ -114,8 +128,9 @@ def _table(models: list[Fit], labels: list[str], tests: Array, notes: tuple[str,
         "p_value": tests[:, 2],
         "delta_aic": delta,
         "weight": weight / weight.sum(),
+        **extra,
     }
-    statistics = ("aic", "bic", "loglik", "deviance", "delta_aic")
+    statistics = ("aic", "bic", "loglik", "deviance", "delta_aic", *extra)
     formats = {**dict.fromkeys(statistics, "statistic"), "npar": "integer"}
     return Table(columns, "Comparison of models", notes, models[0].backend, formats)
 

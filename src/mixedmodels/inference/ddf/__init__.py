@@ -14,12 +14,14 @@ from .between_within import BetweenWithin
 from .containment import Containment
 from .inner_outer import InnerOuter
 from .kenward_roger import KenwardRoger
+from .kenward_roger2 import KenwardRoger2
 from .residual import Residual
 from .satterthwaite import Satterthwaite
 
 DDF_METHODS: Mapping[str, Callable[[Information], DegreesOfFreedom]] = {
     "kenward-roger": lambda information: KenwardRoger(information=information),
     "kenward-roger-linear": lambda information: KenwardRoger(linear=True, information=information),
+    "kenward-roger2": lambda information: KenwardRoger2(information=information),
     "satterthwaite": lambda information: Satterthwaite(information=information),
     "containment": lambda information: Containment(),
     "inner-outer": lambda information: InnerOuter(),
@@ -31,6 +33,8 @@ ALIASES: Mapping[str, str] = {
     "kr": "kenward-roger",
     "kenwardroger": "kenward-roger",
     "kenward-roger(firstorder)": "kenward-roger-linear",
+    "kr2": "kenward-roger2",
+    "kenwardroger2": "kenward-roger2",
     "satterth": "satterthwaite",
     "contain": "containment",
     "betwithin": "between-within",
