@@ -171,12 +171,12 @@ def _areas(fit: Fit) -> Areas:
     term, n = fit.design.random[0], fit.nobs
     weights = np.ones(n) if fit.design.weights is None else fit.design.weights
     q = term.n_levels
-    total = np.bincount(term.codes, weights, q)
+    total: Array = np.bincount(term.codes, weights, q).astype(np.float64)
     x = np.zeros((q, fit.design.fixed.rank))
     np.add.at(x, term.codes, weights[:, None] * fit.design.x)
     y = np.bincount(term.codes, weights * fit.design.y, q) / total
     between = float(fit.covariances[0][0, 0, 0])
-    counts = np.bincount(term.codes, np.ones(n), q)
+    counts: Array = np.bincount(term.codes, np.ones(n), q).astype(np.float64)
     held = RESIDUAL in fit.objective().held
     return Areas(counts, total, x / total[:, None], y, between, fit.sigma2, held)
 
