@@ -266,6 +266,13 @@ def _refuse_random(spec: ModelSpec, verb: str) -> None:
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
     load("inference.ddf:choose_method")(spec.ddf)
+    if not isinstance(control, Control):
+        raise SpecError(f"control={control!r} must be settings, for example mm.Control(threads=1).")
+    if inputs.known is not None and not isinstance(inputs.known, Mapping):
+        kind = type(inputs.known).__name__
+        raise SpecError(
+            f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
+        )
     if spec.bounds == "none":
         raise SpecError(
             "bounds='none': negative variance components are not fitted by this version; use bounds='psd', or "

@@ -30,6 +30,8 @@ from .tool import Tool
 from .typing import Array
 
 T = TypeVar("T")
+EXACT, NEARLY_EXACT = 1e-7, 1e-3
+"""Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +267,8 @@ class Fit:
     @property
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
-        return (*self.optimum.statuses, *self.notes, *_alias_statuses(self.design))
+        exact = self._once("exact", lambda: _exact_statuses(self))
+        return (*self.optimum.statuses, *exact, *self.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------
     @property
@@ -458,6 +461,17 @@ def _factor_entries(term: RandomTerm, relative: Array) -> Array:
     rows, columns = np.tril_indices(term.n_columns)
     order = np.lexsort((rows, columns))
     return np.asarray(factors[:, rows[order], columns[order]].ravel())
+
+
+def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
+    """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
+    spread = float(np.linalg.norm(fit.response - fit.response.mean()))
+    share = float(np.linalg.norm(fit.resid)) / spread
+    if share > (EXACT if fit.converged else NEARLY_EXACT):
+        return ()
+    message = "the model fits the response exactly, up to rounding: the residual variance tends to zero"
+    hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
+    return (Status(Severity.WARNING, message, hint),)
 
 
 def _alias_statuses(design: Design) -> tuple[Status, ...]:

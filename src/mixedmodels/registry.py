@@ -18,6 +18,8 @@ def look_up(kind: str, name: str, table: Mapping[str, T], aliases: Mapping[str, 
     >>> look_up("structure", "AR(1)", {"ar1": 1}, {"ar(1)": "ar1"})
     1
     """
+    if not isinstance(name, str):
+        raise SpecError(f"{kind} {name!r} must be a name. Available: {', '.join(sorted(table))}.")
     folded = name.strip().lower()
     key = (aliases or {}).get(folded, folded)
     if key in table:

@@ -162,17 +162,19 @@ class Structure(ABC):
         """Return the representative of θ among those with the same Σ (for example positive diagonals)."""
         return theta
 
-    def rank(self, theta: Array, at: Positions, scale: float) -> int:
+    def rank(self, theta: Array, at: Positions, scale: Array | float) -> int:
         """Return the numerical rank of Σ(θ).
 
-        A direction counts as zero when its variance is below 1e-8 of `scale` (or below rounding error of
-        Σ). For random effects `scale` is the residual variance divided by the mean of Z'Z per level and
-        column, so that a direction is zero when it contributes less than 1e-8 of the residual variance to
-        the data.
+        A direction counts as zero when its variance is below 1e-8 in units of `scale`, one for all positions
+        or one for each (m,), or below rounding error of Σ in these units. For random effects `scale` is the
+        residual variance divided by the mean of Z'Z per level for each column, so that a direction is zero
+        when it contributes less than 1e-8 of the residual variance to the data, whatever the units of the
+        columns.
         """
-        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at))
+        unit = np.sqrt(np.broadcast_to(scale, at.size))
+        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at) / unit[:, None] / unit)
         rounding = 16.0 * at.size * np.finfo(np.float64).eps * max(float(eigenvalues[-1]), 0.0)
-        return int(np.sum(eigenvalues > max(ZERO_VARIANCE * scale, rounding)))
+        return int(np.sum(eigenvalues > max(ZERO_VARIANCE, rounding)))
 
     def leading_natural(self, others: Array) -> float:
         """Return the first natural value for which Σ₁₁ = 1, given the others (if `unit_first`)."""
@@ -217,8 +219,9 @@ def joined(*parts: float | Array) -> Array:
 def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
     """Return lower triangular Λ with ΛΛ' = `matrix` (m, m), positive semidefinite, in the order given.
 
-    A pivot below `tolerance` times its diagonal element is zero and its column is zero. ValueError when the
-    matrix is not positive semidefinite.
+    A pivot below `tolerance` times its diagonal element is zero and its column is zero. Where rounding makes
+    that order fail, as for smooth covariances among close points, Λ comes from the eigenvalues. ValueError
+    when the matrix is not positive semidefinite.
 
     Examples
     --------
@@ -226,13 +229,23 @@ def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
     array([[2., 0.],
            [1., 0.]])
     """
-    m = matrix.shape[0]
     try:
         positive = np.asarray(np.linalg.cholesky(matrix), dtype=np.float64)
         if positive[-1, -1] > 0.0:  # false where Σ holds a NaN, which LAPACK lets through
             return positive
     except np.linalg.LinAlgError:
         pass
+    try:
+        return _cholesky_in_order(matrix, tolerance)
+    except ValueError:
+        by_eigenvalues = _cholesky_by_eigenvalues(matrix)
+        if by_eigenvalues is None:
+            raise
+        return by_eigenvalues
+
+
+def _cholesky_in_order(matrix: Array, tolerance: float) -> Array:
+    m = matrix.shape[0]
     factor = np.zeros_like(matrix)
     for j in range(m):
         pivot = matrix[j, j] - factor[j, :j] @ factor[j, :j]
@@ -246,3 +259,16 @@ def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
             # A zero pivot over a column that is not zero: some 2×2 minor is negative.
             raise ValueError(f"matrix is not positive semidefinite (zero pivot over a covariance at row {j})")
     return factor
+
+
+def _cholesky_by_eigenvalues(matrix: Array) -> Array | None:
+    """Return Λ from Σ = UDU' and the QR factors of D^½U', None unless Σ ⪰ 0 up to rounding."""
+    if not np.all(np.isfinite(matrix)):
+        return None
+    roots, vectors = np.linalg.eigh(matrix)
+    if roots[0] < -1e-13 * len(matrix) * roots[-1]:
+        return None
+    half = np.sqrt(np.maximum(roots, 0.0))[:, None] * vectors.T
+    _, upper = np.linalg.qr(half)
+    lower = np.asarray(upper, dtype=np.float64).T
+    return np.asarray(np.where(np.diag(lower) < 0.0, -1.0, 1.0) * lower)

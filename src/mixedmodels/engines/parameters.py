@@ -145,4 +145,5 @@ def place_by_name(values: Mapping[str, float], names: Labels, argument: str) -> 
 
 
 def _fold(name: str) -> str:
-    return name.replace("(Intercept)", "Intercept").replace(" ", "").lower()
+    folded = name.replace("(Intercept)", "Intercept").replace(" ", "").lower()
+    return folded.replace(":intercept)", ")") if folded.startswith("var(") else folded

@@ -36,6 +36,8 @@ JOINT_COLUMNS = 3000
 """Columns of one term up to which their joint covariance is formed."""
 SOLVE_AT_ONCE = 64
 """Right-hand sides solved together."""
+FEW_ENTRIES = 24
+"""Entries of a new row up to which its form is read off the selected inverse pair by pair."""
 SPARSE_EFFORT = 3.0
 """Time of an operation in a sparse factor over one in a large dense factor."""
 PER_ENTRY = 60.0
@@ -457,14 +459,16 @@ class SparseSystem(System):
     def _inverse_forms(self, z: sparse.csr_array) -> Array:
         """z'M⁻¹z for rows z of a matrix (n, order): by the selected inverse where that has what they need."""
         point, n = self._at(), z.shape[0]
-        columns, entries = _padded_rows(z)
-        out, known = np.zeros(n), np.ones(n, dtype=bool)
+        short = np.flatnonzero(np.diff(z.indptr) <= FEW_ENTRIES)
+        columns, entries = _padded_rows(z[short])
+        out, known = np.zeros(n), np.zeros(n, dtype=bool)
+        known[short] = True
         selected = self._selected(point)
         for i in range(columns.shape[1]):
             for j in range(i + 1):
                 at, found = self.analysis.position(columns[:, i], columns[:, j])
-                known &= found
-                out += (1.0 if i == j else 2.0) * entries[:, i] * entries[:, j] * selected[at]
+                known[short] &= found
+                out[short] += (1.0 if i == j else 2.0) * entries[:, i] * entries[:, j] * selected[at]
         others = np.flatnonzero(~known)
         for first in range(0, len(others), SOLVE_AT_ONCE):
             part = others[first : first + SOLVE_AT_ONCE]

@@ -73,7 +73,7 @@ def factorise_objects(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
     table: dict[Any, int] = {}
     codes = np.empty(len(values), np.int32)
     for row, value in enumerate(values):
-        missing = value is None or value != value
+        missing = value is None or (isinstance(value, float) and value != value)
         codes[row] = -1 if missing else table.setdefault(value, len(table))
     found = list(table)
     try:

@@ -36,15 +36,24 @@ def complete_rows(
     return rows, (Status(Severity.NOTE, message),)
 
 
+SMALLEST, LARGEST = 1e-75, 1e75
+"""Squares of products of columns of other sizes under- or overflow."""
+
+
 def check_finite(columns: Iterable[Column]) -> None:
-    """Raise `DataError` naming every column that holds infinite values and how many."""
+    """Raise `DataError` naming every column that holds infinite values and how many, or one out of range."""
     found = []
     for column in columns:
         if column.levels is not None or column.values.dtype.kind != "f":
             continue
-        with np.errstate(invalid="ignore", over="ignore"):
-            if np.isfinite(column.values.sum()):
-                continue
+        size = max(abs(float(column.values.max())), abs(float(column.values.min())))
+        if np.isfinite(size):
+            if size > 0 and not SMALLEST < size < LARGEST:
+                raise DataError(
+                    f"column {column.name!r} has values of size {size:.3g}, whose squares floating-point numbers "
+                    "cannot hold; change its unit."
+                )
+            continue
         if count := int(np.isinf(column.values).sum()):
             found.append(f"{column.name} ({count})")
     if found:

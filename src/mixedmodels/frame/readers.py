@@ -77,7 +77,8 @@ def _mapping_source(data: Mapping[str, Any]) -> Source:
     if len(set(lengths.values())) > 1:
         raise DataError(f"columns of the data differ in length: {lengths}.")
     n = next(iter(lengths.values()), 0)
-    return Source(tuple(map(str, data)), n, "dict", lambda name: read_values(name, data[name]))
+    named = {str(name): values for name, values in data.items()}
+    return Source(tuple(named), n, "dict", lambda name: read_values(name, named[name]))
 
 
 def read_values(name: str, values: Any) -> Column:
@@ -117,8 +118,10 @@ def _read_array(name: str, array: NDArray[Any]) -> Column:
     elif kind != "O":
         raise DataError(f"column {name!r} has type {array.dtype}, which a model cannot use.")
     if len(array) > HASHED_ABOVE:
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ImportError:
+            return _read_objects(name, array)
         return _read_pandas(name, pd.Series(array, dtype=object, copy=False))
     return _read_objects(name, array)
 
@@ -127,12 +130,22 @@ def _read_objects(name: str, array: NDArray[Any]) -> Column:
     if (numbers := _numbers_in(array)) is not None:
         return Column(name, numbers, missing=missing_numbers(numbers))
     cleaned = object_array([None if _is_missing(value) else value for value in array])
-    codes, levels = factorise_objects(cleaned)
+    try:
+        codes, levels = factorise_objects(cleaned)
+    except TypeError:
+        raise _not_levels(name, array) from None
     return _coded(name, codes, levels)
 
 
+def _not_levels(name: str, array: NDArray[Any]) -> DataError:
+    kind = type(next(value for value in array if not _is_missing(value))).__name__
+    return DataError(f"column {name!r} holds values of type {kind}, which a model cannot use.")
+
+
 def _is_missing(value: Any) -> bool:
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value != value, (bool, np.bool_)) and bool(value != value)
 
 
 def _numbers_in(array: NDArray[Any]) -> NDArray[np.float64] | None:
@@ -165,15 +178,18 @@ def missing_numbers(values: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 
 def _pandas_source(data: Any) -> Source:
-    def read(name: str) -> Column:
-        series = data[name]
-        if series.ndim != 1:
-            raise DataError(
-                f"column {name!r} occurs {series.shape[1]} times in the data; rename one of them."
-            )
-        return _read_pandas(name, series)
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(data.columns):
+        places.setdefault(str(name), []).append(place)
 
-    return Source(tuple(data.columns), len(data), "pandas", read)
+    def read(name: str) -> Column:
+        if len(places[name]) > 1:
+            raise DataError(
+                f"column {name!r} occurs {len(places[name])} times in the data; rename one of them."
+            )
+        return _read_pandas(name, data.iloc[:, places[name][0]])
+
+    return Source(tuple(places), len(data), "pandas", read)
 
 
 def _read_pandas(name: str, series: Any) -> Column:
@@ -183,7 +199,9 @@ def _read_pandas(name: str, series: Any) -> Column:
     array = series.array
     if hasattr(array, "categories"):
         return _coded(name, array.codes, _level_array(array.categories))
-    if getattr(dtype, "kind", "") in "biuf" and type(dtype).__name__ != "SparseDtype":
+    if type(dtype).__name__ == "SparseDtype":
+        return _read_array(name, np.asarray(series.array))
+    if getattr(dtype, "kind", "") in "biuf":
         kind = None if array.isna().any() else getattr(dtype, "numpy_dtype", np.float64)
         numbers = (
             series.to_numpy(dtype=kind) if kind is not None else series.to_numpy(np.float64, na_value=np.nan)
@@ -191,6 +209,8 @@ def _read_pandas(name: str, series: Any) -> Column:
         return Column(name, numbers, missing=missing_numbers(numbers) if numbers.dtype.kind == "f" else None)
     if isinstance(dtype, np.dtype) and (numbers_in := _numbers_if_any(series)) is not None:
         return Column(name, numbers_in, missing=missing_numbers(numbers_in))
+    if type(dtype).__name__ == "PeriodDtype":
+        return _read_array(name, series.dt.to_timestamp().to_numpy())
     if getattr(dtype, "kind", "") == "M":
         return _read_array(name, series.dt.tz_localize(None).to_numpy())
     return _hash_pandas(name, series)
@@ -205,7 +225,12 @@ def _numbers_if_any(series: Any) -> NDArray[np.float64] | None:
 def _hash_pandas(name: str, series: Any) -> Column:
     import pandas as pd
 
-    codes, uniques = pd.factorize(series.to_numpy(dtype=object) if series.dtype == object else series.array)
+    try:
+        codes, uniques = pd.factorize(
+            series.to_numpy(dtype=object) if series.dtype == object else series.array
+        )
+    except TypeError:
+        raise _not_levels(name, series.to_numpy(dtype=object)) from None
     levels = _level_array(uniques)
     try:
         return _coded(name, *sort_levels(codes.astype(np.int32), levels))

@@ -8,7 +8,7 @@ from ..engines.criterion import Criterion
 from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Block, Evaluation
 from ..errors import Severity, Status
-from ..terms.design import RandomTerm
+from ..terms.design import RandomTerm, column_squares
 from ..typing import Array
 
 _SHOWN = 4
@@ -33,18 +33,17 @@ def ranks(objective: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int,
     return tuple(tuple(sets) for sets in found)
 
 
-def _scales(objective: Criterion, sigma2: float) -> list[float]:
-    """Return for each term the variance of b that adds one residual variance to y, in units of Σ(θ)."""
+def _scales(objective: Criterion, sigma2: float) -> list[Array]:
+    """Return for each column of each term the variance of b that adds one residual variance to y, (p,) in
+    units of Σ(θ)."""
     unit = sigma2 if objective.joint else 1.0
     return [unit * column_unit(term) for term in objective.design.random]
 
 
-def column_unit(term: RandomTerm) -> float:
-    """Return 1/(mean of Z'Z per level and column)."""
-    if term.values is None:
-        return term.n_levels / len(term.codes)
-    total = float(np.vdot(term.values, term.values))
-    return term.n_levels * term.n_columns / total if total > 0 else 1.0
+def column_unit(term: RandomTerm) -> Array:
+    """Return 1/(mean of Z'Z per level) of every column, (p,)."""
+    total = column_squares(term)
+    return np.where(total > 0, term.n_levels / np.where(total > 0, total, 1.0), 1.0)
 
 
 def singular_statuses(
@@ -60,21 +59,21 @@ def singular_statuses(
             statuses.append(
                 Status(
                     Severity.NOTE,
-                    _singular_message(term, block, sigma / scales[block.term], rank),
+                    _singular_message(term, block, sigma, scales[block.term], rank),
                     _LEGITIMATE,
                 )
             )
     return tuple(statuses)
 
 
-def _singular_message(term: RandomTerm, block: Block, sigma: Array, rank: int) -> str:
+def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array, rank: int) -> str:
     label = term.set_labels[block.set]
     where = f"{term.label} [{label}]" if label else term.label
     if rank == 0:
         noun = "variance" if term.n_columns == 1 else "variances"
         verb = "is" if term.n_columns == 1 else "are"
         return f"the {noun} of {_listed(term.columns)} for {where} {verb} zero"
-    zero = np.flatnonzero(sigma.diagonal() <= 1e-8)
+    zero = np.flatnonzero(sigma.diagonal() <= 1e-8 * unit)
     if len(zero) == term.n_columns - rank:
         names = _listed([term.columns[j] for j in zero])
         return f"the variance of {names} for {where} is zero"

@@ -13,7 +13,7 @@ from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Block, Objective
 from ..engines.parameters import place_by_name
 from ..errors import SpecError
-from ..terms.design import RandomTerm
+from ..terms.design import RandomTerm, column_squares
 from ..typing import Array
 from .marginal_start import given_start, marginal_starts
 
@@ -63,7 +63,10 @@ def moment_start(objective: Objective) -> Array:
     moments, forms = pooling @ moments @ pooling.T, pooling @ forms
     ordinary = forms[-1] / moments[-1, -1]
     shares = moments[:-1, -1] / moments[-1, -1]
-    shares = np.where(shares > 1e-10 * max(shares.max(initial=0.0), 1e-300), shares, 1.0)
+    # what X leaves of a column counts against its own size, whatever the units of the columns
+    whole = pooling[:-1, :-1] @ np.concatenate([column_squares(term) for term in terms] or [np.empty(0)])
+    shares = np.where(shares > 1e-10 * whole / moments[-1, -1], shares, whole / moments[-1, -1])
+    shares = np.where(shares > 0, shares, 1.0)
     estimate = _solve_moments(moments, forms)
     residual = min(max(float(estimate[-1]), 0.05 * ordinary), ordinary) if ordinary > 0 else 1.0
     unit = (ordinary if ordinary > 0 else 1.0) / shares

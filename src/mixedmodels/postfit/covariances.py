@@ -13,6 +13,9 @@ from ..typing import Array
 from .choose_term import choose_factor, choose_term
 from .error_side import error_covariance
 
+LEVELS_AT_ONCE = 64
+"""Columns of the inverse of a precision matrix that are formed together."""
+
 
 def random_cov(
     fit: Fit, term: str | None = None, *, by: str | None = None, correlation: bool = False
@@ -162,8 +165,11 @@ def level_scale(term: RandomTerm) -> Array:
         return np.ones(term.n_levels)
     if term.kernel.covariance is not None:
         return np.diag(term.kernel.covariance).copy()
-    levels = np.arange(term.n_levels, dtype=np.int32)
-    return np.diag(_solve_precision(term, levels)).copy()
+    out = np.empty(term.n_levels)
+    for first in range(0, term.n_levels, LEVELS_AT_ONCE):
+        levels = np.arange(first, min(first + LEVELS_AT_ONCE, term.n_levels), dtype=np.int32)
+        out[levels] = _solve_precision(term, levels)[levels, np.arange(len(levels))]
+    return out
 
 
 def _solve_precision(term: RandomTerm, levels: NDArray[np.int32]) -> Array:

@@ -19,8 +19,8 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
-from .covariances import level_scale
 from .missing_responses import new_errors, predict_unobserved
+from .unobserved import own_variances, reach, without_new_levels
 
 LEVELS = ("conditional", "population")
 INTERVALS = ("confidence", "prediction")
@@ -74,6 +74,10 @@ def predict(
     parameters taken as known; at population level it is x'Φx, Φ the covariance of β̂ of the df method. A
     new observation adds the variance of its error, and at population level z'Σz of every random term.
 
+    A spatial random effect, `exp(x, y | field)`, at a point without data is predicted from those at the
+    points of the fit by kriging, and what they leave open is part of se and limits. A new level has the
+    variance of its random effects in se and limits, that of its own parameter set with `by=`.
+
     Where errors are correlated, a row of `newdata` at a position of its cluster that was not observed there
     is a missing response: it is predicted by x'β̂ + v'V⁻¹(y − Xβ̂), v its covariance with the cluster's rows,
     and se and limits are those of the response itself (Goldberger 1962; kriging). Other rows are predicted by
@@ -107,12 +111,16 @@ def predict(
     )
     if conditional and new_levels == "raise":
         _refuse_new_levels(fit, rows)
+    reached = reach(fit, rows)
+    rows = reached.rows
     valid = rows.complete & _estimable(fit, rows)
     mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
     errors = new_errors(fit, rows, newdata, mean, required=interval == "prediction")
     missing = errors.unobserved & valid if conditional else np.zeros(len(rows), dtype=bool)
     if missing.any():
-        known = predict_unobserved(fit, _take(rows, missing), errors, missing)
+        own_rows = _take(rows, missing)
+        bare, new = without_new_levels(fit, own_rows)
+        known = predict_unobserved(fit, bare, errors, missing)
         mean[missing] = known[0] + (0.0 if rows.offset is None else rows.offset[missing])
     if not se and interval is None:
         return mean
@@ -120,14 +128,19 @@ def predict(
     method = method_for(fit, ddf, information=information)
     variance[valid] = _mean_variance(fit, _take(rows, valid), conditional, method)
     if missing.any():
-        variance[missing] = known[1]
+        variance[missing] = known[1] + own_variances(fit, own_rows, new)
+    if conditional:
+        variance = variance + reached.rest
     columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
     notes: list[str] = []
     if missing.any():
         count = int(missing.sum())
         notes.append(f"{count} rows are missing responses, predicted from the observed rows of their cluster")
     if interval == "prediction":
-        own = errors.variances + _effect_variances(fit, rows, conditional)
+        own = errors.variances
+        if not conditional:
+            effects = own_variances(fit, rows, (rows.complete,) * len(rows.codes)) + reached.rest
+            own = own + np.where(rows.complete, effects, np.nan)
         variance = variance + np.where(missing, 0.0, own)
         if fit.design.weights is not None and rows.weights is None:
             notes.append("new observations have weight 1: newdata holds no weights")
@@ -147,6 +160,8 @@ def _fitted_rows(fit: Fit) -> NewRows:
         offset=design.offset,
         codes=tuple(term.codes for term in design.random),
         values=tuple(term.values for term in design.random),
+        sets=tuple(term.sets[term.codes] for term in design.random),
+        points=(None,) * len(design.random),
         weights=design.weights,
         complete=np.ones(design.n, dtype=bool),
         backend=fit.backend,
@@ -167,6 +182,8 @@ def _take(rows: NewRows, chosen: NDArray[np.bool_]) -> NewRows:
         offset=None,
         codes=tuple(codes[chosen] for codes in rows.codes),
         values=tuple(None if values is None else values[chosen] for values in rows.values),
+        sets=tuple(sets[chosen] for sets in rows.sets),
+        points=(None,) * len(rows.points),
         weights=None,
         complete=rows.complete[chosen],
     )
@@ -186,25 +203,10 @@ def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
 def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> Array:
     if not conditional or not fit.design.random:
         return np.asarray(np.einsum("ia,ab,ib->i", rows.x, method.vcov(fit), rows.x))
+    known, new = without_new_levels(fit, rows)
     x = np.ascontiguousarray(rows.x)
-    return fit.sigma2 * fit.system().prediction_variance(x, rows.codes, rows.values)
-
-
-def _effect_variances(fit: Fit, rows: NewRows, conditional: bool) -> Array:
-    """Return the variance that random effects not predicted add to a new observation, (rows,)."""
-    n = len(rows)
-    variance = np.zeros(n)
-    if conditional:
-        return variance
-    terms = zip(fit.design.random, fit.covariances, rows.codes, rows.values, strict=True)
-    for term, sigmas, codes, values in terms:
-        z = np.ones((n, 1)) if values is None else values
-        known = np.maximum(codes, 0)
-        sets = np.where(codes >= 0, term.sets[known], 0)
-        scale = np.where(codes >= 0, level_scale(term)[known], 1.0)
-        for s, sigma in enumerate(sigmas):
-            variance = variance + np.where(sets == s, scale * np.einsum("ia,ab,ib->i", z, sigma, z), 0.0)
-    return variance
+    variance = fit.sigma2 * fit.system().prediction_variance(x, known.codes, known.values)
+    return variance + own_variances(fit, rows, new)
 
 
 def _interval_df(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> tuple[Array, str]:

@@ -142,16 +142,17 @@ class _Reader:
 
 def _call(function: str, inside: Tokens) -> Atom:
     """Return the atom of `C(x)`, `log(x)` or `I(x ** 2)`."""
-    if not inside or inside[0].kind is not Kind.NAME:
+    if not inside or inside[0].kind not in (Kind.NAME, Kind.QUOTED):
         raise _NotPlain
-    variable = inside[0].text
+    written = inside[0].text
+    variable = written.strip("`")
     if len(inside) == 1 and function == "C":
-        return Atom(f"C({variable})", variable, categorical=True)
+        return Atom(f"C({written})", variable, categorical=True)
     if len(inside) == 1 and function in ELEMENTWISE:
-        return Atom(f"{function}({variable})", variable, function=function)
+        return Atom(f"{function}({written})", variable, function=function)
     if len(inside) == 3 and function == "I" and inside[1].text == "**" and inside[2].text.isdecimal():
         exponent = int(inside[2].text)
-        return Atom(f"I({variable} ** {exponent})", variable, function="power", exponent=exponent)
+        return Atom(f"I({written} ** {exponent})", variable, function="power", exponent=exponent)
     raise _NotPlain
 
 

@@ -130,6 +130,8 @@ def _read_variance(
 
 def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     pairs = []
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise SpecError(f"contrasts={contrasts!r} must map factors to codings, for example {{'sex': 'sum'}}.")
     for factor, coding in (contrasts or {}).items():
         name = str(coding).lower().removeprefix("contr.")
         if name not in CODINGS:

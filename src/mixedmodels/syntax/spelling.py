@@ -14,7 +14,7 @@ from .tokens import Kind, Token, Tokens, fail, fail_at, outside_brackets
 
 TRANSFORMS = frozenset(
     {
-        *("I", "C", "Q", "poly", "bs", "cr", "cs", "cc", "scale", "center", "standardize", "lag", "hashed"),
+        *("I", "C", "poly", "bs", "cr", "cs", "cc", "scale", "center", "standardize", "lag", "hashed"),
         *("Treatment", "Sum", "Helmert", "Diff", "Poly"),
         *("log", "log10", "log2", "log1p", "exp", "exp2", "exp10", "expm1", "sqrt", "abs", "sign"),
         *("sin", "cos", "tan", "floor", "ceil", "minimum", "maximum", "where"),
@@ -31,6 +31,11 @@ _ADVICE = {
     "relevel": " Set the reference with C(x, contr.treatment('b')).",
     "interaction": " Write a:b.",
     "cbind": " A model has one response column.",
+    "Q": " Put unusual column names in back-ticks: `my column`.",
+    "ifelse": " Write where(condition, a, b).",
+    "pmax": " Write maximum(a, b).",
+    "pmin": " Write minimum(a, b).",
+    "te": " Tensor products are not supported; write spline(x) for one variable.",
 }
 
 
@@ -95,6 +100,8 @@ def canonical_sum(text: str, pieces: list[Piece]) -> str:
             intercept = (written == "1") == piece.positive
             continue
         check_calls(text, piece.tokens)
+        if written in _CONSTANTS.values():
+            fail_at(f"{written} is no term; write 1 for an intercept and 0 for none.", text, piece.tokens)
         rendered.append(("+ " if piece.positive else "- ") + written)
     return " ".join(["1" if intercept else "0", *rendered])
 

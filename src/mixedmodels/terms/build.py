@@ -17,6 +17,9 @@ from .random import build_random
 from .residual import FITTED, build_residual
 from .smooth import learn_spline
 
+SMALLEST, LARGEST = 1e-140, 1e140
+"""Responses of other sizes under- or overflow when squared."""
+
 
 def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-10) -> Design:
     """Return y, X and every Z of a model, with labels and how they were computed.
@@ -87,6 +90,12 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array
             what = f"text or categories such as {column.examples()}" if column.is_factor else "dates"
             raise DataError(f"the response {spec.response!r} must be numeric; column {name!r} holds {what}.")
     encoding, y = learn_number(spec.response, frame.columns)
+    size = float(max(abs(y.min()), abs(y.max())))
+    if not SMALLEST < size < LARGEST and size > 0:
+        raise DataError(
+            f"the response {spec.response!r} has values of size {size:.3g}, whose squares floating-point numbers "
+            "cannot hold; change its unit."
+        )
     if y.min() == y.max():
         raise DataError(
             f"the response {spec.response!r} is {y[0]:.6g} in every row; there is no variation to explain."

@@ -105,6 +105,13 @@ class RandomTerm:
         return np.ones((len(self.codes), 1)) if self.values is None else self.values
 
 
+def column_squares(term: RandomTerm) -> Array:
+    """Return Σ z² of every column of a random term, (p,)."""
+    if term.values is None:
+        return np.array([float(len(term.codes))])
+    return np.asarray(np.einsum("na,na->a", term.values, term.values))
+
+
 @dataclass(frozen=True, slots=True)
 class FixedTerms:
     """The fixed-effects matrix with its names, terms and aliasing.

@@ -210,5 +210,5 @@ def check_finite_values(label: str, values: Array) -> None:
     if count := int(bad.sum()):
         raise DataError(
             f"{label} is not finite in {count} of {len(values)} rows (the first is complete row "
-            f"{int(np.flatnonzero(bad)[0])}); check the values it is computed from."
+            f"{int(np.flatnonzero(bad)[0]) + 1}); check the values it is computed from."
         )

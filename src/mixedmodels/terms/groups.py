@@ -72,12 +72,10 @@ def find_levels(parts: tuple[NDArray[Any], ...], columns: list[Column]) -> Codes
     table = np.zeros(len(parts[0]), np.int64)
     unknown = np.zeros(len(columns[0].values), bool)
     for part, column in zip(parts, columns, strict=True):
-        own = column.factor()
-        assert own.levels is not None
         distinct, place = (
             np.unique(part, return_inverse=True) if len(parts) > 1 else (part, np.arange(len(part)))
         )
-        codes = np.append(match_levels(own.levels, distinct), np.int32(-1))[own.values]
+        codes = match_codes(column, distinct)
         unknown |= codes < 0
         combined = codes.astype(np.int64) if combined is None else combined * len(distinct) + codes
         table = table * len(distinct) + place
@@ -87,3 +85,11 @@ def find_levels(parts: tuple[NDArray[Any], ...], columns: list[Column]) -> Codes
     at = order[np.minimum(place, len(order) - 1)]
     found = (table[at] == combined) & ~unknown
     return np.where(found, at, -1).astype(np.int32)
+
+
+def match_codes(column: Column, levels: NDArray[Any]) -> Codes:
+    """Return for each row its place among `levels`, (n,), −1 for another value or a missing one."""
+    own = column.factor()
+    assert own.levels is not None
+    codes: Codes = np.append(match_levels(own.levels, levels), np.int32(-1))[own.values]
+    return codes

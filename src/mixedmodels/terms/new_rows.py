@@ -36,7 +36,13 @@ class NewRows:
     codes
         Per random term the level of each row, (m,), −1 for a level that was not in the fit.
     values
-        Per random term the Z values (m, p_k), None for a single column of ones.
+        Per random term the Z values (m, p_k), None for a single column of ones; zeros at a point of space
+        without data.
+    sets
+        Per random term the parameter set of each row, (m,), −1 where the `by` column of a new level does not
+        say.
+    points
+        Per random term the coordinates of each row, (m, d), None for terms without coordinates.
     weights
         The weights column (m,) if the model has one and the new data hold it, otherwise None.
     complete
@@ -51,6 +57,8 @@ class NewRows:
     offset: Array | None
     codes: tuple[Codes, ...]
     values: tuple[Array | None, ...]
+    sets: tuple[Codes, ...]
+    points: tuple[Array | None, ...]
     weights: Array | None
     complete: NDArray[np.bool_]
     backend: Backend
@@ -83,7 +91,7 @@ def encode_new(
     source = open_source(newdata)
     columns = read_columns(spec, source, _needed(spec, encoding, source.names, random))
     terms = list(zip(design.random, encoding.random, strict=True)) if random else []
-    grouping = {name for _, one in terms for name in one.group}
+    grouping = {name for _, one in terms for name in (*one.group, one.by) if name in columns}
     inside = _predictors(encoding, random)
     for name in inside:
         _check_kind(schema, columns[name])
@@ -95,13 +103,17 @@ def encode_new(
     matrix = _spread(encoding.fixed.matrix(data, m), complete)
     whole = {name: columns[name] for name in grouping}
     codes = [np.where(complete, one.codes(term, whole, source.n), np.int32(-1)) for term, one in terms]
+    sets = [one.sets(term, own, whole) for (term, one), own in zip(terms, codes, strict=True)]
     values = [one.values(data, m) for _, one in terms]
+    points = [one.points(data) for _, one in terms]
     return NewRows(
         matrix=matrix,
         x=matrix if design.fixed.rank == matrix.shape[1] else matrix[:, list(design.fixed.estimable)],
         offset=_spread(np.sum(offset, axis=0), complete) if offset else None,
         codes=tuple(codes),
         values=tuple(None if value is None else _spread(value, complete) for value in values),
+        sets=tuple(sets),
+        points=tuple(None if point is None else _spread(point, complete) for point in points),
         weights=columns[spec.weights].number() if spec.weights in columns else None,
         complete=complete,
         backend=source.backend,
@@ -157,7 +169,9 @@ def _predictors(encoding: Encoding, random: bool) -> set[str]:
 def _needed(spec: ModelSpec, encoding: Encoding, available: tuple[str, ...], random: bool) -> list[str]:
     inside = _predictors(encoding, random)
     grouping = {name for one in encoding.random for name in one.group} if random else set()
-    names = [name for name in predictor_columns(spec) if name in inside or name in grouping]
+    # a column of `by=` is needed only for levels that were not in the fit
+    sets = {one.by for one in encoding.random} & set(available) if random else set()
+    names = [name for name in predictor_columns(spec) if name in inside or name in grouping or name in sets]
     return [*names, spec.weights] if spec.weights in available and spec.weights not in names else names
 
 

@@ -23,7 +23,7 @@ from .checks import check_identifiable
 from .design import FixedTerms, RandomTerm
 from .encoder import INTERCEPT, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
-from .groups import Group, bind_group, find_levels
+from .groups import Group, bind_group, find_levels, match_codes
 from .kernel import bind_kernel
 from .smooth import SplineBasis
 
@@ -45,18 +45,17 @@ class CoordinateBasis:
         return tuple(f"({', '.join(f'{value:.6g}' for value in point)})" for point in self.points)
 
     def matrix(self, data: Mapping[str, Column], n: int) -> Array:
-        """Return the indicators, (n, p); `DataError` for a point that is not among them."""
+        """Return the indicators, (n, p), zeros where a row stands at none of the points."""
         place = {tuple(point): k for k, point in enumerate(self.points.tolist())}
-        given = np.column_stack([data[name].number() for name in self.variables]).tolist()
         out = np.zeros((n, len(self.points)))
-        for row, point in enumerate(given):
-            if tuple(point) not in place:
-                where = ", ".join(
-                    f"{name}={value:.6g}" for name, value in zip(self.variables, point, strict=True)
-                )
-                raise DataError(f"no data were observed at {where}; a prediction needs a point of the fit.")
-            out[row, place[tuple(point)]] = 1.0
+        for row, point in enumerate(self.coordinates(data).tolist()):
+            if (k := place.get(tuple(point))) is not None:
+                out[row, k] = 1.0
         return out
+
+    def coordinates(self, data: Mapping[str, Column]) -> Array:
+        """Return where each row stands, (n, d)."""
+        return np.column_stack([data[name].number() for name in self.variables])
 
 
 RowBasis: TypeAlias = Encoder | SplineBasis | CoordinateBasis
@@ -65,16 +64,33 @@ RowBasis: TypeAlias = Encoder | SplineBasis | CoordinateBasis
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RandomEncoding:
-    """How one random term reads new data: the columns that form its levels, and its Z values."""
+    """How one random term reads new data: the columns that form its levels, its Z values, and the column and
+    levels that choose the parameter set (`by=`)."""
 
     group: Labels
     basis: RowBasis
+    by: str | None = None
+    by_levels: NDArray[Any] | None = None
 
     def codes(self, term: RandomTerm, data: Mapping[str, Column], n: int) -> Codes:
         """Return the level of each row among those of `term`, (n,), −1 for a level not in the fit."""
         if not self.group:
             return np.zeros(n, np.int32)
         return find_levels(term.level_parts, [data[name] for name in self.group])
+
+    def sets(self, term: RandomTerm, codes: Codes, data: Mapping[str, Column]) -> Codes:
+        """Return the parameter set of each row, (n,): that of its level, or what a new level's `by` column
+        says; −1 where that is not known."""
+        found = term.sets[np.maximum(codes, 0)] if len(term.sets) else codes
+        if self.by_levels is None or (codes >= 0).all():
+            return found
+        column = data.get(self.by or "")
+        own = np.full_like(codes, -1) if column is None else match_codes(column, self.by_levels)
+        return np.where(codes >= 0, found, own).astype(np.int32)
+
+    def points(self, data: Mapping[str, Column]) -> Array | None:
+        """Return where each row stands, (n, d); None for terms without coordinates."""
+        return self.basis.coordinates(data) if isinstance(self.basis, CoordinateBasis) else None
 
     def values(self, data: Mapping[str, Column], n: int) -> Array | None:
         """Return Z values (n, p), None for a single column of ones."""
@@ -129,7 +145,8 @@ def _bind(
     )
     if asked.cov or asked.precision:
         term = _with_kernel(term, asked, group, frame)
-    return term, RandomEncoding(group.names, basis), notes
+    by_levels = frame.factors[asked.by].levels if asked.by else None
+    return term, RandomEncoding(group.names, basis, asked.by, by_levels), notes
 
 
 def _structure(asked: RandomSpec, frame: ModelFrame, positions: Positions) -> Structure:

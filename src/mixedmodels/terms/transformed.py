@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -44,7 +45,7 @@ class TransformedEncoder(Encoder):
         out[:] = self._evaluate(data)
 
     def _evaluate(self, data: Mapping[str, Column]) -> Array:
-        with _explained():
+        with _explained(" + ".join(self.variables)):
             made = self.specification.get_model_matrix(
                 _pandas_frame(self.variables, data, self.levels), context=_CONTEXT, na_action="ignore"
             )
@@ -62,7 +63,7 @@ def learn_transformed(
         name: _levels(data[name]) for name in names if data[name].is_factor or name in _only_categorical(text)
     }
     coded, stands_for = _with_contrasts(text, data, contrasts)
-    with _explained():
+    with _explained(text):
         made = Formula(coded).get_model_matrix(
             _pandas_frame(names, data, levels), context=_CONTEXT, na_action="ignore", output="numpy"
         )
@@ -159,7 +160,7 @@ def _rename(label: str, stands_for: Mapping[str, str]) -> str:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(text: str) -> Iterator[None]:
     """Turn formulaic's errors, and its warning about unseen levels, into ours."""
     from formulaic.errors import DataMismatchWarning, FormulaicError
 
@@ -174,7 +175,13 @@ def _explained() -> Iterator[None]:
     except FormulaicError as error:
         message = re.sub(r"\x1b\[[0-9;]*m|⧛|⧚", "", str(error))
         raise SpecError(f"the fixed part cannot be evaluated: {message}") from error
-    except (TypeError, ValueError, IndexError, KeyError) as error:
+    except SyntaxError:
+        words = [name for name in variables(text) if keyword.iskeyword(name)]
+        raise SpecError(
+            f"the formula cannot be evaluated: {', '.join(map(repr, words)) or text!r} cannot stand inside this "
+            "transform; rename the column, for example with a capital letter."
+        ) from None
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         if isinstance(error, (DataError, SpecError)):
             raise
         raise SpecError(f"the formula cannot be evaluated: {error}") from error

@@ -197,3 +197,15 @@ def test_impossible_spatial_values_are_refused(name: str, values: list[float]) -
     at = Positions(2, ("a", "b"), np.array([[0.0], [1.0]]))
     with pytest.raises(ValueError):
         make(name).from_natural(np.array(values), at)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.3, 1.0, 3.0])
+def test_smooth_covariances_among_close_points_have_a_factor(scale: float) -> None:
+    # eigenvalues fall below 1e-16 of the largest, where pivots in the order given lose their sign
+    t = np.linspace(0, 1, 80)
+    sigma = np.exp(-(((t[:, None] - t[None]) / scale) ** 2))
+    factor = semidefinite_cholesky(sigma)
+    np.testing.assert_array_equal(np.triu(factor, 1), 0.0)
+    np.testing.assert_allclose(factor @ factor.T, sigma, atol=1e-12)
+    with pytest.raises(ValueError, match="not positive semidefinite"):
+        semidefinite_cholesky(sigma - 1e-9 * np.eye(80))

@@ -292,8 +292,10 @@ def test_infinite_values_are_named_and_counted() -> None:
         frame("y ~ x", data)
 
 
-def test_huge_values_are_not_infinite() -> None:
-    assert frame("y ~ 1", {"y": [1e308, 1e308, 2.0]}).n == 3
+def test_huge_values_are_not_infinite_but_out_of_range() -> None:
+    with pytest.raises(DataError, match=r"'y' has values of size 1e\+308, whose squares"):
+        build_frame(read_formula("y ~ 1"), {"y": [1e308, 1e308, -1e308]})
+    assert build_frame(read_formula("y ~ 1"), {"y": [1e60, 1e60, -1e60]}).n == 3
 
 
 def test_columns_of_unequal_length() -> None:

@@ -160,10 +160,11 @@ def test_a_new_level_that_formulaic_finds() -> None:
         encode_new(spec, schema, design, {"k": [1, 77]})
 
 
-def test_new_coordinates_are_refused() -> None:
+def test_new_coordinates_have_no_column_and_are_kept() -> None:
     spec, schema, design = fit("y ~ x + car1(n | g)", DATA.assign(n=DATA["h"]))
-    with pytest.raises(DataError, match="no data were observed at n=77"):
-        encode_new(spec, schema, design, {"x": [1.0], "n": [77.0], "g": ["g0"]})
+    rows = encode_new(spec, schema, design, {"x": [1.0, 1.0], "n": [77.0, DATA["h"][0]], "g": ["g0", "g0"]})
+    np.testing.assert_array_equal(rows.values[0].sum(axis=1), [0.0, 1.0])
+    np.testing.assert_array_equal(rows.points[0][:, 0], [77.0, DATA["h"][0]])
 
 
 def test_rows_with_missing_predictors_are_nan() -> None:
