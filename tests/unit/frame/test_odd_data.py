@@ -43,7 +43,9 @@ FRAMES: dict[str, Callable[[], object]] = {
     "polars categories": lambda: pl.from_pandas(DATA).with_columns(pl.col("f", "g").cast(pl.Categorical)),
     "arrow": lambda: pa.Table.from_pandas(DATA),
     "arrow batch": lambda: pa.RecordBatch.from_pandas(DATA),
-    "arrow chunks": lambda: pa.concat_tables([pa.Table.from_pandas(DATA[:50]), pa.Table.from_pandas(DATA[50:])]),
+    "arrow chunks": lambda: pa.concat_tables(
+        [pa.Table.from_pandas(DATA[:50]), pa.Table.from_pandas(DATA[50:])]
+    ),
     "arrow dictionary": lambda: pa.Table.from_pandas(DATA.assign(f=pd.Categorical(DATA["f"]))),
     "lists": lambda: {name: list(values) for name, values in DATA.items()},
     "series": lambda: dict(DATA.items()),
@@ -57,7 +59,8 @@ def test_every_frame_gives_the_same_fit(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "formula", ["y ~ x + I(x^2) + (1 | g)", "y ~ x:z + (1 | g)", "y ~ I(x - z) + (1 | g)", "I(x - z) ~ 1 + (1 | g)"]
+    "formula",
+    ["y ~ x + I(x^2) + (1 | g)", "y ~ x:z + (1 | g)", "y ~ I(x - z) + (1 | g)", "I(x - z) ~ 1 + (1 | g)"],
 )
 def test_small_integers_do_not_overflow(formula: str) -> None:
     small = DATA.assign(x=(DATA["x"].abs() * 60).astype("uint8"), z=(DATA["z"] * 40).astype("uint8"))
@@ -74,7 +77,11 @@ def test_decimals_are_numbers() -> None:
 
 @pytest.mark.parametrize("kind", ["Int64", "boolean", "string"])
 def test_missing_values_of_nullable_columns_are_counted(kind: str) -> None:
-    values = {"Int64": [1, 2, None, 4], "boolean": [True, False, None, True], "string": ["a", "b", None, "b"]}[kind]
+    values = {
+        "Int64": [1, 2, None, 4],
+        "boolean": [True, False, None, True],
+        "string": ["a", "b", None, "b"],
+    }[kind]
     fit = mm.lmm("y ~ x + (1 | g)", DATA.assign(x=pd.array(values * 30, dtype=kind)))
     assert fit.nobs == 90
     assert "30 of 120 rows dropped: missing values in x" in str(fit)
@@ -164,7 +171,13 @@ def test_missing_weights_drop_their_rows() -> None:
 
 @pytest.mark.parametrize("name", ["Series", "NoneType", "str", "list", "ndarray"])
 def test_what_is_no_frame_is_said(name: str) -> None:
-    given = {"Series": DATA["y"], "NoneType": None, "str": "data.csv", "list": [1], "ndarray": np.ones((3, 2))}
+    given = {
+        "Series": DATA["y"],
+        "NoneType": None,
+        "str": "data.csv",
+        "list": [1],
+        "ndarray": np.ones((3, 2)),
+    }
     with pytest.raises(mm.DataError, match=f"data is a {name}; give a pandas"):
         mm.lmm("y ~ x + (1 | g)", given[name])
 
