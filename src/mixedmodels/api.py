@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from .control import Control
 from .engines import choose_engine
 from .engines.base import Posterior
@@ -323,6 +325,22 @@ def fit_design(
         "Use a function of a covariate instead",
     )
     return design, objective, replace(optimum, converged=False, statuses=(*optimum.statuses, warning))
+
+
+def start_near(fit: Fit) -> Array | None:
+    """Return θ̂ as the start of a search for another response or other rows, None for a search from scratch.
+
+    A singular θ̂ is no good start, and −2l of errors correlated over distances may have several minima.
+    """
+    residual = fit.design.residual
+    if fit.singular:
+        return None
+    if residual is not None and residual.structure is not None:
+        m = residual.positions.size
+        starts = residual.structure.starts(0.5 * np.eye(m) + 0.5, residual.positions)
+        if starts.shape[0] * starts.shape[1] > 1:
+            return None
+    return fit.optimum.theta
 
 
 def _continued(optimum: Optimum, before: Optimum) -> Optimum:

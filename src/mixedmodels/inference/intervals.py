@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 from scipy import special
@@ -70,7 +70,8 @@ def confint(
     Notes
     -----
     Wald: β̂ ± t·SE; exp(log σ̂ ± z·SE(σ̂)/σ̂) for standard deviations, tanh(atanh ρ̂ ± z·SE/(1 − ρ̂²)) for
-    correlations. Profile: {ψ : −2l(ψ) + 2l(ψ̂) ≤ χ²₁}, −2l(ψ) minimised over all other parameters. A limit at
+    correlations; ranges and ratios on the log scale, correlations per unit of distance on the logit.
+    Profile: {ψ : −2l(ψ) + 2l(ψ̂) ≤ χ²₁}, −2l(ψ) minimised over all other parameters. A limit at
     the edge of the parameter space (0, ±1) is given as that edge and named in a note; one that is not
     reached is infinite. If a lower −2l turns up on the way the profile starts again from there and says so.
     *Same as* `confint(fit, method = "profile", oldNames = FALSE)` in lme4; `nlme::intervals` for Wald.
@@ -99,7 +100,7 @@ def confint(
         rows = {row["term"]: row for row in (found.row(i) for i in range(len(found)))}
         return _table("Bootstrap", level, [rows[name] for name in chosen], found.notes, fit)
     rows = {row["term"]: row for row in _wald_rows(fit, parameters, level, ddf)}
-    notes = ("standard deviations on the log scale, correlations on Fisher's z",)
+    notes = ("standard deviations, ranges and ratios on the log scale, correlations on Fisher's z",)
     return _table("Wald", level, [rows[name] for name in chosen], notes, fit)
 
 
@@ -284,8 +285,30 @@ def _covariance_profile(
         return np.nan, _no_profile("a correlation with an effect of variance zero is not determined")
     path = CovariancePath(objective.jointly(), objective.absolute(theta), parameter, objective.value(theta))
     points = follow(path, cutoff)
-    low = 0.0 if parameter.kind == "sd" and points.low == path.lower else points.low
     shown = np.array([parameter.shown(value) for value in points.values])
-    return parameter.shown(path.estimate), Profile(
-        shown, points.zeta, parameter.shown(low), parameter.shown(points.high), points.note
-    )
+    low, high = parameter.shown(points.low), parameter.shown(points.high)
+    if points.low == path.lower and parameter.kind in ("sd", "log", "unit"):
+        low = 0.0
+    if points.high == path.upper and parameter.kind in ("log", "unit"):
+        high = inf if parameter.kind == "log" else 1.0
+    return parameter.shown(path.estimate), Profile(shown, points.zeta, low, high, points.note)
+
+
+def covariance_limits(
+    fit: Fit, parameters: Sequence[Reported], level: float
+) -> tuple[Array, tuple[str, ...]]:
+    """Return profile limits (k, 2) of covariance parameters by the likelihood of the fit itself, and notes."""
+    cutoff = float(special.ndtri((1 + level) / 2))
+    notes: tuple[str, ...] = ()
+    model = fit
+    for _ in range(_RESTARTS):
+        objective, theta = model.objective(), model.optimum.theta
+        try:
+            found = [_covariance_profile(objective, theta, p, cutoff, model)[1] for p in parameters]
+        except BetterOptimum as better:
+            notes = (f"restarted from a better optimum found on the way, −2l = {better.value:.4f}",)
+            model = _restarted(model, better)
+            continue
+        remarks = (f"{p.name}: {one.note}" for p, one in zip(parameters, found, strict=True) if one.note)
+        return np.array([(one.low, one.high) for one in found]).reshape(-1, 2), (*notes, *remarks)
+    raise SpecError("profile: better optima keep turning up; fit the model from other start= values.")

@@ -21,6 +21,8 @@ from .reported import LARGEST_ANGLE, Reported
 
 _BETTER = 1e-4
 """A point on a profile with −2l lower than the optimum's by more than this is a better optimum."""
+FARTHEST = 20.0
+"""Logarithm, or logit, beyond which a range or ratio counts as 0 or infinite and a correlation as 0 or 1."""
 _POINTS = 60
 _OUTSIDE = 1e8
 
@@ -78,6 +80,10 @@ class CovariancePath(Path):
             self.lower, self.upper = -LARGEST_ANGLE, LARGEST_ANGLE
             # where the correlation is one its standard error is not defined
             self.scale = min(max(self.scale, 0.05), 0.5)
+        elif parameter.kind == "log":
+            self.lower, self.upper = self.estimate - FARTHEST, self.estimate + FARTHEST
+        elif parameter.kind == "unit":
+            self.lower, self.upper = -FARTHEST, FARTHEST
         self.found = {self.estimate: theta}
 
     def rise(self, value: float, near: float) -> float:

@@ -1,15 +1,20 @@
-"""Covariance parameters as intervals report them: standard deviations, correlations, others as they are."""
+"""Covariance parameters as intervals report them, and the scales without bounds they are computed on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
+from ..covariance.base import Structure
 from ..engines.criterion import Criterion
+from ..engines.marginal_objective import MarginalObjective
 from ..engines.parameters import NaturalParameters
 from ..typing import Array
 
+POSITIVE = frozenset({"range", "ratio"})
+"""Kinds of natural parameters, besides variances, that are positive."""
 LARGEST_ANGLE = np.pi / 2 - 1e-4
 """Arcsine of a correlation that counts as one (1 − 5e-9)."""
 
@@ -23,7 +28,9 @@ class Reported:
     name
         `"sd(Subject: Days)"`, `"cor(Subject: (Intercept), Days)"`, or the natural name of other kinds.
     kind
-        `"sd"`, `"angle"` (the arcsine of a correlation, smooth where the correlation is one) or `"plain"`.
+        `"sd"`, `"angle"` (the arcsine of a correlation, smooth where the correlation is one), `"log"` of a
+        range or ratio, `"unit"` (the logit of a correlation per unit of distance, between 0 and 1) or
+        `"plain"`.
     index
         Place among the natural parameters.
     variances
@@ -43,6 +50,12 @@ class Reported:
             return float(root), slope / (2 * root)
         if self.kind == "plain":
             return value, slope
+        if self.kind == "log":
+            positive = max(value, 1e-300)
+            return float(np.log(positive)), slope / positive
+        if self.kind == "unit":
+            inside = float(np.clip(value, 1e-300, 1 - 1e-16))
+            return float(special.logit(inside)), slope / (inside * (1 - inside))
         if self.variances is not None:
             a, b = self.variances
             first, second = max(float(natural.values[a]), 1e-300), max(float(natural.values[b]), 1e-300)
@@ -55,6 +68,10 @@ class Reported:
 
     def shown(self, value: float) -> float:
         """Return a value on the computing scale as it is reported."""
+        if self.kind == "log":
+            return float(np.exp(value))
+        if self.kind == "unit":
+            return float(special.expit(value))
         if self.kind != "angle":
             return value
         return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))
@@ -64,6 +81,7 @@ def reported_parameters(objective: Criterion, theta: Array) -> list[Reported]:
     """Return every covariance parameter of a model that is not held, in the order of `natural`."""
     natural = objective.natural(theta)
     places = {name: i for i, name in enumerate(natural.names)}
+    decays = decay_parameters(objective, theta)
     out = []
     for i, (name, kind) in enumerate(zip(natural.names, natural.kinds, strict=True)):
         if name in objective.held:
@@ -74,8 +92,31 @@ def reported_parameters(objective: Criterion, theta: Array) -> list[Reported]:
         elif kind == "covariance" and (pair := _variances_of(name, places)) is not None:
             out.append(Reported("cor(" + name.removeprefix("cov("), "angle", i, pair))
         else:
-            out.append(Reported(name, "angle" if kind == "correlation" else "plain", i))
+            out.append(Reported(name, own_scale(kind, i in decays), i))
     return out
+
+
+def own_scale(kind: str, decay: bool) -> str:
+    """Return the computing scale of a natural parameter that is no variance, by its kind."""
+    if kind == "correlation":
+        return "unit" if decay else "angle"
+    return "log" if kind in POSITIVE else "plain"
+
+
+def decay_parameters(objective: Criterion, theta: Array) -> frozenset[int]:
+    """Return the places of correlations per unit of distance, which lie between 0 and 1."""
+    if not isinstance(objective, MarginalObjective):
+        return frozenset()
+    out: list[int] = []
+    start = 0
+    blocks = objective.natural_blocks(theta)
+    structures: list[Structure | None] = [block.structure for block in objective.blocks]
+    structures += [block.structure for block in objective.residual_blocks]
+    for structure, (_, found, _) in zip(structures, blocks, strict=False):
+        if structure is not None and structure.needs_coordinates and structure.names[0] != "kron":
+            out += [start + i for i, kind in enumerate(found.kinds) if kind == "correlation"]
+        start += len(found.names)
+    return frozenset(out)
 
 
 def _variances_of(name: str, places: dict[str, int]) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_design
+from ..api import fit_design, start_near
 from ..engines import choose_engine
 from ..errors import DataError, FitError, SpecError, suggest
 from ..fit import Fit
@@ -117,8 +117,8 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     )
     control = replace(fit.control, engine="auto")
     engine = choose_engine(drawn, control)
-    start = None if fit.singular else fit.optimum.theta
-    drawn, objective, optimum = fit_design(fit.spec, drawn, engine.system(drawn, control), control, start)
+    system, start = engine.system(drawn, control), start_near(fit)
+    drawn, objective, optimum = fit_design(fit.spec, drawn, system, control, start)
     return Fit.from_optimum(
         fit.spec, fit.schema, drawn, objective, optimum, engine=engine.name, control=fit.control
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_design, fit_model
+from ..api import fit_design, fit_model, start_near
 from ..engines.criterion import Criterion
 from ..engines.refits import Refitted
 from ..errors import DataError, SpecError
@@ -174,10 +174,9 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
 
 
 def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
-    """Return the design of another response, its objective and optimum, from θ̂ unless that is singular."""
+    """Return the design of another response, its objective and optimum, searched from near θ̂."""
     system = fit.objective().system.new_response(design.y)
-    start = None if fit.singular else fit.optimum.theta
-    return fit_design(fit.spec, design, system, fit.control, start)
+    return fit_design(fit.spec, design, system, fit.control, start_near(fit))
 
 
 def _without_offset(fit: Fit, y: Array) -> Array:

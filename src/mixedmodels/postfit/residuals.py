@@ -42,8 +42,8 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     ============  =============================  ==================================
 
     L takes rows of a cluster in the order of their positions. *Same as* SAS `RESIDUAL` (Pearson, student) and
-    `VCIRY` (scaled, marginal), `nlme::resid` of type `"pearson"` and `"normalized"` (scaled, conditional);
-    lme4's Pearson residuals are not divided by σ̂.
+    `VCIRY` (scaled, marginal), `nlme::resid` of type `"pearson"` and `"normalized"` (scaled, conditional; of compound
+    symmetry nlme takes another root of R); lme4's Pearson residuals are not divided by σ̂.
 
     Examples
     --------

@@ -11,6 +11,8 @@ from ..covariance.base import Natural
 from ..covariance.correlation import own_name, pair_name
 from ..engines.parameters import Block, design_blocks
 from ..fit import Fit
+from ..inference.intervals import covariance_limits
+from ..inference.reported import Reported, decay_parameters, own_scale
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table
@@ -51,7 +53,8 @@ def variance_components(
     ci
         `"wald"`: symmetric on the log scale for variances, ranges and ratios, by Fisher's z for correlations;
         `"symmetric"`: estimate ± z·SE; `"satterthwaite"`: χ² limits for variances and ranges, symmetric ones
-        for the rest; None for none.
+        for the rest; `"profile"`: where −2l of the fit, all other parameters estimated anew, is χ²₁ above its
+        minimum; None for none.
     se
         Whether to add asymptotic standard errors; by default with intervals only.
     level
@@ -70,8 +73,8 @@ def variance_components(
     -----
     Standard errors come from W = 2H⁻¹, H the observed Hessian of −2l in the natural parameters, a variance at
     zero being held there. Satterthwaite limits are νθ̂/χ²_ν with ν = 2(θ̂/SE)². *Same as* `nlme::intervals`
-    (`"wald"`), SAS `COVTEST` with `CL` (`"satterthwaite"`) and `CL=WALD` (`"symmetric"`),
-    `as.data.frame(VarCorr(fit))` in lme4.
+    (`"wald"`), `lme4::confint` on the scale of variances (`"profile"`), SAS `COVTEST` with `CL`
+    (`"satterthwaite"`) and `CL=WALD` (`"symmetric"`), `as.data.frame(VarCorr(fit))` in lme4.
 
     Examples
     --------
@@ -86,7 +89,7 @@ def variance_components(
     Residual                      variance     654.941  25.5918
     """
     if ci is not None:
-        check_choice("ci", ci, INTERVALS)
+        check_choice("ci", ci, (*INTERVALS, "profile"))
     check_level(level)
     components = list_components(fit)
     plain = [component.kind in KIND_ORDER for component in components]
@@ -105,19 +108,41 @@ def variance_components(
         std_error = natural_std_errors(fit)[[component.index for component in components]]
         columns["std_error"] = std_error
         notes = _held_notes(components, std_error)
-        if ci is not None:
+        if ci == "profile":
+            low, high, remarks = _profile_limits(fit, components, level)
+            notes = (*notes, *remarks)
+            columns.update(conf_low=low, conf_high=high)
+        elif ci is not None:
             low, high = INTERVALS[ci](values, std_error, _interval_kinds(fit, components), level)
             columns.update(conf_low=low, conf_high=high)
     return Table(columns, "Variance components", notes, fit.backend)
 
 
+def _profile_limits(
+    fit: Fit, components: list[Component], level: float
+) -> tuple[Array, Array, tuple[str, ...]]:
+    """Return profile limits of the parameters as the table holds them, those of held ones missing."""
+    objective, theta = fit.objective(), fit.optimum.theta
+    natural, decays = objective.natural(theta), decay_parameters(objective, theta)
+    free = [k for k, c in enumerate(components) if natural.names[c.index] not in objective.held]
+    parameters = []
+    for k in free:
+        kind, index = components[k].kind, components[k].index
+        scale = "sd" if kind == "variance" else own_scale(kind, index in decays)
+        parameters.append(Reported(natural.names[index], scale, index))
+    limits, notes = covariance_limits(fit, parameters, level)
+    low, high = np.full(len(components), np.nan), np.full(len(components), np.nan)
+    for k, (a, b) in zip(free, limits, strict=True):
+        variance = components[k].kind == "variance"
+        low[k], high[k] = (a * a, b * b) if variance else (a, b)
+    likelihood = "restricted likelihood" if fit.design.reml else "likelihood"
+    return low, high, (f"{100 * level:g}% limits by the profile of the {likelihood}", *notes)
+
+
 def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
     """Return the kind of each parameter, `"unit"` for correlations of errors per unit of distance."""
-    residual = fit.design.residual
-    distances = residual is not None and residual.structure is not None and residual.coordinates is not None
-    return tuple(
-        "unit" if c.kind == "correlation" and c.block is None and distances else c.kind for c in components
-    )
+    decays = decay_parameters(fit.objective(), fit.optimum.theta)
+    return tuple("unit" if c.index in decays else c.kind for c in components)
 
 
 def natural_std_errors(fit: Fit) -> Array:
@@ -167,7 +192,7 @@ def _error_components(fit: Fit, first: int) -> list[Component]:
         function = next((label for label in functions if name.startswith(f"{label}: ")), None)
         if function is not None:
             where, a, b = "Residual", function, name.removeprefix(f"{function}: ")
-        elif not inside and kind != "variance":
+        elif not inside and head != "var":
             a = head
         companion = float(np.sqrt(max(value, 0.0))) if kind == "variance" else float("nan")
         rows.append(Component(where, a, b, kind, value, companion, i, None))

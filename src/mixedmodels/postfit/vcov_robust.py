@@ -149,7 +149,7 @@ def vcov_robust(
     else:
         sandwich = omega @ meat @ omega * (m / (m - 1) if kind == "CR1" else 1.0)
     other = _other_df(fit, kind, ddf, m)
-    name = "Bell–McCaffrey" if other is None else other.note
+    name = "Bell–McCaffrey, F as Hotelling's T²" if other is None else other.note
     note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
     names = fit.design.fixed.columns
     full = np.full((len(names), len(names)), np.nan)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
 from mixedmodels.inference.bootstrap import stream
+from structured_models import MODELS, visits
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,55 @@ def test_bad_arguments(rail):
     penicillin = mm.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin"))
     with pytest.raises(mm.SpecError, match="plate, sample are crossed"):
         penicillin.bootstrap(n=2, seed=1, kind="case")
+
+
+CASES = {
+    # fit, the factor whose levels are drawn, other factors that are relabelled with it
+    "us": ("id", ()),
+    "random slope, exp with nugget, offset": ("id", ()),
+    "nested, toep": ("site", ("id",)),
+    "site, har1 within subject": ("site", ("id",)),
+    "car1, power": ("id", ()),
+    "random intercept, ident": ("id", ()),
+    "plane": ("site", ("id",)),
+    "fitted": ("id", ()),
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_case_replicate_is_the_fit_to_the_clusters_drawn(name):
+    """Against the model fitted anew to a frame put together from the clusters, each draw a new cluster."""
+    (outer, inner), fit, data = CASES[name], MODELS[name](), visits()
+    found = fit.bootstrap(n=2, seed=5, kind="case")
+    levels = np.unique(data[outer])
+    for i in range(2):
+        parts = []
+        for draw, j in enumerate(stream(5, i).integers(len(levels), size=len(levels))):
+            part = data[data[outer] == levels[j]].copy()
+            for column in inner:
+                part[column] += 1000 * draw
+            part[outer] = draw
+            parts.append(part)
+        again = fit.refit(pd.concat(parts, ignore_index=True))
+        assert again.converged
+        # two searches from different starts agree to the tolerance of the optimiser, 1e-8 of −2l
+        expected = again.bootstrap(n=1, seed=1).estimate
+        np.testing.assert_allclose(found.replicates[i], expected, rtol=2e-3, atol=2e-3)
+        assert found.replicates[i][-2:] == pytest.approx(expected[-2:], abs=1e-4)
+
+
+def test_cases_need_several_clusters():
+    fit = mm.gls("y ~ x", visits(), residual="exp(east, north | 1)")
+    with pytest.raises(mm.SpecError, match="all rows are of one"):
+        fit.bootstrap(n=2, kind="case")
+
+
+def test_a_variance_function_of_the_mean_is_renewed_for_every_response():
+    fit = MODELS["fitted"]()
+    y = fit.simulate(1, seed=3)[:, 0]
+    data = visits()
+    data["y"] = y
+    np.testing.assert_allclose(fit.refit(y).beta, fit.refit(data).beta, rtol=1e-5)
+    assert fit.refit(y).criterion == pytest.approx(fit.refit(data).criterion, abs=1e-5)
+    many = fit.refit(np.column_stack([y, y]))
+    np.testing.assert_allclose(many.criterion, fit.refit(data).criterion, atol=1e-5)

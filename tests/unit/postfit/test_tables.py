@@ -77,8 +77,22 @@ def test_a_variance_of_zero_has_no_standard_error() -> None:
 
 
 def test_unavailable_intervals_are_refused(sleep: Fit) -> None:
-    with pytest.raises(mm.SpecError, match=r"ci='profile' is not known.*Allowed: 'wald'"):
-        sleep.variance_components(ci="profile")
+    with pytest.raises(mm.SpecError, match=r"ci='profil' is not known. Did you mean 'profile'"):
+        sleep.variance_components(ci="profil")
+
+
+def test_profile_limits_on_the_scale_of_the_table(sleep: Fit) -> None:
+    ml = sleep.update(method="ml")
+    table, deviations = ml.variance_components(ci="profile"), ml.confint("profile", terms="covariance")
+    rows = {term: i for i, term in enumerate(deviations["term"])}
+    for k, term in ((0, "sd(Subject: (Intercept))"), (1, "sd(Subject: Days)"), (3, "sd(Residual)")):
+        i = rows[term]
+        assert table["conf_low"][k] == pytest.approx(deviations["conf_low"][i] ** 2, rel=1e-5)
+        assert table["conf_high"][k] == pytest.approx(deviations["conf_high"][i] ** 2, rel=1e-5)
+    # the covariance itself, not the correlation: −2l has risen by χ²₁ where it is held
+    for limit in (table["conf_low"][2], table["conf_high"][2]):
+        held = ml.update(hold={"cov(Subject: (Intercept), Days)": float(limit)})
+        assert held.criterion - ml.criterion == pytest.approx(3.841458821, abs=1e-4)
 
 
 def test_random_effects_of_rails(rail: Fit) -> None:
