@@ -135,7 +135,8 @@ def predict(
     notes: list[str] = []
     if missing.any():
         count = int(missing.sum())
-        notes.append(f"{count} rows are missing responses, predicted from the observed rows of their cluster")
+        what = "1 row is a missing response" if count == 1 else f"{count} rows are missing responses"
+        notes.append(f"{what}, predicted from the observed rows of the same cluster")
     if interval == "prediction":
         own = errors.variances
         if not conditional:
