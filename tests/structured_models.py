@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 import mixedmodels as mm
+from dense_algebra import design_matrix, random_covariance
+from mixedmodels.engines.marginal_objective import MarginalObjective
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array
 
@@ -44,7 +46,21 @@ def visits() -> pd.DataFrame:
     sites = rng.standard_normal(6)[data["site"]]
     spread = np.where(data["kind"] == "old", 1.6, 1.0)
     data["y"] = 1 + data["x"] + data["known"] + correlated.ravel() * spread + slopes * data["x"] + sites
-    return data[rng.random(n) < 0.85].reset_index(drop=True)
+    data = data[rng.random(n) < 0.85].reset_index(drop=True)
+    crossing = np.random.default_rng(12)
+    data["item"] = crossing.integers(0, 9, len(data))
+    data["rated"] = data["y"] + crossing.standard_normal(9)[data["item"]] * (1 + 0.3 * data["x"])
+    return data
+
+
+@cache
+def kernels() -> dict[str, pd.DataFrame | Array]:
+    """A covariance among the nine items, and a precision among the six sites."""
+    rng = np.random.default_rng(13)
+    a = rng.standard_normal((9, 12))
+    items = pd.DataFrame(a @ a.T / 12, index=range(9), columns=range(9))
+    chain = np.eye(6) * 2.2 - np.eye(6, k=1) - np.eye(6, k=-1)
+    return {"A": items, "Q": pd.DataFrame(chain, index=range(6), columns=range(6))}
 
 
 def model(formula: str, **options: Any) -> Callable[[], Fit]:
@@ -67,6 +83,41 @@ MODELS: dict[str, Callable[[], Fit]] = {
 }
 
 
+def crossed(formula: str, **options: Any) -> Callable[[], Fit]:
+    """A model whose rows are tied together by crossed or related levels, by sparse equations of whitened rows."""
+    known = {name: matrix for name, matrix in kernels().items() if f"={name}" in formula}
+    return model(formula, control=mm.Control(engine="sparse"), known=known or None, **options)
+
+
+CROSSED: dict[str, Callable[[], Fit]] = {
+    "crossed, ar1": crossed("rated ~ x + (1 | id) + (1 | item)", residual="ar1(visit | id)"),
+    "crossed, ident": crossed("rated ~ x + (1 | id) + (1 | item)", variance="ident(kind)", method="ml"),
+    "crossed, power and const_power, weights": crossed(
+        "rated ~ x + (1 | item) + (1 | id)", variance="const_power(time) * ident(kind)", weights="w"
+    ),
+    "crossed slopes, us, weights": crossed(
+        "rated ~ x + (1 + x | item)", residual="us(visit | id)", weights="w"
+    ),
+    "crossed, cs by arm": crossed("rated ~ x + (1 | item)", residual="hcs(visit | id, by=arm)"),
+    "kernel, cs": crossed("rated ~ x + (1 | item, cov=A)", residual="cs(1 | id)"),
+    "kernels, exp with nugget, offset": crossed(
+        "rated ~ x + offset(known) + (1 | item, cov=A) + (1 | site, precision=Q)",
+        residual="exp(time | id, nugget=True)",
+        method="ml",
+    ),
+    "nested, har1 and ident": crossed(
+        "y ~ x + (x | site)", residual="ar1(visit | id)", variance="ident(kind)"
+    ),
+    "sets of items, toep": crossed(
+        "rated ~ x + (1 | item:arm, by=arm) + (1 | item)", residual="toep(2)(visit | id)"
+    ),
+    "singular, ar1": crossed("known ~ x + (1 | item) + (1 + x | site)", residual="ar1(visit | id)"),
+    "places, ar1": crossed("rated ~ x + exp(0 + factor(visit) | site) + (1 | item)", variance="ident(kind)"),
+    "spline, car1": crossed("rated ~ spline(time, knots=6) + (1 | item)", residual="car1(time | id)"),
+    "fitted mean": crossed("rated ~ x + (1 | item)", residual="ar1(visit | id)", variance="exp(fitted)"),
+}
+
+
 @dataclass(frozen=True)
 class Full:
     """V, R and Z G of a fit in full, with Φ and P."""
@@ -85,15 +136,14 @@ def parameters(fit: Fit) -> dict[str, float]:
     return dict(zip(natural.names, natural.values.tolist(), strict=True))
 
 
-def full_covariance(fit: Fit) -> Full:
-    """Return the covariance of a fit from its natural parameters and the definition of each structure."""
-    design = fit.design
+def error_covariance(objective: MarginalObjective, theta: Array) -> Array:
+    """Return R at θ from the definition of each structure, (n, n)."""
+    design = objective.design
     n = design.n
     r = np.zeros((n, n))
     residual = design.residual
     assert residual is not None
-    theta = fit.optimum.theta
-    for block in fit.objective().residual_blocks:
+    for block in objective.residual_blocks:
         if block.structure is None:
             r += np.exp(theta[block.place][0]) * np.eye(n)
             continue
@@ -109,17 +159,27 @@ def full_covariance(fit: Fit) -> Full:
                 own = block.structure.matrix(theta[block.place], at)
             r[np.ix_(rows, rows)] = own
     sd = np.ones(n) if design.weights is None else 1 / np.sqrt(design.weights)
-    for block in fit.objective().model.variance_blocks:
+    for block in objective.model.variance_blocks:
         term = residual.variance[block.index]
         sd = sd * np.exp(term.function.log_sd(theta[block.place], term.covariate, term.groups))
-    r *= np.outer(sd, sd)
-    v = r.copy()
-    for term, sigmas in zip(design.random, fit.covariances, strict=True):
-        z = term.dense_values()
-        same = term.codes[:, None] == term.codes
-        sets = term.sets[term.codes]
-        for s, sigma in enumerate(sigmas):
-            v += z @ sigma @ z.T * same * np.outer(sets == s, sets == s)
+    return np.asarray(r * np.outer(sd, sd))
+
+
+def effect_covariance(objective: MarginalObjective, theta: Array) -> Array:
+    """Return ZGZ' at θ, (n, n)."""
+    total = np.zeros((objective.design.n,) * 2)
+    for term, sigmas in zip(objective.design.random, objective.matrices(theta), strict=True):
+        z = design_matrix(term)
+        total += z @ random_covariance(term, sigmas) @ z.T
+    return total
+
+
+def full_covariance(fit: Fit) -> Full:
+    """Return the covariance of a fit from its parameters and the definition of each structure."""
+    design, objective, theta = fit.design, fit.objective(), fit.optimum.theta
+    assert isinstance(objective, MarginalObjective)
+    r = error_covariance(objective, theta)
+    v = r + effect_covariance(objective, theta)
     x = np.asarray(design.x)
     inverse = np.linalg.inv(v)
     phi = np.linalg.inv(x.T @ inverse @ x)

@@ -12,7 +12,7 @@ from .control import Control
 from .engines import choose_engine
 from .engines.base import Posterior
 from .engines.criterion import Criterion
-from .engines.marginal_system import MarginalSystem
+from .engines.structured import StructuredSystem
 from .errors import Severity, SpecError, Status
 from .fit import Fit, Inputs, build_objective, conditional_mean
 from .frame.ingest import build_frame
@@ -315,7 +315,8 @@ def fit_design(
     for _ in range(RENEWALS):
         before = optimum
         design = _renewed(design, conditional_mean(design, objective.solve(optimum.theta)[0]))
-        objective = build_objective(spec, design, MarginalSystem(design, control))
+        assert isinstance(system, StructuredSystem)
+        objective = build_objective(spec, design, system.with_design(design))
         optimum = _continued(optimise(objective, control, before.theta), before)
         if abs(optimum.value - before.value) <= SETTLED:
             return design, objective, optimum

@@ -15,10 +15,10 @@ from .engines.base import Posterior, Solution, System
 from .engines.criterion import Criterion
 from .engines.held import held_marginal, held_objective
 from .engines.marginal_objective import MarginalObjective
-from .engines.marginal_system import MarginalSystem
 from .engines.objective import Objective
 from .engines.parameters import design_blocks
 from .engines.refits import ResponseRefitter
+from .engines.structured import StructuredSystem
 from .errors import Severity, SpecError, Status
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
@@ -418,7 +418,7 @@ class Plots:
 def build_objective(spec: ModelSpec, design: Design, system: Posterior) -> Criterion:
     """Return the criterion of a spec on a system, with the parameters held that the spec holds."""
     held = _held_values(spec)
-    if isinstance(system, MarginalSystem):
+    if isinstance(system, StructuredSystem):
         return held_marginal(design, system, held) if held else MarginalObjective(design, system)
     assert isinstance(system, System)
     return held_objective(design, system, held) if held else Objective(design, system)

@@ -8,12 +8,12 @@ from ..terms.design import Design
 from .base import Engine, System
 from .blocked import BlockedEngine
 from .clusterwise import ClusterwiseEngine
-from .sparse import SparseEngine
+from .sparse_engine import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
     "blocked": BlockedEngine,
-    "sparse": SparseEngine,
     "clusterwise": ClusterwiseEngine,
+    "sparse": SparseEngine,
 }
 
 CHEAP = 2e9

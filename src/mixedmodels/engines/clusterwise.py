@@ -49,7 +49,7 @@ class ClusterwiseEngine(Engine):
 
     def system(self, design: Design, control: Control) -> MarginalSystem:
         system = MarginalSystem(design, control)
-        check_identified(design, system.model)
+        check_identified(design, system)
         return system
 
 

@@ -12,7 +12,7 @@ from ..terms.design import Design
 from ..terms.residual import NewErrors
 from ..typing import Array, Codes
 from .marginal import MarginalModel, ResidualBlock
-from .marginal_system import ErrorCovariance
+from .structured import ErrorCovariance
 
 
 class FittedErrors:

@@ -16,9 +16,9 @@ from ..typing import Array
 from .base import System
 from .marginal import MarginalModel, ResidualBlock
 from .marginal_objective import MarginalObjective
-from .marginal_system import MarginalSystem
 from .objective import Objective
 from .parameters import Block, design_blocks, parameter_names, place_by_name
+from .structured import StructuredSystem
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -138,8 +138,8 @@ def held_objective(design: Design, system: System, hold: Mapping[str, float]) ->
     )  # fmt: skip
 
 
-def held_marginal(design: Design, system: MarginalSystem, hold: Mapping[str, float]) -> MarginalObjective:
-    """Return the criterion of a design of independent clusters with some natural parameters held.
+def held_marginal(design: Design, system: StructuredSystem, hold: Mapping[str, float]) -> MarginalObjective:
+    """Return the criterion of a design with structured errors with some natural parameters held.
 
     Blocks are treated as in `held_objective`.
     """

@@ -9,6 +9,7 @@ from ..terms.design import Design
 from ..typing import Array, Labels
 from .marginal import MarginalModel, ResidualBlock, residual_labels
 from .parameters import natural_names, residual_name
+from .structured import StructuredSystem
 
 DEPENDENT = 1e-11
 """Eigenvalue of the scaled products of ∂V/∂θ below which a direction of θ leaves V unchanged."""
@@ -18,7 +19,7 @@ TRIED = 3
 """Points θ at which V must be unchanged; a compact structure has regions where its range does nothing."""
 
 
-def check_identified(design: Design, model: MarginalModel) -> None:
+def check_identified(design: Design, system: StructuredSystem) -> None:
     """Raise an error naming the parameters that can be exchanged without any change of V.
 
     Raises
@@ -28,9 +29,9 @@ def check_identified(design: Design, model: MarginalModel) -> None:
     DataError
         When the data lack what one part needs, such as two positions that no cluster has both of.
     """
-    directions = []
+    directions, model = [], system.model
     for theta in _regular_points(model):
-        found = _unchanged(model, theta)
+        found = _unchanged(system, theta)
         if found is None:
             return
         directions.append((theta, found))
@@ -81,19 +82,9 @@ def _residual_points(block: ResidualBlock) -> Array:
     return np.asarray(starts.reshape(-1, starts.shape[2]))
 
 
-def _unchanged(model: MarginalModel, theta: Array) -> Array | None:
+def _unchanged(system: StructuredSystem, theta: Array) -> Array | None:
     """Return a direction of θ along which no V changes, or None."""
-    k, at = model.n_theta, model.at(theta)
-    gram = np.zeros((k, k))
-    for g, part in enumerate(model.parts):
-        by_class = [d.ravel() for d in model.directions(at, g)]
-        if not model.by_row:
-            flat = np.array(by_class)
-        else:
-            classes, shape = part.layout.class_of, (len(part.rows), -1)
-            spread = [d.reshape(shape)[classes].ravel() for d in by_class]
-            flat = np.array([*spread, *(d.ravel() for d in model.row_directions(at, g))])
-        gram += flat @ flat.T
+    gram = system.direction_gram(system.model.at(theta))
     size = np.sqrt(np.diag(gram))
     if not (size > 0).all():
         return np.asarray((size == 0).astype(float))

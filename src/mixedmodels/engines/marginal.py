@@ -70,15 +70,27 @@ class At:
     z: tuple[tuple[Array, ...], ...]
 
 
-class MarginalModel:
-    """The covariance side of a design whose clusters are independent.
+@dataclass(frozen=True, slots=True)
+class Gammas:
+    """Γ = ∂(−2l)/∂V*: by class of every size group (C, t, t), by cluster (m, t, t) where there are variance
+    functions, and ∂(−2l)/∂Σ of every random block (p, p)."""
 
-    `random_blocks` and `residual_blocks` may be replaced, parameter for parameter, by blocks of other
-    structures.
+    by_class: list[Array]
+    by_cluster: list[Array] | None
+    random: list[Array]
+
+
+class MarginalModel:
+    """The covariance side of a design.
+
+    The clusters are independent, or, where random effects cross them (`across`), those of the errors alone:
+    what is said of V* by cluster is then said of R*. `random_blocks` and `residual_blocks` may be replaced,
+    parameter for parameter, by blocks of other structures.
     """
 
-    def __init__(self, design: Design, groups: Sequence[SizeGroup]) -> None:
+    def __init__(self, design: Design, groups: Sequence[SizeGroup], *, across: bool = False) -> None:
         self.design = design
+        self.inside = () if across else design.random
         self.random_blocks = design_blocks(design)
         first = self.random_blocks[-1].place.stop if self.random_blocks else 0
         self.residual_blocks, first = self._residual_blocks(first)
@@ -125,7 +137,7 @@ class MarginalModel:
     def _part(self, group: SizeGroup) -> _Part:
         rows = group.first_rows
         same, sets, z = [], [], []
-        for term in self.design.random:
+        for term in self.inside:
             codes = term.codes[rows]
             same.append((codes[:, :, None] == codes[:, None, :]).astype(float))
             sets.append(term.sets[codes])
@@ -138,7 +150,7 @@ class MarginalModel:
             return _Part(*shared, None, none, none, None)
         clusters = residual.clusters[rows]
         mask = None
-        if self.design.random:
+        if self.inside:
             mask = (clusters[:, :, None] == clusters[:, None, :]).astype(float)
         coordinates = None if residual.coordinates is None else residual.coordinates[rows]
         return _Part(*shared, mask, residual.sets[clusters], residual.index[rows], coordinates)
@@ -164,7 +176,7 @@ class MarginalModel:
     def covariances(self, at: At) -> list[Array]:
         """Return V* of every class, one (C, t, t) per size group."""
         residuals = self.residuals(at.theta)
-        if not self.random_blocks:
+        if not self.inside:
             return residuals
         return [r + g for r, g in zip(residuals, self.random_covariances(at), strict=True)]
 
@@ -233,11 +245,13 @@ class MarginalModel:
     # -- derivatives -----------------------------------------------------------------------------------------
 
     def directions(self, at: At, g: int) -> Iterator[Array]:
-        """Yield ∂V*/∂θ_a of one size group, (C, t, t), for the structural parameters in order."""
+        """Yield ∂V*/∂θ_a of one size group, (C, t, t), for the structural parameters in order; for those of the
+        errors alone where random effects cross the clusters."""
         part, theta = self.parts[g], at.theta
-        for block in self.random_blocks:
-            for sigma in block.structure.d_matrix(theta[block.place], block.positions):
-                yield self._sandwich(part, at.z[g], block, sigma)
+        if self.inside:
+            for block in self.random_blocks:
+                for sigma in block.structure.d_matrix(theta[block.place], block.positions):
+                    yield self._sandwich(part, at.z[g], block, sigma)
         for residual in self.residual_blocks:
             for matrix in self._matrix(part, residual, theta, 1):
                 yield self._spread(part, residual, matrix)
@@ -259,17 +273,16 @@ class MarginalModel:
             term = self.variance[block.index]
             yield from term.function.d_log_sd(theta[block.place], term.covariate, term.groups)
 
-    def gradient(self, at: At, gammas: Sequence[Array], by_cluster: Sequence[Array] | None) -> Array:
-        """Return ∂(−2l)/∂θ from Γ by class, and by cluster where there are variance functions."""
+    def gradient(self, at: At, gammas: Gammas) -> Array:
+        """Return ∂(−2l)/∂θ, (n_theta,)."""
         out, theta = np.zeros(self.n_theta), at.theta
-        for block in self.random_blocks:
+        for block, inner in zip(self.random_blocks, gammas.random, strict=True):
             slopes = block.structure.d_matrix(theta[block.place], block.positions)
-            inner = self.random_gamma(at, block, gammas)
             out[block.place] = slopes.reshape(len(slopes), -1) @ inner.ravel()
         for residual in self.residual_blocks:
-            out[residual.place] = self._residual_slopes(residual, theta, gammas)
-        if by_cluster is not None:
-            weighted = self._weighted(theta, by_cluster)
+            out[residual.place] = self._residual_slopes(residual, theta, gammas.by_class)
+        if gammas.by_cluster is not None:
+            weighted = self._weighted(theta, gammas.by_cluster)
             for a, e in enumerate(self._log_slopes(theta)):
                 out[self.n_structural + a] = 2.0 * float(e @ weighted)
         return out
@@ -324,18 +337,18 @@ class MarginalModel:
             out[part.layout.rows] = np.einsum("cij,cij->ci", r, gamma)
         return out
 
-    def curvature(self, at: At, gammas: Sequence[Array], by_cluster: Sequence[Array] | None) -> Array:
+    def curvature(self, at: At, gammas: Gammas) -> Array:
         """Return ⟨Γ, ∂²V/∂θ_a∂θ_b⟩, (n_theta, n_theta)."""
         out, theta = np.zeros((self.n_theta, self.n_theta)), at.theta
-        for block in self.random_blocks:
-            inner = self.random_gamma(at, block, gammas)
+        for block, inner in zip(self.random_blocks, gammas.random, strict=True):
             out[block.place, block.place] = block.structure.curvature(
                 theta[block.place], inner, block.positions
             )
         for residual in self.residual_blocks:
-            out[residual.place, residual.place] = self._residual_curvature(residual, theta, gammas)
-        if by_cluster is not None:
-            self._variance_curvature(theta, by_cluster, out)
+            own = self._residual_curvature(residual, theta, gammas.by_class)
+            out[residual.place, residual.place] = own
+        if gammas.by_cluster is not None:
+            self._variance_curvature(theta, gammas.by_cluster, out)
         return out
 
     def _residual_curvature(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
@@ -396,12 +409,12 @@ class MarginalModel:
             out[block.place, block.place] += 2.0 * second @ weighted
 
     def bend(self, at: At, g: int, weights: Array) -> Array:
-        """Return Σ_ab w_ab ∂²V*/∂θ_a∂θ_b over structural parameters, by class (C, t, t), for one size "
-        "group."""
+        """Return Σ_ab w_ab ∂²V*/∂θ_a∂θ_b by class (C, t, t) for one size group, over structural parameters;
+        over those of the errors alone where random effects cross the clusters."""
         part, theta = self.parts[g], at.theta
         c, t = part.rows.shape
         total = np.zeros((c, t, t))
-        for block in self.random_blocks:
+        for block in self.random_blocks if self.inside else ():
             own = weights[block.place, block.place]
             second = block.structure.d2_matrix(theta[block.place], block.positions)
             total += self._sandwich(part, at.z[g], block, np.tensordot(own, second, 2))

@@ -1,4 +1,4 @@
-"""The criterion −2l of models with structured or heterogeneous errors, by independent clusters.
+"""The criterion −2l of models with structured or heterogeneous errors.
 
 All covariance parameters are absolute. σ² in results is the variance of an error of the first residual set at
 the first position, weight one and variance functions one: nlme's σ².
@@ -18,11 +18,11 @@ from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
 from .base import Pieces, Solution
-from .cluster_algebra import Directions
-from .marginal import At, ResidualBlock, residual_labels
-from .marginal_system import MarginalSystem
+from .differences import hessian_by_differences
+from .marginal import At, Gammas, ResidualBlock, residual_labels
 from .objective import Evaluation
 from .parameters import Block, NaturalParameters, natural_names, residual_name
+from .structured import StructuredSystem
 
 
 @dataclass(slots=True)
@@ -31,20 +31,18 @@ class _Point:
     at: At | None = None
     value: float = inf
     pieces: Pieces | None = None
-    scores: list[tuple[Array, Array]] | None = None
-    gammas: list[Array] | None = None
-    by_cluster: list[Array] | None = None
+    gammas: Gammas | None = None
     gradient: Array | None = None
     evaluation: Evaluation | None = None
 
 
 class MarginalObjective:
-    """The criterion of one design whose clusters are independent, as a function of θ (see `MarginalModel`).
+    """The criterion of one design with structured errors as a function of θ (see `MarginalModel`).
 
     Parameters
     ----------
     design, system
-        The model's numbers, and its rows by cluster.
+        The model's numbers, and the equations built from them.
     free
         Which parameters may move, (n_theta,); all by default.
     held
@@ -52,12 +50,11 @@ class MarginalObjective:
     """
 
     joint = True
-    cheap_hessian = True
 
     def __init__(
         self,
         design: Design,
-        system: MarginalSystem,
+        system: StructuredSystem,
         *,
         free: NDArray[np.bool_] | None = None,
         held: Mapping[str, float] | None = None,
@@ -80,6 +77,11 @@ class MarginalObjective:
                 "the "
                 "errors; leave out fixed terms or add rows."
             )
+
+    @property
+    def cheap_hessian(self) -> bool:
+        """Whether the exact Hessian costs about as much as the average information."""
+        return self.system.exact_information
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -113,10 +115,7 @@ class MarginalObjective:
 
     def _factor(self, point: _Point, theta: Array) -> None:
         point.at = at = self.model.at(theta)
-        covariances = self.model.covariances(at)
-        if not all(np.isfinite(v).all() for v in covariances):
-            return
-        point.pieces = pieces = self.system.factor(covariances, at)
+        point.pieces = pieces = self.system.factor(at)
         value = pieces.logdet + (pieces.logdet_x if self.reml else 0.0) + pieces.quadratic
         if len(at.relative_sd):
             value += 2.0 * float(np.log(at.relative_sd).sum())
@@ -133,12 +132,8 @@ class MarginalObjective:
         point = self._at(theta)
         if point.gradient is None:
             at = _finite(point)
-            clusters = self.system.clusters
-            point.scores = clusters.scores(self.reml)
-            point.gammas = [trace - quadratic for trace, quadratic in point.scores]
-            if self.model.by_row:
-                point.by_cluster = clusters.gammas_by_cluster(self.reml)
-            point.gradient = self.model.gradient(at, point.gammas, point.by_cluster)
+            point.gammas = self.system.gammas(self.reml)
+            point.gradient = self.model.gradient(at, point.gammas)
         return point.gradient
 
     def evaluate(self, theta: Array) -> Evaluation:
@@ -146,26 +141,23 @@ class MarginalObjective:
         point = self._at(theta)
         if point.evaluation is None:
             gradient, at = self.gradient(theta), _finite(point)
-            assert point.scores is not None
             assert point.gammas is not None
             point.evaluation = Evaluation(
                 point.value,
                 gradient,
-                self.system.clusters.average_information(self._directions(at), self.n_theta),
-                self.model.curvature(at, point.gammas, point.by_cluster),
+                self.system.average_information(),
+                self.model.curvature(at, point.gammas),
                 self.sigma2(theta),
-                self._per_term(at, point.gammas),
-                self._per_term(at, [trace for trace, _ in point.scores]),
+                self._per_term(point.gammas.random),
+                self._per_term(self.system.random_traces(self.reml)),
             )
         return point.evaluation
 
-    def _directions(self, at: At) -> Directions:
-        return lambda g: (self.model.directions(at, g), self.model.row_directions(at, g))
-
-    def _per_term(self, at: At, blocks: list[Array]) -> tuple[Array, ...]:
+    def _per_term(self, by_block: list[Array]) -> tuple[Array, ...]:
+        """Stack matrices of the random blocks by term."""
         out = []
         for k, term in enumerate(self.design.random):
-            own = [self.model.random_gamma(at, b, blocks) for b in self.blocks if b.term == k]
+            own = [one for block, one in zip(self.blocks, by_block, strict=True) if block.term == k]
             out.append(np.stack(own) if own else np.zeros((0, term.n_columns, term.n_columns)))
         return tuple(out)
 
@@ -175,7 +167,7 @@ class MarginalObjective:
         self.gradient(theta)
         found = self._at(theta).gammas
         assert found is not None
-        return found
+        return found.by_class
 
     def sigma2(self, theta: Array) -> float:
         """Return the error variance of the first set at its first position."""
@@ -224,10 +216,7 @@ class MarginalObjective:
     def solve(self, theta: Array) -> tuple[Solution, float]:
         """Return β̂, (X'V⁻¹X)⁻¹/σ² and b̂ = Σ Z'V⁻¹(y − Xβ̂), and σ²."""
         _finite(self._at(theta))
-        sigma2 = self.sigma2(theta)
-        clusters = self.system.clusters
-        random = self.system.effects(self.matrices(theta))
-        return Solution(clusters.beta, clusters.phi / sigma2, random), sigma2
+        return self.system.solution(), self.sigma2(theta)
 
     def natural(self, theta: Array) -> NaturalParameters:
         """Return every covariance parameter by name on the natural scale, those of the errors last."""
@@ -279,12 +268,16 @@ class MarginalObjective:
 
         Notes
         -----
-        H = 2AI − E + ⟨Γ, V̈⟩ with E_ab = tr(PV̇_aPV̇_b) (Gilmour, Thompson and Cullis 1995), all exact.
+        H = 2AI − E + ⟨Γ, V̈⟩ with E_ab = tr(PV̇_aPV̇_b) (Gilmour, Thompson and Cullis 1995). By independent
+        clusters E is exact; otherwise H is had by differences of the gradient and E from it.
         """
-        here, at = self.evaluate(theta), _finite(self._at(theta))
-        clusters = self.system.clusters
-        information = clusters.expected_information(self._directions(at), self.n_theta, self.reml)
-        return information if expected else 2.0 * here.information + here.curvature - information
+        here = self.evaluate(theta)
+        average = 2.0 * here.information + here.curvature
+        if self.system.exact_information:
+            information = self.system.expected_information(self.reml)
+            return information if expected else average - information
+        hessian = hessian_by_differences(self.gradient, theta, here)
+        return average - hessian if expected else hessian
 
     def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:
         """Return W = 2JH⁻J' of the natural parameters, (k, k); directions that H does not determine are "
@@ -306,8 +299,8 @@ class MarginalObjective:
 
     def fixed_information(self, theta: Array) -> tuple[Array, Array]:
         """Return P (k, r, r) and Q (k, k, r, r) of Kenward and Roger for every parameter in θ."""
-        at = _finite(self._at(theta))
-        return self.system.clusters.fixed_information(self._directions(at), self.n_theta)
+        _finite(self._at(theta))
+        return self.system.fixed_information()
 
     def second_order(self, theta: Array, weights: Array) -> Array:
         """Return Σ_ab w_ab X'V⁻¹(∂²V/∂η_a∂η_b)V⁻¹X, (r, r), η the natural parameters in the order of
@@ -318,28 +311,17 @@ class MarginalObjective:
         With w = ∂θ/∂η·W·∂θ/∂η' the sum is Σ_ij w_ij V_ij − Σ_i v_iV_i in working parameters, where v =
         (∂θ/∂η)h and h_c = Σ_ij w_ij ∂²η_c/∂θ_i∂θ_j, the second derivatives of η by the complex step.
         """
-        at = _finite(self._at(theta))
-        p = self.system.clusters.slopes(self._natural_bend(at, theta, weights), 1)
-        return np.asarray(-p[0])
+        _finite(self._at(theta))
+        return self.system.bent_slope(*self._natural_bend(theta, weights))
 
     def bend_traces(self, theta: Array, weights: Array) -> Array:
         """Return tr(PV̈PV_i) for every θ_i, (n_theta,), with V̈ = Σ_ab w_ab ∂²V/∂η_a∂η_b as in
         `second_order`."""
-        at = _finite(self._at(theta))
-        bend, own = self._natural_bend(at, theta, weights), self._directions(at)
+        _finite(self._at(theta))
+        return self.system.bend_traces(*self._natural_bend(theta, weights))
 
-        def directions(g: int) -> tuple[list[Array], list[Array]]:
-            by_class, by_cluster = own(g)
-            extra_class, extra_cluster = bend(g)
-            return [*extra_class, *by_class], [*extra_cluster, *by_cluster]
-
-        # by row V̈ comes after the directions by class, otherwise it is the first
-        place = self.model.n_structural if self.model.by_row else 0
-        found = self.system.clusters.expected_information(directions, self.n_theta + 1, True)[place]
-        return np.delete(found, place)
-
-    def _natural_bend(self, at: At, theta: Array, weights: Array) -> Directions:
-        """Return Σ_ab w_ab ∂²V/∂η_a∂η_b as one direction."""
+    def _natural_bend(self, theta: Array, weights: Array) -> tuple[Array, Array]:
+        """Return w and v of Σ_ij w_ij V_ij − Σ_i v_iV_i, which is Σ_ab w_ab ∂²V/∂η_a∂η_b."""
         inverse = np.linalg.pinv(self.natural(theta).jacobian)
         own = inverse @ weights @ inverse.T
         bends = np.zeros(self.n_theta)
@@ -348,21 +330,7 @@ class MarginalObjective:
             moved[j] += 1e-30j
             slopes = self.natural(moved).jacobian.imag / 1e-30  # type: ignore[arg-type]
             bends += slopes @ own[:, j]
-        return self._bent(at, own, inverse @ bends)
-
-    def _bent(self, at: At, weights: Array, slopes: Array) -> Directions:
-        """Return Σ_ij w_ij V_ij − Σ_i v_iV_i as one direction."""
-
-        def direction(g: int) -> tuple[list[Array], list[Array]]:
-            bend = self.model.bend(at, g, weights)
-            for one, v in zip(self.model.directions(at, g), slopes, strict=False):
-                bend = bend - v * one
-            extra = self.model.row_bend(at, g, weights, slopes)
-            if extra is None:
-                return [bend], []
-            return [], [bend[self.model.parts[g].layout.class_of] + extra]
-
-        return direction
+        return own, inverse @ bends
 
 
 def _finite(point: _Point) -> At:

@@ -1,18 +1,10 @@
-"""The rows of a design by independent cluster with V factored, and what estimates at that V are known to.
-
-For a target with covariance v with the responses (of one or several clusters) and variance τ², predicted by
-v'V⁻¹(y − Xβ̂) about x'β̂,
-
-    var(target − prediction) = τ² − v'V⁻¹v + (x − X'V⁻¹v)'Φ(x − X'V⁻¹v)    (Goldberger 1962).
-
-Random effects, fitted means and missing responses are such targets.
-"""
+"""The rows of a design by independent cluster with V factored, and what estimates at that V are known to."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,55 +13,20 @@ from scipy import sparse
 from ..control import Control
 from ..terms.design import Design, RandomTerm
 from ..typing import Array, Codes
-from .base import Pieces, Posterior, Solution
-from .cluster_algebra import Clusters
+from .base import Pieces, Solution
+from .cluster_algebra import Clusters, Directions
 from .clusters import SizeGroup, cluster_codes
-from .marginal import At, MarginalModel
+from .marginal import At, Gammas, MarginalModel
+from .structured import StructuredSystem, Target
 
 CHUNK = 4_000_000
 """Numbers at most in one stack of inverse matrices."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """n quantities to predict, by their relation to the data.
-
-    Parameters
-    ----------
-    x
-        (n, rank), or None for quantities without a fixed part.
-    codes, values
-        Per random term the level (n,), −1 for one not in the fit, None to leave the term out, and Z values
-        (n, p).
-    cluster
-        Row of the fit (n,) whose independent cluster the errors of the quantity are correlated with, −1 for
-        none.
-    error
-        Given positions of the n quantities and rows of the fit, both (m,) and (m, t), the covariances of
-        their errors.
-    """
-
-    x: Array | None
-    codes: Sequence[Codes | None]
-    values: Sequence[Array | None]
-    cluster: NDArray[np.intp] | None = None
-    error: ErrorCovariance | None = None
-
-
-class ErrorCovariance(ABC):
-    """Covariances of new errors with those of the fit, for `Target.error`."""
-
-    @abstractmethod
-    def between(self, targets: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
-        """Return the covariance of the error of each target (m,) with those of its rows (m, t), (m, t)."""
-
-    @abstractmethod
-    def variances(self) -> Array:
-        """Return the variance of every target's error, (n,)."""
-
-
-class MarginalSystem(Posterior):
+class MarginalSystem(StructuredSystem):
     """Independent clusters, the model of their covariance, and the state at the last θ."""
+
+    exact_information: ClassVar[bool] = True
 
     def __init__(
         self, design: Design, control: Control, layouts: tuple[SizeGroup, ...] | None = None
@@ -81,16 +38,24 @@ class MarginalSystem(Posterior):
         self.model = MarginalModel(design, self.clusters.layouts)
         self.holder: object | None = None
         self._at: At | None = None
+        self._scores: list[tuple[Array, Array]] | None = None
 
     def new_response(self, y: Array) -> MarginalSystem:
         """Return a system for another response that shares the arrangement of rows."""
-        return MarginalSystem(replace(self.design, y=y), self.control, self.clusters.layouts)
+        return self.with_design(replace(self.design, y=y))
 
-    def factor(self, covariances: Sequence[Array], at: At) -> Pieces:
-        """Factor V of every class; LinAlgError where one is not positive definite."""
+    def with_design(self, design: Design) -> MarginalSystem:
+        fitted = design.residual is not None and any(term.fitted for term in design.residual.variance)
+        # rows of equal covariance are no longer those they were where a variance follows the fitted mean
+        return MarginalSystem(design, self.control, None if fitted else self.clusters.layouts)
+
+    def factor(self, at: At) -> Pieces:
+        covariances = self.model.covariances(at)
+        if not all(np.isfinite(v).all() for v in covariances):
+            raise ArithmeticError("V is not finite")
         if len(at.relative_sd):
             self.clusters.scale(at.relative_sd)
-        self._at = at
+        self._at, self._scores = at, None
         return self.clusters.factor(covariances)
 
     def at(self) -> At:
@@ -99,22 +64,88 @@ class MarginalSystem(Posterior):
             raise RuntimeError("factor() has not been called")
         return self._at
 
+    # -- derivatives -----------------------------------------------------------------------------------------
+
+    def gammas(self, reml: bool) -> Gammas:
+        self._scores = scores = self.clusters.scores(reml)
+        by_class = [trace - quadratic for trace, quadratic in scores]
+        by_cluster = self.clusters.gammas_by_cluster(reml) if self.model.by_row else None
+        return Gammas(by_class, by_cluster, self._on_blocks(by_class))
+
+    def random_traces(self, reml: bool) -> list[Array]:
+        scores = self.clusters.scores(reml) if self._scores is None else self._scores
+        return self._on_blocks([trace for trace, _ in scores])
+
+    def _on_blocks(self, matrices: list[Array]) -> list[Array]:
+        return [self.model.random_gamma(self.at(), block, matrices) for block in self.model.random_blocks]
+
+    def average_information(self) -> Array:
+        return self.clusters.average_information(self._directions(), self.model.n_theta)
+
+    def expected_information(self, reml: bool) -> Array:
+        return self.clusters.expected_information(self._directions(), self.model.n_theta, reml)
+
+    def fixed_information(self) -> tuple[Array, Array]:
+        return self.clusters.fixed_information(self._directions(), self.model.n_theta)
+
+    def bent_slope(self, weights: Array, slopes: Array) -> Array:
+        return np.asarray(-self.clusters.slopes(self._bent(weights, slopes), 1)[0])
+
+    def bend_traces(self, weights: Array, slopes: Array) -> Array:
+        bend, own = self._bent(weights, slopes), self._directions()
+
+        def directions(g: int) -> tuple[list[Array], list[Array]]:
+            by_class, by_cluster = own(g)
+            extra_class, extra_cluster = bend(g)
+            return [*extra_class, *by_class], [*extra_cluster, *by_cluster]
+
+        # by row V̈ comes after the directions by class, otherwise it is the first
+        place = self.model.n_structural if self.model.by_row else 0
+        found = self.clusters.expected_information(directions, self.model.n_theta + 1, True)[place]
+        return np.delete(found, place)
+
+    def _directions(self) -> Directions:
+        at = self.at()
+        return lambda g: (self.model.directions(at, g), self.model.row_directions(at, g))
+
+    def _bent(self, weights: Array, slopes: Array) -> Directions:
+        """Return Σ_ij w_ij V_ij − Σ_i v_iV_i as one direction."""
+        at = self.at()
+
+        def direction(g: int) -> tuple[list[Array], list[Array]]:
+            bend = self.model.bend(at, g, weights)
+            for one, v in zip(self.model.directions(at, g), slopes, strict=False):
+                bend = bend - v * one
+            extra = self.model.row_bend(at, g, weights, slopes)
+            if extra is None:
+                return [bend], []
+            return [], [bend[self.model.parts[g].layout.class_of] + extra]
+
+        return direction
+
+    def direction_gram(self, at: At) -> Array:
+        gram = np.zeros((self.model.n_theta, self.model.n_theta))
+        for g, part in enumerate(self.model.parts):
+            by_class = [d.ravel() for d in self.model.directions(at, g)]
+            if not self.model.by_row:
+                flat = np.array(by_class)
+            else:
+                classes, shape = part.layout.class_of, (len(part.rows), -1)
+                spread = [d.reshape(shape)[classes].ravel() for d in by_class]
+                flat = np.array([*spread, *(d.ravel() for d in self.model.row_directions(at, g))])
+            gram += flat @ flat.T
+        return gram
+
+    def response_squares(self) -> list[Array]:
+        return [group.response_squares() for group in self.clusters.groups]
+
+    def explained_squares(self, at: At) -> list[Array]:
+        explained = self.model.random_covariances(at)
+        return [
+            v * part.layout.counts[:, None, None] for v, part in zip(explained, self.model.parts, strict=True)
+        ]
+
     # -- estimates -------------------------------------------------------------------------------------------
-
-    def matrices(self) -> tuple[Array, ...]:
-        """Return Σ of every random term at the present θ, each (sets, p, p)."""
-        theta, out = self.at().theta, []
-        for k in range(len(self.design.random)):
-            own = [b for b in self.model.random_blocks if b.term == k]
-            out.append(np.stack([b.structure.matrix(theta[b.place], b.positions) for b in own]))
-        return tuple(out)
-
-    def sigma2(self) -> float:
-        """Return the variance that posterior covariances are relative to."""
-        block, theta = self.model.residual_blocks[0], self.at().theta
-        if block.structure is None:
-            return float(np.exp(theta[block.place][0]))
-        return float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
 
     def effects(self, matrices: Sequence[Array]) -> tuple[Array, ...]:
         """Return b̂ = ΣZ'V⁻¹(y − Xβ̂) of every term, each (q, p)."""
@@ -169,7 +200,7 @@ class MarginalSystem(Posterior):
         ):
             classes, rows = part.layout.class_of, part.layout.rows
             out[rows] = np.einsum("cij,cjk,cki->ci", r, self._inverse(g), r)[classes]
-        scale = self._unscale(np.arange(self.design.n))
+        scale = self.unscale(np.arange(self.design.n))
         u = self.clusters.solved_rows()[1] / scale[:, None]
         for part, r in zip(self.model.parts, self.model.residuals(self.at().theta), strict=True):
             own = r[part.layout.class_of] @ u[part.layout.rows]
@@ -185,15 +216,10 @@ class MarginalSystem(Posterior):
             out[part.layout.rows] = np.linalg.solve(factor, values[part.layout.rows][:, :, None])[:, :, 0]
         return out
 
-    def prediction_variance(
-        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
-    ) -> Array:
-        return self.predict(Target(x, codes, values))[1] / self.sigma2()
-
     def predict(self, target: Target) -> tuple[Array, Array]:
         """Return v'V⁻¹(y − Xβ̂), (n,), and the variance of the prediction error, (n,), of each target."""
-        n = _length(target)
-        variance, shift = self._own_variance(target, n), np.zeros(n)
+        n = len(target)
+        variance, shift = self.own_variance(target), np.zeros(n)
         alpha, u = self.clusters.solved_rows()
         slopes = np.zeros((n, u.shape[1])) if target.x is None else np.array(target.x, dtype=float)
         for g, targets, clusters in self._pairs(target, n):
@@ -204,24 +230,13 @@ class MarginalSystem(Posterior):
                 own, cluster = targets[first : first + step], clusters[first : first + step]
                 rows = layout.rows[cluster]
                 v = self._covariances(target, own, rows)
-                scaled = v * self._unscale(rows)
+                scaled = v * self.unscale(rows)
                 solved = (self._inverse(g)[layout.class_of[cluster]] @ scaled[:, :, None])[:, :, 0]
                 np.add.at(variance, own, -np.einsum("nt,nt->n", scaled, solved))
                 np.add.at(shift, own, np.einsum("nt,nt->n", v, alpha[rows]))
                 np.add.at(slopes, own, -np.einsum("nt,ntx->nx", v, u[rows]))
         variance += np.einsum("nx,xz,nz->n", slopes, self.clusters.phi, slopes)
         return shift, variance
-
-    def _own_variance(self, target: Target, n: int) -> Array:
-        """Return τ², the variance of each target itself."""
-        out = np.zeros(n) if target.error is None else target.error.variances().copy()
-        parts = zip(self.design.random, self.matrices(), target.codes, target.values, strict=True)
-        for term, sigma, codes, values in parts:
-            if codes is not None:
-                z = np.ones((n, 1)) if values is None else values
-                own = sigma[np.where(codes >= 0, term.sets[np.maximum(codes, 0)], 0)]
-                out += np.einsum("na,nab,nb->n", z, own, z)
-        return out
 
     def _pairs(self, target: Target, n: int) -> list[tuple[int, NDArray[np.intp], NDArray[np.intp]]]:
         """Return per size group the targets and the clusters, of its own, that they are correlated with."""
@@ -277,13 +292,7 @@ class MarginalSystem(Posterior):
 
     def _scaled(self, values: Array) -> Array:
         """Return rows divided by their standard deviations s, (n, k)."""
-        return values * self._unscale(np.arange(self.design.n))[:, None]
-
-    def _unscale(self, rows: NDArray[np.intp]) -> Array:
-        """Return 1/s of some rows."""
-        weights, sd = self.design.weights, self.at().relative_sd
-        out = np.ones(rows.shape) if weights is None else np.sqrt(weights[rows])
-        return out / sd[rows] if len(sd) else out
+        return values * self.unscale(np.arange(self.design.n))[:, None]
 
     def _inverse(self, g: int) -> Array:
         """Return V*⁻¹ of every class of a size group, (C, t, t)."""
@@ -295,7 +304,7 @@ class MarginalSystem(Posterior):
         total = sparse.csr_array((n, n))
         for g, part in enumerate(self.model.parts):
             rows = part.layout.rows
-            scale = self._unscale(rows)
+            scale = self.unscale(rows)
             blocks = self._inverse(g)[part.layout.class_of] * scale[:, :, None] * scale[:, None, :]
             i = np.broadcast_to(rows[:, :, None], blocks.shape).ravel()
             j = np.broadcast_to(rows[:, None, :], blocks.shape).ravel()
@@ -313,9 +322,3 @@ def _effect_covariances(
     if term.values is None:
         return np.broadcast_to(moved[:, :1], rows.shape)
     return np.asarray(np.einsum("nta,na->nt", term.values[rows], moved))
-
-
-def _length(target: Target) -> int:
-    if target.x is not None:
-        return len(target.x)
-    return next(len(codes) for codes in target.codes if codes is not None)

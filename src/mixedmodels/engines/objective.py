@@ -19,44 +19,13 @@ from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
 from .base import Direction, Pieces, Score, Solution, System
+from .differences import Evaluation, hessian_by_differences
 from .parameters import Block, NaturalParameters, design_blocks, natural_parameters
 
 __all__ = ["Block", "Evaluation", "Objective", "design_blocks"]
 
 _LARGEST_LOG_VARIANCE = 600.0
 """|log σ²| beyond this is outside the domain: σ² would not be a normal number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The criterion at one θ with its derivatives, k parameters.
-
-    Parameters
-    ----------
-    value
-        −2 log likelihood (restricted or not), constants included.
-    gradient
-        ∂value/∂θ, (k,).
-    information
-        Average information (k, k), positive semidefinite: the Hessian but for the curvature of Σ(θ) and
-        for the replacement of tr(PV̇_aPV̇_b) by its data counterpart.
-    curvature
-        ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), to be added to `information` where the sum is positive definite.
-    sigma2
-        Residual variance at θ (for unit weight).
-    gammas
-        Γ = ∂value/∂Σ̃ (profiled) or ∂value/∂Σ (joint) of each random term, (sets, p, p).
-    traces
-        The part of each Γ that does not depend on y, tr(PV̇): the information on Σ's size.
-    """
-
-    value: float
-    gradient: Array
-    information: Array
-    curvature: Array
-    sigma2: float
-    gammas: tuple[Array, ...]
-    traces: tuple[Array, ...]
 
 
 @dataclass(slots=True)
@@ -235,17 +204,7 @@ class Objective:
         if expected and not self.joint:
             raise ValueError("the expected information is defined for joint parameters; use jointly()")
         here = self.evaluate(theta)
-        size = np.maximum(here.information.diagonal() + np.abs(here.curvature.diagonal()), 1e-300)
-        steps = np.minimum(5e-4 * np.sqrt(2 / size), 1e-4 * np.maximum(np.abs(theta), 1.0))
-        hessian = np.empty((self.n_theta, self.n_theta))
-        for a, step in enumerate(steps):
-            moved = theta.copy()
-            moved[a] = theta[a] + step
-            above = self.gradient(moved)
-            moved = theta.copy()
-            moved[a] = theta[a] - step
-            hessian[a] = (above - self.gradient(moved)) / (2 * step)
-        hessian = 0.5 * (hessian + hessian.T)
+        hessian = hessian_by_differences(self.gradient, theta, here)
         return 2 * here.information + here.curvature - hessian if expected else hessian
 
     def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:

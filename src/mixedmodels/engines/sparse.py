@@ -1,4 +1,4 @@
-"""The `sparse` engine: independent errors, any random terms, exact, by one sparse Cholesky factorisation.
+"""The equations of the `sparse` engine: any random terms, exact, by one sparse Cholesky factorisation.
 
 With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known kernel, Q = K⁻¹ its precision):
 
@@ -12,8 +12,8 @@ M, Λ'TΛ = Σ_j I − Σ_jl Q_jl C_jl (Misztal and Perez-Enciso 1993); for sing
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +24,18 @@ from ..errors import FitError
 from ..kernels import SparseSymmetric, cholesky, solve_lower, solve_upper
 from ..terms.design import Design
 from ..typing import Array, Codes
-from .base import Direction, Engine, Pieces, Score, Solution, System
-from .layout import Factor, merge_factors, merge_terms, pad_direction, split_sets
+from .base import Direction, Pieces, Score, Solution, System
+from .layout import Factor, merge_factors, pad_direction, split_sets
 from .sparse_moments import sparse_mivque0
-from .sparse_pattern import Analysis, analyse
+from .sparse_pattern import Analysis
 from .standardise import ROWS_AT_ONCE, Standardised, standardise
 
-DENSE_KERNEL = 3000
-"""Levels up to which a covariance matrix among levels is inverted to a precision."""
 JOINT_COLUMNS = 3000
 """Columns of one term up to which their joint covariance is formed."""
 SOLVE_AT_ONCE = 64
 """Right-hand sides solved together."""
 FEW_ENTRIES = 24
 """Entries of a new row up to which its form is read off the selected inverse pair by pair."""
-SPARSE_EFFORT = 3.0
-"""Time of an operation in a sparse factor over one in a large dense factor."""
-PER_ENTRY = 60.0
-"""Dense operations in the time that one entry of the factor costs beside its arithmetic."""
 
 SAFE_SHRINKAGE = 1e-6
 """Smallest λ²·(information of a level) at which T is formed by dividing by Λ."""
@@ -49,48 +43,6 @@ NEARBY = 1e-4
 """Distance from a singular Σ̃ of the nearest point of the extrapolation, same scale."""
 EXTRAPOLATION = ((1.0, 8.0 / 3.0), (2.0, -2.0), (4.0, 1.0 / 3.0))
 """Distances and weights: a quadratic through three points, at distance 0."""
-
-
-class SparseEngine(Engine):
-    """Sparse Cholesky of all random columns, X by a dense Schur complement."""
-
-    name: ClassVar[str] = "sparse"
-
-    def __init__(self) -> None:
-        self._last: tuple[Design, Analysis] | None = None
-
-    def supports(self, design: Design, control: Control) -> str | None:
-        if design.residual is not None:
-            return "it takes independent errors of equal (or known relative) variance only"
-        for factor in merge_terms(design):
-            kernel = design.random[factor.terms[0]].kernel
-            if kernel is not None and kernel.covariance is not None and factor.q > DENSE_KERNEL:
-                return (
-                    f"it needs the precision (inverse) of a covariance among more than {DENSE_KERNEL} "
-                    f"levels; {kernel.name!r} has {factor.q}"
-                )
-        size = self.cost(design)[1]
-        if size > control.memory:
-            limit = control.memory / 1e9
-            return f"its factor would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        return None
-
-    def cost(self, design: Design) -> tuple[float, float]:
-        analysis = self._analysis(design)
-        rank = design.fixed.rank + 1
-        # factorisation and selected inverse are three times the operations of the factorisation
-        flops = 3.0 * SPARSE_EFFORT * analysis.flops + analysis.stored * (PER_ENTRY + 4.0 * rank)
-        held = 16.0 * analysis.stored + 40.0 * len(analysis.indices) + 32.0 * analysis.order * rank
-        return flops, held + 12.0 * design.n * sum(f.p for f in analysis.factors)
-
-    def system(self, design: Design, control: Control) -> SparseSystem:
-        return SparseSystem(design, control, self._analysis(design))
-
-    def _analysis(self, design: Design) -> Analysis:
-        """The analysis of a design, kept for the next question about the same one."""
-        if self._last is None or self._last[0] is not design:
-            self._last = (design, analyse(design))
-        return self._last[1]
 
 
 @dataclass(slots=True)
@@ -112,6 +64,12 @@ class _Point:
     selected: Array | None = None
 
 
+class Products(Protocol):
+    """Z'WZ as what it does to b (order, c)."""
+
+    def __matmul__(self, b: Array, /) -> Array: ...
+
+
 class SparseSystem(System):
     """Mixed-model equations by a sparse Cholesky factorisation over all random columns."""
 
@@ -121,18 +79,25 @@ class SparseSystem(System):
         control: Control,
         analysis: Analysis,
         standard: Standardised | None = None,
-        cross: sparse.csr_array | None = None,
+        cross: Products | None = None,
+        dense: Array | None = None,
     ) -> None:
         self.design = design
         self.control = control
         self.analysis = analysis
         self.standard = standardise(design, control) if standard is None else standard
-        self.cross = analysis.cross_products() if cross is None else cross
-        self.dense = self._dense_products()
+        self.cross: Products = analysis.cross_products() if cross is None else cross
+        self.dense = self._dense_products() if dense is None else dense
         self.native = analysis.native(self.standard.threads)
         self._nearby: SparseSymmetric | None = None
         self._current: _Point | None = None
         self._estimate: tuple[Array, Array, Array] | None = None
+
+    def renew(self, products: Array, dense: Array, gram: Array) -> None:
+        """Take other values of Z'WZ on the pattern, Z'W[Xs ys] and [Xs ys]'W[Xs ys]; `factor` comes next."""
+        self.analysis = self.analysis.with_products(products)
+        self.dense, self.standard = dense, replace(self.standard, gram=gram)
+        self._current = self._estimate = None
 
     def _dense_products(self) -> Array:
         """Z'W[Xs, ys], (order, r + 1)."""
@@ -238,8 +203,8 @@ class SparseSystem(System):
 
     # -- first derivatives -------------------------------------------------------------------------
 
-    def _solved(self) -> tuple[Array, Array, Array]:
-        """β̂ (standardised), b̂ (order,) and Z'P̃y (order,)."""
+    def solved(self) -> tuple[Array, Array, Array]:
+        """Return β̂ (standardised), b̂ (order,) and Z'P̃y (order,)."""
         if self._estimate is None:
             point, r = self._at(), self.design.fixed.rank
             beta = solve_upper(point.corner, point.beta_half)
@@ -267,7 +232,7 @@ class SparseSystem(System):
         for f in range(len(self.analysis.factors)):
             if f not in traces:
                 traces[f] = self._trace(f, point, reml)
-        score = self._solved()[2]
+        score = self.solved()[2]
         results: dict[int, Score] = {}
         for f, factor in enumerate(self.analysis.factors):
             rf = score[self.analysis.columns(f)].reshape(factor.q, factor.p, 1)
@@ -344,8 +309,8 @@ class SparseSystem(System):
 
     # -- second derivatives ------------------------------------------------------------------------
 
-    def _pushed(self, direction: Direction, u: Array) -> tuple[slice, Array]:
-        """(K⊗Σ̃̇)u over the columns of the direction's factor, for u (order, c)."""
+    def pushed(self, direction: Direction, u: Array) -> tuple[slice, Array]:
+        """Return (K⊗Σ̃̇)u over the columns of the direction's factor, for u (order, c)."""
         f, _ = self.analysis.place(direction.term)
         factor, at = self.analysis.factors[f], self.analysis.columns(f)
         shaped = self._covariance_times(f, np.ascontiguousarray(u[at]).reshape(factor.q, factor.p, -1))
@@ -369,22 +334,21 @@ class SparseSystem(System):
         return np.asarray(0.5 * (total + total.T))
 
     def average_information(self, directions: Sequence[Direction]) -> Array:
-        score = self._solved()[2][:, None]
+        score = self.solved()[2][:, None]
         coefficients = np.zeros((self.analysis.order, len(directions)))
         for a, direction in enumerate(directions):
-            at, pushed = self._pushed(direction, score)
+            at, pushed = self.pushed(direction, score)
             coefficients[at, a] = pushed[:, 0]
         return self._products(coefficients, reml=True)
 
     def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(K⊗Σ̃̇_a)U: P_a = −U'(K⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
-        point, r, count = self._at(), self.design.fixed.rank, len(directions)
-        solved = point.native.half_solve_transposed(np.ascontiguousarray(point.half[:, :r]))
-        u = self.dense[:, :r] - self.cross @ self._scale(point.lam, solved)
+        r, count = self.design.fixed.rank, len(directions)
+        u = self.dense[:, :r] - self.cross @ self.effects_of_fixed()
         coefficients = np.zeros((self.analysis.order, count, r))
         p = np.zeros((count, r, r))
         for a, direction in enumerate(directions):
-            at, pushed = self._pushed(direction, u)
+            at, pushed = self.pushed(direction, u)
             coefficients[at, a] = pushed
             p[a] = -u[at].T @ pushed
         gram = self._products(coefficients.reshape(self.analysis.order, count * r), reml=False)
@@ -392,11 +356,54 @@ class SparseSystem(System):
         back = np.linalg.inv(self.standard.back(np.eye(r)))
         return back.T @ p @ back, back.T @ q @ back
 
+    # -- for equations whose rows are whitened ------------------------------------------------------
+
+    def half(self, b: Array) -> Array:
+        """Return L⁻¹PD'b for b (order, c): b'D M⁻¹D'b is its square."""
+        point = self._at()
+        return point.native.half_solve(self._scale(point.lam, b, transpose=True))
+
+    def effects_of_fixed(self) -> Array:
+        """Return D M⁻¹B (order, r): what the random effects take of the standardised columns of X."""
+        point, r = self._at(), self.design.fixed.rank
+        solved = point.native.half_solve_transposed(np.ascontiguousarray(point.half[:, :r]))
+        return self._scale(point.lam, solved)
+
+    def root_of_phi(self) -> Array:
+        """Return T (r, r) with T'T = (X'Ṽ⁻¹X)⁻¹ in standardised columns."""
+        corner = self._at().corner
+        return solve_lower(corner, np.eye(len(corner)))
+
+    def conditional_entries(self) -> Array:
+        """Return D M⁻¹D', var(b given y and β)/σ², on the pattern."""
+        point = self._at()
+        selected, out = self._selected(point), np.zeros(len(self.analysis.indices))
+        for c in self.analysis.couplings:
+            left = point.lam[c.first][self.analysis.factors[c.first].sets[c.rows]]
+            right = point.lam[c.second][self.analysis.factors[c.second].sets[c.columns]]
+            block = selected[c.place]
+            one = block.shape[1:] == (1, 1)
+            out[c.place] = left * block * right if one else left @ block @ right.transpose(0, 2, 1)
+        return out
+
+    def spread_factor(self) -> sparse.csr_array:
+        """Return D (order, order)."""
+        rows, columns, entries = [], [], []
+        for f, factor in enumerate(self.analysis.factors):
+            first = self.analysis.offsets[f] + np.arange(factor.q)[:, None, None] * factor.p
+            blocks = (factor.q, factor.p, factor.p)
+            rows.append(np.broadcast_to(first + np.arange(factor.p)[:, None], blocks).ravel())
+            columns.append(np.broadcast_to(first + np.arange(factor.p), blocks).ravel())
+            entries.append(self._at().lam[f][factor.sets].ravel())
+        placed = (np.concatenate(rows), np.concatenate(columns))
+        shape = (self.analysis.order, self.analysis.order)
+        return sparse.csr_array(sparse.coo_array((np.concatenate(entries), placed), shape=shape))
+
     # -- estimates ---------------------------------------------------------------------------------
 
     def solution(self) -> Solution:
         point, s = self._at(), self.standard
-        beta, b, _ = self._solved()
+        beta, b, _ = self.solved()
         half = solve_lower(point.corner, np.eye(len(point.corner)))
         vcov = s.back(s.back(half.T @ half).T)
         random: list[Array] = []
@@ -448,13 +455,17 @@ class SparseSystem(System):
         given = [c for c in codes if c is not None]
         n, r = len(x) if x is not None else len(given[0]), self.design.fixed.rank
         rows = np.zeros((n, r)) if x is None else self.standard.rows(np.asarray(x, dtype=float))
-        point, out = self._at(), np.zeros(n)
+        out = np.zeros(n)
+        return out + self.linear_variance(rows, self._new_rows(n, codes, values, out))
+
+    def linear_variance(self, rows: Array, z: sparse.csr_array) -> Array:
+        """Return var(x'(β̂ − β) + z'(û − u))/σ² for x in standardised columns (n, r) and z (n, order), (n,)."""
+        point = self._at()
         rho = solve_lower(point.corner, np.ascontiguousarray(rows.T))
-        if self.analysis.order:
-            z = self._new_rows(n, codes, values, out)
-            out += self._inverse_forms(z)
-            rho = rho - (z @ self._spread(point)).T
-        return np.asarray(out + np.einsum("ij,ij->j", rho, rho))
+        if not self.analysis.order:
+            return np.asarray(np.einsum("ij,ij->j", rho, rho))
+        rho = rho - (z @ self._spread(point)).T
+        return np.asarray(self._inverse_forms(z) + np.einsum("ij,ij->j", rho, rho))
 
     def _inverse_forms(self, z: sparse.csr_array) -> Array:
         """z'M⁻¹z for rows z of a matrix (n, order): by the selected inverse where that has what they need."""
@@ -512,6 +523,7 @@ class SparseSystem(System):
     # -- start and other responses -----------------------------------------------------------------
 
     def start_moments(self) -> tuple[Array, Array]:
+        assert isinstance(self.cross, sparse.csr_array)
         return sparse_mivque0(self.analysis, self.cross, self.dense, self.standard.gram, self.design.n)
 
     def new_response(self, y: Array) -> SparseSystem:

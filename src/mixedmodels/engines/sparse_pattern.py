@@ -2,13 +2,15 @@
 
 Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the
 blocks of Z'WZ between the levels of two factors that meet in some row (and, within a factor with a known
-kernel, between the levels that its precision links); the pattern of M is the union of all couplings.
+kernel, between the levels that its precision links); the pattern of M is the union of all couplings. Where
+errors are correlated levels meet in a residual cluster rather than in a row, and Z'R⁻¹Z, which changes with the
+errors' covariance, stands for Z'WZ.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +40,8 @@ class Prior:
 class Coupling:
     """Blocks of Z'WZ: `values` (k, p_first, p_second) at pairs of levels (`rows`, `columns`).
 
-    Within one factor the q diagonal blocks come first, in order of level, and `prior` (k,) holds the entries
-    of Q; `place` (k, p_first, p_second) are positions in the pattern.
+    Within one factor the q diagonal blocks come first, in order of level; where there are others `prior` (k,)
+    holds the entries of Q (of I without a known kernel); `place` (k, p_first, p_second) are positions in the pattern.
     """
 
     first: int
@@ -88,6 +90,11 @@ class Analysis:
         found = keys[at] == wanted
         return np.where(found, at, 0), found
 
+    def with_products(self, values: Array) -> Analysis:
+        """Return the analysis with these values of Z'R⁻¹Z on the pattern."""
+        couplings = tuple(replace(c, values=values[c.place]) for c in self.couplings)
+        return replace(self, couplings=couplings)
+
     def native(self, threads: int) -> SparseSymmetric:
         """Return a factorisation of its own, in the order of elimination already found."""
         return SparseSymmetric(
@@ -117,18 +124,25 @@ class Analysis:
         )
 
 
-def analyse(design: Design) -> Analysis:
-    """Return the analysis of a design: one pass over the rows for each pair of factors."""
+def analyse(design: Design, clusters: Codes | None = None) -> Analysis:
+    """Return the analysis of a design: one pass over the rows for each pair of factors.
+
+    With residual `clusters` (n,) of the rows, levels that meet in a cluster are coupled, and products are left at
+    zero: see `Analysis.with_products`.
+    """
     factors = merge_terms(design)
     sizes = [f.q * f.p for f in factors]
     offsets = tuple(int(s) for s in np.concatenate(([0], np.cumsum(sizes)[:-1]))) if sizes else ()
     order = sum(sizes)
     priors = tuple(_prior(design.random[f.terms[0]].kernel, f) for f in factors)
-    raw = [
-        _coupling(factors, offsets, f, g, design.weights, priors[f])
-        for f in range(len(factors))
-        for g in range(f + 1)
-    ]
+    if clusters is None:
+        raw = [
+            _coupling(factors, offsets, f, g, design.weights, priors[f])
+            for f in range(len(factors))
+            for g in range(f + 1)
+        ]
+    else:
+        raw = _cluster_couplings(factors, offsets, priors, clusters)
     couplings, indptr, indices = _compress(raw, order)
     native = SparseSymmetric(order, indptr, indices)
     return Analysis(
@@ -172,10 +186,70 @@ def _coupling(
         pairs, where = np.unique(a.codes.astype(np.int64) * b.q + b.codes, return_inverse=True)
         rows, columns = pairs // b.q, pairs % b.q
         values, entries = _sum_blocks(where.reshape(-1), len(pairs), a, b, weights), None
+    return Coupling(f, g, rows, columns, values, entries, _keys(factors, offsets, (f, g), rows, columns))
+
+
+def _keys(
+    factors: Sequence[Factor],
+    offsets: Sequence[int],
+    pair: tuple[int, int],
+    rows: NDArray[np.integer],
+    columns: NDArray[np.integer],
+) -> NDArray[np.int64]:
+    """column·order + row of the entries of blocks between levels of two factors, (k, p_first, p_second)."""
+    (f, g), order = pair, offsets[-1] + factors[-1].q * factors[-1].p
+    a, b = factors[f], factors[g]
     i = (offsets[f] + rows[:, None] * a.p + np.arange(a.p))[:, :, None].astype(np.int64)
     j = (offsets[g] + columns[:, None] * b.p + np.arange(b.p))[:, None, :].astype(np.int64)
-    order = offsets[-1] + factors[-1].q * factors[-1].p
-    return Coupling(f, g, rows, columns, values, entries, np.minimum(i, j) * order + np.maximum(i, j))
+    return np.asarray(np.minimum(i, j) * order + np.maximum(i, j))
+
+
+def _cluster_couplings(
+    factors: Sequence[Factor], offsets: Sequence[int], priors: Sequence[Prior | None], clusters: Codes
+) -> list[Coupling]:
+    """Couplings of all levels that meet in a residual cluster, values zero, with keys in place of positions."""
+    first = np.cumsum([0, *(f.q for f in factors)])
+    levels = np.concatenate([f.codes + start for f, start in zip(factors, first[:-1], strict=True)])
+    shape = (int(clusters.max(initial=0)) + 1, int(first[-1]))
+    entries = (np.ones(len(levels), dtype=np.int32), (np.tile(clusters, len(factors)), levels))
+    incidence = sparse.csr_array(sparse.coo_array(entries, shape=shape))
+    incidence.data[:] = 1
+    met = sparse.coo_array(sparse.tril(incidence.T @ incidence, -1))
+    out = []
+    for f, a in enumerate(factors):
+        own = (met.row >= first[f]) & (met.row < first[f + 1])
+        for g, b in enumerate(factors[: f + 1]):
+            chosen = own & (met.col >= first[g]) & (met.col < first[g + 1])
+            rows, columns = met.row[chosen] - first[f], met.col[chosen] - first[g]
+            prior: Array | None = None
+            if f == g:
+                rows, columns, prior = _own_pairs(a.q, rows, columns, priors[f])
+            values = np.zeros((len(rows), a.p, b.p))
+            out.append(
+                Coupling(f, g, rows, columns, values, prior, _keys(factors, offsets, (f, g), rows, columns))
+            )
+    return out
+
+
+def _own_pairs(
+    q: int, rows: NDArray[np.integer], columns: NDArray[np.integer], prior: Prior | None
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Array | None]:
+    """Pairs of levels of one factor, its q levels with themselves first, and the entries of Q (I without prior)."""
+    below = rows.astype(np.int64) * q + columns
+    every = np.arange(q)
+    if prior is None and not len(below):
+        return every, every, None
+    entries = np.ones(q)
+    if prior is not None:
+        linked = sparse.coo_array(sparse.tril(prior.precision, -1))
+        keys = linked.row.astype(np.int64) * q + linked.col
+        below, entries = np.union1d(below, keys), prior.precision.diagonal()
+    rest = np.zeros(len(below))
+    if prior is not None:
+        rest[np.searchsorted(below, keys)] = linked.data
+    return (
+        np.concatenate([every, below // q]), np.concatenate([every, below % q]), np.concatenate([entries, rest])
+    )  # fmt: skip
 
 
 def _sum_blocks(where: NDArray[np.integer], count: int, a: Factor, b: Factor, weights: Array | None) -> Array:

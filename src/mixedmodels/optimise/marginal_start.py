@@ -104,7 +104,7 @@ def _variance_starts(objective: MarginalObjective) -> list[tuple[Array, ...]]:
 
 def _ordinary_variance(objective: MarginalObjective) -> float:
     """Return the residual variance of least squares, of a row of weight one."""
-    total = sum(float(np.einsum("cii->", g.response_squares())) for g in objective.system.clusters.groups)
+    total = sum(float(np.einsum("cii->", squares)) for squares in objective.system.response_squares())
     return max(total / max(objective.design.n - objective.design.fixed.rank, 1), 1e-300)
 
 
@@ -137,12 +137,12 @@ def _pairwise_moments(
 ) -> Array:
     """Return the mean products of residuals of every pair of positions less what random effects explain, "
     "made PD."""
-    model, groups = objective.model, objective.system.clusters.groups
+    model = objective.model
     counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.parts]
-    sums = [group.response_squares() for group in groups]
+    sums = objective.system.response_squares()
     if objective.blocks:
-        explained = model.random_covariances(model.at(theta))
-        sums = [s - c * e for s, c, e in zip(sums, counts, explained, strict=True)]
+        explained = objective.system.explained_squares(model.at(theta))
+        sums = [s - e for s, e in zip(sums, explained, strict=True)]
     shaped = [np.broadcast_to(c, s.shape) for c, s in zip(counts, sums, strict=True)]
     total, number = model.grid_gamma(block, sums), model.grid_gamma(block, shaped)
     moments = np.where(number > 0, total / np.maximum(number, 1.0), 0.0)

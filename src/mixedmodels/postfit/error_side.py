@@ -60,8 +60,8 @@ def marginal_system(fit: Fit, tool: str) -> MarginalSystem:
     """Return V̂ of every independent cluster, factored; `SpecError` where clusters are too large."""
     if fit.design.residual is not None:
         system = fit.system()
-        assert isinstance(system, MarginalSystem)
-        return system
+        if isinstance(system, MarginalSystem):
+            return system
     reason = ClusterwiseEngine().supports(fit.design, fit.control)
     if reason is not None:
         raise SpecError(f"{tool} needs the covariance of whole clusters: {reason}.")
@@ -69,10 +69,17 @@ def marginal_system(fit: Fit, tool: str) -> MarginalSystem:
 
 
 def _factored(fit: Fit) -> MarginalSystem:
-    parts = [
-        b.structure.rescale(fit.relative[b.place], fit.sigma2, b.positions) for b in design_blocks(fit.design)
-    ]
     system = MarginalSystem(replace(fit.design), fit.control)
-    at = system.model.at(np.concatenate([*parts, [np.log(fit.sigma2)]]))
-    system.factor(system.model.covariances(at), at)
+    theta = fit.optimum.theta
+    if fit.design.residual is None:
+        blocks = design_blocks(fit.design)
+        parts = [b.structure.rescale(fit.relative[b.place], fit.sigma2, b.positions) for b in blocks]
+        theta = np.concatenate([*parts, [np.log(fit.sigma2)]])
+    elif fit.spec.hold:
+        # held parameters may be counted in other coordinates: take those of this system
+        objective = fit.objective()
+        assert isinstance(objective, MarginalObjective)
+        system.model.random_blocks = objective.model.random_blocks
+        system.model.residual_blocks = objective.model.residual_blocks
+    system.factor(system.model.at(theta))
     return system

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.fitted_errors import FittedErrors, NewErrorCovariance
-from ..engines.marginal_system import MarginalSystem, Target
+from ..engines.structured import StructuredSystem, Target
 from ..fit import Fit
 from ..terms.new_rows import NewRows, encode_errors
 from ..terms.residual import NewErrors
@@ -54,7 +54,7 @@ def predict_unobserved(
     """
     fitted, system = fitted_errors(fit), fit.system()
     assert isinstance(fitted, FittedErrors)
-    assert isinstance(system, MarginalSystem)
+    assert isinstance(system, StructuredSystem)
     assert errors.new is not None
     assert errors.sd is not None
     new = errors.new.take(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.marginal_system import MarginalSystem
+from ..engines.structured import StructuredSystem
 from ..fit import Fit
 from ..registry import check_choice
 from ..typing import Array
@@ -80,7 +80,7 @@ def _marginal_variances(fit: Fit) -> Array:
 def _conditional_variances(fit: Fit) -> Array:
     """Return the diagonal of RPR, (n,): R − var(x'(β̂ − β) + z'(b̂ − b)) where errors are independent."""
     system = fit.system()
-    if isinstance(system, MarginalSystem):
+    if isinstance(system, StructuredSystem):
         return system.conditional_residual_variances()
     terms = fit.design.random
     if not terms:

@@ -22,7 +22,7 @@ from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
 from mixedmodels.engines.base import Direction, Engine
 from mixedmodels.engines.blocked import BlockedEngine
-from mixedmodels.engines.sparse import SparseEngine
+from mixedmodels.engines.sparse_engine import SparseEngine
 from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
 

@@ -18,7 +18,8 @@ from mixedmodels.covariance import structure_class
 from mixedmodels.engines import choose_engine, sparse_moments
 from mixedmodels.engines.base import Direction
 from mixedmodels.engines.blocked import BlockedEngine
-from mixedmodels.engines.sparse import JOINT_COLUMNS, SparseEngine
+from mixedmodels.engines.sparse import JOINT_COLUMNS
+from mixedmodels.engines.sparse_engine import SparseEngine
 from mixedmodels.errors import DataError, FitError
 from mixedmodels.terms.design import Design, Kernel, RandomTerm
 from mixedmodels.typing import Array

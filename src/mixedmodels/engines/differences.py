@@ -1,0 +1,63 @@
+"""The criterion at one θ with its derivatives, and the Hessian by differences of the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..typing import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The criterion at one θ with its derivatives, k parameters.
+
+    Parameters
+    ----------
+    value
+        −2 log likelihood (restricted or not), constants included.
+    gradient
+        ∂value/∂θ, (k,).
+    information
+        Average information (k, k), positive semidefinite: the Hessian but for the curvature of Σ(θ) and
+        for the replacement of tr(PV̇_aPV̇_b) by its data counterpart.
+    curvature
+        ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), to be added to `information` where the sum is positive definite.
+    sigma2
+        Residual variance at θ (for unit weight).
+    gammas
+        Γ = ∂value/∂Σ̃ (profiled) or ∂value/∂Σ (joint) of each random term, (sets, p, p).
+    traces
+        The part of each Γ that does not depend on y, tr(PV̇): the information on Σ's size.
+    """
+
+    value: float
+    gradient: Array
+    information: Array
+    curvature: Array
+    sigma2: float
+    gammas: tuple[Array, ...]
+    traces: tuple[Array, ...]
+
+
+def hessian_by_differences(gradient: Callable[[Array], Array], theta: Array, here: Evaluation) -> Array:
+    """Return ∂²value/∂θ∂θ' (k, k) from central differences of the analytic gradient about θ.
+
+    Notes
+    -----
+    Steps are a two-thousandth of a standard error (at most 1e-4 of the size of θ), so that the truncation
+    error is of the order of 1e-7 relative.
+    """
+    size = np.maximum(here.information.diagonal() + np.abs(here.curvature.diagonal()), 1e-300)
+    steps = np.minimum(5e-4 * np.sqrt(2 / size), 1e-4 * np.maximum(np.abs(theta), 1.0))
+    hessian = np.empty((len(theta), len(theta)))
+    for a, step in enumerate(steps):
+        moved = theta.copy()
+        moved[a] = theta[a] + step
+        above = gradient(moved)
+        moved = theta.copy()
+        moved[a] = theta[a] - step
+        hessian[a] = (above - gradient(moved)) / (2 * step)
+    return np.asarray(0.5 * (hessian + hessian.T))
