@@ -35,27 +35,46 @@ def random_table(fit: Fit) -> Table:
     rows: list[Row] = []
     blocks = [block for block, _ in natural_parameters(fit)]
     shown = None
-    for c in list_components(fit):
+    components = list_components(fit)
+    for c in components:
         if c.block is None:
-            rows.append(_error_row(fit, c))
-            continue
+            break
         block = blocks[c.block]
         group = "" if c.block == shown else _group(fit, block, c.group)
         row = _row(fit, block, c, group)
         if row is not None:
             rows.append(row)
             shown = c.block
+    rows += _error_rows(fit, [c for c in components if c.block is None])
     return _table(rows, bool(fit.design.random))
 
 
-def _error_row(fit: Fit, c: Component) -> Row:
-    """Return the row of one parameter of the errors."""
+def _error_rows(fit: Fit, components: list[Component]) -> list[Row]:
+    """Return the rows of the errors' parameters, the group named once; of `us` correlations, no covariances."""
     residual = fit.design.residual
-    structure = "" if residual is None or residual.structure is None else f", {residual.structure.names[0]}"
-    group = f"{c.group}{structure}"
+    name = "" if residual is None or residual.structure is None else residual.structure.names[0]
+    values = {(c.group, c.name1, c.name2): c.value for c in components}
+    rows: list[Row] = []
+    shown = None
+    for c in components:
+        if name == "us" and c.kind == "covariance":
+            continue
+        before = [k[1] for k in values if k[0] == c.group and k[2] == c.name1] if name == "us" else []
+        corr: tuple[float, ...] = ()
+        if c.kind == "variance" and len(before) < MOST_CORRELATED:
+            sd = {label: np.sqrt(values[c.group, label, ""]) for label in (*before, c.name1)}
+            corr = tuple(values[c.group, a, c.name1] / (sd[a] * sd[c.name1]) for a in before)
+        group = f"{c.group}, {name}" if name else c.group
+        rows.append(_error_row("" if c.group == shown else group, c, corr))
+        shown = c.group
+    return rows
+
+
+def _error_row(group: str, c: Component, corr: tuple[float, ...]) -> Row:
+    """Return the row of one parameter of the errors."""
     name = ", ".join(part for part in (c.name1, c.name2) if part)
     if c.kind == "variance":
-        return Row(group, name, c.value, c.companion)
+        return Row(group, name, c.value, c.companion, corr)
     if c.kind == "covariance":
         return Row(group, name, c.value)
     if c.kind == "correlation":

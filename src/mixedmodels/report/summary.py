@@ -102,6 +102,10 @@ def _title(fit: Fit) -> str:
 
 def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
     facts = [("Formula", fit.spec.formula), ("Data", _data(fit))]
+    if fit.spec.residual is not None:
+        facts.append(("Residual", str(fit.spec.residual)))
+    if fit.spec.variance:
+        facts.append(("Variance", " * ".join(map(str, fit.spec.variance))))
     if fit.design.weights is not None:
         facts.append(("Weights", f"{fit.spec.weights or 'given as an array'}; var(e) = σ²/weight"))
     if fit.design.random or fit.design.residual is not None:
@@ -114,6 +118,9 @@ def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
 def _data(fit: Fit) -> str:
     shared = {term.group for term in fit.design.random if not term.level_parts}
     groups = [f"{levels:,} levels of {group}" for group, levels in fit.ngroups.items() if group not in shared]
+    residual = fit.design.residual
+    if residual is not None and residual.label and residual.label not in fit.ngroups:
+        groups.append(f"{residual.n_clusters:,} clusters by {residual.label}")
     return "; ".join([f"{fit.nobs:,} observations", *groups])
 
 

@@ -9,7 +9,7 @@ from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..typing import Array
-from .checks import check_overlap
+from .checks import check_bounded, check_overlap
 from .design import Design, FixedTerms
 from .encoding import Encoding
 from .fixed import NumberEncoding, build_fixed, learn_number
@@ -53,6 +53,7 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
     check_overlap(spec.random, random)
     mean = _first_mean(spec, fixed, y, offset)
     residual, residual_encoding, residual_notes = build_residual(spec, frame, mean)
+    check_bounded(spec, residual, fixed)
     return Design(
         y=y if offset is None else y - offset,
         fixed=fixed,

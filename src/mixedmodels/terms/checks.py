@@ -1,4 +1,4 @@
-"""Random terms that the data cannot tell apart from something else in the model, refused with the reason."""
+"""Terms that the data cannot tell apart from something else in the model, refused with the reason."""
 
 from __future__ import annotations
 
@@ -7,11 +7,47 @@ import numpy as np
 from ..errors import DataError, SpecError
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec
-from .design import FixedTerms, RandomTerm
+from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
 
 SHARED_VARIANCE = ("homdiag", "kron")
 """Structures identified even where columns of Z depend on one another: the columns share their variances."""
+
+OWN_VARIANCES = frozenset({"diag", "us", "unr", "hcs", "har1", "htoep", "ante1", "banded_us"})
+"""Structures with a variance for every position."""
+
+
+def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms) -> None:
+    """Raise `DataError` where the likelihood has no maximum.
+
+    By maximum likelihood an error variance that belongs to rows which the fixed part can fit exactly goes to
+    zero, and the likelihood to infinity. Restricted likelihood spends those rows on the fixed part.
+    """
+    if residual is None or spec.method != "ml" or spec.random or spec.splines:
+        return
+    groups = [
+        (term.label, term.groups, term.group_labels)
+        for term in residual.variance
+        if term.function.names[0] == "ident"
+    ]
+    if residual.structure is not None and residual.structure.names[0] in OWN_VARIANCES:
+        size = residual.positions.size
+        labels = tuple(
+            f"{label} {own}".strip() for label in residual.set_labels for own in residual.positions.labels
+        )
+        groups.append((str(spec.residual), residual.sets[residual.clusters] * size + residual.index, labels))
+    x = fixed.matrix[:, list(fixed.estimable)]
+    for what, codes, labels in groups:
+        counts = np.bincount(codes, minlength=len(labels))
+        for level in np.flatnonzero((counts > 0) & (counts <= x.shape[1])):
+            rows = np.flatnonzero(codes == level)
+            if np.linalg.matrix_rank(x[rows]) == len(rows):
+                count = "the only row" if len(rows) == 1 else f"all {len(rows)} rows"
+                raise DataError(
+                    f"{what}: the fixed part can fit {count} of {labels[level]!r} exactly; by maximum likelihood the "
+                    "variance there goes to zero and the likelihood to infinity. Combine levels, use a structure "
+                    "with fewer variances, or method='reml'."
+                )
 
 
 def check_identifiable(

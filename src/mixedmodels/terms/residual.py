@@ -274,6 +274,11 @@ def _bind_variance(
         raise SpecError(
             f"{asked}: {asked.arguments[0]!r} has one level, so there is no ratio of variances; leave it out."
         )
+    if ident and 2 * len(labels) > frame.n:
+        raise DataError(
+            f"{asked}: {asked.arguments[0]!r} has {len(labels)} levels in {frame.n} rows, and a variance for each "
+            f"level needs several rows of it; combine levels, or use a function of numbers such as power(x)."
+        )
     covariate: Array | None = None
     reader: str | Encoder | None = None
     columns: Labels = ()

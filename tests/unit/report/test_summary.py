@@ -154,3 +154,24 @@ def test_the_page_stands_alone(tmp_path: Path, name: str) -> None:
 def test_the_page_needs_a_folder(sleep: Fit, tmp_path: Path) -> None:
     with pytest.raises(mm.SpecError, match="does not exist"):
         sleep.report(tmp_path / "nowhere" / "out.html")
+
+
+def test_repeated_measures_print_their_structure_and_correlations_by_visit() -> None:
+    fit = mm.mmrm("Y ~ sex * age + us(age | id, by=sex)", mm.datasets.load("orthodont"))
+    text = str(fit)
+    assert "Residual  us(age | id, by=sex)" in text
+    assert "108 observations; 27 clusters by id" in text
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if "Residual [sex=F], us" in line)
+    assert [line.split()[0] for line in lines[first + 1 : first + 4]] == ["10", "12", "14"]
+    printed = [float(value) for value in lines[first + 3].split()[3:]]
+    girl = str(fit.design.residual.cluster_parts[0][fit.design.residual.sets == 0][0])
+    np.testing.assert_allclose(printed, fit.residual_cov(girl, correlation=True).array[3, :3], atol=5e-4)
+    assert sum("[sex=" in line and ", us" in line for line in lines) == 2
+
+
+def test_variance_functions_are_named() -> None:
+    orth = mm.datasets.load("orthodont")
+    text = str(mm.lmm("Y ~ age + (1 | id)", orth, variance="ident(sex) * power(age)"))
+    assert "Variance  ident(sex) * power(age)" in text
+    assert "27 levels of id" in text
