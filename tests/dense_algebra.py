@@ -61,8 +61,12 @@ class DenseSystem(System):
         return v
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
+        return self.factor_matrices([f @ f.transpose(0, 2, 1) for f in factors])
+
+    def factor_matrices(self, matrices: Sequence[Array]) -> Pieces:
+        """Take Σ̃ itself, which may be indefinite; LinAlgError unless Ṽ is positive definite."""
         self.evaluations += 1
-        self.matrices = [f @ f.transpose(0, 2, 1) for f in factors]
+        self.matrices = list(matrices)
         v = self.covariance(self.matrices)
         if not np.isfinite(v).all():
             raise np.linalg.LinAlgError("V is not finite")

@@ -75,7 +75,8 @@ def lmm(
     known
         Covariance or precision matrices named in the formula by `cov=` or `precision=`.
     bounds
-        `"psd"`: covariance matrices are positive semidefinite.
+        `"psd"`: covariance matrices of random effects are positive semidefinite; `"none"`: they need not be,
+        as long as the covariance V of the data is positive definite, so that variances may be negative.
     start, hold
         Natural-scale values by parameter name to start from, or to hold fixed; `start` may be a list of such
         sets, of which the one with the highest likelihood is taken.
@@ -274,11 +275,6 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         kind = type(inputs.known).__name__
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
-        )
-    if spec.bounds == "none":
-        raise SpecError(
-            "bounds='none': negative variance components are not fitted by this version; use bounds='psd', or "
-            "residual='cs(1 | g)' for negative correlation within groups."
         )
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)

@@ -157,7 +157,8 @@ class Fit:
         """Lower triangles by column of the relative Cholesky factors Λ (ΛΛ' = Σ/σ²), term by term, as in
         lme4.
 
-        Diagonal structures contribute their diagonal only, `homdiag` its one entry.
+        Diagonal structures contribute their diagonal only, `homdiag` its one entry. `SpecError` for a Σ that is not
+        positive semidefinite (`bounds="none"`).
         """
         pairs = zip(self.design.random, self.covariances, strict=True)
         entries = [_factor_entries(term, sigma / self.sigma2) for term, sigma in pairs]
@@ -453,7 +454,13 @@ def row_products(values: Array | None, effects: Array) -> Array:
 
 
 def _factor_entries(term: RandomTerm, relative: Array) -> Array:
-    factors = np.array([semidefinite_cholesky(sigma) for sigma in relative])
+    try:
+        factors = np.array([semidefinite_cholesky(sigma) for sigma in relative])
+    except ValueError:
+        raise SpecError(
+            f"theta: the covariance of {term.label!r} is not positive semidefinite and has no Cholesky factor; "
+            "see fit.covariances."
+        ) from None
     name = term.structure.names[0]
     if name in ("diag", "homdiag"):
         diagonals = np.einsum("sii->si", factors)

@@ -24,6 +24,7 @@ def fit_model(model: ReferenceModel, control: mm.Control) -> Any:
         method=model.method,
         weights=model.weights,
         known=model.known(),
+        bounds=model.options.get("bounds", "psd"),
         control=control,
     )
 

@@ -63,6 +63,8 @@ class Structure(ABC):
     """Whether the family contains cΣ for every c > 0 with Σ, so that a common σ² can be taken out of it."""
     always_psd: bool = True
     """Whether Σ(θ) ⪰ 0 for every θ; otherwise `factor` raises ValueError outside the admissible region."""
+    bounded: ClassVar[bool] = True
+    """Whether Σ is kept positive semidefinite; otherwise zero variances are nothing special."""
     nugget_allowed: ClassVar[bool] = False
     """Whether Σ + τ²I is a larger family in which τ² can be told from the other parameters."""
     unit_first: bool = False

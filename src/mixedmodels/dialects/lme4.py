@@ -76,6 +76,8 @@ def to_lme4(fit: Fit) -> str:
     spec = fit.spec
     if spec.splines:
         _refuse(f"{spec.splines[0]} has no counterpart")
+    if spec.bounds == "none":
+        _refuse("lme4 keeps covariance matrices positive semidefinite, and bounds='none' does not")
     if spec.hold:
         _refuse("parameters cannot be held at given values")
     terms = [_in_r(spec.fixed), *(f"offset({_in_r(text)})" for text in spec.offsets)]

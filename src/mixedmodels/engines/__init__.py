@@ -8,12 +8,14 @@ from ..terms.design import Design
 from .base import Engine, System
 from .blocked import BlockedEngine
 from .clusterwise import ClusterwiseEngine
+from .signed import SignedEngine
 from .sparse_engine import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
     "blocked": BlockedEngine,
     "clusterwise": ClusterwiseEngine,
     "sparse": SparseEngine,
+    "signed": SignedEngine,
 }
 
 CHEAP = 2e9

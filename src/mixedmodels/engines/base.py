@@ -99,6 +99,9 @@ class Posterior(ABC):
 class System(Posterior):
     """The mixed-model equations of one design; `factor` first, then the other questions at that point."""
 
+    signed: ClassVar[bool] = False
+    """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
+
     @abstractmethod
     def factor(self, factors: Sequence[Array]) -> Pieces:
         """Factor the equations at Λ, one (sets, p, p) array per random term, lower triangular blocks."""
@@ -118,6 +121,10 @@ class System(Posterior):
         P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
         Kenward and Roger (1997).
         """
+
+    def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array | None:
+        """Return tr(P̃Ṽ_aP̃Ṽ_b) for directions Ṽ_a (Ṽ⁻¹ in place of P̃ for ML), or None where that takes too much."""
+        return None
 
     @abstractmethod
     def start_moments(self) -> tuple[Array, Array]:

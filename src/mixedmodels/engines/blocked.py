@@ -39,6 +39,8 @@ class BlockedEngine(Engine):
     def supports(self, design: Design, control: Control) -> str | None:
         if design.residual is not None:
             return "it takes independent errors of equal (or known relative) variance only"
+        if not design.bounded:
+            return "it takes positive semidefinite covariances only (bounds='psd')"
         size = self.cost(design)[1]
         if size > control.memory:
             limit = control.memory / 1e9

@@ -216,6 +216,15 @@ class MarginalSystem(StructuredSystem):
             out[part.layout.rows] = np.linalg.solve(factor, values[part.layout.rows][:, :, None])[:, :, 0]
         return out
 
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Return one draw from N(0, V), (n,)."""
+        out = np.empty(self.design.n)
+        for part, v in zip(self.model.parts, self.model.covariances(self.at()), strict=True):
+            factor = np.linalg.cholesky(v)[part.layout.class_of]
+            standard = rng.standard_normal(part.layout.rows.shape)
+            out[part.layout.rows] = (factor @ standard[:, :, None])[:, :, 0]
+        return np.asarray(out / self._unscale(np.arange(self.design.n)))
+
     def predict(self, target: Target) -> tuple[Array, Array]:
         """Return v'V⁻¹(y − Xβ̂), (n,), and the variance of the prediction error, (n,), of each target."""
         n = len(target)

@@ -195,7 +195,8 @@ class Objective:
 
         Notes
         -----
-        Central differences of the analytic gradient, with steps of a two-thousandth of a standard error,
+        H = 2AI − E + ⟨Γ, Σ̈⟩ with the expected information E where the system computes it, in joint mode; otherwise
+        central differences of the analytic gradient, with steps of a two-thousandth of a standard error,
         so that the truncation error is of the order of 1e-7 relative. The expected information follows
         without further work from H = 2AI − E + ⟨Γ, Σ̈⟩ (Gilmour, Thompson and Cullis 1995). At a singular
         Σ = LL' differences in L stay on the cone, and the null directions carry the curvature 2Γ: nothing
@@ -204,6 +205,9 @@ class Objective:
         if expected and not self.joint:
             raise ValueError("the expected information is defined for joint parameters; use jointly()")
         here = self.evaluate(theta)
+        exact = self._expected_information(self._at(theta), theta) if self.joint else None
+        if exact is not None:
+            return exact if expected else 2 * here.information + here.curvature - exact
         hessian = hessian_by_differences(self.gradient, theta, here)
         return 2 * here.information + here.curvature - hessian if expected else hessian
 
@@ -276,6 +280,8 @@ class Objective:
         return logdet + self.nu * (1 + log(2 * pi * point.sigma2))
 
     def _factors(self, theta: Array) -> tuple[Array, ...]:
+        if self.system.signed:
+            return self._relative_matrices(theta)
         factors = self._per_term([b.structure.factor(theta[b.place], b.positions) for b in self.blocks])
         if not self.joint:
             return factors
@@ -283,6 +289,14 @@ class Objective:
             raise ValueError("the residual variance is out of range")
         scale = exp(-0.5 * theta[-1])
         return tuple(scale * factor for factor in factors)
+
+    def _relative_matrices(self, theta: Array) -> tuple[Array, ...]:
+        matrices = self.matrices(theta)
+        if not self.joint:
+            return matrices
+        if not abs(theta[-1]) < _LARGEST_LOG_VARIANCE:
+            raise ValueError("the residual variance is out of range")
+        return tuple(exp(-theta[-1]) * matrix for matrix in matrices)
 
     def _per_term(self, matrices: list[Array]) -> tuple[Array, ...]:
         """Stack the matrices of the blocks by term."""
@@ -360,6 +374,31 @@ class Objective:
         information[k, :k] = information[:k, k] = q / sigma2 - total[:k]
         information[k, k] = point.pieces.quadratic / sigma2 - 2 * whole + float(total[k:].sum())
         return information
+
+    def _expected_information(self, point: _Point, theta: Array) -> Array | None:
+        """Return tr(PV̇_aPV̇_b) in (θ, log σ²), or None where the system does not compute it.
+
+        As in `_joint_information` the error variance is what Σ_k Z_kΣ_kZ_k' leaves of V: with S̃ that sum over σ²,
+        E_ae = tr(P̃Ṽ_a) − tr(P̃Ṽ_aP̃S̃) and E_ee = ν − 2tr(P̃S̃) + tr(P̃S̃P̃S̃).
+        """
+        if not self.blocks:
+            return None
+        self.evaluate(theta)
+        assert point.scores is not None
+        k, sigma2 = self._n_structural, point.sigma2
+        directions, _ = self._directions(point)
+        sigmas = tuple(sigma / sigma2 for sigma in self.matrices(theta))
+        directions += [Direction(b.term, b.set, sigmas[b.term][b.set]) for b in self.blocks]
+        inner = self.system.trace_products(directions, self.reml)
+        if inner is None:
+            return None
+        traces = [float(np.vdot(point.scores[d.term].trace[d.set], d.matrix)) for d in directions]
+        whole = inner[:, k:].sum(axis=1)
+        out = np.empty((k + 1, k + 1))
+        out[:k, :k] = inner[:k, :k]
+        out[k, :k] = out[:k, k] = np.array(traces[:k]) - whole[:k]
+        out[k, k] = self.nu - 2 * sum(traces[k:]) + float(whole[k:].sum())
+        return out
 
     def _curvature(self, point: _Point, theta: Array) -> Array:
         curvature = np.zeros((self.n_theta, self.n_theta))

@@ -40,6 +40,8 @@ class SparseEngine(Engine):
         self._last: tuple[Design, Analysis] | None = None
 
     def supports(self, design: Design, control: Control) -> str | None:
+        if not design.bounded:
+            return "it takes positive semidefinite covariances only (bounds='psd')"
         reason = self._refuse_kernels(design) or _refuse_errors(design, control)
         if reason is not None:
             return reason

@@ -161,6 +161,8 @@ def _label(fit: Fit) -> str:
         parts.append(f"residual={fit.spec.residual}")
     if fit.spec.variance:
         parts.append(f"variance={' * '.join(map(str, fit.spec.variance))}")
+    if fit.spec.bounds == "none":
+        parts.append("bounds='none'")
     return ", ".join(parts)
 
 
@@ -220,6 +222,9 @@ def _spans(larger: Fit, smaller: Fit) -> bool:
 
 
 def _adds_variance(smaller: Fit, larger: Fit) -> bool:
+    """Return whether the larger model adds a variance whose zero is a boundary."""
+    if not larger.design.bounded:
+        return False
     return sum(t.n_columns for t in larger.design.random) > sum(t.n_columns for t in smaller.design.random)
 
 

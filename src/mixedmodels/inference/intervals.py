@@ -100,7 +100,11 @@ def confint(
         rows = {row["term"]: row for row in (found.row(i) for i in range(len(found)))}
         return _table("Bootstrap", level, [rows[name] for name in chosen], found.notes, fit)
     rows = {row["term"]: row for row in _wald_rows(fit, parameters, level, ddf)}
-    notes = ("standard deviations, ranges and ratios on the log scale, correlations on Fisher's z",)
+    notes: tuple[str, ...] = (
+        "standard deviations, ranges and ratios on the log scale, correlations on Fisher's z",
+    )
+    if not fit.design.bounded:
+        notes += ("variances and covariances without bounds: symmetric",)
     return _table("Wald", level, [rows[name] for name in chosen], notes, fit)
 
 

@@ -82,11 +82,14 @@ def reported_parameters(objective: Criterion, theta: Array) -> list[Reported]:
     natural = objective.natural(theta)
     places = {name: i for i, name in enumerate(natural.names)}
     decays = decay_parameters(objective, theta)
+    free = _unbounded(objective, theta)
     out = []
     for i, (name, kind) in enumerate(zip(natural.names, natural.kinds, strict=True)):
         if name in objective.held:
             continue
-        if kind == "variance":
+        if i in free:
+            out.append(Reported(name, "plain", i))
+        elif kind == "variance":
             inner = name.removeprefix("var(")
             out.append(Reported(f"sd({inner}" if name.startswith("var(") else f"sd of {name}", "sd", i))
         elif kind == "covariance" and (pair := _variances_of(name, places)) is not None:
@@ -117,6 +120,18 @@ def decay_parameters(objective: Criterion, theta: Array) -> frozenset[int]:
             out += [start + i for i, kind in enumerate(found.kinds) if kind == "correlation"]
         start += len(found.names)
     return frozenset(out)
+
+
+def _unbounded(objective: Criterion, theta: Array) -> set[int]:
+    """Return the places of the natural parameters of covariances without bounds, which may be negative."""
+    out: set[int] = set()
+    first = 0
+    for block in objective.blocks:
+        count = len(block.structure.natural(theta[block.place], block.positions).values)
+        if not block.structure.bounded:
+            out |= set(range(first, first + count))
+        first += count
+    return out
 
 
 def _variances_of(name: str, places: dict[str, int]) -> tuple[int, int] | None:

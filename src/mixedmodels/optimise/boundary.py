@@ -91,6 +91,8 @@ def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation)
         return None
     snapped = theta.copy()
     for block in objective.blocks:
+        if not block.structure.bounded:
+            continue
         part = snapped[block.place]
         rank = None
         for a in np.flatnonzero(cheap[block.place]):

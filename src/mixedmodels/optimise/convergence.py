@@ -22,6 +22,15 @@ _LEGITIMATE = (
     "should have no such direction"
 )
 
+_NEGATIVE = (
+    "bounds='none' allows this: the covariance of the data is positive definite, with negative correlation within "
+    "groups. Such a term is no variance of random effects, whose predictions have no standard errors then"
+)
+_WALLED = (
+    "With bounds='none' the likelihood can have its maximum, or several, next to where the covariance of the data is "
+    "singular. Leave out random terms with little information, or use bounds='psd'"
+)
+
 
 def ranks(objective: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
     """Return the numerical rank of Σ for each random term and set."""
@@ -64,6 +73,30 @@ def singular_statuses(
                 )
             )
     return tuple(statuses)
+
+
+def indefinite_statuses(objective: Criterion, theta: Array) -> tuple[Status, ...]:
+    """Return a note for each covariance without bounds that is not positive semidefinite."""
+    statuses = []
+    for block in objective.blocks:
+        if block.structure.bounded:
+            continue
+        term = objective.design.random[block.term]
+        sigma = block.structure.matrix(theta[block.place], block.positions)
+        lowest = float(np.linalg.eigvalsh(sigma)[0])
+        if lowest < 0:
+            statuses.append(Status(Severity.NOTE, _indefinite_message(term, block, sigma), _NEGATIVE))
+    return tuple(statuses)
+
+
+def _indefinite_message(term: RandomTerm, block: Block, sigma: Array) -> str:
+    label = term.set_labels[block.set]
+    where = f"{term.label} [{label}]" if label else term.label
+    negative = [name for name, value in zip(term.columns, sigma.diagonal(), strict=True) if value < 0]
+    if negative:
+        noun, verb = ("variance", "is") if len(negative) == 1 else ("variances", "are")
+        return f"the {noun} of {_listed(negative)} for {where} {verb} negative"
+    return f"the covariance of {_listed(term.columns)} for {where} is not positive semidefinite"
 
 
 def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array, rank: int) -> str:
@@ -126,12 +159,19 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
     return tuple(notes)
 
 
-def stalled_status(evaluation: Evaluation, decrement: float, iterations: int, reason: str) -> Status:
+def stalled_status(
+    objective: Criterion, evaluation: Evaluation, decrement: float, iterations: int, reason: str
+) -> Status:
     """Return the warning of a fit that did not converge."""
+    message = (
+        f"did not converge after {iterations} iterations ({reason}): the criterion {evaluation.value:.8g} is "
+        f"predicted to fall by {0.5 * decrement:.2g} more"
+    )
+    if not objective.design.bounded:
+        return Status(Severity.WARNING, message, _WALLED)
     return Status(
         Severity.WARNING,
-        f"did not converge after {iterations} iterations ({reason}): the criterion {evaluation.value:.8g} is "
-        f"predicted to fall by {0.5 * decrement:.2g} more",
+        message,
         "Scale the random-effect columns to similar size, simplify the random terms, give start= values, or "
         "raise control.max_iterations",
     )

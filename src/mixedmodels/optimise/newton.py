@@ -13,13 +13,15 @@ from ..engines.objective import Evaluation
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
-from .convergence import error_statuses, ranks, singular_statuses, stalled_status
+from .convergence import error_statuses, indefinite_statuses, ranks, singular_statuses, stalled_status
 from .optimum import Optimum, Step
 from .start import Start, starting_points
 from .step import NewtonStep, newton_step
 
 _HALVINGS = 2
 """Step halvings before the direction itself is turned towards steepest descent."""
+_RETREATS = 8
+"""Halvings of a step to where V is not positive definite, where only that bounds the parameters."""
 _TRIALS = 25
 _POLISHED = 1e-11
 """A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
@@ -76,6 +78,7 @@ class _Search:
         self.free = None if objective.free.all() else np.flatnonzero(objective.free)
         self.trace: list[Step] = []
         self.escapes = 0
+        self.retreats = 0 if objective.design.bounded else _RETREATS
         self.exact = False
 
     def run(self, theta: Array) -> Optimum:
@@ -106,7 +109,9 @@ class _Search:
             iterations += 1
             theta = moved
             evaluation = objective.evaluate(theta)
-        statuses = () if converged else (stalled_status(evaluation, decrement, iterations, reason),)
+        statuses = (
+            () if converged else (stalled_status(objective, evaluation, decrement, iterations, reason),)
+        )
         value, sigma2 = objective.value(theta), objective.sigma2(theta)
         singular = ranks(objective, theta, sigma2)
         return Optimum(
@@ -120,6 +125,7 @@ class _Search:
             singular=singular,
             statuses=statuses
             + singular_statuses(objective, theta, sigma2, singular)
+            + indefinite_statuses(objective, theta)
             + error_statuses(objective, theta, evaluation),
         )
 
@@ -167,7 +173,7 @@ class _Search:
             found = objective.value(moved)
             if found <= value - 1e-4 * length * model.decrement + slack:
                 return moved
-            if trial < _HALVINGS and isfinite(found):
+            if trial < (_HALVINGS if isfinite(found) else self.retreats):
                 length *= 0.5
             else:
                 length, damping = 1.0, max(0.01, 10.0 * damping)
@@ -184,7 +190,8 @@ class _Search:
     def _finish(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array:
         """Return θ after the last step, numerically zero variances at exact zero, if −2l does not rise."""
         objective = self.objective
-        last = theta + model.step if model.decrement > _POLISHED else theta
+        polish = model.decrement > _POLISHED or self.control.decrement < _POLISHED
+        last = theta + model.step if polish else theta
         snapped = snap_to_boundary(objective, last, evaluation)
         for candidate in (snapped, last):
             if candidate is None:

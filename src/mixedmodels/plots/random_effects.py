@@ -10,6 +10,7 @@ from ..fit import Fit
 from ..inference.distributions import t_quantile
 from ..inference.wald import check_level
 from ..postfit.choose_term import choose_term
+from ..postfit.standard_errors import standard_errors
 from ..typing import Array
 from .backend import INK, MUTED, PALETTE, require_pyplot, tidy_axes
 
@@ -42,7 +43,7 @@ def random_effects(fit: Fit, term: str | None = None, *, level: float = 0.95, so
     chosen = fit.design.random[k]
     effects = fit.solution.random[k]
     variance = np.einsum("jaa->ja", fit.system().conditional_covariance(k)) * fit.sigma2
-    half = float(t_quantile(level, np.array([np.inf]))[0]) * np.sqrt(np.maximum(variance, 0.0))
+    half = float(t_quantile(level, np.array([np.inf]))[0]) * standard_errors(fit, variance)
     order = np.argsort(effects[:, 0], kind="stable") if sort else np.arange(chosen.n_levels)
     names = [chosen.levels[j] for j in order]
     return _draw(chosen.group, chosen.columns, names, effects[order], half[order], level)

@@ -228,7 +228,7 @@ def _labelled(
 
 
 def correlations(matrix: Array) -> Array:
-    """Return the correlation matrix; rows and columns of zero variance are NaN."""
-    sd = np.sqrt(np.diag(matrix))
+    """Return the correlation matrix; rows and columns of zero or negative variance are NaN."""
     with np.errstate(divide="ignore", invalid="ignore"):
+        sd = np.sqrt(np.diag(matrix))
         return np.asarray(matrix / np.outer(sd, sd))

@@ -72,7 +72,16 @@ def icc(fit: Fit) -> Table:
         "icc_unadjusted": variances / (random + parts.residual + parts.fixed),
     }
     formats = {"icc": "statistic", "icc_unadjusted": "statistic"}
-    return Table(columns, "Intraclass correlations", backend=fit.backend, formats=formats)
+    return Table(columns, "Intraclass correlations", negative_notes(fit), fit.backend, formats)
+
+
+def negative_notes(fit: Fit) -> tuple[str, ...]:
+    """Return what to say of shares of a variance where components may be negative."""
+    if all(part >= 0 for part in variance_parts(fit).random):
+        return ()
+    return (
+        "a component is negative (bounds='none'): it is a covariance within groups, not a share of a variance",
+    )
 
 
 @dataclass(frozen=True, slots=True)

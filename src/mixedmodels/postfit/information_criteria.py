@@ -88,6 +88,8 @@ def _parameters_off_boundary(fit: Fit) -> int:
     """Return the covariance parameters less the variances estimated as zero, σ² included."""
     count = fit.n_covariance_parameters
     for block, natural in natural_parameters(fit):
+        if not block.structure.bounded:
+            continue
         values = fit.design.random[block.term].dense_values()
         # A variance is zero when it adds less than 1e-8 of the residual variance to the data.
         scale = float(np.mean(values**2))

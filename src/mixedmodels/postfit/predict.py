@@ -20,6 +20,7 @@ from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
 from .missing_responses import new_errors, predict_unobserved
+from .standard_errors import standard_errors
 from .unobserved import own_variances, reach, without_new_levels
 
 LEVELS = ("conditional", "population")
@@ -131,7 +132,7 @@ def predict(
         variance[missing] = known[1] + own_variances(fit, own_rows, new)
     if conditional:
         variance = variance + reached.rest
-    columns = {"fit": mean, "se": np.sqrt(np.maximum(variance, 0.0))}
+    columns = {"fit": mean, "se": standard_errors(fit, variance)}
     notes: list[str] = []
     if missing.any():
         count = int(missing.sum())
@@ -147,7 +148,7 @@ def predict(
             notes.append("new observations have weight 1: newdata holds no weights")
     if interval is not None:
         df, note = _interval_df(fit, rows, conditional, method)
-        half = t_quantile(confidence, df) * np.sqrt(variance)
+        half = t_quantile(confidence, df) * standard_errors(fit, variance)
         columns.update(lower=mean - half, upper=mean + half)
         notes.insert(0, f"{100 * confidence:g}% {interval} limits; df: {note}")
     return Table(columns, notes=tuple(notes), backend=rows.backend)

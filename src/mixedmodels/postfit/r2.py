@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..fit import Fit
 from ..table import Table
-from .icc import variance_parts
+from .icc import negative_notes, variance_parts
 
 
 def r2(fit: Fit) -> Table:
@@ -30,4 +30,4 @@ def r2(fit: Fit) -> Table:
     total = parts.fixed + random + parts.residual
     shares = [parts.fixed / total, (parts.fixed + random) / total]
     columns = {"kind": ["marginal", "conditional"], "r2": shares}
-    return Table(columns, "Nakagawa's R²", backend=fit.backend, formats={"r2": "statistic"})
+    return Table(columns, "Nakagawa's R²", negative_notes(fit), fit.backend, {"r2": "statistic"})

@@ -12,6 +12,7 @@ from ..labelled import LabelledMatrix
 from ..table import Table
 from ..terms.design import RandomTerm
 from .choose_term import choose_term
+from .standard_errors import standard_errors
 
 
 def random_effects(
@@ -77,7 +78,7 @@ def _term_columns(fit: Fit, k: int, se: bool) -> dict[str, Any]:
     }
     if se:
         variance = np.einsum("jaa->ja", fit.system().conditional_covariance(k)) * fit.sigma2
-        columns["std_error"] = np.sqrt(np.maximum(variance, 0.0)).reshape(-1)
+        columns["std_error"] = standard_errors(fit, variance).reshape(-1)
     return columns
 
 

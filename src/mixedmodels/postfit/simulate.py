@@ -10,7 +10,7 @@ from ..fit import Fit, row_products
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
-from .error_side import draw_errors
+from .error_side import draw_errors, marginal_system
 
 LEVELS = ("population", "conditional")
 
@@ -31,7 +31,8 @@ def simulate(
 
     Notes
     -----
-    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂). Columns can go to `fit.refit`.
+    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); with `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn by independent
+    clusters, since there need be no b. Columns can go to `fit.refit`.
     *Same as* `simulate(fit)` in lme4 (`use.u` is `level="conditional"`).
 
     Examples
@@ -46,6 +47,9 @@ def simulate(
     check_choice("level", level, LEVELS)
     rng = np.random.default_rng(seed)
     mean = fit.fitted if level == "conditional" else fit.linear_predictor
+    if level == "population" and not fit.design.bounded:
+        system = marginal_system(fit, "simulate")
+        return np.column_stack([mean + system.draw(rng) for _ in range(n)])
     roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
     out = np.empty((fit.nobs, n))
     for column in range(n):

@@ -9,7 +9,7 @@ from ..api import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs
-from ..spec import Method
+from ..spec import Bounds, Method
 from ..syntax.formula import read_formula
 from .formula_changes import change_formula
 
@@ -25,6 +25,7 @@ def update(
     weights: Any = KEEP,
     method: Method | None = None,
     ddf: str | None = None,
+    bounds: Bounds | None = None,
     contrasts: Mapping[str, str] | None = KEEP,
     start: Mapping[str, float] | None = KEEP,
     hold: Mapping[str, float] | Iterable[str] | None = KEEP,
@@ -40,7 +41,7 @@ def update(
         ."`.
     data
         Other data; needed after unpickling, since a pickled fit does not hold its data.
-    weights, method, ddf, contrasts, start, hold, known, control
+    weights, method, ddf, bounds, contrasts, start, hold, known, control
         As for `lmm`; left as they were unless given.
 
     Notes
@@ -65,7 +66,7 @@ def update(
         weights=new_weights,
         method=spec.method if method is None else method,
         ddf=spec.ddf if ddf is None else ddf,
-        bounds=spec.bounds,
+        bounds=spec.bounds if bounds is None else bounds,
         start=dict(spec.start) if start is KEEP else start,
         hold=_as_given(spec.hold) if hold is KEEP else hold,
         contrasts=dict(spec.contrasts) if contrasts is KEEP else contrasts,

@@ -72,9 +72,10 @@ def variance_components(
     Notes
     -----
     Standard errors come from W = 2H⁻¹, H the observed Hessian of −2l in the natural parameters, a variance at
-    zero being held there. Satterthwaite limits are νθ̂/χ²_ν with ν = 2(θ̂/SE)². *Same as* `nlme::intervals`
-    (`"wald"`), `lme4::confint` on the scale of variances (`"profile"`), SAS `COVTEST` with `CL`
-    (`"satterthwaite"`) and `CL=WALD` (`"symmetric"`), `as.data.frame(VarCorr(fit))` in lme4.
+    zero being held there. With `bounds="none"` a variance may be negative: it has no `sd`, and limits of variances
+    and covariances are symmetric, except those by profile. Satterthwaite limits are νθ̂/χ²_ν with
+    ν = 2(θ̂/SE)². *Same as* `nlme::intervals` (`"wald"`), `lme4::confint` on the scale of variances (`"profile"`),
+    SAS `COVTEST` with `CL` (`"satterthwaite"`) and `CL=WALD` (`"symmetric"`), `as.data.frame(VarCorr(fit))` in lme4.
 
     Examples
     --------
@@ -103,11 +104,11 @@ def variance_components(
         "variance": np.where(plain, values, np.nan),
         "sd": np.where(plain, companions, values),
     }
-    notes: tuple[str, ...] = ()
+    notes = _negative_notes(components)
     if ci is not None or se:
         std_error = natural_std_errors(fit)[[component.index for component in components]]
         columns["std_error"] = std_error
-        notes = _held_notes(components, std_error)
+        notes += _held_notes(components, std_error)
         if ci == "profile":
             low, high, remarks = _profile_limits(fit, components, level)
             notes = (*notes, *remarks)
@@ -125,24 +126,34 @@ def _profile_limits(
     objective, theta = fit.objective(), fit.optimum.theta
     natural, decays = objective.natural(theta), decay_parameters(objective, theta)
     free = [k for k, c in enumerate(components) if natural.names[c.index] not in objective.held]
+    unbounded = _unbounded_blocks(fit)
     parameters = []
     for k in free:
         kind, index = components[k].kind, components[k].index
         scale = "sd" if kind == "variance" else own_scale(kind, index in decays)
+        scale = "plain" if components[k].block in unbounded else scale
         parameters.append(Reported(natural.names[index], scale, index))
     limits, notes = covariance_limits(fit, parameters, level)
     low, high = np.full(len(components), np.nan), np.full(len(components), np.nan)
     for k, (a, b) in zip(free, limits, strict=True):
-        variance = components[k].kind == "variance"
+        variance = components[k].kind == "variance" and components[k].block not in unbounded
         low[k], high[k] = (a * a, b * b) if variance else (a, b)
     likelihood = "restricted likelihood" if fit.design.reml else "likelihood"
     return low, high, (f"{100 * level:g}% limits by the profile of the {likelihood}", *notes)
 
 
 def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
-    """Return the kind of each parameter, `"unit"` for correlations of errors per unit of distance."""
-    decays = decay_parameters(fit.objective(), fit.optimum.theta)
-    return tuple("unit" if c.index in decays else c.kind for c in components)
+    """Return the kind of each parameter for intervals.
+
+    `"unit"` for correlations of errors per unit of distance, `"plain"` for variances without bounds.
+    """
+    decays, free = decay_parameters(fit.objective(), fit.optimum.theta), _unbounded_blocks(fit)
+    return tuple("plain" if c.block in free else "unit" if c.index in decays else c.kind for c in components)
+
+
+def _unbounded_blocks(fit: Fit) -> set[int | None]:
+    """Return the blocks whose covariance has no bounds, as `Component.block` counts them."""
+    return {i for i, block in enumerate(design_blocks(fit.design)) if not block.structure.bounded}
 
 
 def natural_std_errors(fit: Fit) -> Array:
@@ -210,7 +221,8 @@ def _block_components(fit: Fit, block: Block, natural: Natural, place: int, firs
         a, b = pairs.get(name, (name, ""))
         if kind == "variance":
             a = term.columns[0] if term.n_columns == 1 else a
-            companion = float(np.sqrt(max(value, 0.0)))
+            # a negative variance has no standard deviation
+            companion = float(np.sqrt(value)) if value >= 0 else float("nan")
         else:
             companion = _correlation(term, corr, a, b)
         rows.append(Component(group, a, b, kind, value, companion, first + i, place))
@@ -240,6 +252,14 @@ def _correlation(term: RandomTerm, corr: Array, a: str, b: str) -> float:
     if a in term.columns and b in term.columns:
         return float(corr[term.columns.index(a), term.columns.index(b)])
     return float("nan")
+
+
+def _negative_notes(components: list[Component]) -> tuple[str, ...]:
+    negative = [c for c in components if c.kind == "variance" and c.value < 0]
+    if not negative:
+        return ()
+    names = ", ".join(" ".join(filter(None, (c.group, c.name1))) for c in negative)
+    return (f"negative, so without standard deviation or correlations: {names}",)
 
 
 def _held_notes(components: list[Component], std_error: Array) -> tuple[str, ...]:

@@ -249,6 +249,11 @@ class Design:
         return len(self.y)
 
     @property
+    def bounded(self) -> bool:
+        """Whether every covariance of random effects is kept positive semidefinite."""
+        return all(term.structure.bounded for term in self.random)
+
+    @property
     def x(self) -> Array:
         """The full-rank fixed-effects matrix, (n, rank)."""
         fixed = self.fixed

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..covariance import bind
 from ..covariance.base import Positions, Structure
+from ..covariance.unbounded import Unbounded
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
@@ -138,7 +139,7 @@ def _bind(
         level_parts=group.parts,
         codes=group.codes,
         values=None if basis.columns == (INTERCEPT,) else values,
-        structure=_structure(asked, frame, positions),
+        structure=_structure(asked, spec, frame, positions),
         positions=positions,
         sets=group.sets,
         set_labels=group.set_labels,
@@ -149,7 +150,7 @@ def _bind(
     return term, RandomEncoding(group.names, basis, asked.by, by_levels), notes
 
 
-def _structure(asked: RandomSpec, frame: ModelFrame, positions: Positions) -> Structure:
+def _structure(asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, positions: Positions) -> Structure:
     """Return the structure of a term, bound to its numbers of coordinates or levels and checked."""
     dimension = None if positions.coordinates is None else positions.coordinates.shape[1]
     sizes: tuple[int, ...] = ()
@@ -157,7 +158,13 @@ def _structure(asked: RandomSpec, frame: ModelFrame, positions: Positions) -> St
         sizes = tuple(len(levels) for levels in _pair_levels(asked, frame))
     structure = bind(asked.structure, sizes=sizes, dimension=dimension)
     structure.check(positions)
-    return structure
+    if spec.bounds == "psd":
+        return structure
+    if asked.cov or asked.precision:
+        raise SpecError(
+            f"{asked}: bounds='none' does not go with a known covariance among levels; use bounds='psd'."
+        )
+    return Unbounded(structure)
 
 
 def _pair_levels(asked: RandomSpec, frame: ModelFrame) -> list[NDArray[Any]]:

@@ -64,8 +64,3 @@ def test_control_reaches_the_optimiser() -> None:
     )
     assert not fit.converged
     assert "Warning: did not converge" in str(fit)
-
-
-def test_unbounded_variances_are_refused() -> None:
-    with pytest.raises(mm.SpecError, match=r"bounds='none'.*not fitted"):
-        mm.lmm("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff2"), bounds="none")
