@@ -235,7 +235,8 @@ class SignedSystem(System):
         if reml:
             u = np.concatenate([point.fixed_leaf[:, :-1], point.fixed_tail[:, :-1]])
             whole = whole - u @ point.phi @ u.T
-        places = layout.split(np.arange(split), np.arange(size - split) + split)
+        numbers = np.arange(float(size))
+        places = [one.astype(np.intp) for one in layout.split(numbers[:split], numbers[split:])]
         at = [places[d.term][self.design.random[d.term].sets == d.set] for d in directions]
         out = np.empty((len(directions), len(directions)))
         for a, first in enumerate(directions):

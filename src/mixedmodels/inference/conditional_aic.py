@@ -85,6 +85,10 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
             "the conditional AIC is defined here for independent errors; this model has residual= or variance=. "
             "Compare by fit.aic, or leave the structure of the errors out."
         )
+    if not fit.design.bounded:
+        raise SpecError(
+            "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
+        )
     return fit.keep("conditional aic", lambda: _compute(fit))
 
 

@@ -150,6 +150,8 @@ def _estimator(fit: Fit, asked: str) -> str:
             "small_area is for models with one random intercept of one factor, (1 | area), independent errors and no "
             "offset; for others use fit.predict(newdata, se=True)."
         )
+    if not fit.design.bounded:
+        raise SpecError("small_area: the variance of areas must not be negative; fit with bounds='psd'.")
     held = fit.objective().held
     if f"var({terms[0].label}: (Intercept))" not in held:
         if asked not in ("auto", fit.spec.method):

@@ -12,7 +12,7 @@ from ..registry import check_choice
 from ..table import Table
 from .fixed_effects import fixed_effects
 from .used_data import used_columns
-from .variance_components import list_components
+from .variance_components import Component, list_components
 
 EFFECTS = ("all", "fixed", "random")
 
@@ -57,11 +57,17 @@ def tidy(
         "group": [""] * p + [component.group for component in components],
         "term": [*table["term"][:p].tolist(), *(_broom_name(c.kind, c.name1, c.name2) for c in components)],
     }
-    estimates = [c.value if np.isnan(c.companion) else c.companion for c in components]
+    estimates = [_broom_value(c) for c in components]
     columns["estimate"] = np.r_[table["estimate"][:p], estimates]
     for name in ("std_error", "statistic", "df", "p_value", "conf_low", "conf_high"):
         columns[name] = np.r_[table[name][:p], np.full(len(components), np.nan)]
     return Table(columns, notes=table.notes, backend=fit.backend)
+
+
+def _broom_value(c: Component) -> float:
+    """Return what `_broom_name` names; NaN for the standard deviation of a negative variance."""
+    named = c.kind == "variance" or (c.kind == "covariance" and c.name2 != "")
+    return c.companion if named or not np.isnan(c.companion) else c.value
 
 
 def _broom_name(kind: str, name1: str, name2: str) -> str:

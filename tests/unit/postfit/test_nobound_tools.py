@@ -154,3 +154,15 @@ def test_structured_errors_beside_a_negative_variance() -> None:
     assert fit.simulate(1, seed=1).shape == (240, 1)
     bounded = mm.lmm("y ~ t + (1 | g)", repelling(), residual="ar1(t | g)")
     assert fit.criterion <= bounded.criterion + 1e-8
+
+
+def test_tools_of_effects_are_refused(fit: Any) -> None:
+    with pytest.raises(mm.SpecError, match=r"conditional AIC needs .*bounds='psd'"):
+        fit.conditional_aic()
+    with pytest.raises(mm.SpecError, match=r"small_area: .*bounds='psd'"):
+        fit.small_area()
+
+
+def test_tidy_has_no_standard_deviation(fit: Any) -> None:
+    row = fit.tidy().to_frame().set_index("term").loc["sd__(Intercept)"]
+    assert np.isnan(row["estimate"])
