@@ -223,7 +223,7 @@ class MarginalSystem(StructuredSystem):
             factor = np.linalg.cholesky(v)[part.layout.class_of]
             standard = rng.standard_normal(part.layout.rows.shape)
             out[part.layout.rows] = (factor @ standard[:, :, None])[:, :, 0]
-        return np.asarray(out / self._unscale(np.arange(self.design.n)))
+        return np.asarray(out / self.unscale(np.arange(self.design.n)))
 
     def predict(self, target: Target) -> tuple[Array, Array]:
         """Return v'V⁻¹(y − Xβ̂), (n,), and the variance of the prediction error, (n,), of each target."""
