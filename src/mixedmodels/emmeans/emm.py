@@ -21,7 +21,7 @@ from ..table import Backend, Table
 from ..typing import Array, Labels
 from .contrasts import ContrastSet, choose_contrasts
 from .display import compact_letters, draw_intervals, grouped_text, level_formats
-from .response import RESPONSES
+from .response import Response, read_response
 
 Kind = Literal["mean", "contrast", "trend"]
 Side = Literal["two-sided", "less", "greater", "equivalence", "noninferiority"]
@@ -34,8 +34,8 @@ class Settings:
     method: DegreesOfFreedom
     level: float = 0.95
     adjust: str = "none"
-    transform: str = ""
-    """The response's transformation where results are on the response's own scale, else empty."""
+    response: Response | None = None
+    """The response's transformation where results are on the response's own scale."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -230,6 +230,39 @@ class EMM:
         """Return the same functions with another multiplicity adjustment."""
         return replace(self, settings=replace(self.settings, adjust=adjust))
 
+    def regrid(self, *, bias_sigma: float | None = None) -> EMM:
+        """Return the means of a transformed response on its own scale, whose contrasts are differences there.
+
+        Parameters
+        ----------
+        bias_sigma
+            As for `emmeans`; that of the means by default.
+
+        Notes
+        -----
+        h(l'β̂) with h the inverse of the transformation, linearised: coefficients h'(l'β̂)l, so that tests and symmetric
+        intervals are on the response's scale. *Same as* `regrid(emm)` of R's emmeans.
+        """
+        given = self.settings.response
+        if self.kind != "mean":
+            raise SpecError("regrid is for means: regrid first, contrast afterwards.")
+        response = (
+            given
+            if given is not None and bias_sigma is None
+            else read_response(self.fit.spec.response, bias_sigma)
+        )
+        fixed = self._kept() @ self.fit.solution.beta
+        eta = fixed + self.offset
+        slope = response.mean_slope(eta)
+        note = f"means on the response's scale{response.bias_note}, standard errors by the delta method"
+        return replace(
+            self,
+            L=slope[:, None] * self.L,
+            offset=response.mean(eta) - slope * fixed,
+            settings=replace(self.settings, response=None),
+            notes=(*self.notes, note),
+        )
+
     def regrouped(self, by: str | Sequence[str]) -> EMM:
         """Return the same functions grouped by other factors."""
         wanted = (by,) if isinstance(by, str) else tuple(by)
@@ -338,8 +371,8 @@ class EMM:
         found["conf_high"] = found["estimate"] + half
         notes = [*self.notes, f"df: {s.method.note}"]
         notes.append(f"confidence level {s.level:g}")
-        if s.transform:
-            notes.append(RESPONSES[s.transform].apply(found, ratio=self.kind == "contrast"))
+        if s.response is not None:
+            notes.append(s.response.apply(found, ratio=self.kind == "contrast"))
         if not estimable.all():
             notes.append(f"{int((~estimable).sum())} of {len(self)} not estimable (–)")
         return found, (*notes, *adjust_notes)
@@ -399,7 +432,7 @@ class EMM:
             raise SpecError(
                 f"adjust={adjust!r} is for two-sided tests; use 'holm', 'sidak', 'bonferroni' or 'none'."
             )
-        plain = replace(self, settings=replace(self.settings, adjust="none", transform=""))
+        plain = replace(self, settings=replace(self.settings, adjust="none", response=None))
         found, notes = plain._inferred(null)
         distance = found["estimate"] - null
         shift = {"less": -distance, "greater": distance, "noninferiority": distance + delta}

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..frame.column import Column
+from ..inference.model_terms import model_terms
 from ..inference.predictors import predictors, row_weights
+from ..syntax.spelling import variables
 from ..terms.new_rows import encode_new
 from ..typing import Array, Labels
 
@@ -83,7 +85,12 @@ class ReferenceGrid:
 
 
 def build_grid(
-    fit: Fit, at: Mapping[str, Any] | None = None, *, around: Mapping[str, float] | None = None
+    fit: Fit,
+    at: Mapping[str, Any] | None = None,
+    *,
+    around: Mapping[str, float] | None = None,
+    nuisance: Labels = (),
+    counted: bool = False,
 ) -> ReferenceGrid:
     """Return the reference grid of a fit: factor levels crossed, covariates at their means or as `at` says.
 
@@ -95,6 +102,8 @@ def build_grid(
         Values by predictor: levels of factors, numbers for covariates.
     around
         Covariates to take at their mean minus and plus this much.
+    nuisance, counted
+        Factors without interactions to average X over, equally or by their counts; they have no axis.
     """
     columns = predictors(fit)
     asked = dict(at or {})
@@ -108,6 +117,9 @@ def build_grid(
     axes = [
         _axis(column, asked.get(name), (around or {}).get(name), notes) for name, column in columns.items()
     ]
+    averaged = _nuisance_axes(fit, axes, nuisance)
+    whole = axes
+    axes = [axis for axis in axes if axis.name not in nuisance]
     shape = [len(axis.values) for axis in axes]
     if int(np.prod(shape, dtype=float)) > MOST_ROWS:
         sizes = ", ".join(f"{axis.name}: {len(axis.values)}" for axis in axes if len(axis.values) > 1)
@@ -118,13 +130,66 @@ def build_grid(
         int(np.prod(shape, dtype=float)), len(axes)
     )
     frequency = _count(fit, columns, axes, index)
-    nesting = find_nesting(columns)
+    nesting = find_nesting({name: column for name, column in columns.items() if name not in nuisance})
     for inner, outer in nesting.items():
         notes.append(f"{inner} is nested in {' and '.join(outer)}; cells that do not occur are left out")
     occurs = _occurring(columns, axes, index, nesting)
     index, frequency = index[occurs], frequency[occurs]
-    matrix, offset = _encode(fit, axes, index)
+    if averaged:
+        matrix, offset = _averaged_rows(fit, columns, whole, averaged, index, counted)
+        how = "their counts" if counted else "equal weights"
+        notes.append(f"averaged beforehand, with {how}: {', '.join(nuisance)}")
+    else:
+        matrix, offset = _encode(fit, axes, index)
     return ReferenceGrid(tuple(axes), index, matrix, offset, frequency, nesting, tuple(notes))
+
+
+def _nuisance_axes(fit: Fit, axes: Sequence[Axis], nuisance: Labels) -> list[Axis]:
+    """Return the axes of nuisance factors; `SpecError` where one is no factor or interacts."""
+    known = {axis.name: axis for axis in axes}
+    for name in nuisance:
+        if name not in known or not known[name].is_factor:
+            factors = [axis.name for axis in axes if axis.is_factor]
+            raise SpecError(
+                f"nuisance: {name!r} is no factor of the fixed part.{suggest(name, factors)} "
+                f"Factors: {', '.join(factors) or 'none'}."
+            )
+        for term in model_terms(fit) if nuisance else []:
+            atoms = {variable for atom in (*term.factors, *term.numbers) for variable in variables(atom)}
+            if name in atoms and len(atoms) > 1:
+                raise SpecError(
+                    f"nuisance: {name} interacts in {term.name}, so that its levels differ by cell; leave it out of "
+                    "nuisance= to average over it as usual."
+                )
+    return [known[name] for name in nuisance]
+
+
+def _averaged_rows(
+    fit: Fit,
+    columns: Mapping[str, Column],
+    axes: Sequence[Axis],
+    averaged: Sequence[Axis],
+    index: NDArray[np.intp],
+    counted: bool,
+) -> tuple[Array, Array]:
+    """Return X and offsets of the cells of the other axes, averaged over factors that act additively."""
+    names = [axis.name for axis in averaged]
+    full = np.zeros((len(index), len(axes)), dtype=np.intp)
+    full[:, [j for j, axis in enumerate(axes) if axis.name not in names]] = index
+    base, offset = _encode(fit, axes, full)
+    matrix = base.copy()
+    for axis in averaged:
+        j = [one.name for one in axes].index(axis.name)
+        share = np.full(len(axis.values), 1.0 / len(axis.values))
+        if counted:
+            place = _place_of_rows(columns[axis.name], axis)
+            share = np.bincount(place[place >= 0], row_weights(fit)[place >= 0], len(axis.values))
+            share = share / share.sum()
+        for level, weight in enumerate(share):
+            moved = full.copy()
+            moved[:, j] = level
+            matrix += weight * (_encode(fit, axes, moved)[0] - base)
+    return matrix, offset
 
 
 def rows_at(fit: Fit, axes: Sequence[Axis], index: NDArray[np.intp], changed: Mapping[str, Array]) -> Array:

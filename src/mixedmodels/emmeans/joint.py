@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import combinations
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 
 from ..fit import Fit
-from ..inference.ddf import method_for
+from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import joint_test
 from ..table import Table
 from ..typing import Array, Labels
 from .contrasts import consecutive
-from .grid import ReferenceGrid, build_grid
+from .display import level_formats
+from .grid import ReferenceGrid, build_grid, value_text
 from .means import average
 
 
 def joint_tests(
     fit: Fit,
     *,
+    by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     ddf: str | None = None,
     information: Information = "observed",
@@ -33,6 +36,8 @@ def joint_tests(
     ----------
     fit
         The fitted model.
+    by
+        Factors within each combination of whose levels the other effects are tested.
     at
         Values of predictors in the grid; otherwise covariates of more than two values are at their mean ± 1,
         so that they are tested too.
@@ -42,8 +47,8 @@ def joint_tests(
     Returns
     -------
     Table
-        `term num_df den_df statistic p_value`. Effects the model does not hold, and those no estimable
-        contrast is left of, are not listed.
+        With `by` its columns first, then `term num_df den_df statistic p_value`. Effects the model does not
+        hold, and those no estimable contrast is left of, are not listed.
 
     Notes
     -----
@@ -58,12 +63,49 @@ def joint_tests(
     >>> fit.joint_tests()["statistic"].round(3)
     array([ 1.485, 41.053])
     """
+    groups = (by,) if isinstance(by, str) else tuple(by or ())
     numeric = [name for name, column in predictors(fit).items() if column.levels is None]
-    grid = build_grid(fit, at, around={name: 1.0 for name in numeric if name not in (at or {})})
+    around = {name: 1.0 for name in numeric if name not in (at or {}) and name not in groups}
     method = method_for(fit, ddf, information=information)
+    found = _Found()
+    whole = build_grid(fit, at, around=around)
+    axes = [whole.axes[whole.axis(name)] for name in groups]
+    for values in product(*(axis.values for axis in reversed(axes))):
+        here = dict(zip(groups, reversed(values), strict=True))
+        grid = build_grid(fit, {**(at or {}), **here}, around=around) if groups else whole
+        _test_effects(fit, grid, method, tuple(value_text(value) for value in here.values()), found)
+    columns: dict[str, Any] = {
+        name: np.array([labels[j] for labels in found.labels], dtype=object) for j, name in enumerate(groups)
+    }
+    columns["term"] = found.terms
+    columns.update(
+        (name, np.array([row[name] for row in found.rows]))
+        for name in ("num_df", "den_df", "statistic", "p_value")
+    )
+    notes = [*whole.notes, f"df: {method.note}"]
+    if found.reduced:
+        listed = ", ".join(dict.fromkeys(found.reduced))
+        notes.append(f"fewer df because some contrasts are not estimable: {listed}")
+    return Table(
+        columns, "Joint tests", tuple(notes), fit.backend, level_formats({n: columns[n] for n in groups})
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """Tests as they are computed: levels of `by`, terms, numbers, and terms that lost degrees of freedom."""
+
+    labels: list[Labels] = field(default_factory=list)
+    terms: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    reduced: list[str] = field(default_factory=list)
+
+
+def _test_effects(
+    fit: Fit, grid: ReferenceGrid, method: DegreesOfFreedom, labels: Labels, found: _Found
+) -> None:
     names = tuple(axis.name for axis in grid.axes if len(axis.values) > 1)
     kept = list(fit.design.fixed.estimable)
-    terms, rows, reduced = [], [], []
     for size in range(1, len(names) + 1):
         for effect in combinations(names, size):
             if any(outer not in effect for name in effect for outer in grid.nesting.get(name, ())):
@@ -73,18 +115,11 @@ def joint_tests(
                 continue
             L, full = estimable_part(functions, fit.design.fixed.null_basis)
             if not full:
-                reduced.append(":".join(effect))
+                found.reduced.append(":".join(effect))
             if len(L):
-                terms.append(":".join(effect))
-                rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
-    columns: dict[str, Any] = {"term": terms}
-    columns.update(
-        (name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value")
-    )
-    notes = [*grid.notes, f"df: {method.note}"]
-    if reduced:
-        notes.append(f"fewer df because some contrasts are not estimable: {', '.join(reduced)}")
-    return Table(columns, "Joint tests", tuple(notes), fit.backend)
+                found.labels.append(labels)
+                found.terms.append(":".join(effect))
+                found.rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
 
 
 def _functions(grid: ReferenceGrid, effect: Labels) -> Array:

@@ -19,7 +19,7 @@ from ..registry import check_choice
 from ..typing import Array, Labels
 from .emm import EMM, Settings
 from .grid import ReferenceGrid, build_grid, value_text
-from .response import response_transform
+from .response import read_response
 
 Weights = Literal["equal", "proportional", "cells", "outer"]
 WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer")
@@ -37,6 +37,8 @@ def emmeans(
     level: float = 0.95,
     adjust: str = "none",
     type: Literal["link", "response"] = "link",
+    bias_sigma: float | None = None,
+    nuisance: str | Sequence[str] = (),
 ) -> EMM:
     """Return estimated marginal means: averages of model predictions over a reference grid.
 
@@ -62,7 +64,14 @@ def emmeans(
     adjust
         Multiplicity adjustment of the intervals.
     type
-        `"response"` for means transformed back from `log(y)`, `sqrt(y)` and the like.
+        `"response"` for means transformed back from `log(y)`, `sqrt(y)`, `log(y + 1)` and the like; `.regrid()`
+        of the means gives those whose contrasts are differences on the response's scale.
+    bias_sigma
+        Standard deviation of the modelled response about the means reported (of one observation: the root of
+        the sum of all variances), for means transformed back with h(η) + ½σ²h''(η); none without.
+    nuisance
+        Factors without interactions to average over first, which keeps the grid small: equally, or by their
+        counts with other `weights`.
 
     Returns
     -------
@@ -89,13 +98,18 @@ def emmeans(
     check_choice("weights", weights, WEIGHTS)
     check_choice("type", type, ("link", "response"))
     shown, groups = read_specs(specs, by)
-    grid = build_grid(fit, at)
+    aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
+    grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal")
     shown, groups, notes = with_parents(grid, shown, groups)
     rows, levels, averaged = average(grid, shown, groups, weights)
-    transform = response_transform(fit.spec.response) if type == "response" else ""
+    if bias_sigma is not None and type != "response":
+        raise SpecError(
+            "bias_sigma is for means transformed back: ask type='response', or regrid(bias_sigma=)."
+        )
+    response = read_response(fit.spec.response, bias_sigma) if type == "response" else None
     method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
-    settings = Settings(method, level, adjust, transform)
+    settings = Settings(method, level, adjust, response)
     return EMM(
         fit,
         rows @ grid.matrix,

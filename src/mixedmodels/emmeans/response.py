@@ -4,56 +4,109 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import SpecError
 from ..typing import Array
 
+Curve = Callable[[Array], Array]
+LN10, LN2 = float(np.log(10.0)), float(np.log(2.0))
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response modelled as η = g(y): `back` is g⁻¹, `slope` its derivative, `ratio` true for logarithms."""
+    """A response modelled as η = g(y + shift): `back` is g⁻¹ with its first three derivatives.
 
-    back: Callable[[Array], Array]
-    slope: Callable[[Array], Array]
+    `ratio` is true for logarithms, of which differences are ratios on the response's scale.
+    """
+
+    back: Curve
+    slope: Curve
+    bend: Curve
+    twist: Curve
     ratio: bool = False
+    shift: float = 0.0
+    variance: float = 0.0
+    """σ² of the bias adjustment g⁻¹(η) + ½σ²(g⁻¹)''(η), the mean of g⁻¹(η + σZ) to second order."""
+
+    def mean(self, eta: Array) -> Array:
+        """Return the mean on the response's scale."""
+        return self.back(eta) + 0.5 * self.variance * self.bend(eta) - self.shift
+
+    def mean_slope(self, eta: Array) -> Array:
+        """Return the derivative of `mean`."""
+        return self.slope(eta) + 0.5 * self.variance * self.twist(eta)
 
     def apply(self, found: dict[str, Array], *, ratio: bool) -> str:
         """Change estimates, standard errors and limits in place and return a note; tests stay as they are."""
-        if ratio and not self.ratio:
-            return "contrasts are on the scale of the model: differences do not transform back"
-        found["std_error"] = np.abs(self.slope(found["estimate"])) * found["std_error"]
+        if ratio and (not self.ratio or self.shift != 0.0):
+            return (
+                "contrasts are on the scale of the model: differences do not transform back; regrid() first for "
+                "differences on the response's scale"
+            )
+        # the bias of a ratio is not that of a mean
+        curve = replace(self, variance=0.0) if ratio else self
+        found["std_error"] = np.abs(curve.mean_slope(found["estimate"])) * found["std_error"]
         for name in ("estimate", "conf_low", "conf_high"):
-            found[name] = self.back(found[name])
+            found[name] = curve.mean(found[name])
         kind = (
             "ratios of means on the response's scale"
             if ratio
-            else "back-transformed from the scale of the model"
+            else "back-transformed from the scale of the model" + self.bias_note
         )
         return f"{kind}; tests and intervals computed on the scale of the model"
 
+    @property
+    def bias_note(self) -> str:
+        """What is said of the bias adjustment."""
+        return f", bias adjusted with sigma = {np.sqrt(self.variance):.5g}" if self.variance else ""
+
 
 RESPONSES: Mapping[str, Response] = {
-    "log": Response(np.exp, np.exp, ratio=True),
-    "log10": Response(lambda v: 10.0**v, lambda v: np.log(10.0) * 10.0**v, ratio=True),
-    "log2": Response(np.exp2, lambda v: np.log(2.0) * np.exp2(v), ratio=True),
-    "log1p": Response(np.expm1, np.exp),
-    "sqrt": Response(np.square, lambda v: 2.0 * v),
+    "log": Response(np.exp, np.exp, np.exp, np.exp, ratio=True),
+    "log10": Response(
+        lambda v: 10.0**v,
+        lambda v: LN10 * 10.0**v,
+        lambda v: LN10**2 * 10.0**v,
+        lambda v: LN10**3 * 10.0**v,
+        ratio=True,
+    ),
+    "log2": Response(
+        np.exp2,
+        lambda v: LN2 * np.exp2(v),
+        lambda v: LN2**2 * np.exp2(v),
+        lambda v: LN2**3 * np.exp2(v),
+        ratio=True,
+    ),
+    "log1p": Response(np.expm1, np.exp, np.exp, np.exp),
+    "sqrt": Response(np.square, lambda v: 2.0 * v, lambda v: np.full_like(v, 2.0), np.zeros_like),
 }
 
+_CALL = re.compile(
+    r"\s*(?:np\.)?(\w+)\(\s*(?:[\w.]+|`[^`]+`)\s*(?:([+-])\s*([\d.]+(?:[eE][+-]?\d+)?))?\s*\)\s*"
+)
 
-def response_transform(response: str) -> str:
-    """Return the name of the function the response is modelled through; `SpecError` where it has no inverse.
+
+def read_response(text: str, sigma: float | None = None) -> Response:
+    """Return the transformation a response is modelled through; `SpecError` where it has no known inverse.
 
     Examples
     --------
-    >>> response_transform("log(y)")
-    'log'
+    >>> read_response("log(y + 1)").shift
+    1.0
     """
-    found = re.fullmatch(r"\s*(\w+)\(\s*[\w.`]+\s*\)\s*", response)
-    if found and found.group(1) in RESPONSES:
-        return found.group(1)
-    known = ", ".join(f"{name}(y)" for name in RESPONSES)
-    raise SpecError(f"type='response': the response {response!r} has no known inverse. Known: {known}.")
+    found = _CALL.fullmatch(text)
+    if found is None or found.group(1) not in RESPONSES:
+        known = ", ".join(f"{name}(y)" for name in RESPONSES)
+        raise SpecError(
+            f"the response {text!r} has no known inverse, so that its means cannot be transformed back. Known: "
+            f"{known}, also of y + a number."
+        )
+    shift = float(found.group(3) or 0.0) * (-1.0 if found.group(2) == "-" else 1.0)
+    if sigma is not None and not sigma > 0:
+        raise SpecError(
+            f"bias_sigma={sigma!r} must be positive: the standard deviation of the response modelled."
+        )
+    return replace(RESPONSES[found.group(1)], shift=shift, variance=0.0 if sigma is None else sigma**2)
