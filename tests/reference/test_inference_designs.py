@@ -88,7 +88,7 @@ def test_table(table: dict[str, Any]) -> None:
 
 
 def intercept_by_nlme(table: dict[str, Any]) -> int:
-    """Return 1 where the intercept's df are left out: nlme prints those of the innermost level, ours (as emmeans) not."""
+    """Return 1 where the intercept is left out: its df in nlme are those of the innermost level."""
     return int(table["kind"] == "coefficients" and table["ddf"] == "inner-outer")
 
 

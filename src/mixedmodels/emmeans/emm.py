@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,10 @@ from .display import compact_letters, draw_intervals, grouped_text, level_format
 from .response import Response, read_response
 
 Kind = Literal["mean", "contrast", "trend"]
-Side = Literal["two-sided", "less", "greater", "equivalence", "noninferiority"]
+Side = Literal["two-sided", "less", "greater", "equivalence", "noninferiority", "nonsuperiority"]
+SIDES: tuple[Side, ...] = get_args(Side)
+MARGIN = ("equivalence", "noninferiority", "nonsuperiority")
+"""Tests against a margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +131,24 @@ class EMM:
         null
             The hypothesised value.
         side
-            `"two-sided"`, `"less"`, `"greater"`; `"equivalence"` (|l'β − null| < delta by two one-sided
-            tests) or `"noninferiority"` (l'β > null − delta).
+            `"two-sided"`, `"less"`, `"greater"`; `"noninferiority"` (l'β > null − delta),
+            `"nonsuperiority"` (l'β < null + delta) or `"equivalence"` (both, by two one-sided tests).
         delta
-            The margin, positive for the last two.
+            The margin, positive for the last three.
         adjust
             Multiplicity adjustment of the p-values, by group; that of the functions by default for
             two-sided tests, none otherwise.
 
         Notes
         -----
-        *Same as* `test(emm, null, side, delta)` of R's emmeans.
+        The statistic is (l'β̂ − null ± delta)/SE, for equivalence (|l'β̂ − null| − delta)/SE: small values speak
+        for `"less"`, `"nonsuperiority"` and `"equivalence"`. *Same as* `test(emm, null, side, delta)` of R's emmeans.
         """
-        check_choice("side", side, ("two-sided", "less", "greater", "equivalence", "noninferiority"))
-        if side in ("equivalence", "noninferiority") and not delta > 0:
+        check_choice("side", side, SIDES)
+        if side in MARGIN and not delta > 0:
             raise SpecError(f"delta={delta!r} must be positive for side={side!r}: it is the margin.")
+        if side not in MARGIN and delta != 0:
+            raise SpecError(f"delta={delta!r} is a margin, for side={', '.join(map(repr, MARGIN))}.")
         if side == "two-sided":
             chosen = self if adjust is None else self.adjusted(adjust)
             return chosen._two_sided(null)
@@ -435,10 +441,14 @@ class EMM:
         plain = replace(self, settings=replace(self.settings, adjust="none", response=None))
         found, notes = plain._inferred(null)
         distance = found["estimate"] - null
-        shift = {"less": -distance, "greater": distance, "noninferiority": distance + delta}
+        shifted = {
+            "noninferiority": distance + delta,
+            "nonsuperiority": distance - delta,
+            "equivalence": np.abs(distance) - delta,
+        }
         with np.errstate(divide="ignore", invalid="ignore"):
-            t = (shift[side] if side in shift else delta - np.abs(distance)) / found["std_error"]
-        p = t_one_sided(t, found["df"])
+            t = shifted.get(side, distance) / found["std_error"]
+        p = t_one_sided(t if side in ("greater", "noninferiority") else -t, found["df"])
         if adjust != "none":
             p = self._adjust_plain(p, adjust)
         names = ("estimate", "std_error", "df")

@@ -91,6 +91,7 @@ def build_grid(
     around: Mapping[str, float] | None = None,
     nuisance: Labels = (),
     counted: bool = False,
+    offset: float | None = None,
 ) -> ReferenceGrid:
     """Return the reference grid of a fit: factor levels crossed, covariates at their means or as `at` says.
 
@@ -104,6 +105,9 @@ def build_grid(
         Covariates to take at their mean minus and plus this much.
     nuisance, counted
         Factors without interactions to average X over, equally or by their counts; they have no axis.
+    offset
+        Offset of every cell; by default the mean of the offsets of the data, or those of the cells where `at`
+        sets their variables.
     """
     columns = predictors(fit)
     asked = dict(at or {})
@@ -136,12 +140,28 @@ def build_grid(
     occurs = _occurring(columns, axes, index, nesting)
     index, frequency = index[occurs], frequency[occurs]
     if averaged:
-        matrix, offset = _averaged_rows(fit, columns, whole, averaged, index, counted)
+        matrix, own = _averaged_rows(fit, columns, whole, averaged, index, counted)
         how = "their counts" if counted else "equal weights"
         notes.append(f"averaged beforehand, with {how}: {', '.join(nuisance)}")
     else:
-        matrix, offset = _encode(fit, axes, index)
-    return ReferenceGrid(tuple(axes), index, matrix, offset, frequency, nesting, tuple(notes))
+        matrix, own = _encode(fit, axes, index)
+    offsets = _cell_offsets(fit, asked, offset, own, notes)
+    return ReferenceGrid(tuple(axes), index, matrix, offsets, frequency, nesting, tuple(notes))
+
+
+def _cell_offsets(
+    fit: Fit, asked: Mapping[str, Any], given: float | None, own: Array, notes: list[str]
+) -> Array:
+    """Return the offset of each cell, (m,): as given, of the cell itself, or the mean over the data."""
+    if fit.design.offset is None:
+        if given is not None:
+            raise SpecError(f"offset={given!r}: the model has no offset().")
+        return own
+    if given is None and any(name in asked for text in fit.spec.offsets for name in variables(text)):
+        return own
+    value = float(np.mean(fit.design.offset)) if given is None else float(given)
+    notes.append(f"offset {value_text(value)}" + (", its mean" if given is None else ""))
+    return np.full(len(own), value)
 
 
 def _nuisance_axes(fit: Fit, axes: Sequence[Axis], nuisance: Labels) -> list[Axis]:

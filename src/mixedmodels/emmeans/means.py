@@ -39,6 +39,7 @@ def emmeans(
     type: Literal["link", "response"] = "link",
     bias_sigma: float | None = None,
     nuisance: str | Sequence[str] = (),
+    offset: float | None = None,
 ) -> EMM:
     """Return estimated marginal means: averages of model predictions over a reference grid.
 
@@ -72,6 +73,9 @@ def emmeans(
     nuisance
         Factors without interactions to average over first, which keeps the grid small: equally, or by their
         counts with other `weights`.
+    offset
+        Offset of every mean, for models with `offset()`; by default its mean over the data, or its value in the
+        grid where `at` sets the variables it is computed from.
 
     Returns
     -------
@@ -99,7 +103,7 @@ def emmeans(
     check_choice("type", type, ("link", "response"))
     shown, groups = read_specs(specs, by)
     aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
-    grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal")
+    grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset)
     shown, groups, notes = with_parents(grid, shown, groups)
     rows, levels, averaged = average(grid, shown, groups, weights)
     if bias_sigma is not None and type != "response":

@@ -200,14 +200,15 @@ def test_equivalence_and_noninferiority(crossed: Fit) -> None:
     pairs = crossed.emmeans("Variety").contrast("pairwise", adjust="none")
     row = pairs.row(0)
     equivalence = pairs.test(side="equivalence", delta=20.0)
-    assert equivalence["statistic"][0] == pytest.approx((20.0 - abs(row["estimate"])) / row["std_error"])
+    assert equivalence["statistic"][0] == pytest.approx((abs(row["estimate"]) - 20.0) / row["std_error"])
     assert pairs.test(side="noninferiority", delta=20.0)["statistic"][0] == pytest.approx(
         (row["estimate"] + 20.0) / row["std_error"]
     )
     greater, less = pairs.test(side="greater")["p_value"], pairs.test(side="less")["p_value"]
     np.testing.assert_allclose(greater + less, 1.0)
-    with pytest.raises(SpecError, match="delta"):
-        pairs.test(side="equivalence")
+    for given in ({"side": "equivalence"}, {"side": "less", "delta": 2.0}):
+        with pytest.raises(SpecError, match="delta"):
+            pairs.test(**given)
 
 
 def test_letters() -> None:
