@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -22,13 +22,12 @@ from .optimise.start import Start
 from .spec import Bounds, Method, ModelSpec, NaAction
 from .syntax.formula import read_formula
 from .syntax.repeated import split_residual
+from .syntax.start_values import StartValues
 from .terms.build import build_design
 from .terms.design import Design
 from .tool import load
 from .typing import Array
 
-StartValues: TypeAlias = Mapping[str, float] | Sequence[Mapping[str, float]] | None
-"""Natural values by parameter name, or several such sets."""
 RENEWALS = 50
 """Times a fitted mean inside a variance function is renewed."""
 SETTLED = 1e-8
@@ -78,8 +77,9 @@ def lmm(
         `"psd"`: covariance matrices of random effects are positive semidefinite; `"none"`: they need not be,
         as long as the covariance V of the data is positive definite, so that variances may be negative.
     start, hold
-        Natural-scale values by parameter name to start from, or to hold fixed; `start` may be a list of such
-        sets, of which the one with the highest likelihood is taken.
+        Natural-scale values by parameter name to start from, or to hold fixed. Several values for a name, or a
+        list of mappings, make `start` a grid: the likelihood is evaluated at every combination, and the search
+        starts from the best (`fit.start_grid()` has them all).
     contrasts
         Coding of factors: `{"sex": "sum"}`; treatment coding by default.
     na
@@ -279,8 +279,8 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)
     engine = choose_engine(design, control)
-    starts = [dict(row) for row in spec.starts] or dict(spec.start) or None
-    design, objective, optimum = fit_design(spec, design, engine.system(design, control), control, starts)
+    system = engine.system(design, control)
+    design, objective, optimum = fit_design(spec, design, system, control, spec.start_values)
     return Fit.from_optimum(
         spec,
         frame.schema,

@@ -119,6 +119,7 @@ class Fit:
     simulate = Tool[Array]("postfit.simulate:simulate")
     residuals = Tool[Array]("postfit.residuals:residuals")
     refit = Tool[Any]("postfit.refit:refit")
+    start_grid = Tool[Table]("postfit.start_grid:start_grid")
     update = Tool["Fit"]("postfit.update:update")
     information_criteria = Tool[Table]("postfit.information_criteria:information_criteria")
     conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic")

@@ -170,6 +170,11 @@ class ModelSpec:
                 listed = ", ".join(map(repr, allowed))
                 raise SpecError(f"{argument}={value!r} is not known; use one of {listed}.")
 
+    @property
+    def start_values(self) -> dict[str, float] | list[dict[str, float]] | None:
+        """Starting values as `start=` takes them: one set, the rows of a grid, or None."""
+        return [dict(row) for row in self.starts] or dict(self.start) or None
+
     def with_changes(self, **changes: Any) -> ModelSpec:
         """Return the spec with some fields replaced."""
         return replace(self, **changes)

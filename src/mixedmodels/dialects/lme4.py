@@ -11,6 +11,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..spec import NaAction, RandomSpec
 from ..syntax.spelling import variables
+from ..syntax.start_values import StartValues
 from ..syntax.tokens import Kind, Token, tokenize
 
 SAME_IN_R = frozenset((
@@ -27,7 +28,7 @@ def lmer(
     REML: bool = True,
     *,
     weights: Any = None,
-    start: Mapping[str, float] | None = None,
+    start: StartValues = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
     control: Control | None = None,

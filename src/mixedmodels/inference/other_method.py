@@ -22,7 +22,7 @@ def by_method(fit: Fit, method: Method) -> Fit:
 def null_model(fit: Fit) -> Fit:
     """Return the model with the same fixed part and independent errors of one variance (times 1/w)."""
     spec = fit.spec.with_changes(
-        random=(), splines=(), residual=None, variance=(), start=(), hold=(),
+        random=(), splines=(), residual=None, variance=(), start=(), starts=(), hold=(),
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
     return _fit_design(fit, spec, replace(fit.design, random=(), residual=None))
@@ -31,8 +31,8 @@ def null_model(fit: Fit) -> Fit:
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
     control = replace(fit.control, engine="auto")
     engine = choose_engine(design, control)
-    start = dict(spec.start) or None
-    design, objective, optimum = fit_design(spec, design, engine.system(design, control), control, start)
+    system = engine.system(design, control)
+    design, objective, optimum = fit_design(spec, design, system, control, spec.start_values)
     return Fit.from_optimum(
         spec, fit.schema, design, objective, optimum, engine=engine.name, control=fit.control,
         notes=fit.notes, inputs=fit.inputs,

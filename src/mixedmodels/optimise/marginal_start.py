@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from math import isfinite
@@ -13,7 +13,7 @@ from ..engines.marginal import ResidualBlock
 from ..engines.marginal_objective import MarginalObjective
 from ..engines.parameters import place_by_name
 from ..errors import SpecError
-from ..typing import Array
+from ..typing import Array, Labels
 
 SHARES = (0.5, 0.1)
 """Shares of the residual variance that random effects start from."""
@@ -158,23 +158,16 @@ def _pairwise_moments(
 # -- values given by name ------------------------------------------------------------------------------------
 
 
-def given_start(
-    objective: MarginalObjective, start: Mapping[str, float] | Sequence[Mapping[str, float]]
-) -> Array:
-    """Return θ at natural values given by name, the best of several; parameters not named start from "
-    "moments."""
+def placing(objective: MarginalObjective) -> tuple[Labels, Callable[[Mapping[str, float]], Array]]:
+    """Return the names of the natural parameters, and the map from given ones to θ, others from moments."""
     usual = marginal_starts(objective)
-    if not usual:
-        return np.zeros(objective.n_theta)
-    names = objective.natural(usual[0]).names
-    rows = [start] if isinstance(start, Mapping) else list(start)
-    held = _held_values(objective)
-    found: list[tuple[float, int, Array]] = []
-    for row in rows:
-        given = place_by_name(row, names, "start") | held
-        theta = place_values(objective, usual[0], given, "start")
-        found.append((objective.value(theta), len(found), theta))
-    return min(found)[2]
+    base = usual[0] if usual else next(theta for _, theta in _ladder(objective))
+    names, held = objective.natural(base).names, _held_values(objective)
+
+    def place(row: Mapping[str, float]) -> Array:
+        return place_values(objective, base, place_by_name(row, names, "start") | held, "start")
+
+    return names, place
 
 
 def _held_values(objective: MarginalObjective) -> dict[int, float]:

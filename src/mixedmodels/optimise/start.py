@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -14,8 +15,8 @@ from ..engines.objective import Block, Objective
 from ..engines.parameters import place_by_name
 from ..errors import SpecError
 from ..terms.design import RandomTerm, column_squares
-from ..typing import Array
-from .marginal_start import given_start, marginal_starts
+from ..typing import Array, Labels
+from .marginal_start import marginal_starts, placing
 
 Start: TypeAlias = Array | Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
@@ -37,14 +38,44 @@ def starting_points(objective: Criterion, start: Start) -> list[Array]:
     """
     if isinstance(start, np.ndarray):
         return [np.array(start, dtype=float)]
-    if isinstance(objective, MarginalObjective):
-        return [given_start(objective, start)] if start else marginal_starts(objective)
-    assert isinstance(objective, Objective)
+    if not start and isinstance(objective, MarginalObjective):
+        return marginal_starts(objective)
     if not start and not objective.held:
+        assert isinstance(objective, Objective)
         return [moment_start(objective)]
-    rows = [start or {}] if isinstance(start, Mapping) or start is None else list(start)
-    points = [natural_start(objective, row) for row in rows]
+    points = [point for point in given_points(objective, start or {}) if point is not None]
     return [min(points, key=objective.value)] if len(points) > 1 else points
+
+
+def given_points(
+    objective: Criterion, start: Mapping[str, float] | Sequence[Mapping[str, float]]
+) -> list[Array | None]:
+    """Return θ at natural values given by name, one for each set; None for sets of a grid that define no Σ."""
+    rows = [start] if isinstance(start, Mapping) else list(start)
+    names, place = _placing(objective)
+    for row in rows:
+        place_by_name(row, names, "start")
+    if len(rows) == 1:
+        return [place(rows[0])]
+    found: list[Array | None] = []
+    reasons: list[str] = []
+    for row in rows:
+        try:
+            found.append(place(row))
+        except SpecError as error:
+            found.append(None)
+            reasons.append(str(error))
+    if len(reasons) == len(rows):
+        raise SpecError(f"start: none of {len(rows)} combinations of values can be used: {reasons[0]}")
+    return found
+
+
+def _placing(objective: Criterion) -> tuple[Labels, Callable[[Mapping[str, float]], Array]]:
+    """Return the names of the natural parameters, and the map from given ones to θ."""
+    if isinstance(objective, MarginalObjective):
+        return placing(objective)
+    assert isinstance(objective, Objective)
+    return objective.natural(moment_start(objective)).names, partial(natural_start, objective)
 
 
 def moment_start(objective: Objective) -> Array:

@@ -11,6 +11,7 @@ from ..errors import SpecError
 from ..fit import Fit, Inputs
 from ..spec import Bounds, Method
 from ..syntax.formula import read_formula
+from ..syntax.start_values import StartValues
 from .formula_changes import change_formula
 
 KEEP: Any = object()
@@ -27,7 +28,7 @@ def update(
     ddf: str | None = None,
     bounds: Bounds | None = None,
     contrasts: Mapping[str, str] | None = KEEP,
-    start: Mapping[str, float] | None = KEEP,
+    start: StartValues = KEEP,
     hold: Mapping[str, float] | Iterable[str] | None = KEEP,
     known: Mapping[str, Any] | None = KEEP,
     control: Control | None = None,
@@ -67,7 +68,7 @@ def update(
         method=spec.method if method is None else method,
         ddf=spec.ddf if ddf is None else ddf,
         bounds=spec.bounds if bounds is None else bounds,
-        start=dict(spec.start) if start is KEEP else start,
+        start=spec.start_values if start is KEEP else start,
         hold=_as_given(spec.hold) if hold is KEEP else hold,
         contrasts=dict(spec.contrasts) if contrasts is KEEP else contrasts,
         na=spec.na,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from ..spec import (
     VarianceSpec,
 )
 from .spelling import Piece, canonical_sum, check_calls, render, split_sum
+from .start_values import StartValues, read_pairs, read_start
 from .structure_call import ORDERED, BarCall, plain_names, read_call, read_residual, read_variance
 from .tokens import (
     Kind,
@@ -63,7 +64,7 @@ def read_formula(
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
     bounds: Bounds = "psd",
-    start: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+    start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | str | None = None,
     ddf: str = "auto",
 ) -> ModelSpec:
@@ -97,6 +98,7 @@ def read_formula(
     if not isinstance(formula, str):
         raise SpecError(f"formula must be text such as 'y ~ x + (1 | g)', not {type(formula).__name__}.")
     parsed = parse_formula(formula)
+    first, starts = read_start(start)
     return ModelSpec(
         response=parsed.response,
         fixed=parsed.fixed,
@@ -111,8 +113,8 @@ def read_formula(
         na=na,
         bounds=bounds,
         ddf=ddf,
-        start=() if isinstance(start, (list, tuple)) else _pairs("start", start),
-        starts=tuple(_pairs("start", row) for row in start) if isinstance(start, (list, tuple)) else (),
+        start=first,
+        starts=starts,
         hold=_read_hold(hold),
         formula=formula,
     )
@@ -144,15 +146,6 @@ def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str
     return tuple(pairs)
 
 
-def _pairs(argument: str, values: Any) -> tuple[tuple[str, float], ...]:
-    if not values:
-        return ()
-    try:
-        return tuple((str(name), float(value)) for name, value in values.items())
-    except (AttributeError, TypeError, ValueError):
-        raise SpecError(f"{argument}={values!r} must map parameter names to numbers.") from None
-
-
 def _read_hold(
     hold: Mapping[str, float] | Iterable[str] | str | None,
 ) -> tuple[str, ...] | tuple[tuple[str, float], ...]:
@@ -160,7 +153,7 @@ def _read_hold(
         return ()
     if isinstance(hold, str):
         return (hold,)
-    return _pairs("hold", hold) if isinstance(hold, Mapping) else tuple(str(name) for name in hold)
+    return read_pairs("hold", hold) if isinstance(hold, Mapping) else tuple(str(name) for name in hold)
 
 
 @lru_cache(maxsize=1024)

@@ -1,0 +1,50 @@
+"""The likelihood at the starting values that were given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import SpecError
+from ..fit import Fit
+from ..optimise.start import given_points
+from ..table import Table
+
+
+def start_grid(fit: Fit) -> Table:
+    """Return −2l at every set of values in `start=`, columns of their names, then `criterion`.
+
+    Returns
+    -------
+    Table
+        One row for each combination, in the order given. `criterion` is infinite where the values leave the
+        covariance of the data not positive definite, missing where they define no covariance at all.
+
+    Notes
+    -----
+    Parameters not named are at moment estimates. Of models with independent errors σ² is profiled out, as in SAS
+    without NOPROFILE: only the ratios of variances count. The search of the fit started from the row of least
+    criterion. *Same as* the table "CovParms Search" of SAS PARMS.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"), start={"var(Rail)": [100, 600, 3600]})
+    >>> print(fit.start_grid())
+    Starting values
+    var(Rail)  criterion
+       100.00    129.798
+       600.00    122.261
+      3600.00    125.512
+    """
+    rows = [dict(row) for row in fit.spec.starts] or ([dict(fit.spec.start)] if fit.spec.start else [])
+    if not rows:
+        raise SpecError(
+            "start_grid: the model was fitted without start=; give values there by parameter name."
+        )
+    objective = fit.objective()
+    points = given_points(objective, rows)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
+    values = [np.nan if point is None else objective.value(point) for point in points]
+    columns["criterion"] = np.array(values)
+    return Table(columns, "Starting values", backend=fit.backend, formats={"criterion": "statistic"})
