@@ -79,6 +79,11 @@ def to_lme4(fit: Fit) -> str:
         _refuse(f"{spec.splines[0]} has no counterpart")
     if spec.bounds == "none":
         _refuse("lme4 keeps covariance matrices positive semidefinite, and bounds='none' does not")
+    if spec.residual is not None:
+        _refuse(f"residual={str(spec.residual)!r}: errors in lme4 are independent")
+    if spec.variance:
+        what = " * ".join(map(str, spec.variance))
+        _refuse(f"variance={what!r}: errors in lme4 have one variance, or known weights")
     if spec.hold:
         _refuse("parameters cannot be held at given values")
     terms = [_in_r(spec.fixed), *(f"offset({_in_r(text)})" for text in spec.offsets)]

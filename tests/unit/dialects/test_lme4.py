@@ -70,3 +70,11 @@ def test_weights_as_an_array_cannot_be_written() -> None:
     fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"), weights=np.ones(18))
     with pytest.raises(mm.SpecError, match="make them a column"):
         fit.to_lme4()
+
+
+def test_structured_errors_are_not_dropped() -> None:
+    orth = mm.datasets.load("orthodont")
+    with pytest.raises(mm.SpecError, match=r"residual='ar1\(age \| id\)': errors in lme4 are independent"):
+        mm.gls("Y ~ age", orth, residual="ar1(age | id)").to_lme4()
+    with pytest.raises(mm.SpecError, match=r"variance='ident\(sex\)'"):
+        mm.lmm("Y ~ age + (1 | id)", orth, variance="ident(sex)").to_lme4()
