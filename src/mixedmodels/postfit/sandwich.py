@@ -21,13 +21,18 @@ ALONE = 1e-8
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """All m clusters of t rows: their rows (m, t), A'V⁻¹X and X (m, t, r), residuals (m, t), V (m, t, t)."""
+    """All m clusters of t rows: their rows (m, t), A'V⁻¹X and X (m, t, r), residuals (m, t), V (m, t, t).
+
+    `alone` (k, r) are what the k directions that a cluster alone determines contribute to β̂: residuals are zero
+    in them whatever the data, and say nothing of the variance.
+    """
 
     rows: NDArray[np.intp]
     weighted: Array
     x: Array
     residual: Array
     total: Array
+    alone: Array
 
 
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
@@ -40,8 +45,17 @@ def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
         rows = np.array([clusters.rows[i] for i in np.flatnonzero(sizes == t)])
         x, total = fit.design.x[rows], cluster_covariance(fit, rows)
         adjusted = ADJUSTMENTS[kind](total, x, omega).transpose(0, 2, 1) @ np.linalg.solve(total, x)
-        out.append(Stack(rows, adjusted, x, residual[rows], total))
+        out.append(Stack(rows, adjusted, x, residual[rows], total, _alone(total, x, omega)))
     return out
+
+
+def _alone(total: Array, x: Array, omega: Array) -> Array:
+    """Return Ω(L⁻¹X)'n for the null directions n of I − L⁻¹XΩX'L⁻ᵀ of every cluster, (k, r)."""
+    lower: Array = np.asarray(np.linalg.cholesky(total))
+    values, vectors = _remaining(lower, x, omega)
+    cluster, direction = np.nonzero(values <= ALONE)
+    scaled = np.linalg.solve(lower, x)[cluster]
+    return np.asarray(np.einsum("ktr,kt->kr", scaled, vectors[cluster, :, direction]) @ omega)
 
 
 def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
@@ -133,12 +147,27 @@ class RobustMethod(DegreesOfFreedom):
     def vcov(self, fit: Fit) -> Array:
         return self.covariance
 
+    def known(self, functions: Array) -> NDArray[np.bool_]:
+        """Return which functions (k, r) have a variance that residuals tell of: no cluster alone enters them."""
+        alone = np.concatenate([s.alone for s in self.stacks])
+        if not len(alone):
+            return np.ones(len(functions), dtype=bool)
+        size = np.sqrt(np.einsum("ka,ab,kb->k", functions, self.omega, functions))
+        return np.asarray(np.abs(functions @ alone.T).max(axis=1) <= 1e-5 * size)
+
     def single(self, fit: Fit, functions: Array) -> Array:
         if self.other is not None:
-            return self.other.single(fit, functions)
-        return np.array([self._wishart(row[None])[0] for row in functions])
+            df = self.other.single(fit, functions)
+        else:
+            df = np.array([self._wishart(row[None])[0] for row in functions])
+        return np.where(self.known(functions), df, np.nan)
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        if not self.known(functions).all() or _rank(functions, self.covariance) < _rank(
+            functions, self.omega
+        ):
+            # fewer clusters than functions leave the sandwich singular
+            return float("nan"), float("nan")
         if self.other is not None:
             return self.other.joint(fit, functions)
         eta, q = self._wishart(functions)
@@ -161,6 +190,11 @@ class RobustMethod(DegreesOfFreedom):
         shared, diagonal = shared @ scale, scale.T @ diagonal @ scale
         q = int(used.sum())
         return q * (q + 1) / _spread(shared, diagonal), q
+
+
+def _rank(functions: Array, covariance: Array) -> int:
+    values = np.linalg.eigvalsh(functions @ covariance @ functions.T)
+    return int((values > 1e-10 * max(float(values[-1]), 0.0)).sum())
 
 
 def _spread(shared: Array, diagonal: Array) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +36,7 @@ class RobustCovariance:
     n_clusters
         Number of independent clusters m.
     matrix
-        The covariance with names, (p, p), NaN for aliased columns.
+        The covariance with names, (p, p), NaN for aliased columns and coefficients of one cluster alone.
     method
         The same on the estimable columns, with the degrees of freedom of every function.
 
@@ -70,6 +70,8 @@ class RobustCovariance:
         """Return the coefficients with robust inference, columns as those of `fit.fixed_effects()`."""
         plain = self.fit.fixed_effects(ddf=self.method, level=level)
         columns = {name: plain[name] for name in plain.names}
+        columns["std_error"] = np.sqrt(np.diag(self.matrix.array))
+        columns["statistic"] = np.where(np.isnan(columns["std_error"]), np.nan, columns["statistic"])
         return Table(columns, "Fixed effects, robust", plain.notes, self.fit.backend)
 
     def wald(self, L: Any, rhs: Any = 0.0, **options: Any) -> Table:
@@ -120,10 +122,12 @@ def vcov_robust(
     With Ω = (X'V⁻¹X)⁻¹, r = y − Xβ̂ and H_ii = X_iΩX_i'V_i⁻¹: Ω[ΣX_i'V_i⁻¹A_ir_ir_i'A_i'V_i⁻¹X_i]Ω, A_i = I
     (CR0, CR1), (I − H_ii)⁻¹ (CR3), or D_i'B_i^{−1/2}D_i with V_i = D_i'D_i and B_i = D_i(V_i −
     X_iΩX_i')D_i' (CR2; Pustejovsky and Tipton 2018). A direction in which one cluster alone determines a
-    fixed effect is left out of the inverses. mbn, f rows and k coefficients, M the CR0 sum: c₀ΩMΩ +
+    fixed effect is left out of the inverses, and coefficients it enters, such as fixed effects of the clusters
+    themselves, have no robust standard error. mbn, f rows and k coefficients, M the CR0 sum: c₀ΩMΩ +
     δφΩ with c₀ = (f − 1)/(f − k)·m/(m − 1), δ = min(½, k/(m − k)), φ = max(1, tr(ΩM)/k) (Morel, Bokossa and
     Neerchal 2003). V is that of the fit, with random effects and structured errors alike. F tests of
-    several functions are approximate Hotelling T² tests (Pustejovsky and Tipton 2018); see `RobustMethod`.
+    several functions are approximate Hotelling T² tests (Pustejovsky and Tipton 2018), see `RobustMethod`; they
+    are missing where too few clusters leave them no denominator df.
     *Same as* `clubSandwich::vcovCR`, `coef_test`, `Wald_test`; SAS `EMPIRICAL` with `ddf="between-within"`,
     its default for REPEATED; GLIMMIX `EMPIRICAL=MBN`.
 
@@ -151,12 +155,16 @@ def vcov_robust(
     other = _other_df(fit, kind, ddf, m)
     name = "Bell–McCaffrey, F as Hotelling's T²" if other is None else other.note
     note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
-    names = fit.design.fixed.columns
+    method = RobustMethod(sandwich, omega, stacks, note, other)
+    known = method.known(np.eye(k))
+    names, kept = fit.design.fixed.columns, np.array(fit.design.fixed.estimable, dtype=np.intp)
+    if not known.all():
+        unknown = ", ".join(names[j] for j in kept[~known])
+        method = replace(method, note=f"{note}; estimated from one cluster alone, so without: {unknown}")
     full = np.full((len(names), len(names)), np.nan)
-    full[np.ix_(fit.design.fixed.estimable, fit.design.fixed.estimable)] = sandwich
+    full[np.ix_(kept[known], kept[known])] = sandwich[np.ix_(known, known)]
     title = f"Robust covariance of the fixed effects ({kind})"
-    matrix = LabelledMatrix(names, names, full, title, fit.backend)
-    return RobustCovariance(fit, kind, m, matrix, RobustMethod(sandwich, omega, stacks, note, other))
+    return RobustCovariance(fit, kind, m, LabelledMatrix(names, names, full, title, fit.backend), method)
 
 
 def _other_df(fit: Fit, kind: str, ddf: str | None, m: int) -> DegreesOfFreedom | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import mixedmodels as mm
 from mixedmodels.inference.resampling import Clusters
 from mixedmodels.postfit.sandwich import stack_clusters
+from structured_models import MODELS as STRUCTURED
+from structured_models import full_covariance, visits
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +95,82 @@ def test_bad_arguments(rail):
     crossed = mm.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin"))
     with pytest.raises(mm.SpecError, match="crossed"):
         crossed.vcov_robust()
+
+
+def test_fixed_effects_of_the_clusters_have_no_robust_standard_error_and_change_nothing_else():
+    """Dummies of the clusters give the inference of the data about the means of the clusters."""
+    data = visits()
+    within = data[["y", "x"]] - data.groupby("site")[["y", "x"]].transform("mean")
+    absorbed = mm.lm("y ~ 0 + x", within.assign(site=data["site"]))
+    dummies = mm.lm("y ~ factor(site) + x", data)
+    for kind in ("CR0", "CR2"):
+        whole, part = dummies.vcov_robust(kind, cluster="site"), absorbed.vcov_robust(kind, cluster="site")
+        assert np.isnan(np.asarray(whole)[:6]).all()
+        # Pustejovsky and Tipton (2018), theorem 2: the adjusted sandwich is that of the absorbed model
+        assert np.asarray(whole)[6, 6] == pytest.approx(np.asarray(part)[0, 0], rel=1e-8)
+        assert whole.df[6] == pytest.approx(part.df[0], rel=1e-8)
+        table = whole.table()
+        assert np.isnan(table["std_error"][:6]).all()
+        assert np.isfinite(table["p_value"][6])
+        assert "estimated from one cluster alone, so without: (Intercept), C(site)[T.1]" in table.notes[0]
+        assert np.isnan(whole.test("C(site)[T.1] = 0")["p_value"]).all()
+
+
+@pytest.mark.parametrize("name", list(STRUCTURED))
+def test_structured_errors_against_full_matrices(name):
+    """CR0 to CR3 with V in full; CR2 is unbiased under the model."""
+    fit = STRUCTURED[name]()
+    full = full_covariance(fit)
+    clusters = Clusters.of(fit, None, "a test")
+    bread, weight = full.phi, np.linalg.inv(full.v)
+    away = np.eye(fit.nobs) - full.x @ bread @ full.x.T @ weight
+    for kind in ("CR0", "CR2", "CR3"):
+        total, expected = np.zeros_like(bread), np.zeros_like(bread)
+        for rows in clusters.rows:
+            square, x = np.ix_(rows, rows), full.x[rows]
+            a = np.eye(len(rows))
+            if kind == "CR3":
+                a = np.linalg.inv(away[square])
+            if kind == "CR2":
+                d = np.linalg.cholesky(full.v[square]).T
+                values, vectors = np.linalg.eigh(d @ away[rows] @ full.v @ away[rows].T @ d.T)
+                a = d.T @ (vectors / np.sqrt(values)) @ vectors.T @ d
+            score = bread @ x.T @ np.linalg.inv(full.v[square]) @ a
+            total += np.outer(score @ full.residual[rows], score @ full.residual[rows])
+            expected += score @ away[rows] @ full.v @ away[rows].T @ score.T
+        np.testing.assert_allclose(np.asarray(fit.vcov_robust(kind)), total, rtol=1e-6, atol=1e-9)
+        if kind == "CR2":
+            np.testing.assert_allclose(expected, bread, rtol=1e-6, atol=1e-9)
+
+
+def test_a_column_of_the_data_as_cluster():
+    data = visits()
+    fit, again = mm.lm("y ~ x", data), mm.lmm("y ~ x + (1 | id)", data)
+    coarse = again.vcov_robust("CR2", cluster="site")
+    assert (coarse.n_clusters, fit.vcov_robust(cluster="id").n_clusters) == (6, 30)
+    # independent errors: CR0 by hand
+    x, e = fit.design.x, fit.resid
+    scores = np.array([x[data["id"] == i].T @ e[data["id"] == i] for i in range(30)])
+    bread = np.linalg.inv(x.T @ x)
+    np.testing.assert_allclose(
+        fit.vcov_robust("CR0", cluster="id"), bread @ scores.T @ scores @ bread, rtol=1e-10
+    )
+    with_gap = data.assign(site=data["site"].where(data.index != 3))
+    with pytest.raises(mm.DataError, match="cluster='site' is missing in rows of the fit"):
+        mm.lm("y ~ x", with_gap).vcov_robust(cluster="site")
+    with pytest.raises(mm.SpecError, match="no longer holds its data"):
+        pickle.loads(pickle.dumps(fit)).vcov_robust(cluster="id")
+
+
+def test_degrees_of_freedom_of_the_fit_on_request(rail):
+    assert rail.vcov_robust("CR0", ddf="containment").df[0] == 5
+    with pytest.raises(mm.SpecError, match="ddf='kenward-roger' belongs to the covariance of the model"):
+        rail.vcov_robust("CR0", ddf="kenward-roger")
+
+
+def test_too_few_clusters_for_a_joint_test_leave_it_missing():
+    fit = mm.lmm("y ~ x + east + north + known + factor(visit) + (1 | site)", visits())
+    for robust in (fit.vcov_robust("CR2"), fit.vcov_robust("CR0", ddf="residual"), fit.vcov_robust("CR0")):
+        row = robust.wald(np.eye(9)[1:], joint=True).row(0)
+        assert np.isnan([row["p_value"], row["den_df"], row["statistic"]]).all()
+    assert fit.vcov_robust("CR2").wald(np.eye(9)[1:3], joint=True)["den_df"][0] > 3
