@@ -11,6 +11,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom, method_for
+from ..inference.directions import column_sizes, estimability_basis
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import joint_test
@@ -113,7 +114,9 @@ def _test_effects(
             functions = _functions(grid, effect)
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
-            L, full = estimable_part(functions, fit.design.fixed.null_basis)
+            size = column_sizes(fit)
+            scaled, full = estimable_part(functions / size, estimability_basis(fit))
+            L = functions if full else scaled * size
             if not full:
                 found.reduced.append(":".join(effect))
             if len(L):

@@ -11,6 +11,7 @@ from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
 from .ddf import method_for
+from .directions import column_sizes
 from .model_terms import ModelTerm, indicator_matrix, model_terms
 from .sensitivity import Information
 from .wald import joint_test
@@ -165,10 +166,12 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     gram, size, unit = _scaled_gram(indicators)
     values, vectors = np.linalg.eigh(gram)
     used = values > 1e-9 * values.max(initial=0.0)
-    # rows that span the estimable functions, and what they are as functions of the columns of X
-    span = vectors[:, used].T * size
+    # rows that span the estimable functions, and what they are as functions of the columns of X; terms with
+    # the same numeric variables, between which orthogonality is asked for, are brought to one size
+    common = _common_sizes(terms, places, size)
+    span = vectors[:, used].T * (size / common)
     coding = (
-        unit[:, None]
+        (common * unit)[:, None]
         * (vectors[:, used] / values[used])
         @ vectors[:, used].T
         @ ((indicators * unit).T @ fit.design.fixed.matrix)
@@ -183,8 +186,17 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
         involved = _combinations_without(span, others)
         only_containing = _combinations_without(involved, own)
         L = _orthogonal_part(involved, only_containing)
-        found[term.name] = _drop_rounding(_reduced(L, own) @ coding)
+        found[term.name] = _drop_rounding(_reduced(L, own) @ coding, column_sizes(fit))
     return found
+
+
+def _common_sizes(terms: list[ModelTerm], places: dict[str, tuple[int, ...]], size: Array) -> Array:
+    """Return for each column the largest size among those of the terms with the same numeric variables."""
+    common = np.ones(len(size))
+    for term in terms:
+        same = [column for other in terms if other.numbers == term.numbers for column in places[other.name]]
+        common[list(places[term.name])] = size[same].max(initial=0.0) or 1.0
+    return common
 
 
 def _combinations_without(rows: Array, columns: list[int]) -> Array:
@@ -233,7 +245,9 @@ def _reduced(rows: Array, own: list[int]) -> Array:
     return rows
 
 
-def _drop_rounding(rows: Array) -> Array:
+def _drop_rounding(rows: Array, sizes: Array) -> Array:
+    """Return rows L (q, p) without entries that are rounding error in columns of these sizes (p,)."""
     if rows.size == 0:
         return rows
-    return np.where(np.abs(rows) < NEGLIGIBLE * np.abs(rows).max(), 0.0, rows)
+    entries = np.abs(rows) / sizes
+    return np.where(entries < NEGLIGIBLE * entries.max(axis=1, keepdims=True), 0.0, rows)

@@ -198,7 +198,7 @@ def _wald_rows(
 def _regular(parameter: Reported, values: Array, sigma2: float) -> bool:
     """Return whether the variances a parameter depends on are not zero."""
     places = [parameter.index] if parameter.kind == "sd" else list(parameter.variances or ())
-    return all(values[i] > 1e-10 * sigma2 for i in places)
+    return all(values[i] > 0 for i in places)
 
 
 def _row(name: str, estimate: float, low: float, high: float) -> dict[str, float | str]:

@@ -83,9 +83,11 @@ def _coded_variable(atom: str) -> str:
     """Return the variable of `C(x)` or `C(x, …)`, empty for anything else."""
     tokens = tokenize(atom)
     coded = (
-        len(tokens) >= 4 and tokens[0].text == "C" and tokens[1].text == "(" and tokens[2].kind is Kind.NAME
+        len(tokens) >= 4
+        and (tokens[0].text, tokens[1].text) == ("C", "(")
+        and tokens[2].kind in (Kind.NAME, Kind.QUOTED)
     )
-    return tokens[2].text if coded else ""
+    return tokens[2].text.strip("`") if coded else ""
 
 
 def indicator_matrix(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str, tuple[int, ...]]]:

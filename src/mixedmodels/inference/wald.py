@@ -13,6 +13,7 @@ from ..fit import Fit
 from ..table import Table
 from ..typing import Array
 from .ddf import DegreesOfFreedom, method_for
+from .directions import column_sizes, estimability_basis, independent_directions
 from .distributions import f_upper, t_quantile, t_two_sided
 from .sensitivity import Information
 
@@ -99,9 +100,9 @@ def wald(
 
 def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> NDArray[np.bool_]:
     """Return for each row of L (k, p) whether l'β takes one value over all solutions, (k,) booleans."""
-    basis = fit.design.fixed.null_basis
+    rows = rows / column_sizes(fit)
     scale = np.linalg.norm(rows, axis=1) + 1e-300
-    gap = np.abs(rows @ basis).max(axis=1, initial=0.0)
+    gap = np.abs(rows @ estimability_basis(fit)).max(axis=1, initial=0.0)
     return np.asarray(gap <= tolerance * scale)
 
 
@@ -133,12 +134,11 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
     """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
     num_df, den_df, statistic, p_value = 0, np.nan, np.nan, np.nan
     if len(kept):
-        values, vectors = np.linalg.eigh(kept @ method.vcov(fit) @ kept.T)
-        used = values > 1e-10 * max(values.max(), 0.0)
-        num_df = int(used.sum())
-        projected = vectors[:, used].T @ (kept @ fit.solution.beta - rhs)
+        values, directions = independent_directions(kept @ method.vcov(fit) @ kept.T)
+        num_df = len(values)
+        projected = directions @ (kept @ fit.solution.beta - rhs)
         factor, den_df = method.joint(fit, kept)
-        statistic = factor * float(np.sum(projected**2 / values[used])) / num_df
+        statistic = factor * float(np.sum(projected**2 / values)) / num_df
         p_value = f_upper(statistic, num_df, den_df)
     columns = {"num_df": [num_df], "den_df": [den_df], "statistic": [statistic], "p_value": [p_value]}
     return Table(columns, notes=notes, backend=fit.backend)

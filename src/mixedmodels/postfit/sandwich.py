@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..fit import Fit
 from ..inference.ddf.base import DegreesOfFreedom
+from ..inference.directions import independent_directions
 from ..inference.resampling import Clusters
 from ..typing import Array
 from .error_side import error_covariance
@@ -182,13 +183,12 @@ class RobustMethod(DegreesOfFreedom):
         diagonal = np.concatenate([a.transpose(0, 2, 1) @ s.total @ a for a, s in own])
         shared = np.linalg.cholesky(self.omega).T @ inner
         expected = diagonal.sum(axis=0) - np.einsum("mrs,mrt->st", shared, shared)
-        values, vectors = np.linalg.eigh(expected)
-        used = values > 1e-10 * max(float(values[-1]), 0.0)
-        if not used.any():
+        values, directions = independent_directions(expected)
+        if not len(values):
             return float("nan"), 0
-        scale = vectors[:, used] / np.sqrt(values[used])
+        scale = directions.T / np.sqrt(values)
         shared, diagonal = shared @ scale, scale.T @ diagonal @ scale
-        q = int(used.sum())
+        q = len(values)
         return q * (q + 1) / _spread(shared, diagonal), q
 
 

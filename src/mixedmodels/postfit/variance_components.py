@@ -162,8 +162,10 @@ def natural_std_errors(fit: Fit) -> Array:
     Parameters that are held, or variances estimated as zero, have none and are NaN.
     """
     variance = np.diag(fit.natural_covariance())
-    scale = np.abs(fit.objective().natural(fit.optimum.theta).values) + fit.sigma2
-    return np.where(variance > (1e-10 * scale) ** 2, np.sqrt(np.maximum(variance, 0.0)), np.nan)
+    natural = fit.objective().natural(fit.optimum.theta)
+    zero = [value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)]
+    known = (variance > (1e-10 * np.abs(natural.values)) ** 2) & ~np.array(zero)
+    return np.where(known, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 
 def natural_parameters(fit: Fit) -> list[tuple[Block, Natural]]:

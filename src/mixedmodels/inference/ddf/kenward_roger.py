@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import SpecError
 from ...fit import Fit
 from ...typing import Array
+from ..directions import independent_directions
 from ..sensitivity import Information, Sensitivity, sensitivity
 from .base import DegreesOfFreedom
 from .satterthwaite import single_df
@@ -60,9 +61,9 @@ class KenwardRoger(DegreesOfFreedom):
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
         self.vcov(fit)
         s = sensitivity(fit, self.information)
-        values, vectors = np.linalg.eigh(functions @ s.phi @ functions.T)
-        used = values > 1e-10 * max(float(values.max(initial=0.0)), 0.0)
-        rows = vectors[:, used].T @ functions
+        values, directions = independent_directions(functions @ s.phi @ functions.T)
+        # F and its df do not depend on the basis: one of equal variances keeps what follows well scaled
+        rows = (directions / np.sqrt(values)[:, None]) @ functions
         if len(rows) == 1:
             return 1.0, float(single_df(s, rows)[0])
         return scaled_f(s, rows)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...fit import Fit
 from ...typing import Array
+from ..directions import independent_directions
 from ..sensitivity import Information, Sensitivity, sensitivity
 from .base import DegreesOfFreedom
 
@@ -35,9 +36,8 @@ class Satterthwaite(DegreesOfFreedom):
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
         s = sensitivity(fit, self.information)
-        values, vectors = np.linalg.eigh(functions @ s.phi @ functions.T)
-        used = values > 1e-10 * max(float(values.max(initial=0.0)), 0.0)
-        return 1.0, fai_cornelius(single_df(s, vectors[:, used].T @ functions))
+        _, directions = independent_directions(functions @ s.phi @ functions.T)
+        return 1.0, fai_cornelius(single_df(s, directions @ functions))
 
 
 def single_df(s: Sensitivity, functions: Array) -> Array:
