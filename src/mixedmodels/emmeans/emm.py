@@ -163,15 +163,29 @@ class EMM:
             rows.append(joint_test(self.fit, kept[used], -self.offset[used], self.settings.method, ()).row(0))
         return self._by_table(rows)
 
-    def slices(self) -> Table:
-        """Return one F test per by-group that its means are all equal.
+    def slices(self, by: str | Sequence[str] | None = None) -> Table:
+        """Return one F test per group that its means are all equal.
+
+        Parameters
+        ----------
+        by
+            Factors whose levels, and combinations of them, are the groups; those of the means by default.
 
         Notes
         -----
-        *Same as* SAS `LSMEANS / SLICE=` and `joint_tests(fit, by = )` of emmeans.
+        *Same as* SAS `LSMEANS A*B / SLICE=A` (`by="A"`) and `joint_tests(fit, by = )` of emmeans.
         """
+        if by is not None:
+            return self.regrouped(by).slices()
         if not self.by:
-            raise SpecError("slices need by=: ask emmeans(..., by='factor') first.")
+            factors = ", ".join(map(repr, self.primary))
+            raise SpecError(
+                f"slices: say by which factors to slice, slices(by=…); the means are of {factors}."
+            )
+        if not self.primary:
+            raise SpecError(
+                "slices: no factor is left whose means to compare within each slice; slice by fewer."
+            )
         return self.contrast("consec", adjust="none").joint_test()
 
     # -- contrasts -------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from .distributions import t_quantile
 from .other_method import by_method
 from .profile import BetterOptimum, CovariancePath, FixedPath, Profile, follow
 from .reported import Reported, reported_parameters
+from .sensitivity import Information
 from .wald import check_level
 
 METHODS = ("wald", "profile", "boot")
@@ -38,6 +39,7 @@ def confint(
     level: float = 0.95,
     likelihood: str = "ml",
     ddf: str | None = None,
+    information: Information = "observed",
     n: int = 1000,
     seed: int | None = None,
     kind: str = "parametric",
@@ -56,8 +58,9 @@ def confint(
     likelihood
         What `"profile"` follows: `"ml"`, for all parameters, as lme4 does also for REML fits; or `"reml"`,
         the restricted likelihood of a REML fit, for covariance parameters only.
-    ddf
-        Degrees-of-freedom method of the Wald intervals of fixed effects.
+    ddf, information
+        Degrees-of-freedom method of the Wald intervals of fixed effects, and the information it is computed
+        from.
     n, seed, kind, interval
         Of `"boot"`: replicates, seed, `"parametric"` or `"case"`, and `"percentile"`, `"basic"` or `"bca"`.
 
@@ -99,7 +102,7 @@ def confint(
         found = bootstrap(fit, n=n, seed=seed, kind=kind).confint(level=level, interval=interval)
         rows = {row["term"]: row for row in (found.row(i) for i in range(len(found)))}
         return _table("Bootstrap", level, [rows[name] for name in chosen], found.notes, fit)
-    rows = {row["term"]: row for row in _wald_rows(fit, parameters, level, ddf)}
+    rows = {row["term"]: row for row in _wald_rows(fit, parameters, level, ddf, information)}
     notes: tuple[str, ...] = (
         "standard deviations, ranges and ratios on the log scale, correlations on Fisher's z",
     )
@@ -165,7 +168,7 @@ def _parameters(fit: Fit) -> list[Reported]:
 
 
 def _wald_rows(
-    fit: Fit, parameters: list[Reported], level: float, ddf: str | None
+    fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
 ) -> list[dict[str, float | str]]:
     natural, covariance = fit.objective().natural(fit.optimum.theta), fit.natural_covariance()
     half = float(t_quantile(level, np.array([np.inf]))[0])
@@ -188,7 +191,7 @@ def _wald_rows(
             high = float(np.arcsin(np.tanh(centre + reach)))
         limits = (parameter.shown(low), parameter.shown(high)) if usable else (np.nan, np.nan)
         rows.append(_row(parameter.name, parameter.shown(value), *limits))
-    table = fit.fixed_effects(ddf=ddf, level=level)
+    table = fit.fixed_effects(ddf=ddf, information=information, level=level)
     for i in range(len(table)):
         row = table.row(i)
         rows.append(_row(row["term"], row["estimate"], row["conf_low"], row["conf_high"]))

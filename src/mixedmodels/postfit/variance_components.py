@@ -163,7 +163,9 @@ def natural_std_errors(fit: Fit) -> Array:
     """
     variance = np.diag(fit.natural_covariance())
     natural = fit.objective().natural(fit.optimum.theta)
-    zero = [value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)]
+    zero = [
+        value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)
+    ]
     known = (variance > (1e-10 * np.abs(natural.values)) ** 2) & ~np.array(zero)
     return np.where(known, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
