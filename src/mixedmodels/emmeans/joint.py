@@ -114,9 +114,9 @@ def _test_effects(
             functions = _functions(grid, effect)
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
-            size = column_sizes(fit)
-            scaled, full = estimable_part(functions / size, estimability_basis(fit))
-            L = functions if full else scaled * size
+            sizes = column_sizes(fit)
+            scaled, full = estimable_part(functions / sizes, estimability_basis(fit))
+            L = functions if full else scaled * sizes
             if not full:
                 found.reduced.append(":".join(effect))
             if len(L):

@@ -50,4 +50,4 @@ def column_sizes(fit: Fit) -> Array:
 def estimability_basis(fit: Fit) -> Array:
     """Return the null space of X in columns brought to one size, each vector at most one in size, (p, p − r)."""
     basis = fit.design.fixed.null_basis * column_sizes(fit)[:, None]
-    return basis / np.maximum(np.abs(basis).max(axis=0, initial=0.0), 1e-300)
+    return np.asarray(basis / np.maximum(np.abs(basis).max(axis=0, initial=0.0), 1e-300))

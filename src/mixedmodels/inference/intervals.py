@@ -178,7 +178,7 @@ def _wald_rows(
     for parameter in parameters:
         value, slope = parameter.locate(itself)
         std_error = sqrt(max(float(slope @ covariance @ slope), 0.0))
-        usable = std_error > 0 and _regular(parameter, natural.values, fit.sigma2)
+        usable = std_error > 0 and _regular(parameter, natural.values)
         if parameter.kind == "sd" and usable:
             factor = np.exp(half * std_error / value)
             low, high = value / factor, value * factor
@@ -198,7 +198,7 @@ def _wald_rows(
     return rows
 
 
-def _regular(parameter: Reported, values: Array, sigma2: float) -> bool:
+def _regular(parameter: Reported, values: Array) -> bool:
     """Return whether the variances a parameter depends on are not zero."""
     places = [parameter.index] if parameter.kind == "sd" else list(parameter.variances or ())
     return all(values[i] > 0 for i in places)
@@ -288,7 +288,7 @@ def _covariance_profile(
     objective: Criterion, theta: Array, parameter: Reported, cutoff: float, model: Fit
 ) -> tuple[float, Profile]:
     natural = objective.natural(theta)
-    if parameter.kind == "angle" and not _regular(parameter, natural.values, model.sigma2):
+    if parameter.kind == "angle" and not _regular(parameter, natural.values):
         return np.nan, _no_profile("a correlation with an effect of variance zero is not determined")
     path = CovariancePath(objective.jointly(), objective.absolute(theta), parameter, objective.value(theta))
     points = follow(path, cutoff)
