@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from .engines.objective import Objective
 from .engines.parameters import design_blocks
 from .engines.refits import ResponseRefitter
 from .engines.structured import StructuredSystem
-from .errors import Severity, SpecError, Status
+from .errors import Severity, SpecError, Status, suggest
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
 from .optimise.optimum import Optimum
@@ -30,6 +30,13 @@ from .tool import Tool
 from .typing import Array
 
 T = TypeVar("T")
+OTHER_NAMES = {
+    "fixef": "params", "ranef": "random_effects", "coef": "coefficients", "VarCorr": "variance_components",
+    "cov_re": "random_cov", "scale": "sigma2", "fittedvalues": "fitted", "resids": "resid", "logLik": "loglik",
+    "deviance": "criterion", "lsmeans": "emmeans", "ls_means": "emmeans", "getVarCov": "marginal_cov",
+    "isSingular": "singular", "df_residual": "df_resid", "n_obs": "nobs", "drop1": "anova",
+}  # fmt: skip
+"""Names that users of R and statsmodels try first, and ours."""
 EXACT, NEARLY_EXACT = 1e-7, 1e-3
 """Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
 
@@ -365,6 +372,16 @@ class Fit:
     def __deepcopy__(self, memo: dict[int, Any]) -> Fit:
         return self
 
+    if not TYPE_CHECKING:  # type checkers know the attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            # reached only where there is no such attribute
+            own = OTHER_NAMES.get(name) or suggest(
+                name, [n for n in dir(type(self)) if not n.startswith("_")]
+            )
+            hint = f" Did you mean {own!r}?" if name in OTHER_NAMES else own
+            raise AttributeError(f"a fit has no attribute {name!r}.{hint}")
+
     def __repr__(self) -> str:
         return str(self.summary())
 
@@ -474,8 +491,8 @@ def _factor_entries(term: RandomTerm, relative: Array) -> Array:
 def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
     spread = float(np.linalg.norm(fit.response - fit.response.mean()))
-    share = float(np.linalg.norm(fit.resid)) / spread
-    if share > (EXACT if fit.converged else NEARLY_EXACT):
+    share = float(np.linalg.norm(fit.resid)) / max(spread, 1e-300)
+    if not share <= (EXACT if fit.converged else NEARLY_EXACT):
         return ()
     message = "the model fits the response exactly, up to rounding: the residual variance tends to zero"
     hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"

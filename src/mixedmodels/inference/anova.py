@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..errors import SpecError
 from ..fit import Fit
-from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
 from .ddf import method_for
@@ -68,7 +68,8 @@ def anova(
     recipe:temperature      10     210      1.006   0.4393
     df: Satterthwaite
     """
-    check_choice("type", str(type), [str(key) for key in TYPES])
+    if type not in TYPES:
+        raise SpecError(f"type={type!r} is not known. Allowed: 1, 2, 3.")
     kind = TYPES[type]
     method = method_for(fit, ddf, information=information)
     kept = list(fit.design.fixed.estimable)

@@ -96,6 +96,8 @@ def _read_text(text: str, columns: Sequence[str]) -> tuple[Array, float, str]:
     sides = _split_top(text, "=")
     if len(sides) > 2:
         raise SpecError(f"test: {text!r} has more than one '='; separate hypotheses by commas.")
+    if not all(side.strip() for side in sides):
+        raise SpecError(f"test: nothing stands on one side of '=' in {text!r}; write for example 'x = 0'.")
     row, value = np.zeros(len(columns)), 0.0
     for side, sign in zip(sides, (1.0, -1.0), strict=False):
         for term, factor in _terms(side, columns):

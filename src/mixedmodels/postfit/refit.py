@@ -94,7 +94,11 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
             )
         known = None if fit.inputs is None else fit.inputs.known
         return fit_model(fit.spec, Inputs(y, None, known), fit.control)
-    responses = _check_responses(fit, np.asarray(y, dtype=float))
+    try:
+        numbers = np.asarray(y, dtype=float)
+    except (TypeError, ValueError):
+        raise DataError("refit: the response must be numbers, one for each row.") from None
+    responses = _check_responses(fit, numbers)
     if responses.ndim == 2:
         return refit_many(fit, responses)
     design = replace(fit.design, y=_without_offset(fit, responses))
@@ -204,4 +208,8 @@ def _check_responses(fit: Fit, y: Array) -> Array:
         raise DataError(
             "refit: the response has missing or infinite values; refit needs a number in every row."
         )
+    constant = np.flatnonzero(np.atleast_1d(np.ptp(y, axis=0) == 0))
+    if len(constant):
+        where = "the response" if y.ndim == 1 else f"response {int(constant[0]) + 1} of {y.shape[1]}"
+        raise DataError(f"refit: {where} is the same in every row; there is no variation to explain.")
     return y

@@ -42,10 +42,15 @@ def simulate(
     >>> fit.simulate(3, seed=1).shape
     (18, 3)
     """
-    if n < 1:
-        raise SpecError(f"n={n!r} must be at least 1.")
+    if not isinstance(n, (int, np.integer)) or n < 1:
+        raise SpecError(f"n={n!r} must be a whole number of responses, at least 1.")
     check_choice("level", level, LEVELS)
-    rng = np.random.default_rng(seed)
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f"seed={seed!r} must be a whole number that is not negative, or a generator."
+        ) from None
     mean = fit.fitted if level == "conditional" else fit.linear_predictor
     if level == "population" and not fit.design.bounded:
         system = marginal_system(fit, "simulate")

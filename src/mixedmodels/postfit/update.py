@@ -9,7 +9,7 @@ from ..api import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs
-from ..spec import Bounds, Method
+from ..spec import Bounds, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
 from .formula_changes import change_formula
@@ -23,6 +23,8 @@ def update(
     formula: str | None = None,
     *,
     data: Any = None,
+    residual: str | None = KEEP,
+    variance: str | None = KEEP,
     weights: Any = KEEP,
     method: Method | None = None,
     ddf: str | None = None,
@@ -31,6 +33,7 @@ def update(
     start: StartValues = KEEP,
     hold: Mapping[str, float] | Iterable[str] | None = KEEP,
     known: Mapping[str, Any] | None = KEEP,
+    na: NaAction | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the model fitted again with some arguments changed.
@@ -42,7 +45,7 @@ def update(
         ."`.
     data
         Other data; needed after unpickling, since a pickled fit does not hold its data.
-    weights, method, ddf, bounds, contrasts, start, hold, known, control
+    residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, control
         As for `lmm`; left as they were unless given.
 
     Notes
@@ -62,8 +65,8 @@ def update(
     new_weights = spec.weights if weights is KEEP else weights
     changed = read_formula(
         spec.formula if formula is None else change_formula(spec.formula, formula),
-        residual=spec.residual,
-        variance=spec.variance,
+        residual=spec.residual if residual is KEEP else residual,
+        variance=spec.variance if variance is KEEP else variance,
         weights=new_weights,
         method=spec.method if method is None else method,
         ddf=spec.ddf if ddf is None else ddf,
@@ -71,7 +74,7 @@ def update(
         start=spec.start_values if start is KEEP else start,
         hold=_as_given(spec.hold) if hold is KEEP else hold,
         contrasts=dict(spec.contrasts) if contrasts is KEEP else contrasts,
-        na=spec.na,
+        na=spec.na if na is None else na,
     )
     array = None if isinstance(new_weights, str) else weights
     if weights is KEEP:

@@ -78,7 +78,7 @@ def test_type_two_of_a_numeric_term_is_a_comparison_of_models() -> None:
 
 
 def test_unknown_type_is_refused(holed: Fit) -> None:
-    with pytest.raises(SpecError, match="type='4'"):
+    with pytest.raises(SpecError, match="type=4"):
         holed.anova(4)  # type: ignore[arg-type]
 
 
