@@ -149,6 +149,19 @@ def test_wald_intervals_are_those_of_nlme(name: str) -> None:
         )
 
 
+def test_both_tables_of_intervals_are_on_one_scale(name: str) -> None:
+    fit = fit_of(name)
+    table, components = fit.variance_components(ci="wald"), list_components(fit)
+    parameters = fit.confint("wald", terms="covariance")
+    order = sorted(range(len(components)), key=lambda k: components[k].index)
+    assert len(order) == len(parameters)
+    for row, k in enumerate(order):
+        power = {"variance": 2, "covariance": 0}.get(components[k].kind, 1)
+        if power:
+            for column in ("conf_low", "conf_high"):
+                assert table[column][k] == pytest.approx(parameters[column][row] ** power, rel=1e-9)
+
+
 HELD = {
     "ar1_ident": ["correlation(Residual)", "ident(sex): ratio(M)", "var(Residual)"],
     "car1_ml": ["correlation(Residual)"],

@@ -150,6 +150,14 @@ def textbook() -> dict[str, Any]:
     return {c["id"]: c["results"] for c in json.loads(path.read_text())["cases"]} if path.exists() else {}
 
 
+def test_every_case_of_lmertest_is_compared() -> None:
+    path = SHARED / "sas" / "lmertest_vs_sas.json"
+    if path.exists():
+        here = Path(__file__).read_text(encoding="utf-8")
+        names = [case["id"] for case in json.loads(path.read_text())["cases"]]
+        assert [name for name in names if f'"{name}"' not in here] == []
+
+
 def test_every_textbook_case_is_compared_or_accounted_for() -> None:
     if textbook():
         assert set(textbook()) == set(TEXTBOOK) | set(NOT_COMPARED)

@@ -298,7 +298,10 @@ def _covariance_profile(
         low = 0.0
     if points.high == path.upper and parameter.kind in ("log", "unit"):
         high = inf if parameter.kind == "log" else 1.0
-    return parameter.shown(path.estimate), Profile(shown, points.zeta, low, high, points.note)
+    note = points.note
+    if high == inf:
+        note = note.replace("upper limit at the boundary", "no upper limit: −2l does not rise by so much")
+    return parameter.shown(path.estimate), Profile(shown, points.zeta, low, high, note)
 
 
 def covariance_limits(

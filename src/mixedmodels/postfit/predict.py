@@ -82,7 +82,7 @@ def predict(
     Where errors are correlated, a row of `newdata` at a position of its cluster that was not observed there
     is a missing response: it is predicted by x'β̂ + v'V⁻¹(y − Xβ̂), v its covariance with the cluster's rows,
     and se and limits are those of the response itself (Goldberger 1962; kriging). Other rows are predicted by
-    their mean.
+    their mean; so are all rows where positions are the order of rows (`cs(1 | g)`), which new rows do not have.
 
     Intervals use t with the
     df of x'β̂ at population level, those of the residual (or none) at conditional level. *Same as* SAS

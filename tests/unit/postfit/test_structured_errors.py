@@ -115,6 +115,9 @@ def test_scaled_residuals_have_the_quadratic_form_of_the_likelihood(case: Case) 
     assert scaled @ scaled == pytest.approx(full.residual @ np.linalg.solve(full.v, full.residual))
     raw = full.r @ full.p @ fit.design.y
     conditional = fit.residuals("scaled")
+    # rows of these data stand in the order of their clusters, and of positions inside
+    np.testing.assert_allclose(scaled, np.linalg.solve(np.linalg.cholesky(full.v), full.residual), **CLOSE)
+    np.testing.assert_allclose(conditional, np.linalg.solve(np.linalg.cholesky(full.r), raw), **CLOSE)
     assert conditional @ conditional == pytest.approx(raw @ np.linalg.solve(full.r, raw))
 
 
