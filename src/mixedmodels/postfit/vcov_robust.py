@@ -124,8 +124,9 @@ def vcov_robust(
     X_iΩX_i')D_i' (CR2; Pustejovsky and Tipton 2018). A direction in which one cluster alone determines a
     fixed effect is left out of the inverses, and coefficients it enters, such as fixed effects of the clusters
     themselves, have no robust standard error. mbn, f rows and k coefficients, M the CR0 sum: c₀ΩMΩ +
-    δφΩ with c₀ = (f − 1)/(f − k)·m/(m − 1), δ = min(½, k/(m − k)), φ = max(1, tr(ΩM)/k) (Morel, Bokossa and
-    Neerchal 2003). V is that of the fit, with random effects and structured errors alike. F tests of
+    δφΩ with c₀ = (f − 1)/(f − k)·m/(m − 1), δ = k/(m − k) if m > 3k and ½ otherwise, φ = max(1, tr(ΩM)/k*), k* = k
+    or, with m < k, the rank of ΩM (Morel, Bokossa and Neerchal 2003; SAS/STAT User's Guide, PROC GLIMMIX,
+    Design-Adjusted MBN Estimator). V is that of the fit, with random effects and structured errors alike. F tests of
     several functions are approximate Hotelling T² tests (Pustejovsky and Tipton 2018), see `RobustMethod`; they
     are missing where too few clusters leave them no denominator df.
     *Same as* `clubSandwich::vcovCR`, `coef_test`, `Wald_test`; SAS `EMPIRICAL` with `ddf="between-within"`,
@@ -142,8 +143,8 @@ def vcov_robust(
     check_choice("kind", kind, KINDS)
     clusters = Clusters.of(fit, cluster, "vcov_robust")
     m, k = clusters.count, fit.design.fixed.rank
-    if m < 2 or (kind == "mbn" and m <= k):
-        raise SpecError(f"vcov_robust: {m} clusters are too few for kind={kind!r} with {k} fixed effects.")
+    if m < 2:
+        raise SpecError("vcov_robust: all rows are of one cluster; a sandwich needs two or more.")
     omega = fit.sigma2 * fit.solution.unscaled_vcov
     stacks = tuple(stack_clusters(fit, clusters, kind))
     scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
@@ -196,7 +197,11 @@ class Constant(DegreesOfFreedom):
 
 
 def _morel(omega: Array, meat: Array, n: int, m: int) -> Array:
-    k = len(omega)
+    """Return the estimate of Morel, Bokossa and Neerchal, with the constants d = 2 and r = 1 of GLIMMIX."""
+    k, product = len(omega), omega @ meat
     factor = (n - 1) / (n - k) * m / (m - 1)
-    design_effect = max(1.0, float(np.trace(omega @ meat)) / k)
-    return np.asarray(factor * omega @ meat @ omega + min(0.5, k / (m - k)) * design_effect * omega)
+    sizes = np.linalg.svd(product, compute_uv=False)
+    rank = k if m >= k else int((sizes > 1e-10 * sizes[0]).sum())
+    design_effect = max(1.0, float(np.trace(product)) / rank)
+    share = k / (m - k) if m > 3 * k else 0.5
+    return np.asarray(factor * product @ omega + share * design_effect * omega)

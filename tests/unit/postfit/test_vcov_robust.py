@@ -95,6 +95,9 @@ def test_bad_arguments(rail):
     crossed = mm.lmm("diameter ~ 1 + (1 | plate) + (1 | sample)", mm.datasets.load("penicillin"))
     with pytest.raises(mm.SpecError, match="crossed"):
         crossed.vcov_robust()
+    alone = mm.gls("y ~ x", visits(), residual="exp(east, north | 1)")
+    with pytest.raises(mm.SpecError, match="all rows are of one cluster"):
+        alone.vcov_robust()
 
 
 def test_fixed_effects_of_the_clusters_have_no_robust_standard_error_and_change_nothing_else():
@@ -170,6 +173,9 @@ def test_degrees_of_freedom_of_the_fit_on_request(rail):
 
 def test_too_few_clusters_for_a_joint_test_leave_it_missing():
     fit = mm.lmm("y ~ x + east + north + known + factor(visit) + (1 | site)", visits())
+    few = fit.vcov_robust("mbn")
+    assert few.wald(np.eye(9)[1:], joint=True)["den_df"][0] == 5
+    assert np.linalg.matrix_rank(np.asarray(few)) == 9
     for robust in (fit.vcov_robust("CR2"), fit.vcov_robust("CR0", ddf="residual"), fit.vcov_robust("CR0")):
         row = robust.wald(np.eye(9)[1:], joint=True).row(0)
         assert np.isnan([row["p_value"], row["den_df"], row["statistic"]]).all()
