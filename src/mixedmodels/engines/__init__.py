@@ -20,6 +20,8 @@ ENGINES: dict[str, type[Engine]] = {
 
 CHEAP = 2e9
 """Predicted flops (a fraction of a second) at which an engine is taken without asking those after it."""
+CHEAP_ERRORS = 1e7
+"""The same for structured errors, whose covariance is factored and multiplied many times at each point."""
 
 
 def choose_engine(design: Design, control: Control) -> Engine:
@@ -46,7 +48,7 @@ def choose_engine(design: Design, control: Control) -> Engine:
         if reason is None:
             flops = engine.cost(design)[0]
             able.append((flops, len(able), engine))
-            if flops < CHEAP:
+            if flops < (CHEAP if design.residual is None else CHEAP_ERRORS):
                 break
         else:
             reasons.append(f"{name}: {reason}")

@@ -43,6 +43,10 @@ class CliqueGroup:
         Places of the pairs of these on the pattern, (m, q, q), filled up with the number of all entries.
     values
         W_i, (m, t, q).
+
+    Notes
+    -----
+    `unexplained` is the smallest share of an error's variance that the errors before it in its cluster leave open.
     """
 
     layout: SizeGroup
@@ -55,6 +59,7 @@ class CliqueGroup:
     inverse: Array = field(init=False)
     solved: Array = field(init=False)
     classes: NDArray[np.intp] = field(init=False)
+    unexplained: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         self.scaled = self.values
@@ -76,7 +81,8 @@ class CliqueGroup:
         """Factor R of every class (C, t, t) and return Σ_i log|R_i|."""
         factor = np.linalg.cholesky(covariance)
         unexplained = np.diagonal(factor, axis1=1, axis2=2) ** 2 / np.diagonal(covariance, axis1=1, axis2=2)
-        if unexplained.min(initial=1.0) < SINGULAR:
+        self.unexplained = float(unexplained.min(initial=1.0))
+        if self.unexplained < SINGULAR:
             raise np.linalg.LinAlgError("R is singular to working precision")
         logs = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
         half = np.linalg.solve(factor, np.broadcast_to(np.eye(self.t), factor.shape))
@@ -110,7 +116,7 @@ class CliqueGroup:
     def add_products(self, total: Array) -> None:
         """Add W_i'R_i⁻¹W_i of all clusters to the entries of the pattern, and one that is dropped."""
         lower = np.tril(np.ones(self.at.shape[1:]))
-        for part in self._chunks():
+        for part in self.stacks():
             block = self.scaled[part].transpose(0, 2, 1) @ self.solved[part] * lower
             total += np.bincount(self.at[part].ravel(), weights=block.ravel(), minlength=len(total))
 
@@ -130,19 +136,16 @@ class CliqueGroup:
             total[found] += np.add.reduceat(block, first, axis=0)
         return total
 
-    def chunks(self, width: int) -> Iterator[slice]:
+    def chunks(self, width: float) -> Iterator[slice]:
         """Yield parts of the clusters for which `width` numbers each are few enough to hold."""
-        step = max(1, CHUNK // max(width, 1))
+        step = max(1, int(CHUNK / max(width, 1.0)))
         for first in range(0, len(self.columns), step):
             yield slice(first, min(first + step, len(self.columns)))
 
-    def _chunks(self) -> Iterator[slice]:
-        q = self.columns.shape[1]
-        return self.chunks(q * q + self.t * self.t)
-
     def stacks(self) -> Iterator[slice]:
         """Yield parts of the clusters whose (t, t) and (q, q) matrices are few enough to hold."""
-        return self._chunks()
+        q = self.columns.shape[1]
+        return self.chunks(q * q + self.t * self.t)
 
 
 def _common(matrix: Array, b: Array) -> Array:

@@ -137,6 +137,10 @@ class StructuredSystem(Posterior):
     def conditional_residual_variances(self) -> Array:
         """Return the diagonal of RPR, the variances of y − Xβ̂ − Zb̂, (n,)."""
 
+    def edge(self) -> str | None:
+        """Return why the search cannot go on past the θ factored last, as a clause, None where it can."""
+        return None
+
     @abstractmethod
     def with_design(self, design: Design) -> StructuredSystem:
         """Return the system of a design that differs in y or in the covariates of variance functions only."""

@@ -39,8 +39,10 @@ PROBES = 8
 """Random vectors that directions of V are compared on."""
 FEW_ROWS = 5000
 """Rows beyond which one such vector is enough."""
-LARGEST_PRODUCTS = 10_000_000
-"""Numbers at most in the rows of V̇_aU that are held together."""
+NEARLY_SINGULAR = 1e-6
+"""Unexplained share of an error's variance at which R is reported as singular."""
+LARGEST_SHARE = 0.4
+"""Size of V̇_aU of some clusters, relative to what a part of them may hold otherwise."""
 
 
 @dataclass(slots=True)
@@ -127,6 +129,14 @@ class WhitenedSystem(StructuredSystem):
         self.equations.renew(products[:-1], dense, self._xy.T @ self._solved_xy)
         pieces = self.equations.factor(factors)
         return replace(pieces, logdet=pieces.logdet + logdet)
+
+    def edge(self) -> str | None:
+        if min(group.unexplained for group in self.groups) > NEARLY_SINGULAR:
+            return None
+        return (
+            "the covariance of the errors is singular to working precision, and errors that random effects tie "
+            "together cannot be whitened then"
+        )
 
     def _factors(self, theta: Array) -> tuple[Array, ...]:
         out: list[list[Array]] = [[] for _ in self.design.random]
@@ -223,7 +233,8 @@ class WhitenedSystem(StructuredSystem):
 
     def _moved(self, b: Array) -> Iterator[Array]:
         """Yield V̇_a b for every parameter in order, each (n, c), for rows b (n, c)."""
-        yield from self._random_moved(b)
+        for pushed in self._pushed(np.asarray(self.z.T @ b)):
+            yield np.asarray(self.z @ pushed)
         at, parts = self.at(), range(len(self.groups))
         rows = [group.rows(b) for group in self.groups]
         for by_class in zip(*(self.model.directions(at, g) for g in parts), strict=True):
@@ -234,14 +245,13 @@ class WhitenedSystem(StructuredSystem):
                 out[group.place] = (matrix @ own).reshape(-1, b.shape[1])
             yield out
 
-    def _random_moved(self, b: Array) -> Iterator[Array]:
-        """Yield Z(K⊗Σ̇)Z'b for every parameter of the random terms."""
-        u = np.asarray(self.z.T @ b)
+    def _pushed(self, u: Array) -> Iterator[Array]:
+        """Yield (K⊗Σ̇)u for every parameter of the random terms, each (order, c), for u (order, c)."""
         for direction in self._random_directions():
             columns, pushed = self.equations.pushed(direction, u)
             full = np.zeros(u.shape)
             full[columns] = pushed
-            yield np.asarray(self.z @ full)
+            yield full
 
     def _random_directions(self) -> Iterator[Direction]:
         theta = self.at().theta
@@ -261,18 +271,36 @@ class WhitenedSystem(StructuredSystem):
         raise NotImplementedError("the expected information follows from the Hessian: see MarginalObjective")
 
     def fixed_information(self) -> tuple[Array, Array]:
-        """With N_a = V̇_aU: P_a = −U'N_a and Q_ab = N_a'V⁻¹N_b."""
+        """With N_a = V̇_aU: P_a = −U'N_a and Q_ab = N_a'V⁻¹N_b, summed over parts of the clusters."""
         u, k = self._u(), self.model.n_theta
-        n, r = u.shape
-        moved = np.empty((n, k, r))
-        for a, one in enumerate(self._moved(u)):
-            moved[:, a] = one
-        flat = moved.reshape(n, k * r)
-        p = -(u.T @ flat).reshape(r, k, r).transpose(1, 0, 2)
-        solved = self.solve(flat)
-        half = self.equations.half(np.asarray(self.z.T @ solved))
-        q = (flat.T @ solved - half.T @ half).reshape(k, r, k, r).transpose(0, 2, 1, 3)
-        return self._in_user_columns(p), self._in_user_columns(q)
+        r = u.shape[1]
+        pushed = np.hstack(list(self._pushed(np.asarray(self.z.T @ u))))
+        p, gram = np.zeros((r, k * r)), np.zeros((k * r, k * r))
+        crossed = np.zeros((self.analysis.order, k * r))
+        for g, group in enumerate(self.groups):
+            for part in group.chunks(max(LARGEST_SHARE * k * r * group.t, 1)):
+                rows = slice(
+                    group.place.start + part.start * group.t, group.place.start + part.stop * group.t
+                )
+                z = self.z[rows]
+                own = self._moved_part(g, part, u[rows], np.asarray(z @ pushed))
+                solved = group.times(group.inverse, own.reshape(-1, group.t, k * r), part).reshape(own.shape)
+                p -= u[rows].T @ own
+                gram += own.T @ solved
+                crossed += z.T @ solved
+        half = self.equations.half(crossed)
+        q = (gram - half.T @ half).reshape(k, r, k, r).transpose(0, 2, 1, 3)
+        return self._in_user_columns(p.reshape(r, k, r).transpose(1, 0, 2)), self._in_user_columns(q)
+
+    def _moved_part(self, g: int, part: slice, u: Array, random: Array) -> Array:
+        """Return V̇_aU of every parameter side by side for the rows of some clusters, (rows, k·r), those of the
+        random terms given."""
+        group, at = self.groups[g], self.at()
+        own = u.reshape(-1, group.t, u.shape[1])
+        out = [random]
+        out += [group.times(d, own, part).reshape(u.shape) for d in self.model.directions(at, g)]
+        out += [(d[part] @ own).reshape(u.shape) for d in self.model.row_directions(at, g)]
+        return np.hstack(out)
 
     def _in_user_columns(self, matrices: Array) -> Array:
         back = np.linalg.inv(self.equations.standard.back(np.eye(self.design.fixed.rank)))

@@ -139,6 +139,11 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
         return ()
     natural = objective.natural(theta)
     notes = []
+    objective.value(theta)
+    edge = objective.system.edge()
+    if edge is not None:
+        hint = "Take a residual structure with fewer parameters, or leave out random effects that it already says"
+        notes.append(Status(Severity.WARNING, edge, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
         if name.startswith("nugget") and value == 0:
             notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))

@@ -268,3 +268,32 @@ def test_a_cluster_too_large_for_one_matrix_is_taken() -> None:
     found = dict(zip(natural.names, natural.values, strict=True))
     assert found["correlation(Residual)"] == pytest.approx(0.6, abs=0.05)
     assert len(errors_of["conf_low"]) == len(natural.values)
+
+
+@pytest.mark.parametrize(("subjects", "engine"), [(25, "clusterwise"), (150, "sparse")])
+def test_the_cheaper_engine_is_taken(subjects: int, engine: str) -> None:
+    rng = np.random.default_rng(6)
+    n = 4 * subjects
+    data = {
+        "id": np.repeat(np.arange(subjects), 4), "visit": np.tile(np.arange(4), subjects),
+        "item": rng.integers(0, 10, n), "y": rng.standard_normal(n), "site": np.repeat(np.arange(subjects) // 5, 4),
+    }  # fmt: skip
+    assert mm.lmm("y ~ 1 + (1 | item)", data, residual="ar1(visit | id)").engine == engine
+    # independent clusters of moderate size
+    assert mm.lmm("y ~ 1 + (1 | site)", data, residual="ar1(visit | id)").engine == "clusterwise"
+
+
+def test_parts_of_clusters_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stacks too large to hold at once are taken in parts."""
+    make: Callable[[], Fit] = lambda: mm.lmm(  # noqa: E731
+        "rated ~ x + (1 | item)", visits(), residual="ar1(visit | id)", variance="ident(kind)",
+        control=Control(engine="sparse"),
+    )  # fmt: skip
+    whole = make()
+    expected = whole.objective().fixed_information(whole.optimum.theta)
+    monkeypatch.setattr("mixedmodels.engines.cliques.CHUNK", 100)
+    parts = make()
+    assert parts.criterion == pytest.approx(whole.criterion, abs=1e-9)
+    found = parts.objective().fixed_information(whole.optimum.theta)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(other).max())
