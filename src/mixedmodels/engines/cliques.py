@@ -94,7 +94,7 @@ class CliqueGroup:
     def rows(self, b: Array) -> Array:
         """Return rows (n, c) of all clusters as those of this group by cluster, (m, t, c)."""
         own = b[self.place]
-        return own.reshape(-1, self.t, own.shape[1])
+        return own.reshape(len(self.columns), self.t, own.shape[1])
 
     def times(self, by_class: Array, b: Array, part: slice = slice(None)) -> Array:
         """Return A_c b_i for symmetric A by class (C, t, t) and b (m, t, c) of the clusters in `part`."""

@@ -94,9 +94,9 @@ class MomentGroup:
         k, (t, d) = len(moved), self._shape
         gram = pairs(moved, self.inverse, self.squares())
         products = self.moments.reshape(-1, t * t, d, d)[:, :, :-1, :] @ self._contrast()
-        inner = products.reshape(-1, t, t, d - 1)
+        inner = products.reshape(len(products), t, t, d - 1)
         cross = np.einsum("cij,cjkx,ckl->cilx", self.inverse, inner, self.inverse, optimize=True)
-        return gram, moved.reshape(k, -1) @ cross.reshape(-1, d - 1)
+        return gram, moved.reshape(k, -1) @ cross.reshape(moved[0].size, d - 1)
 
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool
@@ -111,6 +111,8 @@ class MomentGroup:
     def _products(self) -> Array:
         """Return Σ_i U_ix U_iz' by class, (C, t, t, r, r)."""
         t, d = self._shape
+        if d == 1:
+            return np.zeros((len(self.moments), t, t, 0, 0))
         inner = self.moments.reshape(-1, t, t, d, d)[..., :-1, :-1]
         flat = np.ascontiguousarray(inner).reshape(-1, t, t * (d - 1) ** 2)
         left = (self.inverse @ flat).reshape(-1, t, t, (d - 1) ** 2)
@@ -119,7 +121,8 @@ class MomentGroup:
 
     def _p(self, moved: Array, products: Array) -> Array:
         r = products.shape[-1]
-        return np.asarray(-(moved.reshape(len(moved), -1) @ products.reshape(-1, r * r)).reshape(-1, r, r))
+        k, flat = len(moved), products.reshape(moved[0].size, r * r)
+        return np.asarray(-(moved.reshape(k, -1) @ flat).reshape(k, r, r))
 
     def fixed_information(self, directions: Iterable[Array], extra: Iterable[Array]) -> tuple[Array, Array]:
         """Return P_a (k, r, r) and Q_ab = Σ_i U_i'V̇_aV⁻¹V̇_bU_i (k, k, r, r).

@@ -112,7 +112,9 @@ class RowGroup:
         cross = self._by_class(
             np.einsum("cix,cj->cijx", self.solved[:, :, :-1], self.alpha)  # U_i ⊗ α_i
         )
-        return pairs(moved, self.inverse, self.squares()), moved.reshape(k, -1) @ cross.reshape(-1, r)
+        return pairs(moved, self.inverse, self.squares()), moved.reshape(k, -1) @ cross.reshape(
+            moved[0].size, r
+        )
 
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool

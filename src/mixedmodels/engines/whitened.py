@@ -167,7 +167,7 @@ class WhitenedSystem(StructuredSystem):
         """Return A b for symmetric A block-diagonal over residual clusters, given by class of every size."""
         out = np.empty(b.shape)
         for group, matrix in zip(self.groups, matrices, strict=True):
-            out[group.place] = group.times(matrix, group.rows(b)).reshape(-1, b.shape[1])
+            out[group.place] = group.times(matrix, group.rows(b)).reshape(b[group.place].shape)
         return out
 
     # -- first derivatives -----------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class WhitenedSystem(StructuredSystem):
         for by_cluster in zip(*(self.model.row_directions(at, g) for g in parts), strict=True):
             out = np.empty(b.shape)
             for group, own, matrix in zip(self.groups, rows, by_cluster, strict=True):
-                out[group.place] = (matrix @ own).reshape(-1, b.shape[1])
+                out[group.place] = (matrix @ own).reshape(b[group.place].shape)
             yield out
 
     def _pushed(self, u: Array) -> Iterator[Array]:
@@ -274,6 +274,8 @@ class WhitenedSystem(StructuredSystem):
         """With N_a = V̇_aU: P_a = −U'N_a and Q_ab = N_a'V⁻¹N_b, summed over parts of the clusters."""
         u, k = self._u(), self.model.n_theta
         r = u.shape[1]
+        if not r:
+            return np.zeros((k, 0, 0)), np.zeros((k, k, 0, 0))
         pushed = np.hstack(list(self._pushed(np.asarray(self.z.T @ u))))
         p, gram = np.zeros((r, k * r)), np.zeros((k * r, k * r))
         crossed = np.zeros((self.analysis.order, k * r))
@@ -308,6 +310,8 @@ class WhitenedSystem(StructuredSystem):
 
     def bent_slope(self, weights: Array, slopes: Array) -> Array:
         at, u = self.at(), self._u()
+        if not u.shape[1]:
+            return np.zeros((0, 0))
         zu = np.asarray(self.z.T @ u)
         total = np.zeros((u.shape[1], u.shape[1]))
         for block in self.model.random_blocks:

@@ -297,3 +297,25 @@ def test_parts_of_clusters_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     found = parts.objective().fixed_information(whole.optimum.theta)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("options", [{"residual": "ar1(visit | id)"}, {"variance": "ident(kind)"}], ids=str)
+def test_models_without_fixed_effects(options: dict[str, str]) -> None:
+    fits = [
+        mm.lmm("rated ~ 0 + (1 | item)", visits(), control=Control(engine=engine), **options)
+        for engine in ("sparse", "clusterwise")
+    ]
+    assert fits[0].criterion == pytest.approx(fits[1].criterion, abs=1e-7)
+    errors = [fit.variance_components(ci="wald")["std_error"] for fit in fits]
+    # optima within a ten-thousandth of a standard error of each other, a Hessian by differences
+    np.testing.assert_allclose(errors[0], errors[1], rtol=1e-4)
+    np.testing.assert_allclose(*(fit.predict(se=True)["se"] for fit in fits), rtol=1e-5)
+
+
+def test_singular_errors_that_cannot_be_whitened_are_reported() -> None:
+    fit = mm.lmm(
+        "rated ~ x + (1 + x | item)", visits(), residual="us(visit | id, by=arm)", weights="w",
+        control=Control(engine="sparse"),
+    )  # fmt: skip
+    assert not fit.converged
+    assert any("errors is singular" in status.message for status in fit.status)
