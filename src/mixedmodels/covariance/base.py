@@ -196,11 +196,13 @@ class Structure(ABC):
         Notes
         -----
         From Σ_θθ = J'Σ_ηη J + Σ_c (∂²η_c/∂θ∂θ')Σ_η_c with J = ∂η/∂θ, whose derivative is taken by the
-        complex step (exact to rounding).
+        complex step (exact to rounding). Where a parameter has vanished J is singular; Σ_ηη, which is smooth
+        in η, is then taken where that parameter is a ten-thousandth of the largest.
         """
         k = len(theta)
         if self.linear:
             return np.zeros((k, k, at.size, at.size))
+        theta = self._regular(theta, at)
         tiny = 1e-30
         hessian = np.empty((k, k, k))
         for b in range(k):
@@ -211,6 +213,12 @@ class Structure(ABC):
         rest = self.d2_matrix(theta, at) - np.einsum("cab,cij->abij", hessian, self.d_natural(theta, at))
         value: Array = np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
         return value
+
+    def _regular(self, theta: Array, at: Positions) -> Array:
+        """Return θ with the parameters that Σ does not move with, to first order, off their zero."""
+        slopes = np.abs(self.natural(theta, at).jacobian).max(axis=0)
+        vanished = slopes <= 1e-9 * slopes.max(initial=0.0)
+        return np.where(vanished, theta + 1e-4 * max(float(np.abs(theta).max(initial=0.0)), 1e-4), theta)
 
 
 def joined(*parts: float | Array) -> Array:

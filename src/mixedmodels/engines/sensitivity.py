@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..covariance.base import semidefinite_cholesky
+from ..errors import FitError
 from ..typing import Array
 from .base import Direction
 from .objective import Objective
@@ -102,7 +103,8 @@ def _bends(objective: Objective, theta: Array, weights: Array) -> list[Direction
         if not block.structure.linear:
             inside = weights[first : first + count, first : first + count]
             matrix = np.einsum("ab,abij->ij", inside, block.structure.d2_natural(own, at))
-            directions.append(Direction(block.term, block.set, matrix / sigma2))
+            if matrix.any():
+                directions.append(Direction(block.term, block.set, matrix / sigma2))
         first += count
     return directions
 
@@ -124,9 +126,13 @@ def _moved_traces(objective: Objective, relative: list[Array], bends: list[Direc
 def _largest_step(sigma: Array, bend: Array) -> float:
     """Return ε such that ε·bend changes Σ̃ by a ten-thousandth and leaves it positive definite."""
     size = float(np.abs(bend).max())
-    if size == 0.0:
-        return np.inf
-    root = np.linalg.cholesky(sigma)
+    try:
+        root = np.linalg.cholesky(sigma)
+    except np.linalg.LinAlgError:
+        raise FitError(
+            "ddf='kenward-roger2' is not defined where a covariance that is not linear in its parameters is "
+            "singular; use 'kenward-roger' or 'satterthwaite'."
+        ) from None
     inner = np.linalg.solve(root, np.linalg.solve(root, bend).T)
     return 1e-4 / max(float(np.abs(np.linalg.eigvalsh(inner)).max()), size / float(np.abs(sigma).max()))
 

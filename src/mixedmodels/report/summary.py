@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines import ENGINES
-from ..errors import Severity
+from ..errors import MixedModelsError, Severity
 from ..fit import Fit
 from ..formats import format_number
 from ..inference.ddf import method_for
@@ -74,9 +74,17 @@ def summary(
     tables = [_criteria(fit)]
     if fit.design.random or fit.design.residual is not None:
         tables.append(random_table(fit))
+    reason = ""
     if fit.design.fixed.columns:
-        tables.append(_fixed(fit, method, information, level))
-    return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf))
+        try:
+            tables.append(_fixed(fit, method, information, level))
+        except (MixedModelsError, np.linalg.LinAlgError) as error:
+            if ddf is not None:
+                raise
+            # what was fitted is shown whatever its tests come to
+            method, reason = "asymptotic", str(error)
+            tables.append(_fixed(fit, method, information, level))
+    return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf, reason))
 
 
 def _affordable(fit: Fit) -> str:
@@ -166,11 +174,13 @@ def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) ->
     return Table({header: table[name] for name, header in headers.items()}, "Fixed effects", formats=formats)
 
 
-def _notes(fit: Fit, method: str, asked: str | None) -> tuple[str, ...]:
+def _notes(fit: Fit, method: str, asked: str | None, reason: str) -> tuple[str, ...]:
     notes = []
     if fit.design.fixed.columns:
         notes.append(f"Degrees of freedom: {method_for(fit, method).note}.")
-    if asked is None and method != fit.spec.ddf:
+    if reason:
+        notes.append(f"Warning: the method of this fit, {fit.spec.ddf}, cannot be had here: {reason}")
+    elif asked is None and method != fit.spec.ddf:
         own = method_for(fit, None).name
         notes.append(f"The method of this fit, {own}, takes longer here; fit.fixed_effects() computes it.")
     for status in fit.status:
