@@ -202,7 +202,7 @@ class Structure(ABC):
         k = len(theta)
         if self.linear:
             return np.zeros((k, k, at.size, at.size))
-        theta = self._regular(theta, at)
+        theta = self._off_zero(theta, at)
         tiny = 1e-30
         hessian = np.empty((k, k, k))
         for b in range(k):
@@ -214,7 +214,7 @@ class Structure(ABC):
         value: Array = np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
         return value
 
-    def _regular(self, theta: Array, at: Positions) -> Array:
+    def _off_zero(self, theta: Array, at: Positions) -> Array:
         """Return θ with the parameters that Σ does not move with, to first order, off their zero."""
         slopes = np.abs(self.natural(theta, at).jacobian).max(axis=0)
         vanished = slopes <= 1e-9 * slopes.max(initial=0.0)
