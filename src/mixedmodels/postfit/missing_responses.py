@@ -28,9 +28,16 @@ class ErrorsOfRows:
     sd: Array | None = None
 
 
-def new_errors(fit: Fit, rows: NewRows, newdata: Any, mean: Array, *, required: bool) -> ErrorsOfRows:
-    """Return the errors of the rows to predict; `required` where their variances are needed."""
+def new_errors(
+    fit: Fit, rows: NewRows, newdata: Any, mean: Array, *, required: bool, conditional: bool
+) -> ErrorsOfRows:
+    """Return the errors of the rows to predict; `required` where their variances are needed.
+
+    Only `conditional` predictions ask which rows are missing responses.
+    """
     none = np.zeros(len(rows), dtype=bool)
+    if not required and not conditional:
+        return ErrorsOfRows(np.zeros(len(rows)), none)
     if newdata is None:
         return ErrorsOfRows(error_variances(fit) if required else np.zeros(len(rows)), none)
     fitted = fitted_errors(fit)

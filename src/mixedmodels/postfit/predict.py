@@ -116,7 +116,7 @@ def predict(
     rows = reached.rows
     valid = rows.complete & _estimable(fit, rows)
     mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
-    errors = new_errors(fit, rows, newdata, mean, required=interval == "prediction")
+    errors = new_errors(fit, rows, newdata, mean, required=interval == "prediction", conditional=conditional)
     missing = errors.unobserved & valid if conditional else np.zeros(len(rows), dtype=bool)
     if missing.any():
         own_rows = _take(rows, missing)
@@ -144,6 +144,11 @@ def predict(
             effects = own_variances(fit, rows, (rows.complete,) * len(rows.codes)) + reached.rest
             own = own + np.where(rows.complete, effects, np.nan)
         variance = variance + np.where(missing, 0.0, own)
+        if unknown := int(np.count_nonzero(np.isnan(own) & valid)):
+            what = "1 row has" if unknown == 1 else f"{unknown} rows have"
+            notes.append(
+                f"{what} no limits: a position or group that was not in the fit, so no known variance"
+            )
         if fit.design.weights is not None and rows.weights is None:
             notes.append("new observations have weight 1: newdata holds no weights")
     if interval is not None:

@@ -125,14 +125,25 @@ def encode_errors(
 ) -> NewErrors | None:
     """Return the error side of new rows; None without structured errors, or where `newdata` lacks a column.
 
-    With `required` a missing column is an error that names it.
+    With `required` a missing column is an error that names it; so it is where `newdata` gives the cluster and
+    position of each row, and thereby says which responses are missing, but not what their variance depends on.
     """
     encoding = _encoding(design).residual
     if encoding is None or design.residual is None:
         return None
     source = open_source(newdata)
-    if not required and not set(encoding.columns) <= set(source.names):
-        return None
+    lacking = [name for name in encoding.columns if name not in source.names]
+    if lacking and not required:
+        placed = encoding.positions.names and {*encoding.cluster, *encoding.positions.names} <= set(
+            source.names
+        )
+        if not placed:
+            return None
+        raise DataError(
+            f"newdata gives {', '.join(map(repr, encoding.cluster + encoding.positions.names))} and lacks "
+            f"{', '.join(map(repr, lacking))}, which the errors of missing responses depend on; add it, or use "
+            "level='population'."
+        )
     columns = read_columns(spec, source, encoding.columns)
     return encoding.encode(design.residual, columns, source.n)
 

@@ -197,3 +197,29 @@ def test_weights_and_structures_count_parameters() -> None:
     assert fit.n_covariance_parameters == 2 * 15
     assert MODELS["car1, power"]().n_covariance_parameters == 4
     assert MODELS["variance only"]().n_covariance_parameters == 3
+
+
+def test_rows_whose_errors_are_not_known_say_so() -> None:
+    fit = MODELS["us"]()
+    ninth = {"x": [1.0, 1.0], "id": [7, 7], "visit": [9, 2]}
+    table = fit.predict(ninth, interval="prediction")
+    assert np.isnan(table["lower"]).tolist() == [True, False]
+    assert np.isfinite(table["fit"]).all()
+    assert "1 row has no limits: a position or group that was not in the fit" in " ".join(table.notes)
+    # a missing response of a known subject, without what its variance depends on
+    power = MODELS["car1, power"]()
+    new = {"x": [1.0], "id": [7], "time": [9.5], "kind": ["old"]}
+    with pytest.raises(mm.DataError, match=r"gives 'id', 'time' and lacks 'w', .* or use level='population'"):
+        power.predict(new)
+    assert np.isfinite(power.predict(new, level="population")).all()
+    assert np.isfinite(power.predict({"x": [1.0]})).all()
+
+
+def test_text_and_numbers_name_the_same_cluster() -> None:
+    fit = MODELS["us"]()
+    data = visits()
+    gone = next(i for i in range(30) if 5 not in data["visit"][data["id"] == i].tolist())
+    number = fit.predict({"x": [1.0], "id": [gone], "visit": [5]}, se=True)
+    text = fit.predict({"x": [1.0], "id": [str(gone)], "visit": [5]}, se=True)
+    assert "missing response" in number.notes[0]
+    assert (number["fit"][0], number["se"][0]) == (text["fit"][0], text["se"][0])
