@@ -30,6 +30,7 @@ from ..typing import Array, Codes
 from .base import Direction, Pieces, Solution
 from .cliques import CliqueGroup, clique_groups, residual_layouts
 from .marginal import At, Gammas, MarginalModel
+from .parameters import Block
 from .sparse import SparseSystem
 from .sparse_pattern import Analysis
 from .standardise import standardise
@@ -118,7 +119,10 @@ class WhitenedSystem(StructuredSystem):
         covariances = self.model.residuals(at.theta)
         if not all(np.isfinite(r).all() for r in covariances):
             raise ArithmeticError("R is not finite")
-        factors = self._factors(at.theta)
+        return self._factor(at, covariances, self._factors(at.theta))
+
+    def _factor(self, at: At, covariances: Sequence[Array], factors: tuple[Array, ...]) -> Pieces:
+        """Factor the equations at R of every class (C, t, t) and Λ of every term (sets, p, p)."""
         self._move(at)
         logdet, products = 0.0, np.zeros(len(self.analysis.indices) + 1)
         for group, r in zip(self.groups, covariances, strict=True):
@@ -315,17 +319,11 @@ class WhitenedSystem(StructuredSystem):
         zu = np.asarray(self.z.T @ u)
         total = np.zeros((u.shape[1], u.shape[1]))
         for block in self.model.random_blocks:
-            own, place = at.theta[block.place], block.place
-            second = np.tensordot(weights[place, place], block.structure.d2_matrix(own, block.positions), 2)
-            first = np.tensordot(slopes[place], block.structure.d_matrix(own, block.positions), 1)
-            columns, pushed = self.equations.pushed(Direction(block.term, block.set, second - first), zu)
+            matrix = self._sigma_bend(block, weights, slopes)
+            columns, pushed = self.equations.pushed(Direction(block.term, block.set, matrix), zu)
             total += zu[columns].T @ pushed
-        errors = slopes[self.model.residual_blocks[0].place.start :]
         for g, group in enumerate(self.groups):
-            rows = group.rows(u)
-            bend = self.model.bend(at, g, weights)
-            for one, v in zip(self.model.directions(at, g), errors, strict=False):
-                bend = bend - v * one
+            rows, bend = group.rows(u), self._residual_bend(g, weights, slopes)
             moved = group.times(bend, rows)
             extra = self.model.row_bend(at, g, weights, slopes)
             if extra is not None:
@@ -334,10 +332,60 @@ class WhitenedSystem(StructuredSystem):
         return self._in_user_columns(0.5 * (total + total.T))
 
     def bend_traces(self, weights: Array, slopes: Array) -> Array:
-        raise SpecError(
-            "ddf='kenward-roger2' is not computed for structured errors that random effects tie together; use "
-            "'kenward-roger', whose second-order term is."
+        """−∂ tr(PV_i)/∂ε at V + εB, V_i kept: a central difference, whose error is about 1e-8 relative."""
+        if self.model.by_row:
+            raise SpecError(
+                "ddf='kenward-roger2' is not computed for variance functions whose rows random effects tie together; "
+                "use 'kenward-roger', whose second-order term is."
+            )
+        at = self.at()
+        r, sigma = self.model.residuals(at.theta), self._sigmas(at.theta)
+        bent = [self._residual_bend(g, weights, slopes) for g in range(len(self.groups))]
+        moved = [self._sigma_bend(block, weights, slopes) for block in self.model.random_blocks]
+        try:
+            step = min(_largest_step(v, d) for v, d in zip([*r, *sigma], [*bent, *moved], strict=True))
+        except np.linalg.LinAlgError:
+            raise SpecError(
+                "ddf='kenward-roger2' needs covariances of full rank; use 'kenward-roger' for a singular fit."
+            ) from None
+        if not np.isfinite(step):
+            return np.zeros(self.model.n_theta)
+        found = []
+        for e in (step, -step):
+            roots: list[list[Array]] = [[] for _ in self.design.random]
+            for block, v, d in zip(self.model.random_blocks, sigma, moved, strict=True):
+                roots[block.term].append(np.asarray(np.linalg.cholesky(v + e * d), dtype=float))
+            covariances = [v + e * d for v, d in zip(r, bent, strict=True)]
+            self._factor(at, covariances, tuple(np.stack(own) for own in roots))
+            found.append(self.model.gradient(at, self._traces()))
+        self.factor(at)
+        return np.asarray((found[1] - found[0]) / (2.0 * step))
+
+    def _sigmas(self, theta: Array) -> list[Array]:
+        return [b.structure.matrix(theta[b.place], b.positions) for b in self.model.random_blocks]
+
+    def _traces(self) -> Gammas:
+        """Return the part of Γ that does not depend on y, of REML and for parameters of Σ and Σ_R."""
+        scores, entries = self.equations.scores(True), self._entries()
+        fixed = self._u() @ self.equations.root_of_phi().T
+        by_class = [self._gamma_by_class(group, entries, fixed) for group in self.groups]
+        return Gammas(by_class, None, [scores[b.term].trace[b.set] for b in self.model.random_blocks])
+
+    def _sigma_bend(self, block: Block, weights: Array, slopes: Array) -> Array:
+        """Return Σ_ij w_ij Σ_ij − Σ_i v_iΣ_i of one random block, (p, p)."""
+        own, place = self.at().theta[block.place], block.place
+        second = np.tensordot(weights[place, place], block.structure.d2_matrix(own, block.positions), 2)
+        return np.asarray(
+            second - np.tensordot(slopes[place], block.structure.d_matrix(own, block.positions), 1)
         )
+
+    def _residual_bend(self, g: int, weights: Array, slopes: Array) -> Array:
+        """Return Σ_ij w_ij R_ij − Σ_i v_iR_i over structural parameters of one size group, (C, t, t)."""
+        at, bend = self.at(), self.model.bend(self.at(), g, weights)
+        errors = slopes[self.model.residual_blocks[0].place.start :]
+        for one, v in zip(self.model.directions(at, g), errors, strict=False):
+            bend = bend - v * one
+        return bend
 
     def direction_gram(self, at: At) -> Array:
         """⟨V̇_aω, V̇_bω⟩ summed over random ω: V̇_a that are dependent remain so, others do not become so."""
@@ -478,6 +526,16 @@ def _lost(group: CliqueGroup, part: slice, entries: Array, fixed: Array) -> Arra
     """Return R⁻¹WCW'R⁻¹ + FF' by cluster, (·, t, t), for the rows F of the group's clusters."""
     own = group.rows(fixed)[part]
     return np.asarray(group.explained(entries, part) + own @ own.transpose(0, 2, 1))
+
+
+def _largest_step(covariance: Array, bend: Array) -> float:
+    """Return ε such that ε·bend changes covariances (…, t, t) by a ten-thousandth; LinAlgError if one is singular."""
+    if not bend.any():
+        return np.inf
+    root = np.linalg.cholesky(covariance)
+    half = np.linalg.solve(root, bend)
+    inner = np.linalg.solve(root, half.swapaxes(-1, -2))
+    return float(1e-4 / np.abs(np.linalg.eigvalsh(0.5 * (inner + inner.swapaxes(-1, -2)))).max())
 
 
 def _ordered(z: sparse.csr_array, order: NDArray[np.intp], weights: Array | None) -> sparse.csr_array:

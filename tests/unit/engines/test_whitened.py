@@ -191,6 +191,12 @@ def test_both_engines_agree(name: str) -> None:
     np.testing.assert_allclose(
         a.second_order(theta, weights), b.second_order(theta, weights), rtol=1e-7, atol=1e-9
     )
+    if one.design.reml and not a.model.by_row and not one.singular:
+        np.testing.assert_allclose(
+            a.bend_traces(theta, weights), b.bend_traces(theta, weights), rtol=1e-5, atol=1e-6
+        )
+        # and the equations are back where they were
+        np.testing.assert_allclose(b.evaluate(theta).information, there.information)
     hessian = a.observed_information(theta)
     np.testing.assert_allclose(
         b.observed_information(theta), hessian, rtol=1e-4, atol=1e-5 * np.abs(hessian).max()
@@ -319,3 +325,11 @@ def test_singular_errors_that_cannot_be_whitened_are_reported() -> None:
     )  # fmt: skip
     assert not fit.converged
     assert any("errors is singular" in status.message for status in fit.status)
+
+
+def test_kenward_roger_2009_is_refused_for_variance_functions() -> None:
+    fit = CROSSED["nested, har1 and ident"]()
+    with pytest.raises(mm.SpecError, match="kenward-roger2"):
+        fit.fixed_effects(ddf="kenward-roger2")
+    usual = CROSSED["crossed, ar1"]()
+    assert np.isfinite(usual.fixed_effects(ddf="kenward-roger2")["std_error"]).all()
