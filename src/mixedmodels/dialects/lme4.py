@@ -52,6 +52,8 @@ def lmer(
     >>> round(mm.lmer("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy")).criterion, 4)
     1743.6283
     """
+    if not isinstance(REML, bool):
+        raise SpecError(f"REML={REML!r} must be True or False.")
     return lmm(
         formula,
         data,

@@ -158,8 +158,9 @@ def read_columns(spec: ModelSpec, source: Source, names: Iterable[str]) -> dict[
 def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:
     names = [str(n) for n in source.names]
     shown = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
-    place = find_name(spec.formula, name)
-    pointer = f"\n\n{caret(spec.formula, *place)}" if place else ""
+    texts = (spec.formula, *map(str, (spec.residual or (), *spec.variance)))
+    places = ((text, find_name(text, name)) for text in texts)
+    pointer = next((f"\n\n{caret(text, *place)}" for text, place in places if place), "")
     raise DataError(f"column {name!r} is not in the data.{suggest(name, names)} Columns: {shown}.{pointer}")
 
 

@@ -97,6 +97,12 @@ def read_formula(
     """
     if not isinstance(formula, str):
         raise SpecError(f"formula must be text such as 'y ~ x + (1 | g)', not {type(formula).__name__}.")
+    for argument, value, example in (
+        ("residual", residual, "'ar1(week | id)'"),
+        ("variance", variance, "'ident(sex)'"),
+    ):
+        if value is not None and not isinstance(value, (str, ResidualSpec, VarianceSpec, tuple)):
+            raise SpecError(f"{argument}={value!r} must be text such as {example}.")
     parsed = parse_formula(formula)
     first, starts = read_start(start)
     return ModelSpec(

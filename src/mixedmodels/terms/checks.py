@@ -73,11 +73,16 @@ def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
     level = term.levels[int(np.flatnonzero(term.sets == single[0])[0])]
     where = f" for {asked.by}={term.set_labels[single[0]]!r}" if asked.by else ""
     raise DataError(
-        f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw "
-        f"of {term.n_columns} effects says nothing about {n_parameters} variance parameters. Use a "
-        "factor with more levels, a structure that shares one variance over several columns (homdiag), or "
+        f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw of "
+        f"{_counted(term.n_columns, 'effect')} says nothing about "
+        f"{_counted(n_parameters, 'variance parameter')}. Use a factor with more levels, a structure that "
+        "shares one variance over several columns (homdiag), or "
         "make the term fixed."
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -15,11 +16,13 @@ from ..covariance.base import Positions, Structure
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
-from ..spec import ResidualSpec
+from ..spec import RandomSpec, ResidualSpec
 from ..typing import Array, Codes, Labels
 
 COUNTED = frozenset({"ar1", "har1", "arma", "toep", "htoep"})
 """Structures in which the number of steps between two positions matters."""
+STEPPED = COUNTED | {"ante1", "banded_us"}
+"""Structures that depend on the order of the positions."""
 REPRESENTATIVE = 200
 """Coordinates at most that stand for all when a structure is started and reported."""
 
@@ -77,7 +80,7 @@ def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Place
             "kron, as in kron(us, ar1)(trait, week | id)."
         )
     column = frame.columns[asked.position[0]]
-    notes = _check_counts(asked, column)
+    notes = _check_counts(asked, column) + order_notes(asked, [column])
     own = column.factor()
     assert own.levels is not None
     labels = tuple(str(level) for level in own.levels)
@@ -85,6 +88,31 @@ def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Place
     structure = bind(asked.structure)
     encoding = PositionEncoding(asked.position, (own.levels,))
     return Placed(structure, positions, own.values, None, encoding, notes)
+
+
+def order_notes(asked: ResidualSpec | RandomSpec, columns: Iterable[Column]) -> tuple[Status, ...]:
+    """Return a warning where text is sorted `week 1`, `week 10`, `week 2` and the structure goes by order."""
+    kinds = {asked.structure.name, *(part.name for part in asked.structure.parts)}
+    if not kinds & STEPPED:
+        return ()
+    notes = []
+    for column in columns:
+        levels = [] if column.levels is None else column.levels.tolist()
+        if not all(isinstance(level, str) for level in levels):
+            continue
+        if levels != sorted(levels) or levels == sorted(levels, key=_by_number):
+            continue
+        shown = ", ".join(levels[:4]) + (" …" if len(levels) > 4 else "")
+        message = f"{asked}: the positions are the levels of {column.name} in the order {shown}"
+        hint = "Give a categorical column whose levels are in the order you mean, or a column of numbers"
+        notes.append(Status(Severity.WARNING, message, hint))
+    return tuple(notes)
+
+
+def _by_number(text: str) -> list[tuple[int, int, str]]:
+    """Return what sorts `week 2` before `week 10`."""
+    pieces = re.split(r"(\d+)", text)
+    return [(1, int(piece), "") if piece.isdecimal() else (0, 0, piece) for piece in pieces]
 
 
 def _check_counts(asked: ResidualSpec, column: Column) -> tuple[Status, ...]:
@@ -130,6 +158,7 @@ def _place_pairs(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Pla
         raise SpecError(f"{asked}: {asked.structure} takes one position column per structure: trait, week.")
     factors = [frame.columns[name].factor() for name in asked.position[:count]]
     levels = tuple(column.levels for column in factors if column.levels is not None)
+    notes = order_notes(asked, factors)
     encoding = PositionEncoding(asked.position, levels)
     if spatial:
         _numbers(asked, frame, asked.position[count:])
@@ -137,11 +166,11 @@ def _place_pairs(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Pla
         assert coordinates is not None
         structure = bind(asked.structure, sizes=(len(levels[0]), 1), dimension=coordinates.shape[1])
         positions = _representative(coordinates, clusters)
-        return Placed(structure, positions, index, coordinates, encoding)
+        return Placed(structure, positions, index, coordinates, encoding, notes)
     index, _ = encoding.place(frame.columns, frame.n)
     labels = tuple(", ".join(map(str, pair)) for pair in product(*levels))
     structure = bind(asked.structure, sizes=tuple(len(own) for own in levels))
-    return Placed(structure, Positions(len(labels), labels), index, None, encoding)
+    return Placed(structure, Positions(len(labels), labels), index, None, encoding, notes)
 
 
 def _place_coordinates(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Placed:

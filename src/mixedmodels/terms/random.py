@@ -26,6 +26,7 @@ from .encoder import INTERCEPT, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
 from .kernel import bind_kernel
+from .positions import order_notes
 from .smooth import SplineBasis
 
 LARGEST_VALUES = 4e9
@@ -132,6 +133,8 @@ def _bind(
     names = () if asked.group == ("all",) and "all" not in frame.factors else asked.group
     group = bind_group(names, asked.by, frame.factors, frame.n)
     basis, values, positions, notes = _bind_effects(asked, spec, frame, fixed)
+    if not asked.coordinates:
+        notes += order_notes(asked, [frame.columns[name] for name in variables(asked.effects)])
     term = RandomTerm(
         label=group.label,
         group=group.label,

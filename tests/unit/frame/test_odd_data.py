@@ -228,3 +228,46 @@ def test_exact_fits_are_warned_of(exact: str) -> None:
 def test_too_few_rows_are_refused(rows: list[int]) -> None:
     with pytest.raises(mm.DataError):
         mm.lmm("y ~ 1 + (1 | g)", DATA.iloc[rows])
+
+
+@pytest.mark.parametrize("spelling", ["residual", "random", "pairs"])
+def test_text_sorted_against_its_numbers_is_warned_of(spelling: str) -> None:
+    weeks = DATA.assign(week=[f"week {t + 1}" for t in DATA["t"]], arm=np.where(DATA["t"] % 2, "p", "q"))
+    ordered = weeks.assign(week=pd.Categorical(weeks["week"], [f"week {t + 1}" for t in range(10)]))
+
+    def fit(data: pd.DataFrame) -> mm.Fit:
+        if spelling == "residual":
+            return mm.gls("y ~ x", data, residual="ar1(week | g)")
+        if spelling == "random":
+            return mm.lmm("y ~ x + ar1(0 + week | g)", data)
+        return mm.gls("y ~ x", data, residual="kron(us, ar1)(arm, week | g)")
+
+    warned = [str(status) for status in fit(weeks).status]
+    assert any("in the order week 1, week 10, week 2, week 3 …" in text for text in warned)
+    assert not any("in the order" in str(status) for status in fit(ordered).status)
+    if spelling == "residual":
+        numbers = mm.gls("y ~ x", DATA, residual="ar1(t | g)").criterion
+        assert fit(ordered).criterion == pytest.approx(numbers, abs=1e-8)
+        assert not any(
+            "in the order" in str(s) for s in mm.gls("y ~ x", weeks, residual="us(week | g)").status
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"residual": "ar1(tt | g)"}, "'tt' is not in the data.*\n\nar1\\(tt \\| g\\)\n    \\^\\^"),
+        ({"residual": "ar1(t | gg)"}, "'gg' is not in the data.*\n\nar1\\(t \\| gg\\)\n        \\^\\^"),
+        ({"variance": "ident(gg)"}, "'gg' is not in the data.*\n\nident\\(gg\\)\n      \\^\\^"),
+        ({"residual": 1}, "residual=1 must be text such as"),
+        ({"variance": 3}, "variance=3 must be text such as"),
+    ],
+)
+def test_mistakes_in_the_error_side_are_pointed_at(options: dict[str, object], message: str) -> None:
+    with pytest.raises(mm.MixedModelsError, match=message):
+        mm.gls("y ~ x", DATA, **options)
+
+
+def test_lmer_takes_reml_as_true_or_false() -> None:
+    with pytest.raises(mm.SpecError, match="REML='ML' must be True or False"):
+        mm.lmer("y ~ x + (1 | g)", DATA, "ML")
