@@ -15,6 +15,7 @@ from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array, Labels
+from .progress import counted
 from .reported import reported_parameters
 from .resampling import Clusters, fit_rows
 from .wald import check_level
@@ -166,6 +167,7 @@ def bootstrap(
     *,
     kind: str = "parametric",
     cluster: str | None = None,
+    progress: bool | None = None,
 ) -> Bootstrap:
     """Return n bootstrap replicates of a statistic of the fit.
 
@@ -183,6 +185,9 @@ def bootstrap(
         (rows, for a model without random effects).
     cluster
         Grouping factor whose levels are drawn; by default the one all others nest in.
+    progress
+        Whether a line on standard error says how far it is; by default where that is a terminal, after two
+        seconds.
 
     Notes
     -----
@@ -209,11 +214,11 @@ def bootstrap(
     names, estimate = _evaluate(fit, stat)
     run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
     if kind == "case":
-        _draw_cases(run, fit, stat, int(seed), cluster)
+        _draw_cases(run, fit, stat, int(seed), cluster, progress)
     elif stat is None:
-        _draw_parameters(run, fit, int(seed))
+        _draw_parameters(run, fit, int(seed), progress)
     else:
-        _draw_responses(run, fit, stat, int(seed))
+        _draw_responses(run, fit, stat, int(seed), progress)
     return Bootstrap(
         fit, stat, names, estimate, run.values, tuple(run.failures), int(run.singular.sum()), kind, int(seed),
         cluster,
@@ -251,27 +256,29 @@ class _Run:
             self.failures.append((i, f"{type(error).__name__}: {error}"))
 
 
-def _draw_cases(run: _Run, fit: Fit, stat: Statistic | None, seed: int, cluster: str | None) -> None:
+def _draw_cases(
+    run: _Run, fit: Fit, stat: Statistic | None, seed: int, cluster: str | None, progress: bool | None
+) -> None:
     clusters = Clusters.of(fit, cluster, "the case bootstrap")
     if clusters.count < 2:
         raise SpecError(
             "bootstrap: kind='case' draws independent clusters, and all rows are of one; use 'parametric'."
         )
-    for i in range(len(run.values)):
+    for i in counted(range(len(run.values)), "bootstrap", progress):
         chosen = stream(seed, i).integers(clusters.count, size=clusters.count)
         run.record(i, lambda chosen=chosen: fit_rows(fit, clusters, chosen), stat)  # type: ignore[misc]
 
 
-def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int) -> None:
-    for i in range(len(run.values)):
+def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int, progress: bool | None) -> None:
+    for i in counted(range(len(run.values)), "bootstrap", progress):
         y = fit.simulate(1, stream(seed, i))[:, 0]
         run.record(i, lambda y=y: fit.refit(y), stat)  # type: ignore[misc]
 
 
-def _draw_parameters(run: _Run, fit: Fit, seed: int) -> None:
+def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> None:
     """Fill in the fit's own parameters for simulated responses, many responses at a time."""
     n = len(run.values)
-    for first in range(0, n, _CHUNK):
+    for first in counted(range(0, n, _CHUNK), "bootstrap", progress, total=n):
         numbers = range(first, min(first + _CHUNK, n))
         y = np.column_stack([fit.simulate(1, stream(seed, i))[:, 0] for i in numbers])
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import mixedmodels as mm
 from mixedmodels.inference.bootstrap import stream
@@ -52,6 +53,39 @@ def test_standard_errors_of_fixed_effects(sleep):
     table = sleep.bootstrap(n=1500, seed=1).table()
     # the parametric bootstrap's SE of β̂ is the Wald SE here; a relative error of 1/√(2n), 4 of them
     np.testing.assert_allclose(table["std_error"][-2:], np.asarray(sleep.bse), rtol=4 / np.sqrt(3000))
+
+
+def test_bca_limits_are_their_definition(rail):
+    """Efron (1987): the bias from the share below, the acceleration from fits without one rail each."""
+    boot = rail.bootstrap(n=300, seed=4)
+    found = boot.confint(level=0.9, interval="bca")
+    codes = rail.design.random[0].codes
+    data = {"y": rail.response, "g": codes.astype(str)}
+    left_out = []
+    for rail_number in range(6):
+        kept = codes != rail_number
+        one = mm.lmm("y ~ 1 + (1 | g)", {name: np.asarray(values)[kept] for name, values in data.items()})
+        left_out.append([*one.variance_components()["sd"], one.beta[0]])
+    gap = np.mean(left_out, axis=0) - left_out
+    for j in range(3):
+        draws = boot.replicates[:, j]
+        bias = stats.norm.ppf(np.mean(draws < boot.estimate[j]))
+        acceleration = np.sum(gap[:, j] ** 3) / (6 * np.sum(gap[:, j] ** 2) ** 1.5)
+        for column, tail in (("conf_low", 0.05), ("conf_high", 0.95)):
+            moved = bias + stats.norm.ppf(tail)
+            share = stats.norm.cdf(bias + moved / (1 - acceleration * moved))
+            # fits without a rail stop within 1e-4 standard errors
+            assert found[column][j] == pytest.approx(np.quantile(draws, share), rel=1e-3)
+
+
+def test_progress_is_on_standard_error_and_changes_nothing(rail, capsys):
+    silent = rail.bootstrap(lambda fit: fit.sigma, n=30, seed=5)
+    assert capsys.readouterr().err == ""
+    shown = rail.bootstrap(lambda fit: fit.sigma, n=30, seed=5, progress=True)
+    printed = capsys.readouterr().err
+    assert "bootstrap  0/30" in printed
+    assert printed.rstrip().split("\r")[-1].startswith("bootstrap  30/30")
+    np.testing.assert_array_equal(silent.replicates, shown.replicates)
 
 
 @pytest.mark.parametrize("interval", ["percentile", "basic", "bca"])

@@ -21,6 +21,14 @@ MODELS = {
     "penicillin": "diameter ~ 1 + (1 | plate) + (1 | sample)",
     "dyestuff2": "Yield ~ 1 + (1 | Batch)",
 }
+OTHERS = {
+    "uncorrelated": ("sleepstudy", "Reaction ~ Days + (Days || Subject)"),
+    "split_plot": ("oats", "yield ~ nitro + Variety + (1 | Block) + (1 | Block:Variety)"),
+    "pastes": ("pastes", "strength ~ 1 + (1 | sample) + (1 | batch)"),
+    "cake": ("cake", "angle ~ recipe + temp + (1 | recipe:replicate)"),
+    "unbalanced": ("orthodont", "Y ~ age * sex + (1 | id)"),
+}
+"""Models of R's script on other data sets; `unbalanced` leaves out four rows."""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +51,31 @@ def test_profile_intervals_of_lme4(name):
     assert np.all(np.abs(table["conf_low"] - expected["low"]) < 2e-3 * width)
     assert np.all(np.abs(table["conf_high"] - expected["high"]) < 2e-3 * width)
     assert any("maximum likelihood" in note for note in table.notes)
+
+
+def our_name(term: str) -> str:
+    """Return lme4's `sd_(Intercept)|g` or `sigma` as we write it."""
+    if term == "sigma":
+        return "sd(Residual)"
+    head, _, group = term.partition("|")
+    return f"sd({group}: {head.removeprefix('sd_')})" if group else term
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_profile_intervals_of_other_models(name):
+    expected = json.loads(REFERENCE.read_text())[name]
+    source, formula = OTHERS[name]
+    data = mm.datasets.load(source, backend="pandas")
+    data = data.drop(index=[2, 9, 43, 44]) if name == "unbalanced" else data
+    fit = mm.lmm(formula, data)
+    table = fit.confint("profile")
+    fixed = len(fit.design.fixed.columns)
+    places = {term: i for i, term in enumerate(table["term"])}
+    order = [places[our_name(term)] for term in expected["term"][:-fixed]]
+    order += range(len(table) - fixed, len(table))
+    width = np.array(expected["high"]) - np.array(expected["low"])
+    assert np.all(np.abs(table["conf_low"][order] - expected["low"]) < 2e-3 * width)
+    assert np.all(np.abs(table["conf_high"][order] - expected["high"]) < 2e-3 * width)
 
 
 def test_limits_lie_where_the_held_fit_has_the_critical_rise(dyestuff):
