@@ -63,6 +63,8 @@ class Structure(ABC):
     """Whether the family contains cΣ for every c > 0 with Σ, so that a common σ² can be taken out of it."""
     always_psd: bool = True
     """Whether Σ(θ) ⪰ 0 for every θ; otherwise `factor` raises ValueError outside the admissible region."""
+    kinked: bool = False
+    """Whether Σ has kinks in its second working parameter, the logarithm of a range, at the distances."""
     bounded: ClassVar[bool] = True
     """Whether Σ is kept positive semidefinite; otherwise zero variances are nothing special."""
     nugget_allowed: ClassVar[bool] = False

@@ -20,8 +20,10 @@ from .scales import OneVariance
 from .spatial import distances, usual_distances
 from .transforms import POSITIVE, Transform
 
-_CHUNK = 2048
-"""Distances integrated at a time, to bound memory."""
+_CHUNK = 2_000_000
+"""Numbers held at a time in the integrals, to bound memory."""
+SMOOTHEST = 1e4
+"""Largest smoothness: beyond it C differs from its limit exp(−d²/4νr²) by less than 1e-4."""
 
 
 def bessel_moments(z: Array, nu: float, powers: tuple[tuple[int, int], ...]) -> list[Array]:
@@ -37,12 +39,14 @@ def bessel_moments(z: Array, nu: float, powers: tuple[tuple[int, int], ...]) -> 
     resolves the peak, whose width is about ν^(−1/2) (Trefethen and Weideman 2014).
     """
     step = min(0.15, 0.7 / np.sqrt(max(nu.real, 1.0)))
-    end = np.log(1500.0 / np.min(z.real)) + 1.0 if np.min(z.real) < 500.0 else 2.0
+    # the peak is at arsinh(ν/z)
+    end = max(2.0, np.log((1500.0 + 2.0 * nu.real) / np.min(z.real)) + 1.0)
     t = np.arange(-end, end + step, step)
     cosh = np.cosh(t)
     out = [np.empty(len(z), dtype=np.result_type(z.dtype, type(nu))) for _ in powers]
-    for first in range(0, len(z), _CHUNK):
-        rows = slice(first, first + _CHUNK)
+    chunk = max(1, _CHUNK // len(t))
+    for first in range(0, len(z), chunk):
+        rows = slice(first, first + chunk)
         log_half = np.log(0.5 * z[rows])[:, None]
         exponent = nu * (log_half + t) - special.loggamma(nu) - z[rows, None] * cosh
         weight = log_half - special.digamma(nu) + t
@@ -60,14 +64,15 @@ class MaternCorrelation(Correlation):
         return (POSITIVE, POSITIVE)
 
     def of(self, u: Array, at: Positions) -> Array:
+        _check(u)
         d = distances(at)
         if not np.iscomplexobj(u):
-            # The library's Bessel function is faster than the integral, but overflows at small z and large ν.
+            # The library's Bessel function is faster than the integral, but overflows at small z and large ν;
+            # its factors go by their logarithms, since the power may underflow where the function does not.
             z = np.where(d > 0.0, d, 1.0) / u[0]
             with np.errstate(all="ignore"):
-                value: Array = (
-                    np.exp(u[1] * np.log(0.5 * z) - special.gammaln(u[1])) * 2.0 * special.kv(u[1], z)
-                )
+                power = u[1] * np.log(0.5 * z) - special.gammaln(u[1])
+                value: Array = 2.0 * np.exp(power + np.log(special.kve(u[1], z)) - z)
             if np.all(np.isfinite(value)):
                 return np.where(d > 0.0, value, 1.0)
         (value,) = self._moments(d, u, ((0, 0),), np.ones(1))
@@ -112,6 +117,7 @@ class MaternCorrelation(Correlation):
         self, d: Array, u: Array, powers: tuple[tuple[int, int], ...], at_zero: Array
     ) -> list[Array]:
         """Return the moments at every distance; each distinct distance is integrated once."""
+        _check(u)
         distinct, where = np.unique(d, return_inverse=True)
         positive = distinct > 0.0
         out = []
@@ -122,6 +128,15 @@ class MaternCorrelation(Correlation):
                 full[positive] = values[k]
             out.append(full[where.reshape(d.shape)])
         return out
+
+
+def _check(u: Array) -> None:
+    """Raise ValueError for a range or smoothness that is no number, or a smoothness beyond `SMOOTHEST`."""
+    r, nu = u.real
+    if not (0.0 < r < np.inf and 0.0 < nu <= SMOOTHEST):
+        raise ValueError(
+            f"range {r:.6g} and smoothness {nu:.6g} must be positive, the smoothness ≤ {SMOOTHEST:g}"
+        )
 
 
 @final

@@ -37,6 +37,7 @@ class WithNugget(Structure):
     needs_coordinates: bool = field(init=False, repr=False)
     linear: bool = field(init=False, repr=False)
     always_psd: bool = field(init=False, repr=False)
+    kinked: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         inner = self.inner
@@ -45,7 +46,7 @@ class WithNugget(Structure):
                 f"nugget=True: structure {inner.names[0]!r} has a free diagonal already, so that a nugget "
                 "cannot be told from it; drop the nugget."
             )
-        for name in ("names", "needs_coordinates", "linear", "always_psd"):
+        for name in ("names", "needs_coordinates", "linear", "always_psd", "kinked"):
             object.__setattr__(self, name, getattr(inner, name))
 
     def size(self, m: int) -> int:

@@ -299,6 +299,7 @@ class LinearSpatial(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("lin_sp", "sp(lin)", "corlin")
     needs_coordinates = True
+    kinked = True
     nugget_allowed = True
     unit_first = True
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
+from math import isfinite, log
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..control import Control
 from ..engines.criterion import Criterion
@@ -14,6 +15,7 @@ from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
 from .convergence import error_statuses, indefinite_statuses, ranks, singular_statuses, stalled_status
+from .kinks import kinked_places, settle_kinks
 from .optimum import Optimum, Step
 from .start import Start, starting_points
 from .step import NewtonStep, newton_step
@@ -23,10 +25,21 @@ _HALVINGS = 2
 _RETREATS = 8
 """Halvings of a step to where V is not positive definite, where only that bounds the parameters."""
 _TRIALS = 25
+_KINKED = 8
+"""Iterations of a first search where −2l has kinks."""
 _POLISHED = 1e-11
 """A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
+_SMALL = (1000, 8)
+"""Rows and parameters up to which the last step is by the exact Hessian: under a millisecond."""
+_SETTLED = 1e-13
+"""A decrement (3e-7 standard errors) below which it is not worth that."""
 _PATIENCE = 8
 """Iterations after which a decrement that has not fallen to a tenth calls for the exact Hessian."""
+_USELESS, _REST = 2, 5
+"""Hessians by differences that did not halve the decrement before a search rests from them, and iterations it rests:
+slowness has another reason."""
+_LINEAR = 5
+"""Iterations still to go at the present rate beyond which the exact Hessian is worth its differences."""
 _NEAR = 1.0
 """A decrement below which the exact Hessian, where it costs no more, should converge at once."""
 _NOT_FINITE = (
@@ -58,28 +71,43 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     takes the step already computed, and sets variances that are zero to within rounding to exact zero. A
     search that cannot go on returns `converged=False` with a warning; it raises only where the criterion
     is not finite at the start. Where structures have ranges there are several starting points, and the best
-    optimum is taken. Steps that fail to shrink the decrement give way to the exact Hessian.
+    optimum is taken. Steps that fail to shrink the decrement, or shrink it by one slow ratio, give way to the
+    exact Hessian; searches of small problems end with a step by it, so that estimates are good to nine digits.
+    Ranges at which −2l has kinks are settled among the distances (see `kinks`).
     """
     before = objective.evaluations
     control = control or Control()
-    found = [_Search(objective, control).run(theta) for theta in starting_points(objective, start)]
+    kinked = bool(kinked_places(objective))
+    # at a kink Newton's steps get nowhere
+    first = replace(control, max_iterations=min(control.max_iterations, _KINKED)) if kinked else control
+    found = [_Search(objective, first).run(theta) for theta in starting_points(objective, start)]
     if not found:
         raise FitError(_NOT_FINITE)
     best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
-    return replace(best, evaluations=objective.evaluations - before) if len(found) > 1 else best
+    if kinked:
+        best = settle_kinks(objective, best, lambda theta, free: _Search(objective, control, free).run(theta))
+    many = kinked or len(found) > 1
+    return replace(best, evaluations=objective.evaluations - before) if many else best
 
 
 class _Search:
     """The state of one optimisation."""
 
-    def __init__(self, objective: Criterion, control: Control) -> None:
+    def __init__(self, objective: Criterion, control: Control, free: NDArray[np.intp] | None = None) -> None:
         self.objective = objective
         self.control = control
         self.free = None if objective.free.all() else np.flatnonzero(objective.free)
         self.trace: list[Step] = []
         self.escapes = 0
+        if free is not None:
+            # leaving a boundary may move what is held for this search
+            self.free, self.escapes = free, _ESCAPES
         self.retreats = 0 if objective.design.bounded else _RETREATS
         self.exact = False
+        self.gap: Array | None = None
+        self.fresh = False
+        self.useless = 0
+        self.resting = 0
 
     def run(self, theta: Array) -> Optimum:
         objective, control = self.objective, self.control
@@ -131,19 +159,37 @@ class _Search:
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
         """Return the derivatives to step by: average information, the exact Hessian where that is slow."""
+        self.fresh = False
         if not self.exact:
             model = self._model(evaluation)
             self.exact = self._is_slow(model.decrement)
             if not self.exact:
                 return evaluation, model
+        if self.gap is not None:
+            corrected = _with_hessian(evaluation, evaluation.information + evaluation.curvature + self.gap)
+            model = self._model(corrected)
+            if model.definite and model.decrement < 0.1 * self.trace[-1].decrement:
+                return corrected, model
         try:
             hessian = self.objective.observed_information(theta)
         except FitError:
             # the criterion is not finite on one side of θ: the edge of the domain of a structure
             self.exact = False
             return evaluation, self._model(evaluation)
-        evaluation = replace(evaluation, information=np.zeros_like(hessian), curvature=hessian)
+        if not self.objective.cheap_hessian:
+            self._judge_hessians()
+            # what average information lacks changes little from here on
+            self.gap = hessian - evaluation.information - evaluation.curvature
+        self.fresh = True
+        evaluation = _with_hessian(evaluation, hessian)
         return evaluation, self._model(evaluation)
+
+    def _judge_hessians(self) -> None:
+        """Go back to average information for a while where Hessians by differences did not help."""
+        if self.gap is not None and len(self.trace) > 1:
+            self.useless += self.trace[-1].decrement > 0.5 * self.trace[-2].decrement
+        if self.useless >= _USELESS:
+            self.exact, self.useless, self.resting = False, 0, _REST
 
     def _is_slow(self, decrement: float) -> bool:
         """Return whether the decrement falls too slowly for average information to be the Hessian."""
@@ -151,7 +197,23 @@ class _Search:
             return False
         if self.objective.cheap_hessian and decrement < _NEAR:
             return decrement > 0.01 * self.trace[-1].decrement
+        if self.resting:
+            self.resting -= 1
+            return False
+        if decrement < _NEAR and len(self.trace) > 1 and self._is_linear(decrement):
+            return True
         return len(self.trace) > _PATIENCE and decrement > 0.1 * self.trace[-_PATIENCE].decrement
+
+    def _is_linear(self, decrement: float) -> bool:
+        """Return whether the decrement falls by one ratio, and will for longer than differences would take."""
+        last, before = self.trace[-1].decrement, self.trace[-2].decrement
+        if not (last > 0.0 and before > 0.0):
+            return False
+        ratio, earlier = decrement / last, last / before
+        if not (ratio < 0.98 and abs(ratio - earlier) < 0.2 * max(ratio, earlier)):
+            return False
+        left = log(decrement / self.control.decrement) / -log(ratio)
+        return left > max(_LINEAR, self.objective.n_theta)
 
     def _model(self, evaluation: Evaluation) -> NewtonStep:
         if len(evaluation.gradient) == 0 or (self.free is not None and len(self.free) == 0):
@@ -190,7 +252,10 @@ class _Search:
     def _finish(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array:
         """Return θ after the last step, numerically zero variances at exact zero, if −2l does not rise."""
         objective = self.objective
-        polish = model.decrement > _POLISHED or self.control.decrement < _POLISHED
+        cheap = self._is_cheap() and model.decrement > _SETTLED
+        if cheap:
+            model = self._exact_model(theta, evaluation, model)
+        polish = cheap or model.decrement > _POLISHED or self.control.decrement < _POLISHED
         last = theta + model.step if polish else theta
         snapped = snap_to_boundary(objective, last, evaluation)
         for candidate in (snapped, last):
@@ -200,9 +265,26 @@ class _Search:
                 return candidate
         return theta
 
+    def _is_cheap(self) -> bool:
+        """Return whether differences of the gradient cost a fraction of what the search has cost."""
+        small = self.objective.design.n <= _SMALL[0] and self.objective.n_theta <= _SMALL[1]
+        return small and not self.fresh and not self.objective.cheap_hessian
+
+    def _exact_model(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> NewtonStep:
+        """Return the last step by the exact Hessian, whose error is of the order of the decrement squared."""
+        try:
+            exact = self._model(_with_hessian(evaluation, self.objective.observed_information(theta)))
+        except FitError:
+            return model
+        return exact if exact.definite and exact.decrement < 100.0 * self.control.decrement else model
+
     def _record(self, theta: Array, evaluation: Evaluation, decrement: float) -> None:
         self.trace.append(Step(evaluation.value, decrement, theta))
         if self.control.verbose:
             shown = np.array2string(theta[:8], precision=5, suppress_small=False, max_line_width=200)
             count = len(self.trace) - 1
             print(f"{count:3d}  -2l {evaluation.value:.8f}  decrement {decrement:.2e}  theta {shown}")
+
+
+def _with_hessian(evaluation: Evaluation, hessian: Array) -> Evaluation:
+    return replace(evaluation, information=np.zeros_like(hessian), curvature=hessian)

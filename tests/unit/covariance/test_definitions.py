@@ -148,3 +148,24 @@ def test_huynh_feldt_reaches_every_positive_semidefinite_member_and_no_other() -
         assert admitted == (smallest > 0.0)
         accepted += admitted
     assert 500 < accepted < 1500
+
+
+@pytest.mark.parametrize("nu", [200.0, 1e3, 9.9e3])
+@pytest.mark.parametrize("r_scaled", [0.3, 1.0, 30.0, 1e4])
+def test_matern_of_large_smoothness_is_nearly_gaussian(nu: float, r_scaled: float) -> None:
+    """C → exp(−d²/4νr²) with an error of order 1/ν; the power in its definition underflows on the way."""
+    at = Positions(5, tuple("abcde"), np.array([[0.0], [0.1], [0.5], [1.1], [2.0]]))
+    mat = bind(StructureSpec("mat"))
+    r = r_scaled / (2.0 * np.sqrt(nu))
+    d = np.abs(np.subtract.outer(at.coordinates[:, 0], at.coordinates[:, 0]))  # type: ignore[index]
+    theta = mat.from_natural(np.array([1.0, r, nu]), at)
+    np.testing.assert_allclose(mat.matrix(theta, at), np.exp(-((d / r_scaled) ** 2)), atol=0.3 / nu)
+    assert np.isfinite(mat.d2_matrix(theta, at)).all()
+
+
+@pytest.mark.parametrize("values", [(1.0, 1e5), (1.0, 1e12), (1.0, np.inf), (np.inf, 1.0)])
+def test_matern_refuses_what_would_take_unbounded_memory(values: tuple[float, float]) -> None:
+    at = Positions(3, tuple("abc"), np.array([[0.0], [0.1], [0.5]]))
+    mat = bind(StructureSpec("mat"))
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=r"positive|outside"):
+        mat.matrix(np.array([1.0, *np.log(values)]), at)

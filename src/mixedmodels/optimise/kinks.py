@@ -1,0 +1,181 @@
+"""Ranges at which −2l has kinks: covariances that are linear in the distance up to the range, and zero from there.
+
+Σ_ij = σ² max(0, 1 − d_ij/r) has a kink in r at every distance d_ij, where −2l may have local minima with slopes of
+either sign. Newton's steps do not find these; here −2l is minimised over everything else at the distances around
+the best range found, and between two of them where its slopes ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf, log
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from ..covariance.base import Structure
+from ..engines.criterion import Criterion
+from ..engines.marginal_objective import MarginalObjective
+from ..errors import FitError, Severity, Status
+from ..terms.design import Design
+from ..typing import Array
+from .optimum import Optimum
+
+Run = Callable[[Array, NDArray[np.intp]], Optimum]
+"""A search from θ in which only the parameters given may move."""
+
+REACH = 1.3
+"""Ranges within this factor of the best one found are looked at."""
+WORK = 1e5
+"""Rows times distances looked at: about half a second."""
+FEWEST, MOST = 6, 60
+BESIDE = 1e-9
+"""Relative step off a distance at which the slope on its other side is taken."""
+ROUNDS = 4
+"""Times a parameter may be moved to where another distance is better."""
+
+
+def kinked_places(objective: Criterion) -> list[tuple[int, Array]]:
+    """Return for each free range with kinks its place in θ and the logarithms of the distances, sorted."""
+    out = []
+    for block in objective.blocks:
+        if _kinked(block.structure) and objective.free[block.place.start + 1]:
+            assert block.positions.coordinates is not None
+            out.append((block.place.start + 1, _logs(_distances(block.positions.coordinates[None]))))
+    for residual in objective.residual_blocks if isinstance(objective, MarginalObjective) else ():
+        if _kinked(residual.structure) and objective.free[residual.place.start + 1]:
+            out.append((residual.place.start + 1, _logs(_observed(objective.design, residual.set))))
+    return [(place, logs) for place, logs in out if len(logs)]
+
+
+def settle_kinks(objective: Criterion, best: Optimum, run: Run) -> Optimum:
+    """Return the lowest of an optimum and what is found at and between the distances around it."""
+    free = np.flatnonzero(objective.free)
+    places = kinked_places(objective)
+    at_kink: list[int] = []
+    for _ in range(ROUNDS):
+        before = best.value
+        at_kink = []
+        for place, logs in places:
+            profile = _Profile(objective, run, place, np.setdiff1d(free, [place]), best)
+            best = profile.settle(logs)
+            if profile.kink:
+                at_kink.append(place)
+        if len(places) == 1 or best.value > before - 1e-6:
+            break
+    names = objective.natural(best.theta).names
+    return replace(best, statuses=(*best.statuses, *(_note(objective, place, names) for place in at_kink)))
+
+
+@dataclass(slots=True)
+class _Profile:
+    """−2l along one range, everything else at its minimum."""
+
+    objective: Criterion
+    run: Run
+    place: int
+    others: NDArray[np.intp]
+    best: Optimum
+    kink: bool = False
+
+    def settle(self, logs: Array) -> Optimum:
+        """Return the best optimum at the distances near, or between two neighbours of them."""
+        near = self._near(logs)
+        found = [self._at(phi) for phi in near]
+        intervals = [
+            (a, b)
+            for (a, left), (b, right) in zip(
+                zip(near, found, strict=True), zip(near[1:], found[1:], strict=True), strict=False
+            )
+            if left is not None and right is not None and self._dips(left, right)
+        ]
+        for phi, optimum in zip(near, found, strict=True):
+            self._take(optimum, kink=True, phi=phi)
+        for a, b in intervals:
+            self._take(self._between(a, b), kink=False, phi=a)
+        return self.best
+
+    def _near(self, logs: Array) -> Array:
+        here = self.best.theta[self.place]
+        count = int(np.clip(WORK / self.objective.design.n, FEWEST, MOST))
+        inside = logs[np.abs(logs - here) <= log(REACH)]
+        order = np.argsort(np.abs((inside if len(inside) else logs) - here), kind="stable")
+        return np.sort((inside if len(inside) else logs)[order[:count]])
+
+    def _at(self, phi: float) -> Optimum | None:
+        theta = self.best.theta.copy()
+        theta[self.place] = phi
+        try:
+            return self.run(theta, self.others)
+        except FitError:
+            return None
+
+    def _dips(self, left: Optimum, right: Optimum) -> bool:
+        """Return whether −2l falls into the interval between two distances from both of its ends."""
+        inwards = left.theta.copy()
+        inwards[self.place] += BESIDE
+        # derivatives are those from shorter ranges
+        falls = self.objective.gradient(inwards)[self.place] < 0.0
+        return bool(falls and self.objective.gradient(right.theta)[self.place] > 0.0)
+
+    def _between(self, low: float, high: float) -> Optimum | None:
+        def value(phi: float) -> float:
+            found = self._at(phi)
+            return inf if found is None else found.value
+
+        result = optimize.minimize_scalar(
+            value, bounds=(low, high), method="bounded", options={"xatol": 1e-3 * (high - low), "maxiter": 12}
+        )
+        start = self._at(float(result.x))
+        if start is None:
+            return None
+        free = np.sort(np.append(self.others, self.place))
+        smooth = self.run(start.theta, free)
+        return smooth if smooth.converged and smooth.value <= start.value + 1e-9 else start
+
+    def _take(self, optimum: Optimum | None, *, kink: bool, phi: float) -> None:
+        if optimum is None or not optimum.converged:
+            return
+        if optimum.value < self.best.value - 1e-9 or (
+            not self.best.converged and optimum.value < self.best.value + 1e-9
+        ):
+            self.best, self.kink = optimum, kink
+
+
+def _kinked(structure: Structure | None) -> bool:
+    return structure is not None and structure.kinked
+
+
+def _note(objective: Criterion, place: int, names: tuple[str, ...]) -> Status:
+    return Status(
+        Severity.NOTE,
+        f"the likelihood has its maximum at a kink: {names[place]} is that of an observed distance",
+        "Its standard error takes the likelihood as smooth; 'sph' is a similar structure without kinks",
+    )
+
+
+def _logs(distances: Array) -> Array:
+    distinct = np.unique(distances[distances > 0.0])
+    return np.asarray(np.log(distinct))
+
+
+def _distances(coordinates: Array) -> Array:
+    gaps = coordinates[:, :, None, :] - coordinates[:, None, :, :]
+    return np.asarray(np.sqrt(np.einsum("...k,...k->...", gaps, gaps)).ravel())
+
+
+def _observed(design: Design, which: int) -> Array:
+    """Return the distances within the residual clusters of one set."""
+    residual = design.residual
+    assert residual is not None
+    assert residual.coordinates is not None
+    order = np.argsort(residual.clusters, kind="stable")
+    splits = np.flatnonzero(np.diff(residual.clusters[order])) + 1
+    chosen = [
+        _distances(residual.coordinates[rows][None])
+        for rows in np.split(order, splits)
+        if residual.sets[residual.clusters[rows[0]]] == which
+    ]
+    return np.concatenate(chosen) if chosen else np.zeros(0)
