@@ -72,7 +72,7 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     search that cannot go on returns `converged=False` with a warning; it raises only where the criterion
     is not finite at the start. Where structures have ranges there are several starting points, and the best
     optimum is taken. Steps that fail to shrink the decrement, or shrink it by one slow ratio, give way to the
-    exact Hessian; searches of small problems end with a step by it, so that estimates are good to nine digits.
+    exact Hessian; searches of small problems end with a step by it, so that variances are good to about eight digits.
     Ranges at which −2l has kinks are settled among the distances (see `kinks`).
     """
     before = objective.evaluations
