@@ -17,6 +17,8 @@ _UNIT = 1.0 - 1e-7
 """A correlation beyond this is at the end of its range."""
 _FLAT = 1e-4
 """Information on the logarithm of a range below which it is not determined (standard error above 100)."""
+_SINGULAR = 1e-7
+"""Smallest eigenvalue of a correlation matrix below which a fit that did not converge runs into its boundary."""
 _LEGITIMATE = (
     "This is a legitimate result: the likelihood is highest at that boundary. Simplify the term if the model "
     "should have no such direction"
@@ -164,8 +166,25 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
     return tuple(notes)
 
 
+def _singular_errors(objective: Criterion, theta: Array) -> str:
+    """Return the sets of errors on a grid whose Σ_R is singular to rounding, as text; empty where none is."""
+    residual = objective.design.residual
+    if not isinstance(objective, MarginalObjective) or residual is None:
+        return ""
+    found = []
+    for block in objective.residual_blocks:
+        if block.structure is None or block.structure.needs_coordinates:
+            continue
+        sigma = block.structure.matrix(theta[block.place], block.positions)
+        sd = np.sqrt(np.maximum(np.diag(sigma), 1e-300))
+        if np.linalg.eigvalsh(sigma / np.outer(sd, sd))[0] < _SINGULAR:
+            label = residual.set_labels[block.set]
+            found.append(f"{block.structure.names[0]}, {label}" if label else block.structure.names[0])
+    return "; ".join(found)
+
+
 def stalled_status(
-    objective: Criterion, evaluation: Evaluation, decrement: float, iterations: int, reason: str
+    objective: Criterion, theta: Array, evaluation: Evaluation, decrement: float, iterations: int, reason: str
 ) -> Status:
     """Return the warning of a fit that did not converge."""
     message = (
@@ -174,6 +193,13 @@ def stalled_status(
     )
     if not objective.design.bounded:
         return Status(Severity.WARNING, message, _WALLED)
+    singular = _singular_errors(objective, theta)
+    if singular:
+        return Status(
+            Severity.WARNING,
+            f"{message}; the covariance of the errors ({singular}) becomes singular and the likelihood keeps rising",
+            "Too few clusters show all its positions: use a structure with fewer parameters, such as toep, ar1 or cs",
+        )
     return Status(
         Severity.WARNING,
         message,

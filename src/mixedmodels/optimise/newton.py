@@ -137,8 +137,10 @@ class _Search:
             iterations += 1
             theta = moved
             evaluation = objective.evaluate(theta)
-        statuses = (
-            () if converged else (stalled_status(objective, evaluation, decrement, iterations, reason),)
+        stalled = (
+            ()
+            if converged
+            else (stalled_status(objective, theta, evaluation, decrement, iterations, reason),)
         )
         value, sigma2 = objective.value(theta), objective.sigma2(theta)
         singular = ranks(objective, theta, sigma2)
@@ -151,7 +153,7 @@ class _Search:
             evaluations=objective.evaluations - before,
             trace=tuple(self.trace),
             singular=singular,
-            statuses=statuses
+            statuses=stalled
             + singular_statuses(objective, theta, sigma2, singular)
             + indefinite_statuses(objective, theta)
             + error_statuses(objective, theta, evaluation),

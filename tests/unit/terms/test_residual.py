@@ -172,3 +172,15 @@ def test_clusters_that_are_not_independent() -> None:
     ):
         fit.vcov_robust(cluster="sites")
     assert fit.vcov_robust().n_clusters == 6
+
+
+def test_too_few_subjects_for_an_unstructured_covariance() -> None:
+    """Seven subjects, five visits, some missing: −2l falls without end as Σ becomes singular."""
+    frame = data()
+    few = frame[frame["id"] < 7]
+    fit = mm.gls("y ~ x", few, residual="us(visit | id)", method="ml")
+    assert not fit.converged
+    text = " ".join(map(str, fit.status))
+    assert "the covariance of the errors (us) becomes singular and the likelihood keeps rising" in text
+    assert "use a structure with fewer parameters, such as toep, ar1 or cs" in text
+    assert "NOT CONVERGED" in str(fit)
