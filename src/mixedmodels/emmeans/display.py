@@ -81,6 +81,8 @@ def draw_intervals(table: Table, labels: Sequence[str], title: str) -> object:
         estimate, height, xerr=spread, fmt="o", color="#2f6690", elinewidth=2, capsize=0, markersize=5
     )
     axes.set_yticks(height, labels)
+    axes.set_ylim(-0.6, len(labels) - 0.4)
+    axes.set_xlabel("estimate")
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, axis="x", color="#d9dde3", linewidth=0.6)

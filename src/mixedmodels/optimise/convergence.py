@@ -203,6 +203,7 @@ def stalled_status(
     return Status(
         Severity.WARNING,
         message,
-        "Scale the random-effect columns to similar size, simplify the random terms, give start= values, or "
+        "Centre the columns of random slopes and scale them to similar size, simplify the random terms, give "
+        "start= values, or "
         "raise control.max_iterations",
     )

@@ -13,7 +13,8 @@ from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..frame.column import Column
 from ..frame.ingest import predictor_columns
-from ..postfit.choose_term import choose_group
+from ..postfit.choose_term import choose_factor
+from ..postfit.predict import conditional_means
 from ..postfit.used_data import column_values, read_data
 from ..typing import Array
 from .backend import INK, MUTED, PALETTE, require_pyplot, tidy_axes
@@ -78,15 +79,19 @@ def trajectories(
     chosen_x = _choose_x(fit, data, factor, x)
     if color is not None and color not in data:
         raise SpecError(f"color={color!r} is not a column of the model.{suggest(color, data)}")
+    if color is not None and not _constant_within(data[color].values, factor):
+        raise SpecError(
+            f"color={color!r} changes within {factor.name!r}; give a column that is constant there."
+        )
     panels = [_panel(fit, data, factor, level, chosen_x, color) for level in _choose_levels(factor, levels)]
     return _draw(panels, factor.name, chosen_x, fit.spec.response, color, columns)
 
 
 def _grouping(fit: Fit, data: dict[str, Column], group: str | None) -> Column:
-    term = fit.design.random[choose_group(fit, group)]
-    if term.group in data:
-        return data[term.group].factor()
-    return Column(term.group, term.codes, np.array(term.levels, dtype=object))
+    factor = choose_factor(fit, group)
+    if factor.name in data:
+        return data[factor.name].factor()
+    return Column(factor.name, factor.codes, np.array(factor.levels, dtype=object))
 
 
 def _choose_x(fit: Fit, data: dict[str, Column], factor: Column, x: str | None) -> str:
@@ -137,7 +142,7 @@ def _panel(fit: Fit, data: dict[str, Column], factor: Column, level: str, x: str
     newdata[x] = grid
     kind = "" if color is None else str(column_values(data[color])[rows[0]])
     mean = fit.predict(newdata, level="population")
-    predicted = fit.predict(newdata, level="conditional")
+    predicted = conditional_means(fit, newdata)
     return Panel(level, kind, at[rows], fit.response[rows], grid, mean, predicted)
 
 

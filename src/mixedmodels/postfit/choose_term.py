@@ -83,25 +83,6 @@ def choose_factor(fit: Fit, group: str | None) -> Factor:
     return outer
 
 
-def choose_group(fit: Fit, group: str | None) -> int:
-    """Return the index of a random term with this grouping factor, by default the one all others nest in."""
-    terms = fit.design.random
-    groups = list(dict.fromkeys(term.group for term in terms))
-    known = ", ".join(map(repr, groups))
-    if not groups:
-        raise SpecError("the model has no grouping factor, so there are no clusters.")
-    if group is not None:
-        if group not in groups:
-            raise SpecError(
-                f"group={group!r} is not a grouping factor.{suggest(group, groups)} Factors: {known}."
-            )
-        return next(k for k, term in enumerate(terms) if term.group == group)
-    outer = outermost(terms)
-    if outer is None:
-        raise SpecError(f"the grouping factors cross; give group= one of {known}.")
-    return outer
-
-
 def outermost(terms: Sequence[RandomTerm]) -> int | None:
     """Return the index of the term in whose levels those of all others nest, None where factors cross."""
     outer = min(range(len(terms)), key=lambda k: terms[k].n_levels)

@@ -159,6 +159,12 @@ def predict(
     return Table(columns, notes=tuple(notes), backend=rows.backend)
 
 
+def conditional_means(fit: Fit, newdata: Any) -> Array:
+    """Return offset + Xβ̂ + Zb̂ at new rows, (rows,), whatever is known of their errors."""
+    rows = reach(fit, _new_rows(fit, newdata, True)).rows
+    return np.where(rows.complete, _mean(fit, rows, True), np.nan)
+
+
 def _fitted_rows(fit: Fit) -> NewRows:
     design = fit.design
     return NewRows(

@@ -117,3 +117,20 @@ def test_without_matplotlib_the_extra_is_named(growth: Fit, monkeypatch: pytest.
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(mm.SpecError, match=r"pip install 'mixedmodels\[plot\]'"):
         growth.plot.random_effects("id")
+
+
+def test_trajectories_of_correlated_errors_are_the_mean() -> None:
+    data = mm.datasets.load("orthodont")
+    fit = mm.gls("Y ~ sex * age", data, residual="exp(age | id)")
+    axes = fit.plot.trajectories("age", levels=["1", "12"])
+    assert len(axes) == 2
+    for panel in axes:
+        mean, predicted = (np.asarray(line.get_ydata()) for line in panel.lines[:2])
+        np.testing.assert_allclose(predicted, mean)
+
+
+def test_trajectories_take_colours_of_subjects_only() -> None:
+    data = mm.datasets.load("orthodont").assign(late=lambda d: np.where(d["age"] > 10, "yes", "no"))
+    fit = mm.lmm("Y ~ sex * age + late + (1 | id)", data)
+    with pytest.raises(mm.SpecError, match="color='late' changes within 'id'"):
+        fit.plot.trajectories("age", color="late")
