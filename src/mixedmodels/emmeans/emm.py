@@ -302,6 +302,8 @@ class EMM:
         -----
         Sharing a letter is no evidence that means are equal. *Same as* `multcomp::cld(emm)`.
         """
+        if not 0 < alpha < 1:
+            raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, for example 0.05.")
         table, groups = self.table, self.groups
         order: list[int] = []
         letters: list[str] = []

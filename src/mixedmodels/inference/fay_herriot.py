@@ -16,6 +16,7 @@ from ..fit import Fit
 from ..frame.readers import open_source
 from ..registry import check_choice
 from ..spec import Method, NaAction
+from ..syntax.formula import read_formula
 from ..typing import Array
 
 AreaMethod = Literal["reml", "ml", "fay-herriot", "prasad-rao"]
@@ -73,6 +74,11 @@ def fay_herriot(
     array([1.098, 2.864, 2.274, 5.484, 4.182])
     """
     check_choice("method", method, METHODS)
+    asked = read_formula(formula)
+    if asked.random or asked.splines:
+        raise SpecError(
+            f"formula={formula!r}: write the fixed part alone; the effect of each area is added by area=."
+        )
     source = open_source(data)
     if area not in source.names:
         raise DataError(f"area={area!r} is not in the data.{suggest(area, source.names)}")

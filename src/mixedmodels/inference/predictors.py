@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..fit import Fit
@@ -23,7 +24,24 @@ def predictors(fit: Fit) -> dict[str, Column]:
     return fit.keep("predictors", lambda: _read(fit))
 
 
+def share_predictors(fit: Fit, source: Fit, rows: NDArray[np.intp] | None = None) -> Fit:
+    """Return a fit that finds its predictors with another one: the same rows, or some of them, (n,)."""
+    fit.keep(_SHARED, lambda: (source, rows))
+    return fit
+
+
+_SHARED = "predictors are those of"
+
+
+def _nothing_shared() -> tuple[Fit, NDArray[np.intp] | None]:
+    raise LookupError("kept by share_predictors")
+
+
 def _read(fit: Fit) -> dict[str, Column]:
+    if fit.inputs is None and fit.holds(_SHARED):
+        source, rows = fit.keep(_SHARED, _nothing_shared)
+        columns = predictors(source)
+        return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
     encoding = fit.design.encoding
     if fit.inputs is None or encoding is None:
         raise DataError(

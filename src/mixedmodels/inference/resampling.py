@@ -14,6 +14,7 @@ from ..fit import Fit
 from ..frame.readers import open_source
 from ..terms.design import RandomTerm, Residual
 from ..typing import Codes
+from .predictors import share_predictors
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,10 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     engine = choose_engine(drawn, control)
     system, start = engine.system(drawn, control), start_near(fit)
     drawn, objective, optimum = fit_design(fit.spec, drawn, system, control, start)
-    return Fit.from_optimum(
+    found = Fit.from_optimum(
         fit.spec, fit.schema, drawn, objective, optimum, engine=engine.name, control=fit.control
     )
+    return share_predictors(found, fit, rows)
 
 
 def _redrawn_errors(residual: Residual, rows: NDArray[np.intp], draws: NDArray[np.intp]) -> Residual:

@@ -14,6 +14,7 @@ from ..engines.criterion import Criterion
 from ..engines.refits import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
+from ..inference.predictors import share_predictors
 from ..optimise.optimum import Optimum
 from ..table import Table
 from ..terms.design import Design
@@ -104,9 +105,9 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     design = replace(fit.design, y=_without_offset(fit, responses))
     quick = _natively(fit, design.y[None])
     if quick is not None and quick[0] is not None:
-        return _fit_of(fit, design, quick[0])
+        return share_predictors(_fit_of(fit, design, quick[0]), fit)
     design, objective, optimum = _optimise(fit, design)
-    return Fit.from_optimum(
+    found = Fit.from_optimum(
         fit.spec,
         fit.schema,
         design,
@@ -116,6 +117,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
         control=fit.control,
         notes=fit.notes,
     )
+    return share_predictors(found, fit)
 
 
 def refit_many(fit: Fit, responses: Array) -> Refits:

@@ -89,6 +89,9 @@ def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: Mod
     free_errors = spec.residual is None and not spec.variance and _constant(frame)
     if term.values is not None or term.kernel is not None or not free_errors or term.n_levels < frame.n:
         return
+    held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
+    if held & {"var(residual)", f"var({term.label}:(intercept))".replace(" ", "").lower()}:
+        return
     raise DataError(
         f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as rows, "
         "so its variance cannot be told from the residual variance. Leave the term out, or group by "

@@ -134,6 +134,7 @@ def test_specs_in_words(crossed: Fit) -> None:
         (lambda fit: fit.emmeans("Variety").contrast("trt.vs.ctrl", ref="Victry"), "Did you mean 'Victory'"),
         (lambda fit: fit.emmeans("Variety").contrast({"x": [1, -1]}), "3 means"),
         (lambda fit: fit.emtrends("Variety"), "is a factor"),
+        (lambda fit: fit.emmeans("Variety").cld(alpha=5), "alpha=5 must lie between 0 and 1"),
         (lambda fit: fit.emmeans("pairwise ~ Variety"), "contrast afterwards"),
         (lambda fit: fit.emmeans("Variety", type="response"), "no known inverse"),
     ],

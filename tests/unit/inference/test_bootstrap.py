@@ -112,6 +112,25 @@ def test_case_bootstrap_of_the_mean_of_balanced_groups(rail):
     assert boot.replicates[0, 2] == pytest.approx(by_level[rows].mean(), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["parametric", "case"])
+def test_statistics_may_be_means_and_tests(kind):
+    data = mm.datasets.load("oats", backend="pandas").rename(columns={"yield": "y"})
+    fit = mm.lmm("y ~ Variety + nitro + (1 | Block) + (1 | Block:Variety)", data)
+
+    def statistic(one):
+        return [*one.emmeans("Variety")["estimate"], one.anova()["statistic"][1]]
+
+    boot = fit.bootstrap(statistic, n=3, seed=1, kind=kind)
+    assert not boot.failures
+    assert np.isfinite(boot.replicates).all()
+    if kind == "parametric":
+        found = mm.lmm(
+            "y ~ Variety + nitro + (1 | Block) + (1 | Block:Variety)",
+            data.assign(y=fit.simulate(1, stream(1, 2))),
+        )
+        np.testing.assert_allclose(boot.replicates[2], statistic(found), rtol=1e-4)
+
+
 def test_failures_are_reported(rail):
     calls = []
 

@@ -108,6 +108,25 @@ def test_mistakes_are_explained(fit: mm.Fit, ask: Any, message: str) -> None:
         ask(fit)
 
 
+def test_equal_sampling_variances_and_missing_estimates() -> None:
+    """James and Stein's case: one known variance for all; an area without an estimate is left out and said."""
+    data = {
+        "area": list("abcdefg"),
+        "y": [1.0, 3.0, np.nan, 4.0, 9.0, 7.0, 8.0],
+        "x": [0.0, 1, 2, 3, 4, 5, 6],
+        "D": [1.0] * 7,
+    }
+    fit = mm.fay_herriot("y ~ x", data, variance="D", area="area")
+    table = fit.small_area()
+    assert table["area"].tolist() == list("abdefg")
+    assert np.ptp(table["gamma"]) < 1e-12
+    residual = fit.response - fit.linear_predictor
+    np.testing.assert_allclose(table["estimate"], fit.response - (1 - table["gamma"]) * residual)
+    # with equal variances REML is the moment estimator: residual mean square less D
+    ols = mm.lm("y ~ x", {name: np.delete(np.array(values), 2) for name, values in data.items()})
+    assert fit.covariances[0][0, 0, 0] == pytest.approx(ols.sigma2 - 1.0, rel=1e-5)
+
+
 def test_models_that_are_not_of_areas_are_refused() -> None:
     slopes = mm.lmm("y ~ x + (x || area)", units())
     with pytest.raises(mm.SpecError, match="one random intercept"):
@@ -136,6 +155,8 @@ def test_mistakes_in_area_level_models(given: dict[str, Any], message: str) -> N
     }
     with pytest.raises((mm.SpecError, mm.DataError), match=message):
         mm.fay_herriot("y ~ x", data, **{"variance": "D", "area": "area", **given})
+    with pytest.raises(mm.SpecError, match="added by area="):
+        mm.fay_herriot("y ~ x + (1 | area)", data, variance="D", area="area")
     twice = {name: values * 2 for name, values in data.items()}
     with pytest.raises(mm.DataError, match="several rows"):
         mm.fay_herriot("y ~ x", twice, variance="D", area="area")

@@ -52,7 +52,9 @@ def test_the_pieces_are_their_definitions(name: str, formula: str) -> None:
     np.testing.assert_allclose(found.q, q, atol=1e-8 * np.abs(q).max())
 
 
-@pytest.mark.parametrize("method", ["kenward-roger", "kenward-roger-linear", "satterthwaite"])
+@pytest.mark.parametrize(
+    "method", ["kenward-roger", "kenward-roger-linear", "kenward-roger2", "satterthwaite"]
+)
 def test_balanced_layouts_are_exact(method: str) -> None:
     rail = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"), ddf=method)
     # t on the number of rails less one; finite differences of the gradient leave 1e-7
