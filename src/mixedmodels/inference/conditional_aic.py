@@ -89,12 +89,17 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
         raise SpecError(
             "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
         )
-    return fit.keep("conditional aic", lambda: _compute(fit))
+    objective = fit.objective()
+    if not isinstance(objective, Objective):
+        raise SpecError(
+            f"the conditional AIC is not computed with the {fit.engine!r} engine; fit again without "
+            "Control(engine=…)."
+        )
+    return fit.keep("conditional aic", lambda: _compute(fit, objective))
 
 
-def _compute(fit: Fit) -> ConditionalAic:
-    objective, n, p = fit.objective(), fit.nobs, fit.design.fixed.rank
-    assert isinstance(objective, Objective)
+def _compute(fit: Fit, objective: Objective) -> ConditionalAic:
+    n, p = fit.nobs, fit.design.fixed.rank
     weights = np.ones(n) if fit.design.weights is None else fit.design.weights
     residual = fit.resid
     deviance = n * log(2 * pi * fit.sigma2) - float(np.log(weights).sum())

@@ -118,3 +118,8 @@ def test_structured_errors_are_refused() -> None:
     fit = mm.lmm("Y ~ age + (1 | id)", mm.datasets.load("orthodont"), variance="ident(sex)")
     with pytest.raises(mm.SpecError, match="independent errors"):
         fit.conditional_aic()
+    clusters = mm.lmm(
+        "Y ~ age + (1 | id)", mm.datasets.load("orthodont"), control=mm.Control(engine="clusterwise")
+    )
+    with pytest.raises(mm.SpecError, match="'clusterwise' engine"):
+        clusters.conditional_aic()
