@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 
 from .errors import SpecError
@@ -39,11 +40,17 @@ class Control:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        if not self.decrement > 0:
-            raise SpecError(f"control: decrement={self.decrement!r} must be positive, for example 1e-8.")
-        if self.max_iterations < 1:
-            raise SpecError(f"control: max_iterations={self.max_iterations!r} must be at least 1.")
-        if self.threads < 0:
-            raise SpecError(
-                f"control: threads={self.threads!r} must be 0 (all processors) or a positive number."
-            )
+        for name, whole, least, advice in (
+            ("decrement", False, 0.0, "a positive number, for example 1e-8"),
+            ("max_iterations", True, 1, "a whole number, at least 1"),
+            ("threads", True, 0, "0 (all processors) or a positive whole number"),
+            ("memory", False, 0.0, "a positive number of bytes, for example 8e9"),
+            ("rank_tolerance", False, 0.0, "a positive number, for example 1e-10"),
+        ):
+            value = getattr(self, name)
+            kind = numbers.Integral if whole else numbers.Real
+            right = isinstance(value, kind) and not isinstance(value, bool)
+            if not right or not (value >= least if whole else value > least):
+                raise SpecError(f"control: {name}={value!r} must be {advice}.")
+        if not isinstance(self.engine, str):
+            raise SpecError(f"control: engine={self.engine!r} must be the name of an engine, or 'auto'.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -146,7 +147,7 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
 
 def check_level(level: float) -> None:
     """Raise unless `level` is a probability strictly between 0 and 1."""
-    if not 0 < level < 1:
+    if not isinstance(level, numbers.Real) or not 0 < level < 1:
         raise SpecError(f"level={level!r} must lie between 0 and 1, for example 0.95.")
 
 

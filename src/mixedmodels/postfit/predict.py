@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, SpecError
 from ..fit import Fit, row_products
 from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.distributions import t_quantile
@@ -99,6 +99,10 @@ def predict(
     54.1085  2.31299  44.3219  63.8951
     95% prediction limits; df: residual (n − rank X)
     """
+    if isinstance(level, float):
+        raise SpecError(
+            f"level={level!r} is 'conditional' or 'population'; the probability of intervals is confidence=."
+        )
     check_choice("level", level, LEVELS)
     check_choice("new_levels", new_levels, NEW_LEVELS)
     if interval is not None:

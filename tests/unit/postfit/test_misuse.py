@@ -32,6 +32,8 @@ REFUSED: dict[str, tuple[Callable[[Fit], Any], str]] = {
     "unknown coefficient": (lambda f: f.test("Victory = 0"), "no coefficient 'Victory'"),
     "type 4": (lambda f: f.anova(4), "type=4 is not known. Allowed: 1, 2, 3"),
     "level of 95": (lambda f: f.fixed_effects(level=95), "level=95 must lie between 0 and 1"),
+    "level of text": (lambda f: f.fixed_effects(level="0.9"), "level='0.9' must lie between 0 and 1"),
+    "probability as level": (lambda f: f.predict(level=0.95), "probability of intervals is confidence="),
     "unknown term": (lambda f: f.confint(terms="xx"), "no parameter 'xx'"),
     "unknown factor": (lambda f: f.emmeans("variety"), "Did you mean 'Variety'"),
     "unknown level": (
@@ -74,3 +76,16 @@ def test_update_changes_every_argument() -> None:
     assert serial.criterion == pytest.approx(direct.criterion, abs=1e-8)
     assert serial.spec.na == "raise"
     assert serial.update(residual=None, variance=None).criterion == pytest.approx(fit.criterion, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("threads", "2"), ("threads", -1), ("threads", True), ("memory", -1), ("memory", None), ("engine", 5),
+        ("max_iterations", 2.5), ("max_iterations", 0), ("decrement", None), ("decrement", 0),
+        ("decrement", float("nan")), ("rank_tolerance", -1),
+    ],
+)  # fmt: skip
+def test_settings_are_checked(setting: str, value: object) -> None:
+    with pytest.raises(mm.SpecError, match=f"control: {setting}="):
+        mm.Control(**{setting: value})
