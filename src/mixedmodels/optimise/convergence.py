@@ -144,7 +144,10 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
     objective.value(theta)
     edge = objective.system.edge()
     if edge is not None:
-        hint = "Take a residual structure with fewer parameters, or leave out random effects that it already says"
+        hint = (
+            "Take a residual structure with fewer parameters, leave out random effects that say the same, or, where "
+            "at most 2,500 rows are tied together, mm.Control(engine='clusterwise')"
+        )
         notes.append(Status(Severity.WARNING, edge, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
         if name.startswith("nugget") and value == 0:
