@@ -17,7 +17,7 @@ from .boundary import escape_boundary, rises, rounding, snap_to_boundary
 from .convergence import error_statuses, indefinite_statuses, ranks, singular_statuses, stalled_status
 from .kinks import kinked_places, settle_kinks
 from .optimum import Optimum, Step
-from .start import Start, starting_points
+from .start import Start, starting_points, wide_start
 from .step import NewtonStep, newton_step
 
 _HALVINGS = 2
@@ -30,7 +30,8 @@ _KINKED = 8
 _POLISHED = 1e-11
 """A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
 _SMALL = (1000, 8)
-"""Rows and parameters up to which the last step is by the exact Hessian: under a millisecond."""
+"""Rows and parameters up to which the last step is by the exact Hessian (under a millisecond), and a singular optimum
+is searched for twice."""
 _SETTLED = 1e-13
 """A decrement (3e-7 standard errors) below which it is not worth that."""
 _PATIENCE = 8
@@ -71,7 +72,8 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     takes the step already computed, and sets variances that are zero to within rounding to exact zero. A
     search that cannot go on returns `converged=False` with a warning; it raises only where the criterion
     is not finite at the start. Where structures have ranges there are several starting points, and the best
-    optimum is taken. Steps that fail to shrink the decrement, or shrink it by one slow ratio, give way to the
+    optimum is taken; where the optimum of a small problem is singular in several columns there is a second,
+    from large variances. Steps that fail to shrink the decrement, or shrink it by one slow ratio, give way to the
     exact Hessian; searches of small problems end with a step by it, so that variances are good to about eight digits.
     Ranges at which −2l has kinks are settled among the distances (see `kinks`).
     """
@@ -83,11 +85,30 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     found = [_Search(objective, first).run(theta) for theta in starting_points(objective, start)]
     if not found:
         raise FitError(_NOT_FINITE)
+    if start is None and _may_be_local(objective, found):
+        found.append(_Search(objective, control).run(wide_start(objective, found[0].theta)))
     best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
     if kinked:
         best = settle_kinks(objective, best, lambda theta, free: _Search(objective, control, free).run(theta))
     many = kinked or len(found) > 1
     return replace(best, evaluations=objective.evaluations - before) if many else best
+
+
+def _may_be_local(objective: Criterion, found: list[Optimum]) -> bool:
+    """Return whether the one optimum found is singular in several columns, and a second search is cheap.
+
+    Where few levels bear on many columns about one singular optimum in a hundred is local.
+    """
+    if len(found) > 1 or objective.joint or not _is_small(objective):
+        return False
+    ranks_by_term = zip(objective.design.random, found[0].singular, strict=True)
+    return any(
+        term.n_columns > 1 and rank < term.n_columns for term, by_set in ranks_by_term for rank in by_set
+    )
+
+
+def _is_small(objective: Criterion) -> bool:
+    return objective.design.n <= _SMALL[0] and objective.n_theta <= _SMALL[1]
 
 
 class _Search:
@@ -269,8 +290,7 @@ class _Search:
 
     def _is_cheap(self) -> bool:
         """Return whether differences of the gradient cost a fraction of what the search has cost."""
-        small = self.objective.design.n <= _SMALL[0] and self.objective.n_theta <= _SMALL[1]
-        return small and not self.fresh and not self.objective.cheap_hessian
+        return _is_small(self.objective) and not self.fresh and not self.objective.cheap_hessian
 
     def _exact_model(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> NewtonStep:
         """Return the last step by the exact Hessian, whose error is of the order of the decrement squared."""

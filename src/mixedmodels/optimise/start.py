@@ -22,6 +22,8 @@ Start: TypeAlias = Array | Mapping[str, float] | Sequence[Mapping[str, float]] |
 
 _SMALL, _LARGE = 1e-3, 1e4
 """Limits of a starting variance's share, relative to the residual variance of ordinary least squares."""
+_WIDE = 10.0
+"""Residual variances that each column adds to the data at a wide start."""
 _FEW_LEVELS = 4
 """A term with fewer levels than this starts from one variance for all its columns."""
 
@@ -103,6 +105,18 @@ def moment_start(objective: Objective) -> Array:
     unit = (ordinary if ordinary > 0 else 1.0) / shares
     variances = np.clip(estimate[:-1], _SMALL * unit, _LARGE * unit)
     return _theta(objective, pooling[:-1, :-1].T @ variances, residual)
+
+
+def wide_start(objective: Criterion, theta: Array) -> Array:
+    """Return relative θ with large variances, and no covariances, for every term of several columns."""
+    out = np.array(theta)
+    for block in objective.blocks:
+        term = objective.design.random[block.term]
+        if term.n_columns > 1:
+            total = column_squares(term)
+            unit = term.n_levels / np.where(total > 0, total, 1.0)
+            out[block.place] = block.structure.start(np.diag(_WIDE * unit), block.positions)
+    return out
 
 
 def natural_start(objective: Objective, values: Mapping[str, float]) -> Array:
