@@ -193,7 +193,9 @@ def bootstrap(
     -----
     Replicate i uses the Philox stream with key (seed, i), so that it depends on nothing but seed and i: not
     on n, on the order of computation or on threads. A replicate that raises or does not converge is a
-    failure: it is listed in `failures` with its reason and counted in the notes of every table.
+    failure: it is listed in `failures` with its reason and counted in the notes of every table. Parametric replicates
+    of the fit's own parameters are searched for in native threads (`Control(threads=)`), statistics of one's own and
+    case replicates one after the other.
     *Same as* `lme4::bootMer`, `lmeresampler::bootstrap`.
 
     Examples

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf, log, pi
 
 import numpy as np
+from scipy.sparse import linalg
 
 from ..engines.base import System
 from ..engines.objective import Objective
@@ -159,7 +160,7 @@ def _across_levels(term: RandomTerm, effects: Array) -> Array:
     if term.kernel.covariance is not None:
         return np.asarray(term.kernel.covariance @ effects)
     assert term.kernel.precision is not None
-    return np.asarray(np.linalg.solve(term.kernel.precision.toarray(), effects))
+    return np.asarray(linalg.splu(term.kernel.precision.tocsc()).solve(effects))
 
 
 def _conditional_residual(fit: Fit, objective: Objective, y: Array) -> Array:

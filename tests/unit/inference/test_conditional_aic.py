@@ -29,6 +29,12 @@ def fits() -> dict[str, mm.Fit]:
         "known": mm.lmm(
             "Reaction ~ Days + (1 | Subject, cov=A)", sleep, known={"A": relation}, control=TO_ROUNDING
         ),
+        "precision": mm.lmm(
+            "Reaction ~ Days + (1 | Subject, precision=Q)",
+            sleep,
+            known={"Q": np.linalg.inv(relation)},
+            control=TO_ROUNDING,
+        ),
         "singular": mm.lmm("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff2"), control=TO_ROUNDING),
     }
 
@@ -50,7 +56,7 @@ def test_degrees_of_freedom_are_traces(name: str) -> None:
     assert table["df"][0] == pytest.approx(np.trace(hat) + scale, rel=1e-6)
 
 
-@pytest.mark.parametrize("name", ["slopes", "ml", "weights", "nested", "held", "known"])
+@pytest.mark.parametrize("name", ["slopes", "ml", "weights", "nested", "held", "precision"])
 def test_estimation_is_the_derivative_of_the_fitted_values(name: str) -> None:
     fit = FITS[name]
     y, step, total = fit.response, 1e-3 * fit.sigma, 0.0

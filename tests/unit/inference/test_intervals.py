@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+import pathlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mixedmodels as mm
 from mixedmodels.inference.intervals import _profiles
-from mixedmodels.inference.profile import CovariancePath, follow
+from mixedmodels.inference.profile import CovariancePath, Path, follow
 from mixedmodels.inference.reported import reported_parameters
 
-REFERENCE = Path(__file__).parents[2] / "reference" / "intervals" / "intervals.json"
+REFERENCE = pathlib.Path(__file__).parents[2] / "reference" / "intervals" / "intervals.json"
 MODELS = {
     "sleepstudy": "Reaction ~ Days + (Days | Subject)",
     "dyestuff": "Yield ~ 1 + (1 | Batch)",
@@ -115,6 +115,48 @@ def test_correlation_at_its_bound_is_one_sided():
     row = fit.confint("profile", terms=["cor(g: (Intercept), t)"]).row(0)
     assert row["conf_high"] == 1
     assert 0 < row["conf_low"] < 1
+
+
+@pytest.mark.parametrize("likelihood", ["ml", "reml"])
+def test_profiles_of_structured_errors(likelihood):
+    data = mm.datasets.load("orthodont")
+    fit = mm.gls("Y ~ age", data, residual="ar1(age | id)", variance="ident(sex)")
+    table = fit.confint("profile", likelihood=likelihood, terms="covariance")
+    model = fit.update(method=likelihood)
+    assert list(table["term"]) == ["sd(Residual)", "correlation(Residual)", "ident(sex): ratio(M)"]
+    for i, name in ((1, "correlation(Residual)"), (2, "ident(sex): ratio(M)")):
+        for limit in (table["conf_low"][i], table["conf_high"][i]):
+            held = model.update(hold={name: limit})
+            assert held.criterion - model.criterion == pytest.approx(3.841458821, abs=2e-4)
+
+
+class Saturating(Path):
+    """−2l that rises by one at most to the left, and has an edge at 2 before it reaches the cutoff to the right."""
+
+    estimate, scale, upper = 0.0, 1.0, 2.0
+
+    def rise(self, value: float, near: float) -> float:
+        return float(1 - np.exp(-(value**2)))
+
+
+def test_limits_that_are_not_reached_are_infinite_or_at_the_edge_and_said():
+    points = follow(Saturating(), 1.96)
+    assert points.low == -np.inf
+    assert points.high == 2.0
+    assert "lower limit not reached: unbounded as far as followed" in points.note
+    assert "upper limit at the boundary" in points.note
+
+
+class Broken(Saturating):
+    def rise(self, value: float, near: float) -> float:
+        return float("nan")
+
+
+def test_a_profile_that_cannot_be_followed_has_no_limits_and_says_so():
+    points = follow(Broken(), 1.96)
+    assert np.isnan(points.low)
+    assert np.isnan(points.high)
+    assert "could not be followed" in points.note
 
 
 def test_profile_table_is_monotone(dyestuff):
