@@ -13,6 +13,7 @@ import pytest
 import mixedmodels as mm
 from mixedmodels.fit import Fit
 from mixedmodels.labelled import LabelledMatrix, LabelledVector
+from mixedmodels.syntax.formula import read_formula
 
 REQUIRED = inspect.Parameter.empty
 
@@ -237,6 +238,82 @@ def test_the_rest_pickles(sleep: Fit) -> None:
         again = pickle.loads(pickle.dumps(value))
         assert str(again) == str(value)
     assert sleep.spec == pickle.loads(pickle.dumps(sleep.spec))
+
+
+STRUCTURES = (
+    "us", "diag", "homdiag", "cs", "hcs", "ar1", "har1", "arma(1, 1)", "toep", "toep(2)", "htoep", "htoep(2)", "ante1",
+    "fa(1)", "fa0(1)", "fa1(1)", "hf", "banded_us(2)", "kron(us, ar1)",
+)  # fmt: skip
+SPATIAL = ("car1", "exp", "gau", "sph", "lin_sp", "pow", "mat", "rq")
+"""Structures over coordinates."""
+ALIASES = {
+    "UN": "us", "VC": "diag", "CS": "cs", "CSH": "hcs", "AR(1)": "ar1", "ARH(1)": "har1", "TOEP": "toep", "HF": "hf",
+    "ANTE(1)": "ante1", "pdSymm": "us", "pdDiag": "diag", "pdIdent": "homdiag", "pdCompSymm": "cs", "corAR1": "ar1",
+    "corCompSymm": "cs", "corCAR1": "car1", "corExp": "exp", "corGaus": "gau",
+}  # fmt: skip
+DDF = (
+    "kenward-roger", "kenward-roger2", "kenward-roger-linear", "satterthwaite", "containment", "inner-outer",
+    "between-within", "residual", "asymptotic",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("structure", [*STRUCTURES, *SPATIAL])
+def test_every_structure_is_written_on_both_sides(structure: str) -> None:
+    left = "a, t" if structure.startswith("kron") else "t"
+    random = read_formula(f"y ~ 1 + {structure}({left} | g, by=s)").random[0]
+    residual = read_formula("y ~ 1", residual=f"{structure}({left} | g, by=s)").residual
+    assert residual is not None
+    assert random.structure == residual.structure
+    assert (random.by, residual.by) == ("s", "s")
+    assert read_formula(f"y ~ 1 + {random}").random[0] == random
+
+
+@pytest.mark.parametrize("alias", list(ALIASES))
+def test_names_of_sas_and_nlme_are_read(alias: str) -> None:
+    assert read_formula(f"y ~ 1 + {alias}(t | g)").random[0].structure.name == ALIASES[alias]
+
+
+@pytest.mark.parametrize(
+    "variance",
+    [
+        "ident(s)",
+        "power(x)",
+        "power(fitted)",
+        "exp(x)",
+        "const_power(fitted)",
+        "fixed(x)",
+        "ident(s) * power(x)",
+    ],
+)
+def test_every_variance_function_is_read(variance: str) -> None:
+    read = read_formula("y ~ 1", variance=variance).variance
+    assert " * ".join(map(str, read)) == variance
+
+
+@pytest.mark.parametrize("ddf", DDF)
+def test_every_df_method_goes_through_every_tool(ddf: str, sleep: Fit) -> None:
+    for table in (
+        sleep.fixed_effects(ddf=ddf), sleep.emmeans("1", ddf=ddf).table, sleep.test("Days = 0", ddf=ddf),
+        sleep.anova(ddf=ddf), sleep.joint_tests(ddf=ddf),
+    ):  # fmt: skip
+        df = table["den_df"] if "den_df" in table else table["df"]
+        assert np.all(df > 0)
+    with pytest.raises(mm.SpecError, match="information='exact' is not known"):
+        sleep.fixed_effects(ddf=ddf, information="exact")
+
+
+@pytest.mark.parametrize("kind", ["response", "pearson", "student", "scaled"])
+@pytest.mark.parametrize("level", ["conditional", "marginal"])
+def test_every_kind_of_residual(kind: str, level: str, sleep: Fit) -> None:
+    found = sleep.residuals(kind, level=level)
+    assert found.shape == (180,)
+    assert np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize("kind", ["CR0", "CR1", "CR2", "CR3", "mbn"])
+def test_every_sandwich(kind: str, sleep: Fit) -> None:
+    table = sleep.vcov_robust(kind, cluster="Subject").table()
+    assert np.all(table["std_error"] > 0)
 
 
 class TestSeedExamples:
