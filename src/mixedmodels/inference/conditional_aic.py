@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log, pi
+from math import inf, log, nan, pi
 
 import numpy as np
 from scipy.sparse import linalg
 
 from ..engines.base import System
+from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Objective
 from ..engines.parameters import RESIDUAL
 from ..errors import SpecError
@@ -16,6 +17,12 @@ from ..fit import Fit, conditional_mean, row_products
 from ..table import Table
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .conditional_structured import (
+    conditional_deviance,
+    error_parameters,
+    structured_effective_df,
+    structured_estimation_df,
+)
 
 CORRECTIONS = ("vaida-blanchard", "finite-sample", "greven-kneib")
 
@@ -54,8 +61,9 @@ def conditional_aic(fit: Fit) -> Table:
           tr(dŷ/dy) = ρ + Σ_ab W_ab (PV_bPy)'(RPV_aPy − R_aPy).
 
     Parameters on the boundary stay there when y moves and add nothing; the 1 is for σ² and left out where σ² is held.
-    AIC of the marginal likelihood is for new groups; the choice between them is one of the question asked. Errors
-    must be independent. *Same as* `cAIC4::cAIC`.
+    With structured or unequal errors it is the number of their parameters, and the finite-sample form has no
+    counterpart. AIC of the marginal likelihood is for new groups; the choice between them is one of the question
+    asked. *Same as* `cAIC4::cAIC`.
 
     Examples
     --------
@@ -81,16 +89,14 @@ def conditional_aic(fit: Fit) -> Table:
 
 def conditional_criterion(fit: Fit) -> ConditionalAic:
     """Return −2 log f(y | b̂) with the degrees of freedom of every correction, computed once per fit."""
-    if fit.design.residual is not None:
-        raise SpecError(
-            "the conditional AIC is defined here for independent errors; this model has residual= or variance=. "
-            "Compare by fit.aic, or leave the structure of the errors out."
-        )
     if not fit.design.bounded:
         raise SpecError(
             "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
         )
     objective = fit.objective()
+    if fit.design.residual is not None:
+        assert isinstance(objective, MarginalObjective)
+        return fit.keep("conditional aic", lambda: _compute_structured(fit, objective))
     if not isinstance(objective, Objective):
         raise SpecError(
             f"the conditional AIC is not computed with the {fit.engine!r} engine; fit again without "
@@ -114,6 +120,13 @@ def _compute(fit: Fit, objective: Objective) -> ConditionalAic:
     df = {"vaida-blanchard": known, "finite-sample": finite}
     df["greven-kneib"] = known + _estimation_df(fit, objective, weights)
     return ConditionalAic(deviance, df)
+
+
+def _compute_structured(fit: Fit, objective: MarginalObjective) -> ConditionalAic:
+    known = structured_effective_df(fit, objective) + error_parameters(fit, objective)
+    df = {"vaida-blanchard": known, "finite-sample": nan}
+    df["greven-kneib"] = known + structured_estimation_df(fit, objective)
+    return ConditionalAic(conditional_deviance(fit, objective), df)
 
 
 def effective_df(fit: Fit, objective: Objective) -> float:

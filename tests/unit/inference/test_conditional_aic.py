@@ -120,10 +120,41 @@ def test_compare_shows_it() -> None:
     assert "caic" not in mm.compare(small, large)
 
 
-def test_structured_errors_are_refused() -> None:
-    fit = mm.lmm("Y ~ age + (1 | id)", mm.datasets.load("orthodont"), variance="ident(sex)")
-    with pytest.raises(mm.SpecError, match="independent errors"):
-        fit.conditional_aic()
+STRUCTURED = {
+    "serial": ("Y ~ age + (1 | id)", {"residual": "ar1(age | id)"}),
+    "unequal": ("Y ~ age * sex + (1 | id)", {"variance": "ident(sex)"}),
+    "slopes": ("Y ~ age + (age | id)", {"variance": "ident(sex)", "method": "ml"}),
+    "marginal": ("Y ~ age + sex", {"residual": "cs(1 | id)"}),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_structured_errors(name: str) -> None:
+    """Against dense V and R by their definition, and differences of fitted values of refits."""
+    formula, options = STRUCTURED[name]
+    data = mm.datasets.load("orthodont", backend="pandas").drop(index=[3, 10, 44, 45])
+    fit = mm.lmm(formula, data, control=TO_ROUNDING, **options)
+    n, x, v, r = fit.nobs, fit.design.x, np.zeros((fit.nobs,) * 2), np.zeros((fit.nobs,) * 2)
+    for level in data["id"].unique():
+        rows = np.flatnonzero(data["id"] == level)
+        v[np.ix_(rows, rows)] = np.asarray(fit.marginal_cov(str(level)))
+        r[np.ix_(rows, rows)] = np.asarray(fit.residual_cov(str(level)))
+    inverse = np.linalg.inv(v)
+    p = inverse - inverse @ x @ np.linalg.solve(x.T @ inverse @ x, x.T @ inverse)
+    count = len(fit.optimum.theta) - sum(term.n_theta for term in fit.design.random)
+    table = fit.conditional_aic()
+    assert table["df"][0] == pytest.approx(n - np.trace(r @ p) + count, rel=1e-6)
+    assert np.isnan(table["df"][1])
+    deviance = n * np.log(2 * np.pi) + np.linalg.slogdet(r)[1] + fit.resid @ np.linalg.solve(r, fit.resid)
+    assert -2 * table["loglik"][0] == pytest.approx(deviance, rel=1e-9)
+    y, step, total = fit.response, 1e-2, 0.0
+    for i in range(n):
+        up, down = (fit.refit(y + sign * step * (np.arange(n) == i)).fitted[i] for sign in (1, -1))
+        total += (up - down) / (2 * step)
+    assert table["df"][2] == pytest.approx(total + count, rel=1e-5)
+
+
+def test_engines_without_it_say_so() -> None:
     clusters = mm.lmm(
         "Y ~ age + (1 | id)", mm.datasets.load("orthodont"), control=mm.Control(engine="clusterwise")
     )
