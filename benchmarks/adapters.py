@@ -58,13 +58,17 @@ class Adapter(ABC):
         """The same model fitted to another response, reusing what the tool reuses."""
         raise NotOfferedError(f"{self.distribution} has no refit with a new response")
 
+    def table(self, fit: Any, ddf: str) -> Any:
+        """Estimates, standard errors, df and tests of the fixed effects by a df method."""
+        raise NotOfferedError(f"{self.distribution} has no table by {ddf}")
+
     def reference(self, formula: str, method: str) -> float:
         """The criterion of another formula or method, not timed; only the reference tool has it."""
         raise NotOfferedError(f"{self.distribution} does not serve as reference")
 
 
 class MixedModels(Adapter):
-    """`mm.lmm(formula, frame)`."""
+    """`mm.lmm(formula, frame)`, and `mm.mmrm(formula, frame)` where errors have a structure."""
 
     module_name = "mixedmodels"
     distribution = "mixedmodels"
@@ -74,10 +78,15 @@ class MixedModels(Adapter):
         self.control = self.module.Control(threads=threads)
 
     def fit(self) -> Any:
-        return self.module.lmm(self.model["formula"], self.frame, control=self.control)
+        verb = self.module.mmrm if self.model.get("repeated") else self.module.lmm
+        return verb(self.model["formula"], self.frame, control=self.control)
 
     def refit(self, fit: Any, response: np.ndarray) -> Any:
         return fit.refit(response)
+
+    def table(self, fit: Any, ddf: str) -> Any:
+        fit.fixed_effects(ddf=ddf)
+        return fit
 
     def outcome(self, fit: Any) -> Outcome:
         remark = f"engine {fit.engine}" + (", singular" if fit.singular else "")

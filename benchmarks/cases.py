@@ -12,8 +12,16 @@ import numpy as np
 from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
 from numpy.random import Generator
 from numpy.typing import NDArray
+from repeated import build_own_times, build_slopes_5000, build_trial
 
 CACHE = Path(__file__).resolve().parent / ".cache"
+RANDOM_EFFECTS = (
+    "mixedmodels", "glmm", "glmm-lean", "lme4", "lme4-lean", "mixedlm", "lme-python", "statsmodels", "gpboost",
+    "gpboost-cholesky",
+)  # fmt: skip
+"""Tools for models with random effects."""
+STRUCTURED = ("mixedmodels", "nlme", "glmmTMB")
+"""Tools for models with structured errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +33,20 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """Errors with a covariance structure over positions within clusters."""
+
+    structure: str
+    position: str
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model twice: as an lme4 formula, and in parts for the tools that have no such formula.
 
     `bars` lists the random terms from the outermost factor inwards; `nested` says that each factor lies
-    within the one before it.
+    within the one before it. `repeated` is the structure of the errors, without random terms.
     """
 
     formula: str
@@ -37,15 +54,24 @@ class Model:
     fixed: str
     bars: tuple[Bar, ...]
     nested: bool = False
+    repeated: Repeated | None = None
+
+
+def repeated_model(fixed: str, structure: str, position: str, cluster: str) -> Model:
+    """The model of `y` with structured errors and no random terms."""
+    formula = f"y ~ {fixed} + {structure}({position} | {cluster})"
+    return Model(formula, "y", fixed, (), repeated=Repeated(structure, position, cluster))
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     """A model, its data and how it is timed.
 
-    `operation` is `"fit"` or `"refit"` (the column `new_response` for a model already fitted). `warm` cases
-    are fitted before the clock starts and timed over as many repetitions as fill a fifth of a second.
-    `memory` asks for the peak memory of one fit in a fresh process. `simulated` data come in any size.
+    `operation` is `"fit"`, `"refit"` (the column `new_response` for a model already fitted), or the name of a
+    df method: the table of fixed effects of a model fitted before the clock starts, anew for every
+    measurement. `warm` cases are fitted before the clock starts and timed over as many repetitions as fill a
+    fifth of a second. `memory` asks for the peak memory of one operation in a fresh process. `simulated` data
+    come in any size. `tools` are those that are asked.
     """
 
     name: str
@@ -56,6 +82,7 @@ class Case:
     warm: bool = False
     memory: bool = False
     simulated: bool = False
+    tools: tuple[str, ...] = RANDOM_EFFECTS
 
 
 def ensure_data(case: Case, scale: float) -> Path:
@@ -80,7 +107,7 @@ def _effects(rng: Generator, levels: int, root: Iterable[Iterable[float]]) -> ND
 def build_insteval(_scale: float) -> dict[str, Column]:
     """73,421 ratings: students × lecturers × departments; also the cells of department and service."""
     columns = _dataset("insteval")
-    kept = {name: columns[name] for name in ("y", "service", "s", "d", "dept")}
+    kept = {name: columns[name] for name in ("y", "service", "s", "d", "dept", "studage")}
     department, service = kept["dept"], kept["service"]
     if not (isinstance(department, Factor) and isinstance(service, Factor)):
         raise TypeError("insteval: dept and service must be factors")
@@ -194,6 +221,17 @@ _SLEEP = Model(
     "Reaction ~ Days + (Days | Subject)", "Reaction", "Days", (Bar(("1", "Days"), "Subject"),), nested=True
 )
 
+_TRIAL = repeated_model("base * visit + arm * visit", "us", "visit", "id")
+_SLOPES = Model("y ~ x + (1 + x | g)", "y", "x", (Bar(("1", "x"), "g"),), nested=True)
+
+
+def _table(
+    name: str, title: str, ddf: str, model: Model, build: Callable[[float], dict[str, Column]]
+) -> Case:
+    """The table of fixed effects of a model by a df method, with its peak memory."""
+    return Case(name, title, model, build, operation=ddf, memory=True, tools=("mixedmodels", "pbkrtest"))
+
+
 CASES: dict[str, Case] = {
     case.name: case
     for case in (
@@ -211,7 +249,7 @@ CASES: dict[str, Case] = {
         Case(
             "slope_million",
             "1,000,000 rows, 100,000 subjects, random intercept and slope",
-            Model("y ~ x + (1 + x | g)", "y", "x", (Bar(("1", "x"), "g"),), nested=True),
+            _SLOPES,
             build_slope_million,
             simulated=True,
             memory=True,
@@ -340,6 +378,57 @@ CASES: dict[str, Case] = {
             ),
             build_nested_slopes,
             simulated=True,
+        ),
+        Case(
+            "mmrm_5000",
+            "5,000 subjects × 10 visits, some missing, unstructured errors, 30 fixed columns",
+            _TRIAL,
+            build_trial(5_000, 11),
+            simulated=True,
+            tools=("mixedmodels",),
+        ),
+        Case("mmrm_1000", "the same with 1,000 subjects", _TRIAL, build_trial(1_000, 11), tools=STRUCTURED),
+        Case("mmrm_200", "the same with 200 subjects", _TRIAL, build_trial(200, 11), tools=STRUCTURED),
+        Case(
+            "car1_20000",
+            "20,000 subjects × 6 times of their own, continuous-time autoregressive errors",
+            repeated_model("arm * time", "car1", "time", "id"),
+            build_own_times,
+            simulated=True,
+            tools=("mixedmodels", "nlme"),
+        ),
+        _table(
+            "kr_insteval",
+            "InstEval, 28 fixed columns, three random factors: table by Kenward–Roger",
+            "kenward-roger",
+            Model(
+                "y ~ service * dept + (1 | s) + (1 | d) + (1 | dept:studage)",
+                "y",
+                "service * dept",
+                (Bar(_ONE, "s"), Bar(_ONE, "d"), Bar(_ONE, "dept_studage")),
+            ),
+            build_insteval,
+        ),
+        _table(
+            "kr_mmrm_5000",
+            "mmrm_5000: table by Kenward–Roger",
+            "kenward-roger",
+            _TRIAL,
+            build_trial(5_000, 11),
+        ),
+        _table(
+            "satterthwaite_million",
+            "slope_million: table by Satterthwaite",
+            "satterthwaite",
+            _SLOPES,
+            build_slope_million,
+        ),
+        _table(
+            "kr_5000",
+            "5,000 rows, 500 subjects, random intercept and slope: table by Kenward–Roger",
+            "kenward-roger",
+            Model("y ~ x * arm + (1 + x | g)", "y", "x * arm", (Bar(("1", "x"), "g"),), nested=True),
+            build_slopes_5000,
         ),
     )
 }

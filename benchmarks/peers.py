@@ -59,7 +59,9 @@ def peers_environment() -> Path:
 
 _STATSMODELS = "from statsmodels.formula.api import mixedlm"
 _GPBOOST = "from gpboost import GPModel"
-_LME4 = "suppressPackageStartupMessages(library(lme4))"
+_LME4, _NLME, _GLMMTMB, _PBKRTEST = (
+    f"suppressPackageStartupMessages(library({name}))" for name in ("lme4", "nlme", "glmmTMB", "pbkrtest")
+)
 
 PEERS: dict[str, Peer] = {
     peer.name: peer
@@ -69,6 +71,9 @@ PEERS: dict[str, Peer] = {
         Peer("glmm-lean", "peers", "glmm", "from glmm import fit", "no Satterthwaite df, no Hessian SEs"),
         Peer("lme4", "R", "lme4", _LME4, "lmer, default control"),
         Peer("lme4-lean", "R", "lme4", _LME4, "lmer without the derivative check after convergence"),
+        Peer("nlme", "R", "nlme", _NLME, "gls with corSymm and varIdent, or corCAR1; default control"),
+        Peer("glmmTMB", "R", "glmmTMB", _GLMMTMB, "us(), dispformula = ~0; default control"),
+        Peer("pbkrtest", "R", "pbkrtest", _PBKRTEST, "vcovAdj and Lb_ddf of an lmer fit"),
         Peer("mixedlm", "peers", "mixedlm", "from mixedlm import lmer", "lmer, default control"),
         Peer("lme-python", "peers", "lme-python", "from lme_python import lmer", "lmer on a polars frame"),
         Peer("statsmodels", "peers", "statsmodels", _STATSMODELS, "MixedLM"),

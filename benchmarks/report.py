@@ -77,6 +77,8 @@ def _note(m: dict[str, Any], above: float, record: dict[str, Any]) -> str:
     if outcome["converged"] is False:
         notes.append("not converged")
     notes.append(outcome["remark"])
+    if m.get("fit_seconds"):
+        notes.append(f"the fit before it {duration(statistics.median(m['fit_seconds']))}")
     return _sentence(notes, "; ")
 
 

@@ -36,7 +36,8 @@ class Settings:
 
 @dataclass(slots=True)
 class Measurement:
-    """One tool on one case: seconds per round, what it reached, and why it stopped if it did."""
+    """One tool on one case: seconds per round (and of the fit before it, where the case is a table), what it
+    reached, and why it stopped if it did."""
 
     peer: str
     status: str = "ok"
@@ -47,6 +48,7 @@ class Measurement:
     repeat: int = 1
     seconds: list[float] = field(default_factory=list)
     processor_seconds: list[float] = field(default_factory=list)
+    fit_seconds: list[float] = field(default_factory=list)
     outcome: dict[str, Any] | None = None
 
 
@@ -132,6 +134,8 @@ class Contest:
             return
         measurement.seconds.append(answer["seconds"])
         measurement.processor_seconds.append(answer["processor_seconds"])
+        if answer.get("fit_seconds") is not None:
+            measurement.fit_seconds.append(answer["fit_seconds"])
         measurement.outcome = answer["outcome"]
         self.say(f"    {name:18s} {answer['seconds']:.6g} s")
 

@@ -120,11 +120,11 @@ def say(line: str) -> None:
 
 def run_cases(arguments: argparse.Namespace, settings: Settings, results: dict[str, Any]) -> None:
     """The timed cases, in the order asked for."""
-    peers = [PEERS[name] for name in arguments.peers]
     for name in arguments.cases:
         if name in EXTRA:
             continue
         case = CASES[name]
+        peers = [PEERS[peer] for peer in arguments.peers if peer in case.tools]
         say(f"\n== {name}: {case.title}")
         record = Contest(case, ensure_data(case, settings.scale), settings, say).run(peers)
         replace_record(results["cases"], record)
@@ -138,7 +138,8 @@ def run_extra(arguments: argparse.Namespace, settings: Settings, results: dict[s
     if "memory" in arguments.cases:
         for case in (case for case in CASES.values() if case.memory):
             say(f"\n== peak memory of {case.name}")
-            record = measure_memory(case, ensure_data(case, settings.scale), peers, settings, say)
+            asked = [peer for peer in peers if peer.name in case.tools]
+            record = measure_memory(case, ensure_data(case, settings.scale), asked, settings, say)
             replace_record(results["memory"], record)
             save(results, arguments.output)
             say(text_table(MEMORY_HEADINGS, memory_rows(record)))

@@ -26,11 +26,25 @@ FACTORS = (
     ("slope_million", "glmm", 4.0),
     ("crossed_200k", "glmm", 3.0),
     ("nested_million", "glmm", 2.0),
+    ("mmrm_200", "glmmTMB", 40.0),
+    ("mmrm_200", "nlme", 200.0),
+    ("mmrm_1000", "glmmTMB", 40.0),
+    ("mmrm_1000", "nlme", 200.0),
 )
 # The case and the most seconds one operation may take.
-SECONDS = (("sleepstudy", 0.004), ("sleepstudy_refit", 0.0002))
+SECONDS = (
+    ("sleepstudy", 0.004),
+    ("sleepstudy_refit", 0.0002),
+    ("mmrm_5000", 0.5),
+    ("car1_20000", 3.0),
+    ("kr_mmrm_5000", 2.0),
+    ("satterthwaite_million", 1.0),
+)
+# The case of a table and the most it may take, in seconds of the fit before it.
+OF_THE_FIT = (("kr_insteval", 5.0),)
 LOADING_SECONDS = 0.7
 MEMORY_FACTOR = ("slope_million", 3.0)
+MEMORY_BYTES = ("kr_insteval", 2e9)
 
 
 def find(items: list[dict[str, Any]], key: str, value: str) -> dict[str, Any] | None:
@@ -48,8 +62,10 @@ def verdicts(results: dict[str, Any]) -> list[Verdict]:
     return [
         *(_factor(results, *entry) for entry in FACTORS),
         *(_seconds(results, *entry) for entry in SECONDS),
+        *(_of_the_fit(results, *entry) for entry in OF_THE_FIT),
         _loading(results),
         _memory(results),
+        _bytes(results),
         _nobody_faster(results),
     ]
 
@@ -79,12 +95,23 @@ def _factor(results: dict[str, Any], case: str, peer: str, factor: float) -> Ver
 
 
 def _seconds(results: dict[str, Any], case: str, limit: float) -> Verdict:
-    promise = f"{case}: at most {limit * 1000:g} ms"
+    promise = f"{case}: at most {limit:g} s" if limit >= 0.1 else f"{case}: at most {limit * 1000:g} ms"
     own = _own(results, case)
     if own is None:
         return Verdict(promise, "not measured", None)
     median = statistics.median(own["seconds"])
-    return Verdict(promise, f"{median * 1000:.3f} ms", median <= limit)
+    shown = f"{median:.3f} s" if limit >= 0.1 else f"{median * 1000:.3f} ms"
+    return Verdict(promise, shown, median <= limit)
+
+
+def _of_the_fit(results: dict[str, Any], case: str, factor: float) -> Verdict:
+    promise = f"{case}: at most {factor:g} × the time of the fit"
+    own = _own(results, case)
+    if own is None or not own.get("fit_seconds"):
+        return Verdict(promise, "not measured", None)
+    pairs = zip(own["seconds"], own["fit_seconds"], strict=True)
+    ratio = statistics.median(table / fit for table, fit in pairs)
+    return Verdict(promise, f"{ratio:.2f} ×", ratio <= factor)
 
 
 def _loading(results: dict[str, Any]) -> Verdict:
@@ -105,6 +132,17 @@ def _memory(results: dict[str, Any]) -> Verdict:
         return Verdict(promise, "not measured", None)
     ratio = own["increment"] / own["data"]
     return Verdict(promise, f"{ratio:.2f} × ({own['increment'] / 2**20:.1f} MiB)", ratio <= factor)
+
+
+def _bytes(results: dict[str, Any]) -> Verdict:
+    case, limit = MEMORY_BYTES
+    promise = f"{case}: at most {limit / 1e9:g} GB in all"
+    record = find(results["memory"], "case", case)
+    own = None if record is None else find(record["measurements"], "peer", OWN)
+    if own is None or own["status"] != "ok":
+        return Verdict(promise, "not measured", None)
+    total = own["before"] + own["increment"]
+    return Verdict(promise, f"{total / 1e9:.2f} GB", total <= limit)
 
 
 def _nobody_faster(results: dict[str, Any]) -> Verdict:

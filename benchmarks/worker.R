@@ -1,14 +1,15 @@
-# The R twin of worker.py: holds lme4 and one case's data, answers one JSON object a line.
+# The R twin of worker.py: holds one R tool and one case's data, answers one JSON object a line.
 #   Rscript worker.R <peer> <data folder> <model as JSON> <threads>
-suppressPackageStartupMessages({
-  library(lme4)
-  library(jsonlite)
-})
+suppressPackageStartupMessages(library(jsonlite))
 
 arguments <- commandArgs(trailingOnly = TRUE)
 peer <- arguments[1]
 folder <- arguments[2]
 model <- fromJSON(arguments[3], simplifyVector = FALSE)
+threads <- as.integer(arguments[4])
+
+here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(), value = TRUE)))
+source(file.path(here, "tools.R"))
 
 reply <- function(answer) {
   cat("@@", toJSON(answer, auto_unbox = TRUE, digits = NA, null = "null"), "\n", sep = "")
@@ -31,93 +32,94 @@ read_columns <- function(folder) {
   as.data.frame(columns, check.names = FALSE)
 }
 
-# lme4-lean leaves out the finite-difference derivatives that lmer computes after convergence as a check.
-control <- lmerControl(calc.derivs = peer != "lme4-lean")
-
-fit_model <- function(formula, data, reml = TRUE) {
-  suppressMessages(suppressWarnings(lmer(formula, data, REML = reml, control = control)))
-}
-
-# -2 REML log-likelihood from its components: after refit, REMLcrit() of lme4 1.1-31 disagrees with them.
-reml_criterion <- function(fit) {
-  parts <- getME(fit, "devcomp")$cmp
-  df <- nobs(fit) - getME(fit, "p")
-  unname(parts["ldL2"] + parts["ldRX2"] + df * (1 + log(2 * pi * parts["pwrss"] / df)))
-}
-
-outcome <- function(fit) {
-  complaints <- unlist(fit@optinfo$conv$lme4$messages)
-  remark <- paste(c(if (isSingular(fit)) "singular", complaints), collapse = "; ")
-  list(
-    criterion = reml_criterion(fit), method = "REML", model = model$formula,
-    converged = fit@optinfo$conv$opt == 0, remark = remark
-  )
-}
-
 status_bytes <- function(field) {
   line <- grep(paste0("^", field, ":"), readLines("/proc/self/status"), value = TRUE)
   as.numeric(gsub("[^0-9]", "", line)) * 1024
 }
 
 failure <- function(condition) {
-  list(error = substr(gsub("\\s+", " ", conditionMessage(condition)), 1, 300), kind = "failed")
+  kind <- if (inherits(condition, "not_offered")) "not offered" else "failed"
+  list(error = substr(gsub("\\s+", " ", conditionMessage(condition)), 1, 300), kind = kind)
 }
 
-measure <- function(operation, repetitions) {
-  invisible(gc())
+seconds_of <- function(work) {
   start <- Sys.time()
-  processor_start <- sum(proc.time()[1:2])
-  for (k in seq_len(repetitions)) fit <- operation()
-  elapsed <- as.numeric(difftime(Sys.time(), start, units = "secs"))
-  processor <- sum(proc.time()[1:2]) - processor_start
-  list(seconds = elapsed / repetitions, processor_seconds = processor / repetitions, fit = fit)
+  value <- work()
+  list(seconds = as.numeric(difftime(Sys.time(), start, units = "secs")), value = value)
 }
 
-answer <- function(request, operation, data) {
+measure <- function(operation, given, repetitions) {
+  invisible(gc())
+  processor_start <- sum(proc.time()[1:2])
+  measured <- seconds_of(function() {
+    for (k in seq_len(repetitions)) fit <- operation(given)
+    fit
+  })
+  processor <- sum(proc.time()[1:2]) - processor_start
+  list(
+    seconds = measured$seconds / repetitions, processor_seconds = processor / repetitions, fit = measured$value
+  )
+}
+
+answer <- function(request, tool, work, data) {
   switch(request$command,
     calibrate = {
-      operation()
-      seconds <- measure(operation, 1)$seconds
+      work$operation(work$given())
+      seconds <- measure(work$operation, work$given(), 1)$seconds
       list("repeat" = max(1, min(500, round(0.2 / seconds))))
     },
     time = {
-      measured <- measure(operation, request[["repeat"]])
+      before <- seconds_of(work$given)
+      measured <- measure(work$operation, before$value, request[["repeat"]])
       list(
         seconds = measured$seconds, processor_seconds = measured$processor_seconds,
-        outcome = outcome(measured$fit)
+        fit_seconds = if (!is.null(before$value)) before$seconds,
+        outcome = c(tool$outcome(measured$fit), method = "REML", model = model$formula)
       )
     },
     memory = {
+      given <- work$given()
       invisible(gc())
       cat("5", file = "/proc/self/clear_refs")
       before <- status_bytes("VmRSS")
-      fit <- operation()
+      fit <- work$operation(given)
       peak <- status_bytes("VmHWM")
       kept <- status_bytes("VmRSS")
       list(before = before, increment = peak - before, kept = kept - before, data = as.numeric(object.size(data)))
     },
-    stop("lme4 does not answer ", request$command)
+    stop(tool$package, " does not answer ", request$command)
   )
 }
 
-serve <- function() {
-  data <- read_columns(folder)
-  formula <- as.formula(model$formula)
-  operation <- function() fit_model(formula, data)
-  fit_model(Reaction ~ Days + (Days | Subject), sleepstudy)
-  if (model$operation == "refit") {
-    base <- fit_model(formula, data)
-    operation <- function() suppressMessages(suppressWarnings(refit(base, data$new_response, control = control)))
+# What is timed, and what it is given: made before the clock starts.
+work_of <- function(tool, data) {
+  fit <- function(...) tool$fit(data)
+  nothing <- function() NULL
+  if (model$operation == "fit") {
+    return(list(given = nothing, operation = fit))
   }
+  if (model$operation == "refit") {
+    base <- fit()
+    return(list(given = nothing, operation = function(given) tool$refit(base, data$new_response)))
+  }
+  list(given = fit, operation = function(given) tool$table(given, model$operation))
+}
+
+serve <- function() {
+  tool <- tool_of(peer)
+  suppressPackageStartupMessages(library(tool$package, character.only = TRUE))
+  data <- read_columns(folder)
+  tool$warm_up()
+  work <- work_of(tool, data)
   session <- sessionInfo()
   reply(list(
-    version = as.character(packageVersion("lme4")), rows = nrow(data),
+    version = as.character(packageVersion(tool$package)), rows = nrow(data),
     detail = paste0("R ", getRversion(), ", BLAS ", session$BLAS)
   ))
   input <- file("stdin", "r")
   while (length(line <- readLines(input, n = 1)) == 1) {
     request <- fromJSON(line, simplifyVector = FALSE)
-    reply(tryCatch(answer(request, operation, data), error = failure))
+    reply(tryCatch(answer(request, tool, work, data), error = failure))
   }
 }
 

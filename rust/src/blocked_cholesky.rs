@@ -6,7 +6,9 @@
 
 use crate::by_block_size;
 use crate::cross_product::{ChainFactor, CrossProducts};
-use crate::small_dense::{apply_posterior, block_size, half_posterior, posterior_block};
+use crate::small_dense::{
+    apply_posterior, block_size, half_posterior, posterior_block, LogProduct,
+};
 use crate::threads::map_parts;
 
 /// Levels handled as one unit of parallel work; fixed, so that partial sums are reproducible.
@@ -133,7 +135,17 @@ impl Blocked {
         }
         for c in 0..self.cross.chain.len() {
             let p = self.cross.chain[c].p;
-            let (part, lost) = by_block_size!(p, eliminate_factor, self, c);
+            let (part, lost) = match (p, d) {
+                (1, 2) => eliminate_factor::<1, 2>(self, c),
+                (1, 3) => eliminate_factor::<1, 3>(self, c),
+                (1, _) => eliminate_factor::<1, 0>(self, c),
+                (2, 3) => eliminate_factor::<2, 3>(self, c),
+                (2, 4) => eliminate_factor::<2, 4>(self, c),
+                (2, _) => eliminate_factor::<2, 0>(self, c),
+                (3, _) => eliminate_factor::<3, 0>(self, c),
+                (4, _) => eliminate_factor::<4, 0>(self, c),
+                _ => eliminate_factor::<0, 0>(self, c),
+            };
             logdet += part;
             for (target, v) in dense_block.iter_mut().zip(&lost) {
                 *target -= v;
@@ -282,9 +294,13 @@ fn split_by_level<'a>(values: &'a mut [f64], start: &[usize], p: usize) -> Vec<&
     slices
 }
 
-/// Factors every level of factor `c`; returns the log-determinant and Σ D'ED over its dense couplings D.
-fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Vec<f64>) {
-    let d = blocked.cross.d;
+/// Factors every level of factor `c`; returns the log-determinant and Σ N'EN over its dense couplings N. `P` and `D`
+/// are the numbers of random and dense columns where fixed, else 0.
+fn eliminate_factor<const P: usize, const D: usize>(
+    blocked: &mut Blocked,
+    c: usize,
+) -> (f64, Vec<f64>) {
+    let d = block_size::<D>(blocked.cross.d);
     let mut e = std::mem::take(&mut blocked.work[c].e);
     let lambda = &blocked.lambda[c];
     let (block, _, dense, _) = blocked.current(c);
@@ -294,22 +310,25 @@ fn eliminate_factor<const P: usize>(blocked: &mut Blocked, c: usize) -> (f64, Ve
         let mut scratch = vec![0.0; p * p];
         let mut half = vec![0.0; p * d];
         let mut lost = vec![0.0; d * d];
-        let mut logdet = 0.0;
+        let mut determinant = LogProduct::one();
         for (k, eu) in e.chunks_exact_mut(p * p).enumerate() {
             let u = chunk * CHUNK + k;
             let a = &block[u * p * p..(u + 1) * p * p];
-            logdet += posterior_block::<P>(p, a, lambda.of(u, p), eu, &mut scratch);
+            let own = lambda.of(u, p);
+            posterior_block::<P>(p, a, own, eu, &mut scratch, &mut determinant);
             let du = &dense[u * p * d..(u + 1) * p * d];
-            half_posterior::<P>(p, d, eu, lambda.of(u, p), du, &mut half);
-            for i in 0..d {
-                for j in 0..=i {
-                    lost[i * d + j] += (0..p)
-                        .map(|m| half[m * d + i] * half[m * d + j])
-                        .sum::<f64>();
+            half_posterior::<P>(p, d, eu, own, du, &mut half);
+            for m in 0..p {
+                let row = &half[m * d..(m + 1) * d];
+                for i in 0..d {
+                    let v = row[i];
+                    for (slot, x) in lost[i * d..i * d + i + 1].iter_mut().zip(row) {
+                        *slot += v * x;
+                    }
                 }
             }
         }
-        (logdet, lost)
+        (determinant.logarithm(), lost)
     });
     blocked.work[c].e = e;
     let mut total = (0.0, vec![0.0; d * d]);

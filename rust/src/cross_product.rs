@@ -4,15 +4,19 @@
 //! without fill between siblings) and a *tail* (everything that crosses the chain, kept dense). X and y are the last
 //! `d` columns. After this pass the rows are not needed again.
 
+use std::borrow::Cow;
+
 use ndarray::{ArrayView1, ArrayView2};
 
+use crate::dense::dot;
 use crate::error::KernelError;
+use crate::threads::map_parts;
 
 /// One grouping factor over the rows.
 pub struct FactorRows<'a> {
     pub codes: &'a [i32],
-    /// Z values (n, p); `None` is a column of ones.
-    pub values: Option<ArrayView2<'a, f64>>,
+    /// Z values (n, p), row-major; `None` is a column of ones.
+    pub values: Option<Cow<'a, [f64]>>,
     pub p: usize,
     pub q: usize,
 }
@@ -22,18 +26,23 @@ impl FactorRows<'_> {
     fn read(&self, row: usize, z: &mut [f64]) {
         match &self.values {
             None => z[0] = 1.0,
-            Some(values) => {
-                for (k, slot) in z.iter_mut().enumerate() {
-                    *slot = values[[row, k]];
-                }
-            }
+            Some(values) => z.copy_from_slice(&values[row * z.len()..(row + 1) * z.len()]),
         }
+    }
+}
+
+/// The values of a matrix row by row: borrowed where they lie so, else copied.
+pub fn row_major<'a>(matrix: ArrayView2<'a, f64>) -> Cow<'a, [f64]> {
+    match matrix.to_slice() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(matrix.iter().copied().collect()),
     }
 }
 
 /// The dense columns over the rows: (X − centre)·scale, and y − that·β₀ last.
 pub struct DenseRows<'a> {
-    pub x: ArrayView2<'a, f64>,
+    /// (n, r), row-major.
+    pub x: Cow<'a, [f64]>,
     pub y: ArrayView1<'a, f64>,
     pub centre: &'a [f64],
     pub scale: &'a [f64],
@@ -42,17 +51,20 @@ pub struct DenseRows<'a> {
 }
 
 impl DenseRows<'_> {
+    /// Columns of X, and y.
+    fn width(&self) -> usize {
+        self.centre.len() + 1
+    }
+
     /// Fills `out` with the row and returns its weight.
     #[inline(always)]
     fn read(&self, row: usize, out: &mut [f64]) -> f64 {
         let r = out.len() - 1;
-        let mut residual = self.y[row];
+        let given = &self.x[row * r..(row + 1) * r];
         for j in 0..r {
-            let v = (self.x[[row, j]] - self.centre[j]) * self.scale[j];
-            out[j] = v;
-            residual -= v * self.beta0[j];
+            out[j] = (given[j] - self.centre[j]) * self.scale[j];
         }
-        out[r] = residual;
+        out[r] = self.y[row] - dot(&out[..r], self.beta0);
         self.weights.as_ref().map_or(1.0, |w| w[row])
     }
 }
@@ -91,20 +103,25 @@ pub struct CrossProducts {
     pub tail_dense: Vec<f64>,
 }
 
-/// Accumulates all cross-products that involve a random column.
+/// Rows looked through at once for those whose level belongs to a part.
+const WINDOW: usize = 2048;
+
+/// Accumulates all cross-products that involve a random column; each of `parts` threads sums the rows of a range of
+/// levels, in the order of the rows, so that the result does not depend on their number.
 pub fn cross_products<'a>(
     chain: &[FactorRows<'a>],
     tail: &[FactorRows<'a>],
     rows: &DenseRows<'_>,
+    parts: usize,
 ) -> Result<CrossProducts, KernelError> {
     let n = rows.y.len();
     check(chain, tail, rows, n)?;
-    let d = rows.x.ncols() + 1;
+    let d = rows.width();
     let offsets = tail_offsets(tail);
     let tail_width = *offsets.last().unwrap_or(&0);
     let mut factors = Vec::with_capacity(chain.len());
     for c in 0..chain.len() {
-        factors.push(chain_factor(c, chain, tail, &offsets, rows, d)?);
+        factors.push(chain_factor(c, chain, tail, &offsets, rows, d, parts)?);
     }
     let (tail_block, tail_dense) = tail_products(tail, &offsets, rows, d);
     Ok(CrossProducts {
@@ -149,12 +166,8 @@ fn check<'a>(
     rows: &DenseRows<'_>,
     n: usize,
 ) -> Result<(), KernelError> {
-    let r = rows.x.ncols();
-    if rows.x.nrows() != n
-        || rows.centre.len() != r
-        || rows.scale.len() != r
-        || rows.beta0.len() != r
-    {
+    let r = rows.centre.len();
+    if rows.x.len() != n * r || rows.scale.len() != r || rows.beta0.len() != r {
         return Err(KernelError::Shape(
             "x, y, centre, scale and beta0 do not fit together".into(),
         ));
@@ -163,7 +176,7 @@ fn check<'a>(
         return Err(KernelError::Shape("weights and y differ in length".into()));
     }
     for f in chain.iter().chain(tail) {
-        let bad_values = f.values.as_ref().is_some_and(|v| v.dim() != (n, f.p));
+        let bad_values = f.values.as_ref().is_some_and(|v| v.len() != n * f.p);
         if f.codes.len() != n || bad_values || (f.values.is_none() && f.p != 1) {
             return Err(KernelError::Shape(
                 "codes or values of a factor do not match the rows".into(),
@@ -202,6 +215,123 @@ fn rows_by_level(codes: &[i32], q: usize) -> (Vec<usize>, Vec<u32>) {
     (start, order)
 }
 
+/// The sums of one range of levels.
+struct Part<'a> {
+    span: std::ops::Range<usize>,
+    block: &'a mut [f64],
+    ancestor: &'a mut [f64],
+    dense: &'a mut [f64],
+}
+
+fn take<'a>(rest: &mut &'a mut [f64], size: usize) -> &'a mut [f64] {
+    let (head, tail) = std::mem::take(rest).split_at_mut(size);
+    *rest = tail;
+    head
+}
+
+/// Adds the rows of a part's levels. `P` and `D` are the numbers of random and dense columns where fixed, else 0.
+fn sum_levels<const P: usize, const D: usize>(
+    own: &FactorRows<'_>,
+    above: &[FactorRows<'_>],
+    rows: &DenseRows<'_>,
+    part: &mut Part<'_>,
+) {
+    let (first, count) = (part.span.start as u32, part.span.len() as u32);
+    let mut chosen = [0u32; WINDOW];
+    for start in (0..own.codes.len()).step_by(WINDOW) {
+        let codes = &own.codes[start..(start + WINDOW).min(own.codes.len())];
+        if count as usize == own.q {
+            add_rows::<P, D>(own, above, rows, part, start..start + codes.len());
+            continue;
+        }
+        let mut found = 0;
+        for (k, &code) in codes.iter().enumerate() {
+            // no branch: which rows belong to the part is as good as random
+            chosen[found] = k as u32;
+            found += usize::from((code as u32).wrapping_sub(first) < count);
+        }
+        let chosen = chosen[..found].iter().map(|&k| start + k as usize);
+        add_rows::<P, D>(own, above, rows, part, chosen);
+    }
+}
+
+fn add_rows<const P: usize, const D: usize>(
+    own: &FactorRows<'_>,
+    above: &[FactorRows<'_>],
+    rows: &DenseRows<'_>,
+    part: &mut Part<'_>,
+    chosen: impl Iterator<Item = usize>,
+) {
+    if P > 0 && D > 0 && above.is_empty() {
+        add_short_rows::<P, D>(own, rows, part, chosen);
+        return;
+    }
+    let (p, d) = (own.p, rows.width());
+    let width: usize = above.iter().map(|f| f.p).sum();
+    let (mut z, mut za, mut row) = (vec![0.0; p], vec![0.0; width], vec![0.0; d]);
+    for i in chosen {
+        let u = own.codes[i] as usize - part.span.start;
+        let w = rows.read(i, &mut row);
+        own.read(i, &mut z);
+        let mut at = 0;
+        for f in above {
+            f.read(i, &mut za[at..at + f.p]);
+            at += f.p;
+        }
+        for k in 0..p {
+            let (zk, base) = (z[k] * w, u * p + k);
+            add(&mut part.block[base * p..(base + 1) * p], zk, &z);
+            add(&mut part.dense[base * d..(base + 1) * d], zk, &row);
+            add(
+                &mut part.ancestor[base * width..(base + 1) * width],
+                zk,
+                &za,
+            );
+        }
+    }
+}
+
+/// The same for a factor without ancestors whose rows are short, everything about a row in registers.
+fn add_short_rows<const P: usize, const D: usize>(
+    own: &FactorRows<'_>,
+    rows: &DenseRows<'_>,
+    part: &mut Part<'_>,
+    chosen: impl Iterator<Item = usize>,
+) {
+    let r = D - 1;
+    let (mut centre, mut scale, mut beta) = ([0.0; D], [0.0; D], [0.0; D]);
+    centre[..r].copy_from_slice(rows.centre);
+    scale[..r].copy_from_slice(rows.scale);
+    beta[..r].copy_from_slice(rows.beta0);
+    for i in chosen {
+        let u = own.codes[i] as usize - part.span.start;
+        let given = &rows.x[i * r..i * r + r];
+        let (mut row, mut fitted) = ([0.0; D], 0.0);
+        for j in 0..r {
+            row[j] = (given[j] - centre[j]) * scale[j];
+            fitted += row[j] * beta[j];
+        }
+        row[r] = rows.y[i] - fitted;
+        let w = rows.weights.as_ref().map_or(1.0, |w| w[i]);
+        let mut z = [1.0; P];
+        if let Some(values) = &own.values {
+            z.copy_from_slice(&values[i * P..(i + 1) * P]);
+        }
+        let block = &mut part.block[u * P * P..(u + 1) * P * P];
+        let dense = &mut part.dense[u * P * D..(u + 1) * P * D];
+        for k in 0..P {
+            let zk = z[k] * w;
+            for m in 0..P {
+                block[k * P + m] += zk * z[m];
+            }
+            for m in 0..D {
+                dense[k * D + m] += zk * row[m];
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
 fn chain_factor(
     c: usize,
     chain: &[FactorRows<'_>],
@@ -209,6 +339,7 @@ fn chain_factor(
     offsets: &[usize],
     rows: &DenseRows<'_>,
     d: usize,
+    parts: usize,
 ) -> Result<ChainFactor, KernelError> {
     let own = &chain[c];
     let above = &chain[c + 1..];
@@ -226,28 +357,33 @@ fn chain_factor(
         tail_column: Vec::new(),
         tail: Vec::new(),
     };
-    let (mut z, mut za, mut row) = (vec![0.0; p], vec![0.0; ancestor_width], vec![0.0; d]);
-    for i in 0..own.codes.len() {
-        let u = own.codes[i] as usize;
-        let w = rows.read(i, &mut row);
-        own.read(i, &mut z);
-        let mut at = 0;
-        for f in above {
-            f.read(i, &mut za[at..at + f.p]);
-            at += f.p;
-        }
-        for k in 0..p {
-            let zk = z[k] * w;
-            let base = u * p + k;
-            add(&mut factor.block[base * p..(base + 1) * p], zk, &z);
-            add(
-                &mut factor.ancestor[base * ancestor_width..(base + 1) * ancestor_width],
-                zk,
-                &za,
-            );
-            add(&mut factor.dense[base * d..(base + 1) * d], zk, &row);
-        }
+    let (block, ancestor, dense) = (&mut factor.block, &mut factor.ancestor, &mut factor.dense);
+    let size = q.div_ceil(parts.max(1)).max(1);
+    let spans = (0..q)
+        .step_by(size)
+        .map(|first| first..(first + size).min(q));
+    let mut slices: Vec<Part<'_>> = Vec::with_capacity(parts);
+    let (mut b, mut a, mut x) = (&mut block[..], &mut ancestor[..], &mut dense[..]);
+    for span in spans {
+        let levels = span.len();
+        slices.push(Part {
+            span,
+            block: take(&mut b, levels * p * p),
+            ancestor: take(&mut a, levels * p * ancestor_width),
+            dense: take(&mut x, levels * p * d),
+        });
     }
+    map_parts(slices, |mut part| match (p, d) {
+        (1, 2) => sum_levels::<1, 2>(own, above, rows, &mut part),
+        (1, 3) => sum_levels::<1, 3>(own, above, rows, &mut part),
+        (1, _) => sum_levels::<1, 0>(own, above, rows, &mut part),
+        (2, 3) => sum_levels::<2, 3>(own, above, rows, &mut part),
+        (2, 4) => sum_levels::<2, 4>(own, above, rows, &mut part),
+        (2, _) => sum_levels::<2, 0>(own, above, rows, &mut part),
+        (3, _) => sum_levels::<3, 0>(own, above, rows, &mut part),
+        (4, _) => sum_levels::<4, 0>(own, above, rows, &mut part),
+        _ => sum_levels::<0, 0>(own, above, rows, &mut part),
+    });
     if !tail.is_empty() {
         tail_couplings(&mut factor, own, tail, offsets, rows, d);
     }

@@ -5,6 +5,7 @@
 //! c_a'Bc_b and N°'c_a are linear in them.
 
 use crate::blocked_cholesky::{Blocked, CHUNK};
+use crate::gram::product;
 use crate::selected_inverse::{Backward, TailSolution};
 use crate::small_dense::{block_size, outer_product, remaining};
 use crate::threads::map_parts;
@@ -129,15 +130,14 @@ fn chunk<const P: usize, const D: usize>(
         let dense = &f.dense[u * p * d..(u + 1) * p * d];
         remaining::<P>(p, d, own, e, lambda, dense, &mut n, &mut scratch);
         for i in 0..p {
-            let fitted: f64 = (0..x).map(|m| n[i * d + m] * tail.x[m]).sum();
-            r[i] = n[i * d + x] - fitted;
+            r[i] = n[i * d + x] - product::<D>(&n[i * d..i * d + x], &tail.x[..x]);
             for m in 0..x {
-                g[i * x + m] = (0..x).map(|q| n[i * d + q] * h[q * x + m]).sum();
+                g[i * x + m] = product::<D>(&n[i * d..i * d + x], &h[m * x..(m + 1) * x]);
             }
         }
         for i in 0..p {
             for m in 0..p {
-                let lost: f64 = (0..x).map(|q| g[i * x + q] * n[m * d + q]).sum();
+                let lost = product::<D>(&g[i * x..(i + 1) * x], &n[m * d..m * d + x]);
                 t[i * p + m] = b[i * p + m] - lost;
             }
         }

@@ -10,6 +10,7 @@ pub mod error;
 pub mod gram;
 pub mod leaf;
 pub mod newton;
+pub mod predictions;
 #[cfg(feature = "python")]
 mod py;
 #[cfg(feature = "python")]

@@ -11,10 +11,14 @@ use crate::average_information::{
     Direction, NewRows,
 };
 use crate::blocked_cholesky::{Blocked, CHUNK};
-use crate::cross_product::{cross_products, DenseRows, FactorRows};
+use crate::cross_product::{cross_products, row_major, DenseRows, FactorRows};
 use crate::error::KernelError;
+use crate::predictions::predictions;
 use crate::selected_inverse::{backward, Backward, TailSolution};
 use crate::threads::run;
+
+/// Rows from which threads share the sums over levels.
+const SHARED_ROWS: usize = 50_000;
 
 pub type Factor<'py> = (
     PyReadonlyArray1<'py, i32>,
@@ -37,7 +41,7 @@ pub fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
         .iter()
         .map(|(codes, values, p, q)| FactorRows {
             codes: codes.as_slice().unwrap_or(&[]),
-            values: values.as_ref().map(|v| v.as_array()),
+            values: values.as_ref().map(|v| row_major(v.as_array())),
             p: *p,
             q: *q,
         })
@@ -80,7 +84,7 @@ impl PyBlocked {
         threads: usize,
     ) -> PyResult<PyBlocked> {
         let rows = DenseRows {
-            x: x.as_array(),
+            x: row_major(x.as_array()),
             y: y.as_array(),
             centre: centre.as_slice()?,
             scale: scale.as_slice()?,
@@ -88,7 +92,12 @@ impl PyBlocked {
             weights: weights.as_ref().map(|w| w.as_array()),
         };
         let (chain_rows, tail_rows) = (rows_of(&chain), rows_of(&tail));
-        let cross = py.detach(|| cross_products(&chain_rows, &tail_rows, &rows))?;
+        let parts = if y.len() < SHARED_ROWS { 1 } else { threads };
+        let cross = py.detach(|| {
+            run(parts <= 1, threads, || {
+                cross_products(&chain_rows, &tail_rows, &rows, parts)
+            })?
+        })?;
         if sets.len() != cross.chain.len() {
             return Err(PyValueError::new_err(
                 "one array of parameter sets per chain factor is needed",
@@ -208,6 +217,25 @@ impl PyBlocked {
                     PyArray1::from_slice(py, &b.quadratic),
                 )
             })
+            .collect())
+    }
+
+    /// b̂ of every level, flat (q, p) per chain factor, from the solution x (m) of the tail alone.
+    fn predictions<'py>(
+        &self,
+        py: Python<'py>,
+        x: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<Vec<Flat<'py>>> {
+        let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
+        if x.len() != m {
+            return Err(PyValueError::new_err(format!("x must be of length {m}")));
+        }
+        let (blocked, x, threads) = (&self.blocked, x.as_slice()?, self.threads);
+        let found =
+            py.detach(|| run(blocked.single_part(), threads, || predictions(blocked, x)))?;
+        Ok(found
+            .into_iter()
+            .map(|b| PyArray1::from_vec(py, b))
             .collect())
     }
 

@@ -4,54 +4,35 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::gram::{column_squares, column_sums, gram, DenseColumns, ROWS};
+use crate::gram::{column_moments, gram, response_products, DenseColumns, ROWS};
 use crate::threads::run;
 
 type Flat<'py> = Bound<'py, PyArray1<f64>>;
 
-/// Column sums of x (n, r) and whether each column is constant.
+/// Means of the columns of x (n, r), whether each is constant, and the cross-products about the means, flat (r, r).
 #[pyfunction]
-#[pyo3(name = "column_sums")]
-fn py_column_sums<'py>(
+#[pyo3(name = "column_moments")]
+#[allow(clippy::type_complexity)]
+fn py_column_moments<'py>(
     py: Python<'py>,
     x: PyReadonlyArray2<'_, f64>,
     threads: usize,
-) -> PyResult<(Flat<'py>, Bound<'py, PyArray1<bool>>)> {
+) -> PyResult<(Flat<'py>, Bound<'py, PyArray1<bool>>, Flat<'py>)> {
     let view = x.as_array();
-    let (sum, constant) = py.detach(|| run(view.nrows() <= ROWS, threads, || column_sums(view)))?;
+    let found = py.detach(|| run(view.nrows() <= ROWS, threads, || column_moments(view)))?;
     Ok((
-        PyArray1::from_vec(py, sum),
-        PyArray1::from_vec(py, constant),
+        PyArray1::from_vec(py, found.mean),
+        PyArray1::from_vec(py, found.constant),
+        PyArray1::from_vec(py, found.gram),
     ))
 }
 
-/// Sums of squared deviations of the columns of x (n, r) from `centre` (r,).
-#[pyfunction]
-#[pyo3(name = "column_squares")]
-fn py_column_squares<'py>(
-    py: Python<'py>,
-    x: PyReadonlyArray2<'_, f64>,
-    centre: PyReadonlyArray1<'_, f64>,
-    threads: usize,
-) -> PyResult<Flat<'py>> {
-    if centre.len() != x.shape()[1] {
-        return Err(PyValueError::new_err("centre and x do not fit together"));
-    }
-    let (view, centre) = (x.as_array(), centre.as_slice()?);
-    let squares = py.detach(|| {
-        run(view.nrows() <= ROWS, threads, || {
-            column_squares(view, centre)
-        })
-    })?;
-    Ok(PyArray1::from_vec(py, squares))
-}
+type Kernel = fn(&DenseColumns<'_>) -> Vec<f64>;
 
-/// [Xs ys]'W[Xs ys] flat, Xs = (x − centre)·scale, ys = y − Xs·beta.
-#[pyfunction]
-#[pyo3(name = "gram")]
 #[allow(clippy::too_many_arguments)]
-fn py_gram<'py>(
+fn products<'py>(
     py: Python<'py>,
+    kernel: Kernel,
     x: PyReadonlyArray2<'_, f64>,
     y: PyReadonlyArray1<'_, f64>,
     weights: Option<PyReadonlyArray1<'_, f64>>,
@@ -81,13 +62,48 @@ fn py_gram<'py>(
     };
     Ok(PyArray1::from_vec(
         py,
-        py.detach(|| run(n <= ROWS, threads, || gram(&columns)))?,
+        py.detach(|| run(n <= ROWS, threads, || kernel(&columns)))?,
     ))
+}
+
+/// [Xs ys]'W[Xs ys] flat, Xs = (x − centre)·scale, ys = y − Xs·beta.
+#[pyfunction]
+#[pyo3(name = "gram")]
+#[allow(clippy::too_many_arguments)]
+fn py_gram<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'_, f64>,
+    y: PyReadonlyArray1<'_, f64>,
+    weights: Option<PyReadonlyArray1<'_, f64>>,
+    centre: PyReadonlyArray1<'_, f64>,
+    scale: PyReadonlyArray1<'_, f64>,
+    beta: PyReadonlyArray1<'_, f64>,
+    threads: usize,
+) -> PyResult<Flat<'py>> {
+    products(py, gram, x, y, weights, centre, scale, beta, threads)
+}
+
+/// [Xs ys]'Wys (r + 1).
+#[pyfunction]
+#[pyo3(name = "response_products")]
+#[allow(clippy::too_many_arguments)]
+fn py_response_products<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray2<'_, f64>,
+    y: PyReadonlyArray1<'_, f64>,
+    weights: Option<PyReadonlyArray1<'_, f64>>,
+    centre: PyReadonlyArray1<'_, f64>,
+    scale: PyReadonlyArray1<'_, f64>,
+    beta: PyReadonlyArray1<'_, f64>,
+    threads: usize,
+) -> PyResult<Flat<'py>> {
+    let kernel = response_products;
+    products(py, kernel, x, y, weights, centre, scale, beta, threads)
 }
 
 /// Adds the functions to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_function(wrap_pyfunction!(py_column_sums, m)?)?;
-    m.add_function(wrap_pyfunction!(py_column_squares, m)?)?;
+    m.add_function(wrap_pyfunction!(py_column_moments, m)?)?;
+    m.add_function(wrap_pyfunction!(py_response_products, m)?)?;
     m.add_function(wrap_pyfunction!(py_gram, m)?)
 }

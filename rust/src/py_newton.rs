@@ -4,7 +4,7 @@ use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods}
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::cross_product::DenseRows;
+use crate::cross_product::{row_major, DenseRows};
 use crate::gram::{gram, DenseColumns};
 use crate::newton::{refit, Entry, Refitted, Task};
 use crate::py_blocked::{rows_of, Factor, PyBlocked};
@@ -123,7 +123,7 @@ fn refit_responses(
                     beta,
                 };
                 let rows = DenseRows {
-                    x,
+                    x: row_major(x),
                     y,
                     centre,
                     scale,

@@ -13,8 +13,43 @@ pub fn block_size<const P: usize>(p: usize) -> usize {
     }
 }
 
-/// The Cholesky factor K of Λ'AΛ + I into `k` (lower triangle; for p = 1 the number λ²/(λ²a + 1) itself); returns
-/// log|Λ'AΛ + I|. `scratch` holds p² numbers.
+/// The logarithm of a product of numbers ≥ 1, taken when the product becomes large rather than for each of them.
+pub struct LogProduct {
+    product: f64,
+    total: f64,
+}
+
+impl LogProduct {
+    const LARGE: f64 = 1e150;
+
+    pub fn one() -> LogProduct {
+        LogProduct {
+            product: 1.0,
+            total: 0.0,
+        }
+    }
+
+    #[inline(always)]
+    pub fn multiply(&mut self, factor: f64) {
+        if factor < Self::LARGE {
+            self.product *= factor;
+            if self.product > Self::LARGE {
+                self.total += self.product.ln();
+                self.product = 1.0;
+            }
+        } else {
+            // also where it is not a number
+            self.total += factor.ln();
+        }
+    }
+
+    pub fn logarithm(&self) -> f64 {
+        self.total + self.product.ln()
+    }
+}
+
+/// The Cholesky factor K of Λ'AΛ + I into `k` (lower triangle; for p = 1 the number λ²/(λ²a + 1) itself); its pivots,
+/// whose product is |Λ'AΛ + I|, are multiplied into `determinant`. `scratch` holds p² numbers.
 ///
 /// With it E = Λ(KK')⁻¹Λ' is applied by substitution and never formed: where A is ill-conditioned an explicit E would
 /// lose the digits that cancel in N'EN. Nothing is inverted when Λ is singular, and KK' is never smaller than I.
@@ -25,13 +60,15 @@ pub fn posterior_block<const P: usize>(
     lambda: &[f64],
     k: &mut [f64],
     scratch: &mut [f64],
-) -> f64 {
+    determinant: &mut LogProduct,
+) {
     let p = block_size::<P>(p);
     if p == 1 {
         let l2 = lambda[0] * lambda[0];
         let m = l2 * a[0] + 1.0;
         k[0] = l2 / m;
-        return m.ln();
+        determinant.multiply(m);
+        return;
     }
     let t = &mut scratch[..p * p];
     for i in 0..p {
@@ -45,23 +82,17 @@ pub fn posterior_block<const P: usize>(
             k[i * p + j] = s + if i == j { 1.0 } else { 0.0 };
         }
     }
-    let mut determinant = 1.0;
-    let mut logdet = 0.0;
     for j in 0..p {
         let pivot = k[j * p + j] - (0..j).map(|m| k[j * p + m] * k[j * p + m]).sum::<f64>();
-        determinant *= pivot;
-        if determinant > 1e200 {
-            logdet += determinant.ln();
-            determinant = 1.0;
-        }
+        determinant.multiply(pivot);
         let root = pivot.sqrt();
         k[j * p + j] = root;
+        let inverse = 1.0 / root;
         for i in j + 1..p {
             let s = k[i * p + j] - (0..j).map(|m| k[i * p + m] * k[j * p + m]).sum::<f64>();
-            k[i * p + j] = s / root;
+            k[i * p + j] = s * inverse;
         }
     }
-    logdet + determinant.ln()
 }
 
 /// W = K⁻¹Λ'N into `out` (p×w), so that N'EN = W'W.
@@ -83,10 +114,11 @@ pub fn half_posterior<const P: usize>(
         return;
     }
     for i in 0..p {
+        let inverse = 1.0 / k[i * p + i];
         for j in 0..w {
             let s: f64 = (i..p).map(|m| lambda[m * p + i] * n[m * w + j]).sum();
             let known: f64 = (0..i).map(|m| k[i * p + m] * out[m * w + j]).sum();
-            out[i * w + j] = (s - known) / k[i * p + i];
+            out[i * w + j] = (s - known) * inverse;
         }
     }
 }
@@ -110,9 +142,10 @@ pub fn apply_posterior<const P: usize>(
     }
     half_posterior::<P>(p, w, k, lambda, n, out);
     for i in (0..p).rev() {
+        let inverse = 1.0 / k[i * p + i];
         for j in 0..w {
             let known: f64 = (i + 1..p).map(|m| k[m * p + i] * out[m * w + j]).sum();
-            out[i * w + j] = (out[i * w + j] - known) / k[i * p + i];
+            out[i * w + j] = (out[i * w + j] - known) * inverse;
         }
     }
     for i in (0..p).rev() {
@@ -202,8 +235,10 @@ mod tests {
     #[test]
     fn fixed_and_free_sizes_agree_with_the_definition() {
         let (mut k2, mut k0) = ([0.0; 4], [0.0; 4]);
-        let d2 = posterior_block::<2>(2, &A, &LAMBDA, &mut k2, &mut [0.0; 4]);
-        let d0 = posterior_block::<0>(2, &A, &LAMBDA, &mut k0, &mut [0.0; 4]);
+        let (mut d2, mut d0) = (LogProduct::one(), LogProduct::one());
+        posterior_block::<2>(2, &A, &LAMBDA, &mut k2, &mut [0.0; 4], &mut d2);
+        posterior_block::<0>(2, &A, &LAMBDA, &mut k0, &mut [0.0; 4], &mut d0);
+        let (d2, d0) = (d2.logarithm(), d0.logarithm());
         assert_eq!((d2, k2), (d0, k0));
         // B = I + AΣ by hand
         let s = outer_product(2, &LAMBDA);
@@ -230,9 +265,27 @@ mod tests {
     #[test]
     fn a_singular_factor_is_no_obstacle() {
         let mut k = [9.0; 4];
-        let logdet = posterior_block::<2>(2, &A, &[0.0; 4], &mut k, &mut [0.0; 4]);
+        let mut determinant = LogProduct::one();
+        posterior_block::<2>(2, &A, &[0.0; 4], &mut k, &mut [0.0; 4], &mut determinant);
+        let logdet = determinant.logarithm();
         let mut en = [9.0; 2];
         apply_posterior::<2>(2, 1, &k, &[0.0; 4], &[1.0, 2.0], &mut en);
         assert_eq!((logdet, en), (0.0, [0.0; 2]));
+    }
+
+    #[test]
+    fn logarithms_of_products_are_sums_of_logarithms() {
+        let mut product = LogProduct::one();
+        let mut expected = 0.0;
+        for k in 1..2000 {
+            let factor = 1.0 + f64::from(k) * 1e3;
+            product.multiply(factor);
+            expected += factor.ln();
+        }
+        product.multiply(1e300);
+        expected += 1e300_f64.ln();
+        assert!((product.logarithm() / expected - 1.0).abs() < 1e-14);
+        product.multiply(f64::NAN);
+        assert!(product.logarithm().is_nan());
     }
 }

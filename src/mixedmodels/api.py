@@ -277,7 +277,8 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
-    design = build_design(spec, frame, rank_tolerance=control.rank_tolerance)
+    threads = control.threads_for(frame.n)
+    design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     engine = choose_engine(design, control)
     system = engine.system(design, control)
     design, objective, optimum = fit_design(spec, design, system, control, spec.start_values)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numbers
+import os
 from dataclasses import dataclass
 
 from .errors import SpecError
+
+SMALL_PROBLEM = 20_000
+"""Rows below which one thread is faster than handing work over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +58,11 @@ class Control:
                 raise SpecError(f"control: {name}={value!r} must be {advice}.")
         if not isinstance(self.engine, str):
             raise SpecError(f"control: engine={self.engine!r} must be the name of an engine, or 'auto'.")
+
+    def threads_for(self, n: int) -> int:
+        """Return the threads worth using on n rows: the number given, or 1 for a small problem when left open."""
+        if self.threads:
+            return self.threads
+        if n < SMALL_PROBLEM:
+            return 1
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -21,7 +21,16 @@ import numpy as np
 
 from ..control import Control
 from ..errors import FitError
-from ..kernels import Blocked, cholesky, cholesky_inverse, solve_lower, solve_upper, symmetric_times
+from ..kernels import (
+    Blocked,
+    cholesky,
+    cholesky_inverse,
+    scale_triangle,
+    scale_triangle_in_place,
+    solve_lower,
+    solve_upper,
+    symmetric_times,
+)
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .base import Direction, Engine, Pieces, Score, Solution, System
@@ -90,6 +99,7 @@ class BlockedSystem(System):
         self._width = layout.tail_width
         self._size = self._width + design.fixed.rank
         self._schur = np.zeros((self._size + 1, self._size + 1))
+        self._room = np.zeros((self._size, self._size))
         self._lambda: list[Array] = []
         self._point: _Point | None = None
 
@@ -121,10 +131,9 @@ class BlockedSystem(System):
         chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.layout.chain]
         logdet = self.native.eliminate(chain, self.standard.gram, self._schur)
         width, size = self._width, self._size
-        m = self._schur[:size, :size].copy()
+        m = self._scaled_schur()
         rhs = self._schur[size, :size].copy()
         for block in self.blocks:
-            block.scale(m, self._lambda[block.factor])
             block.transpose_apply(rhs, self._lambda[block.factor])
         np.einsum("ii->i", m)[:width] += 1.0
         lower = cholesky(m, self.standard.threads)
@@ -140,6 +149,29 @@ class BlockedSystem(System):
             float(self._schur[size, size] - half @ half),
         )
 
+    def _scaled_schur(self) -> Array:
+        """D'SD, (m, m), lower triangle."""
+        size = self._size
+        weights = self._tail_weights()
+        if weights is None:
+            m = self._schur[:size, :size].copy()
+            for block in self.blocks:
+                block.scale(m, self._lambda[block.factor])
+            return m
+        # no other point is asked for once the next is factored, so the room is used again
+        scale_triangle(self._schur, weights, self._room)
+        return self._room
+
+    def _tail_weights(self) -> Array | None:
+        """The diagonal of D where it is diagonal, (m,)."""
+        weights = np.ones(self._size)
+        for block in self.blocks:
+            own = block.diagonal(self._lambda[block.factor])
+            if own is None:
+                return None
+            weights[block.columns] = own
+        return weights
+
     # -- first derivatives -------------------------------------------------------------------------
 
     def _posterior(self) -> Array:
@@ -150,6 +182,11 @@ class BlockedSystem(System):
         return point.posterior
 
     def _spread(self, h: Array) -> Array:
+        """DhD' for h over the tail, or over the tail and X."""
+        weights = self._tail_weights()
+        if weights is not None:
+            scale_triangle_in_place(h, weights[: len(h)])
+            return h
         for block in self.blocks:
             block.spread(h, self._lambda[block.factor])
         return h
@@ -303,10 +340,8 @@ class BlockedSystem(System):
 
     def solution(self) -> Solution:
         point, s, width = self._at(), self.standard, self._width
-        self._backward()
         random: dict[int, Array] = {}
-        for c, f in enumerate(self.layout.chain):
-            b, _, _ = self.native.levels(c)
+        for f, b in zip(self.layout.chain, self.native.predictions(point.x), strict=True):
             self.split_levels(f, b.reshape(self.layout.factors[f].q, -1), random)
         for block in self.blocks:
             self.split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)

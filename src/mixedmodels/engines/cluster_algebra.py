@@ -162,12 +162,12 @@ class Clusters:
             gram += np.einsum("axz,bzx->ab", moved, moved)
         return np.asarray(0.5 * (gram + gram.T))
 
-    def fixed_information(self, directions: Directions, k: int) -> tuple[Array, Array]:
-        """Return P (k, r, r) and Q (k, k, r, r) in the user's X."""
+    def fixed_information(self, directions: Directions, k: int, weights: Array) -> tuple[Array, Array]:
+        """Return P (k, r, r) and Σ_ab w_ab Q_ab (r, r) in the user's X, for weights (k, k)."""
         r = self.rank
-        p, q = np.zeros((k, r, r)), np.zeros((k, k, r, r))
+        p, q = np.zeros((k, r, r)), np.zeros((r, r))
         for g, group in enumerate(self.groups):
-            own_p, own_q = group.fixed_information(*directions(g))
+            own_p, own_q = group.fixed_information(*directions(g), weights)
             p += own_p
             q += own_q
         return self._in_user_columns(p), self._in_user_columns(q)

@@ -106,58 +106,27 @@ class MomentGroup:
         moved = np.stack([*directions, *extra])
         weight = self.layout.counts[:, None, None] * self.inverse
         gram = pairs(moved, self.inverse, weight - 2.0 * self.fixed_squares() if reml else weight)
-        return 0.5 * (gram + gram.T), self._p(moved, self._products())
+        return 0.5 * (gram + gram.T), -self._solved_products(moved)
 
-    def _products(self) -> Array:
-        """Return Σ_i U_ix U_iz' by class, (C, t, t, r, r)."""
-        t, d = self._shape
-        if d == 1:
-            return np.zeros((len(self.moments), t, t, 0, 0))
-        inner = self.moments.reshape(-1, t, t, d, d)[..., :-1, :-1]
-        flat = np.ascontiguousarray(inner).reshape(-1, t, t * (d - 1) ** 2)
-        left = (self.inverse @ flat).reshape(-1, t, t, (d - 1) ** 2)
-        out = self.inverse[:, None] @ left
-        return np.asarray(out.reshape(-1, t, t, d - 1, d - 1))
+    def _solved_products(self, middles: Array) -> Array:
+        """Return Σ_i U_i'BU_i, (k, r, r), for matrices B by class (k, C, t, t)."""
+        _, d = self._shape
+        inner = (self.inverse @ middles @ self.inverse).reshape(len(middles), -1)
+        sums = (inner @ self.moments.reshape(-1, d * d)).reshape(-1, d, d)
+        return np.ascontiguousarray(sums[:, :-1, :-1])
 
-    def _p(self, moved: Array, products: Array) -> Array:
-        r = products.shape[-1]
-        k, flat = len(moved), products.reshape(moved[0].size, r * r)
-        return np.asarray(-(moved.reshape(k, -1) @ flat).reshape(k, r, r))
-
-    def fixed_information(self, directions: Iterable[Array], extra: Iterable[Array]) -> tuple[Array, Array]:
-        """Return P_a (k, r, r) and Q_ab = Σ_i U_i'V̇_aV⁻¹V̇_bU_i (k, k, r, r).
+    def fixed_information(
+        self, directions: Iterable[Array], extra: Iterable[Array], weights: Array
+    ) -> tuple[Array, Array]:
+        """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r), Q_ab = Σ_i U_i'V̇_aV⁻¹V̇_bU_i.
 
         Notes
         -----
-        ∂V in all directions spans at most the symmetric t×t matrices, so Q is formed for pairs of elements of
-        a basis of that span and then moved to the directions.
+        Σ_ab w_ab V̇_aV⁻¹V̇_b is one t×t matrix per class, so that no Q_ab is ever formed.
         """
         moved = np.stack([*directions, *extra])
-        k, products = len(moved), self._products()
-        c, t, _, r, _ = products.shape
-        q = np.zeros((k, k, r * r))
-        for one in range(c):
-            span, loading = _span(moved[:, one].reshape(k, t * t))
-            basis = span.reshape(-1, t, t)
-            left = basis @ self.inverse[one]
-            inner = np.einsum("aij,bjl->abil", left, basis, optimize=True).reshape(-1, t * t)
-            own = (inner @ products[one].reshape(t * t, r * r)).reshape(len(basis), len(basis), r * r)
-            q += np.einsum("ka,abx,lb->klx", loading, own, loading, optimize=True)
-        return self._p(moved, products), q.reshape(k, k, r, r)
-
-
-def _span(flat: Array) -> tuple[Array, Array]:
-    """Return a basis (s, t²) of the rows of `flat` (k, t²) and their coordinates (k, s)."""
-    k, width = flat.shape
-    if k <= 4:
-        return flat, np.eye(k)
-    used = np.flatnonzero(flat.any(axis=0))
-    t = round(width**0.5)
-    upper = used[used // t <= used % t]
-    if len(upper) >= k:
-        return flat, np.eye(k)
-    basis = np.zeros((len(upper), width))
-    index = np.arange(len(upper))
-    basis[index, upper] = 1.0
-    basis[index, (upper % t) * t + upper // t] = 1.0
-    return basis, flat[:, upper]
+        k, c, t, _ = moved.shape
+        left = (moved @ self.inverse).transpose(1, 2, 0, 3).reshape(c, t, k * t)
+        right = np.tensordot(weights, moved, 1).transpose(1, 0, 2, 3).reshape(c, k * t, t)
+        found = self._solved_products(np.concatenate([moved, (left @ right)[None]]))
+        return -found[:-1], found[-1]

@@ -20,6 +20,8 @@ from .clusters import SizeGroup
 
 CHUNK = 4_000_000
 """Numbers at most in a stack of direction matrices."""
+SMALL = 200_000
+"""Numbers in such a stack below which calls cost more than arithmetic."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,10 @@ class RowGroup:
         self.solved = self._spread(half_inverse).transpose(0, 2, 1) @ half
         flat = half.reshape(-1, half.shape[2])
         return 2.0 * float(self.layout.counts @ logs), flat.T @ flat
+
+    @property
+    def _rank(self) -> int:
+        return int(self.raw.shape[2]) - 1
 
     def _spread(self, by_class: Array) -> Array:
         """Return class matrices for every cluster, (m, …)."""
@@ -91,8 +97,11 @@ class RowGroup:
         `directions` are V̇ by class (C, t, t); `extra` further ones by cluster (m, t, t).
         """
         by_class, by_cluster = list(directions), list(extra)
-        if not by_cluster and self._few_classes(len(by_class)):
-            return self._information_by_class(np.stack(by_class))
+        if by_class and not by_cluster and self._worth_summing(len(by_class)):
+            moved_by_class = np.stack(by_class)
+            gram = pairs(moved_by_class, self.inverse, self.squares())
+            k, r = len(by_class), self._rank
+            return gram, moved_by_class.reshape(k, -1) @ self._cross_squares().reshape(moved_by_class[0].size, r)
         moved = [(self._spread(d) @ self.alpha[:, :, None])[:, :, 0] for d in by_class]
         moved += [(d @ self.alpha[:, :, None])[:, :, 0] for d in by_cluster]
         inverse, size = self._spread(self.inverse), self.alpha.size
@@ -101,20 +110,22 @@ class RowGroup:
         gram = f @ np.array(solved).reshape(len(moved), size).T
         return gram, f @ self.solved[:, :, :-1].reshape(size, -1)
 
-    def _few_classes(self, k: int) -> bool:
-        """Return whether sums by class cost less than k passes over the clusters."""
-        (m, t), c, r = self.alpha.shape, len(self.layout.starts), self.solved.shape[2] - 1
-        fits = 0 < k * c * t * t <= CHUNK and r * m * t * t <= CHUNK
-        return bool(fits and k * m > 4 * (k * c + r * m))
+    def _worth_summing(self, k: int) -> bool:
+        """Return whether k directions of matrices by class are less work than of vectors by cluster."""
+        (m, t), c = self.alpha.shape, len(self.layout.starts)
+        return bool(k * c * t * t <= CHUNK and (c * t <= m or k * c * t * t <= SMALL))
 
-    def _information_by_class(self, moved: Array) -> tuple[Array, Array]:
-        k, r = len(moved), self.solved.shape[2] - 1
-        cross = self._by_class(
-            np.einsum("cix,cj->cijx", self.solved[:, :, :-1], self.alpha)  # U_i ⊗ α_i
-        )
-        return pairs(moved, self.inverse, self.squares()), moved.reshape(k, -1) @ cross.reshape(
-            moved[0].size, r
-        )
+    def _cross_squares(self) -> Array:
+        """Return Σ_i α_iU_i' by class, (C, t, t, r)."""
+        u, (c, t), r = self.solved[:, :, :-1], (len(self.layout.starts), self.alpha.shape[1]), self._rank
+        if self.layout.distinct:
+            return np.asarray(self.alpha[:, :, None, None] * u[:, None, :, :])
+        out = np.empty((c, t, t, r))
+        flat = u.reshape(len(u), t * r)
+        for one, (first, count) in enumerate(zip(self.layout.starts, self.layout.counts, strict=True)):
+            part = slice(first, first + count)
+            np.matmul(self.alpha[part].T, flat[part], out=out[one].reshape(t, t * r))
+        return out
 
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool
@@ -141,12 +152,16 @@ class RowGroup:
                 gram -= cross + cross.T
         return gram, p
 
-    def fixed_information(self, directions: Iterable[Array], extra: Iterable[Array]) -> tuple[Array, Array]:
-        """Return P_a (k, r, r) and Q_ab = Σ_i U_i'V̇_aV⁻¹V̇_bU_i (k, k, r, r)."""
+    def fixed_information(
+        self, directions: Iterable[Array], extra: Iterable[Array], weights: Array
+    ) -> tuple[Array, Array]:
+        """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r), Q_ab = Σ_i U_i'V̇_aV⁻¹V̇_bU_i."""
         by_class, by_cluster = list(directions), list(extra)
         k, r = len(by_class) + len(by_cluster), self.solved.shape[2] - 1
         m, t = self.alpha.shape
-        p, q = np.zeros((k, r, r)), np.zeros((k, r, k, r))
+        p, q = np.zeros((k, r, r)), np.zeros((r, r))
+        if not r:
+            return p, q
         step = max(1, CHUNK // max(k * t * max(t, r), 1))
         classes = self.layout.class_of
         for first in range(0, m, step):
@@ -155,10 +170,9 @@ class RowGroup:
             u = self.solved[part, :, :-1]
             n = moved @ u
             p -= np.einsum("ctx,kctz->kxz", u, n, optimize=True)
-            flat = n.reshape(k, -1, r).transpose(0, 2, 1).reshape(k * r, -1)
-            solved = (self.inverse[classes[part]] @ n).reshape(k, -1, r).transpose(0, 2, 1).reshape(k * r, -1)
-            q += (flat @ solved.T).reshape(k, r, k, r)
-        return p, q.transpose(0, 2, 1, 3)
+            mixed = self.inverse[classes[part]] @ np.tensordot(weights, n, 1)
+            q += n.reshape(-1, r).T @ mixed.reshape(-1, r)
+        return p, q
 
     def response_squares(self) -> Array:
         """Return Σ_i y_iy_i' of the last column of the data by class, (C, t, t)."""

@@ -20,21 +20,22 @@ from ..typing import Array, Codes
 
 @dataclass(frozen=True, slots=True)
 class SizeGroup:
-    """All m clusters of t rows: `rows` (m, t), ordered by class; `starts` (C,) first cluster of each "
-    "class."""
+    """All m clusters of t rows by class.
+
+    `rows` (m, t) ordered by class; `starts` (C,) first cluster of each class; `counts` (C,) clusters per
+    class; `class_of` (m,) class of each cluster.
+    """
 
     rows: NDArray[np.intp]
     starts: NDArray[np.intp]
+    counts: NDArray[np.intp]
+    class_of: NDArray[np.intp]
 
-    @property
-    def counts(self) -> NDArray[np.intp]:
-        """Clusters per class, (C,)."""
-        return np.diff(np.append(self.starts, len(self.rows)))
-
-    @property
-    def class_of(self) -> NDArray[np.intp]:
-        """Class of each cluster, (m,)."""
-        return np.repeat(np.arange(len(self.starts)), self.counts)
+    @classmethod
+    def of(cls, rows: NDArray[np.intp], starts: NDArray[np.intp]) -> SizeGroup:
+        """Return the clusters with the counts that `starts` implies."""
+        counts = np.diff(starts, append=len(rows))
+        return cls(rows, starts, counts, np.repeat(np.arange(len(starts)), counts))
 
     @property
     def first_rows(self) -> NDArray[np.intp]:
@@ -88,7 +89,7 @@ def size_groups(design: Design) -> tuple[SizeGroup, ...]:
         chosen = starts[counts == t]
         rows = order[chosen[:, None] + np.arange(t)]
         if not features:
-            groups.append(SizeGroup(rows, np.zeros(1, dtype=np.intp)))
+            groups.append(SizeGroup.of(rows, np.zeros(1, dtype=np.intp)))
             continue
         signature = np.concatenate([_signature(f, rows, relative) for f, relative in features], axis=1)
         groups.append(_classified(rows, signature))
@@ -100,10 +101,10 @@ def _classified(rows: NDArray[np.intp], signature: Array) -> SizeGroup:
     kinds, inverse = np.unique(_as_bytes(signature), return_inverse=True)
     inverse = inverse.reshape(-1)
     if len(kinds) == len(rows):
-        return SizeGroup(rows, np.arange(len(rows)))
+        return SizeGroup.of(rows, np.arange(len(rows)))
     by_class = np.argsort(inverse, kind="stable")
     first = np.searchsorted(inverse[by_class], np.arange(len(kinds)))
-    return SizeGroup(rows[by_class], first)
+    return SizeGroup.of(rows[by_class], first)
 
 
 def _row_order(design: Design, codes: Codes) -> NDArray[np.intp]:

@@ -297,10 +297,10 @@ class MarginalObjective:
         covariance[np.ix_(free, free)] = 2 * root @ root.T
         return covariance
 
-    def fixed_information(self, theta: Array) -> tuple[Array, Array]:
-        """Return P (k, r, r) and Q (k, k, r, r) of Kenward and Roger for every parameter in θ."""
+    def fixed_information(self, theta: Array, weights: Array) -> tuple[Array, Array]:
+        """Return Kenward and Roger's P (k, r, r) of every parameter in θ, and Σ_ab w_ab Q_ab (r, r)."""
         _finite(self._at(theta))
-        return self.system.fixed_information()
+        return self.system.fixed_information(weights)
 
     def second_order(self, theta: Array, weights: Array) -> Array:
         """Return Σ_ab w_ab X'V⁻¹(∂²V/∂η_a∂η_b)V⁻¹X, (r, r), η the natural parameters in the order of

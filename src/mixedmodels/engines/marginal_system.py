@@ -85,8 +85,8 @@ class MarginalSystem(StructuredSystem):
     def expected_information(self, reml: bool) -> Array:
         return self.clusters.expected_information(self._directions(), self.model.n_theta, reml)
 
-    def fixed_information(self) -> tuple[Array, Array]:
-        return self.clusters.fixed_information(self._directions(), self.model.n_theta)
+    def fixed_information(self, weights: Array) -> tuple[Array, Array]:
+        return self.clusters.fixed_information(self._directions(), self.model.n_theta, weights)
 
     def bent_slope(self, weights: Array, slopes: Array) -> Array:
         return np.asarray(-self.clusters.slopes(self._bent(weights, slopes), 1)[0])

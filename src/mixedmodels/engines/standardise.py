@@ -7,7 +7,6 @@ log|X'Ṽ⁻¹X| = log|Xs'Ṽ⁻¹Xs| − 2 log|det A| and β = A(β₀ + βs).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +14,14 @@ from scipy import linalg
 
 from ..control import Control
 from ..errors import FitError
-from ..kernels import column_squares, column_sums, gram
+from ..kernels import gram, response_products
 from ..terms.design import Design
+from ..terms.rank import ColumnMoments
 from ..typing import Array
 
 ROWS_AT_ONCE = 16384
 NARROW = 12
 """Columns of X up to which the native pass beats BLAS on blocks."""
-SMALL_PROBLEM = 20_000
-"""Rows below which one thread is faster than handing work over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,35 +71,49 @@ class Standardised:
 def standardise(design: Design, control: Control, y: Array | None = None) -> Standardised:
     """Return the transformation and the cross-products of the standardised dense columns, in two passes over rows."""
     x, y, w = design.x, design.y if y is None else y, design.weights
-    threads = useful_threads(len(y), control)
-    centre, scale, constant, level = _columns(x, threads)
-    r = x.shape[1]
+    n, r = x.shape
+    threads = control.threads_for(n)
+    moments = _moments(design, x, threads)
+    centre, scale, constant, level = _columns(moments, n)
+    if w is None:
+        inner = _scaled(moments, centre, scale, constant, n)
+    else:
+        inner = _weighted(x, y, w, (centre, scale, np.zeros(r)), threads)[:r, :r]
+    full = np.zeros((r + 1, r + 1))
+    full[:r, :r] = inner
     beta = np.zeros(r)
-    gram = _gram(x, y, w, centre, scale, beta, threads)
     if r:
+        right = response_products(x, y, w, centre, scale, beta, threads)[:r]
         try:
-            beta = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), gram[:r, r])
+            beta = linalg.cho_solve(linalg.cho_factor(inner), right)
         except linalg.LinAlgError as error:
             raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
-        gram = _gram(x, y, w, centre, scale, beta, threads)
+    full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
     log_weights = 0.0 if w is None else -float(np.log(w).sum())
-    return Standardised(x, y, centre, scale, beta, gram, constant, level, log_weights, threads)
+    return Standardised(x, y, centre, scale, beta, full, constant, level, log_weights, threads)
 
 
-def useful_threads(n: int, control: Control) -> int:
-    """Return the threads worth using on n rows: the control's number, or 1 for a small problem when left open."""
-    if control.threads:
-        return control.threads
-    if n < SMALL_PROBLEM:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+def _moments(design: Design, x: Array, threads: int) -> ColumnMoments:
+    known = design.fixed.moments
+    if known is None:
+        return ColumnMoments.of(x, threads)
+    return known if len(known.mean) == x.shape[1] else known.take(design.fixed.estimable)
 
 
-def _gram(
-    x: Array, y: Array, w: Array | None, centre: Array, scale: Array, beta: Array, threads: int
-) -> Array:
+def _scaled(moments: ColumnMoments, centre: Array, scale: Array, constant: int | None, n: int) -> Array:
+    """Xs'Xs from the moments of X."""
+    shift = moments.mean - centre
+    out: Array = (moments.gram + n * np.outer(shift, shift)) * np.outer(scale, scale)
+    if constant is not None:
+        out[constant] = out[:, constant] = 0.0
+        out[constant, constant] = n * (shift[constant] * scale[constant]) ** 2
+    return out
+
+
+def _weighted(x: Array, y: Array, w: Array, transform: tuple[Array, Array, Array], threads: int) -> Array:
     """Cross-products of [Xs, y − Xs·beta] by blocks of rows: natively when X is narrow, by BLAS when it is wide."""
     n, r = x.shape
+    centre, scale, beta = transform
     if r <= NARROW:
         return gram(x, y, w, centre, scale, beta, threads).reshape(r + 1, r + 1)
     total = np.zeros((r + 1, r + 1))
@@ -112,24 +124,22 @@ def _gram(
         np.subtract(x[i:stop], centre, out=block[:, :r])
         block[:, :r] *= scale
         block[:, r] = y[i:stop] - block[:, :r] @ beta
-        total += block.T @ (block if w is None else block * w[i:stop, None])
+        total += block.T @ (block * w[i:stop, None])
     return total
 
 
-def _columns(x: Array, threads: int) -> tuple[Array, Array, int | None, float]:
+def _columns(moments: ColumnMoments, n: int) -> tuple[Array, Array, int | None, float]:
     """Centre, 1/spread, and the constant column with its value."""
-    n, r = x.shape
+    r = len(moments.mean)
     if r == 0:
         return np.zeros(0), np.zeros(0), None, 1.0
-    sums, same = column_sums(x, threads)
-    first = x[0]
-    candidates = np.flatnonzero(same & (first != 0))
+    candidates = np.flatnonzero(moments.constant & (moments.mean != 0))
     constant = int(candidates[0]) if len(candidates) else None
-    centre = sums / n if constant is not None else np.zeros(r)
-    spread = np.sqrt(column_squares(x, centre, threads) / n)
+    centre = moments.mean.copy() if constant is not None else np.zeros(r)
+    spread = np.sqrt(np.diagonal(moments.gram) / n + (moments.mean - centre) ** 2)
     level = 1.0
     if constant is not None:
-        level = float(first[constant])
+        level = float(moments.mean[constant])
         centre[constant], spread[constant] = 0.0, 1.0
     spread[spread == 0] = 1.0
     return centre, 1.0 / spread, constant, level

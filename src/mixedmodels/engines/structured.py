@@ -105,8 +105,8 @@ class StructuredSystem(Posterior):
         """Return tr(PV̇_aPV̇_b), V⁻¹ in place of P for ML; only where `exact_information` holds."""
 
     @abstractmethod
-    def fixed_information(self) -> tuple[Array, Array]:
-        """Return P (k, r, r) and Q (k, k, r, r) of Kenward and Roger in the user's X."""
+    def fixed_information(self, weights: Array) -> tuple[Array, Array]:
+        """Return P (k, r, r) and Σ_ab w_ab Q_ab (r, r) of Kenward and Roger in the user's X, weights w (k, k)."""
 
     @abstractmethod
     def bent_slope(self, weights: Array, slopes: Array) -> Array:

@@ -39,6 +39,12 @@ class TailBlock:
     def columns(self) -> slice:
         return slice(self.first, self.first + self.data.q * self.data.p)
 
+    def diagonal(self, lam: Array) -> Array | None:
+        """Return the diagonal of D (q·p,), None where D is not diagonal."""
+        if self.kernel_factor is not None or self.data.p > 1:
+            return None
+        return np.asarray(lam[self.data.sets, 0, 0])
+
     def scale(self, m: Array, lam: Array) -> None:
         """m ← D'mD on this block's rows and columns."""
         self._both_sides(m, lam, transpose=True)
@@ -50,11 +56,6 @@ class TailBlock:
     def _both_sides(self, m: Array, lam: Array, *, transpose: bool) -> None:
         q, p = self.data.q, self.data.p
         rows = m[self.columns]
-        if self.kernel_factor is None and p == 1:
-            weights = lam[self.data.sets, 0, 0]
-            rows *= weights[:, None]
-            m[self.first :, self.columns] *= weights
-            return
         self._symmetrise(m)
         if self.kernel_factor is None:
             per_level = lam[self.data.sets]

@@ -274,14 +274,14 @@ class WhitenedSystem(StructuredSystem):
     def expected_information(self, reml: bool) -> Array:
         raise NotImplementedError("the expected information follows from the Hessian: see MarginalObjective")
 
-    def fixed_information(self) -> tuple[Array, Array]:
-        """With N_a = V̇_aU: P_a = −U'N_a and Q_ab = N_a'V⁻¹N_b, summed over parts of the clusters."""
+    def fixed_information(self, weights: Array) -> tuple[Array, Array]:
+        """With N_a = V̇_aU: P_a = −U'N_a and Σ_ab w_ab Q_ab = Σ_a N_a'V⁻¹(Σ_b w_ab N_b), by parts of the clusters."""
         u, k = self._u(), self.model.n_theta
         r = u.shape[1]
         if not r:
-            return np.zeros((k, 0, 0)), np.zeros((k, k, 0, 0))
+            return np.zeros((k, 0, 0)), np.zeros((0, 0))
         pushed = np.hstack(list(self._pushed(np.asarray(self.z.T @ u))))
-        p, gram = np.zeros((r, k * r)), np.zeros((k * r, k * r))
+        p, q = np.zeros((r, k * r)), np.zeros((r, r))
         crossed = np.zeros((self.analysis.order, k * r))
         for g, group in enumerate(self.groups):
             for part in group.chunks(max(LARGEST_SHARE * k * r * group.t, 1)):
@@ -292,11 +292,12 @@ class WhitenedSystem(StructuredSystem):
                 own = self._moved_part(g, part, u[rows], np.asarray(z @ pushed))
                 solved = group.times(group.inverse, own.reshape(-1, group.t, k * r), part).reshape(own.shape)
                 p -= u[rows].T @ own
-                gram += own.T @ solved
+                q += own.reshape(-1, r).T @ (weights @ solved.reshape(-1, k, r)).reshape(-1, r)
                 crossed += z.T @ solved
-        half = self.equations.half(crossed)
-        q = (gram - half.T @ half).reshape(k, r, k, r).transpose(0, 2, 1, 3)
-        return self._in_user_columns(p.reshape(r, k, r).transpose(1, 0, 2)), self._in_user_columns(q)
+        half = self.equations.half(crossed).reshape(-1, k, r)
+        q -= half.reshape(-1, r).T @ (weights @ half).reshape(-1, r)
+        p = p.reshape(r, k, r).transpose(1, 0, 2)
+        return self._in_user_columns(p), self._in_user_columns(0.5 * (q + q.T))
 
     def _moved_part(self, g: int, part: slice, u: Array, random: Array) -> Array:
         """Return V̇_aU of every parameter side by side for the rows of some clusters, (rows, k·r), those of the

@@ -25,18 +25,20 @@ class Sensitivity:
     ----------
     phi
         Φ = (X'V⁻¹X)⁻¹, (r, r).
-    p, q
-        ∂(X'V⁻¹X)/∂θ, (k, r, r), and X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X, (k, k, r, r), in the joint working parameters.
+    p
+        ∂(X'V⁻¹X)/∂θ, (k, r, r), in the joint working parameters.
     w
         Asymptotic covariance of θ̂, 2H⁻ restricted to the face a singular fit lies on, (k, k).
+    squared
+        Σ_ab W_ab X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X, (r, r).
     bent
         Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in natural parameters, (r, r): zero for linear structures.
     """
 
     phi: Array
     p: Array
-    q: Array
     w: Array
+    squared: Array
     bent: Array
 
 
@@ -54,10 +56,11 @@ def _compute(fit: Fit, information: Information) -> Sensitivity:
     natural = objective.natural(theta)
     weights = natural.jacobian @ w @ natural.jacobian.T
     if isinstance(objective, MarginalObjective):
-        p, q = objective.fixed_information(theta)
+        p, squared = objective.fixed_information(theta, w)
         bent = objective.second_order(theta, weights)
     else:
         assert isinstance(objective, Objective)
         p, q = fixed_information(objective, theta)
+        squared = np.einsum("ab,abij->ij", w, q)
         bent = second_order(objective, theta, weights)
-    return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, q, w, bent)
+    return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, w, squared, bent)

@@ -12,14 +12,21 @@ from .._rust import (
     Blocked,
     NotPositiveDefinite,
     SparseSymmetric,
-    column_squares,
-    column_sums,
+    column_moments,
     gram,
     refit_responses,
+    response_products,
+    scale_triangle,
+    scale_triangle_in_place,
+    solve_triangular,
+    symmetric_product,
 )
 from .._rust import cholesky as native_cholesky
 from .._rust import cholesky_inverse as native_cholesky_inverse
 from ..typing import Array
+
+FEW = 16
+"""Columns up to which one pass over a triangle beats BLAS, whose threads wait for one another."""
 
 __all__ = [
     "Blocked",
@@ -27,10 +34,12 @@ __all__ = [
     "SparseSymmetric",
     "cholesky",
     "cholesky_inverse",
-    "column_squares",
-    "column_sums",
+    "column_moments",
     "gram",
     "refit_responses",
+    "response_products",
+    "scale_triangle",
+    "scale_triangle_in_place",
     "solve_lower",
     "solve_upper",
     "symmetric_times",
@@ -56,27 +65,31 @@ def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
 
 def solve_lower(lower: Array, b: Array) -> Array:
     """Return L⁻¹b for b (k,) or (k, c)."""
-    return _triangular(lower, b, trans=1)
+    return _triangular(lower, b, transposed=False)
 
 
 def solve_upper(lower: Array, b: Array) -> Array:
     """Return L⁻ᵀb for b (k,) or (k, c)."""
-    return _triangular(lower, b, trans=0)
+    return _triangular(lower, b, transposed=True)
 
 
-def _triangular(lower: Array, b: Array, trans: int) -> Array:
+def _triangular(lower: Array, b: Array, *, transposed: bool) -> Array:
     if len(lower) == 0 or b.size == 0:
         return np.zeros(b.shape)
+    columns = b[:, None] if b.ndim == 1 else b
+    if columns.shape[1] <= FEW:
+        found = solve_triangular(np.ascontiguousarray(lower), columns, transposed)
+        return found[:, 0] if b.ndim == 1 else found
     # BLAS rather than LAPACK's dtrtrs, which wakes every thread of OpenBLAS however small the system
-    if b.ndim == 1:
-        return np.asarray(blas.dtrsv(lower.T, b, lower=0, trans=trans))
-    return np.asarray(blas.dtrsm(1.0, lower.T, b, lower=0, trans_a=trans))
+    return np.asarray(blas.dtrsm(1.0, lower.T, b, lower=0, trans_a=not transposed))
 
 
 def symmetric_times(lower: Array, b: Array, size: int) -> Array:
     """Return H b (size,) or (size, c), H the leading `size` rows and columns of a larger lower triangle."""
-    padded = np.zeros((len(lower), *b.shape[1:]))
-    padded[:size] = b
-    if b.ndim == 1:
-        return np.asarray(blas.dsymv(1.0, lower.T, padded, lower=0))[:size]
+    columns = b[:size, None] if b.ndim == 1 else b[:size]
+    if columns.shape[1] <= FEW:
+        found = symmetric_product(lower, columns)
+        return found[:, 0] if b.ndim == 1 else found
+    padded = np.zeros((len(lower), columns.shape[1]))
+    padded[:size] = columns
     return np.asarray(blas.dsymm(1.0, lower.T, padded, lower=0))[:size]

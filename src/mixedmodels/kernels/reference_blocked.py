@@ -112,6 +112,13 @@ class Blocked:
             out.append((trace.ravel(), quadratic.ravel()))
         return out
 
+    def predictions(self, x: Array) -> list[Array]:
+        """Return b̂ = ΛΛ'Z'V₁⁻¹(y − O x) per chain factor, flat (q, p)."""
+        score = self.inverse @ (self.y - self.o @ x)
+        scores = [(z.T @ score).reshape(q, p) for z, (p, q) in zip(self.chain, self.sizes, strict=True)]
+        pairs = zip(self.lam, scores, strict=True)
+        return [np.einsum("jab,jcb,jc->ja", lam, lam, r).ravel() for lam, r in pairs]
+
     def levels(self, c: int) -> tuple[Array, Array, Array]:
         """Return b̂ and r of chain factor `c`, flat (q, p), and Z_j'PZ_j if kept, flat (q, p, p)."""
         b, r, t = self._levels[c]

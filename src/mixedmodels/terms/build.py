@@ -21,7 +21,9 @@ SMALLEST, LARGEST = 1e-140, 1e140
 """Responses of other sizes under- or overflow when squared."""
 
 
-def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-10) -> Design:
+def build_design(
+    spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-10, threads: int = 1
+) -> Design:
     """Return y, X and every Z of a model, with labels and how they were computed.
 
     Parameters
@@ -32,6 +34,8 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
         The columns it names, n complete rows.
     rank_tolerance
         See `null_space`.
+    threads
+        Threads that may share passes over the rows.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def build_design(spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 
     offsets = tuple(learn_number(text, frame.columns) for text in spec.offsets)
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
     bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
-    fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance)
+    fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads)
     if frame.n <= fixed.rank:
         raise DataError(
             f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "

@@ -19,6 +19,7 @@ from ..typing import Array, Codes, Labels
 if TYPE_CHECKING:
     from ..variance.base import VarianceFunction
     from .encoding import Encoding
+    from .rank import ColumnMoments
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ class FixedTerms:
         ones.
     null_basis
         Basis of the null space of X, (p, p − rank); a function L'β is estimable iff L'N = 0.
+    moments
+        Moments of the columns of X, where they were computed with it.
     """
 
     matrix: Array
@@ -139,6 +142,7 @@ class FixedTerms:
     assign: tuple[int, ...]
     estimable: tuple[int, ...]
     null_basis: Array
+    moments: ColumnMoments | None = None
 
     @property
     def rank(self) -> int:

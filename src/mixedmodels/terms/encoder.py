@@ -7,10 +7,11 @@ rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ from .coding import CODINGS, coded_names
 from .scoping import scope
 
 INTERCEPT = "(Intercept)"
+CACHED = 1 << 17
+"""Numbers of a model matrix written at once, column by column, so that they stay in the processor's cache."""
+
+Writer: TypeAlias = Callable[[Array, slice], None]
+"""Writes the rows of a slice into their place."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,11 +87,16 @@ class DirectEncoder(Encoder):
     blocks: tuple[tuple[Part, ...], ...]
 
     def fill(self, out: Array, data: Mapping[str, Column]) -> None:
-        start = 0
+        writers, start = [], 0
         for block in self.blocks:
             stop = start + _width(block)
-            _fill_block(out[:, start:stop], block, data)
+            writers.append((slice(start, stop), _writer(block, data)))
             start = stop
+        step = max(64, CACHED // max(out.shape[1], 1))
+        for first in range(0, len(out), step):
+            rows = slice(first, first + step)
+            for columns, write in writers:
+                write(out[rows, columns], rows)
 
 
 def learn_direct(
@@ -140,7 +151,8 @@ def _width(block: tuple[Part, ...]) -> int:
     return int(np.prod([len(part.names()) for part in block], initial=1))
 
 
-def _fill_block(out: Array, block: tuple[Part, ...], data: Mapping[str, Column]) -> None:
+def _writer(block: tuple[Part, ...], data: Mapping[str, Column]) -> Writer:
+    """Return what writes some rows of a block into a place that holds zeros."""
     weight: Array | float = 1.0
     factors = [part for part in block if part.levels is not None]
     for part in block:
@@ -148,15 +160,24 @@ def _fill_block(out: Array, block: tuple[Part, ...], data: Mapping[str, Column])
             values = atom_values(part.atom, data)
             weight = values if isinstance(weight, float) else weight * values
     if not factors:
-        out[:, 0] = weight
-    elif all(part.coding in ("full", "treatment") for part in factors):
-        _scatter(out, factors, weight, data)
-    else:
-        _multiply(out, factors, weight, data)
+        return partial(_put, weight)
+    if all(part.coding in ("full", "treatment") for part in factors):
+        return partial(_scatter, *_selected(factors, data), weight)
+    coded = []
+    for part in factors:
+        assert part.levels is not None
+        coded.append((CODINGS[part.coding](len(part.levels)), _codes(part, data)))
+    return partial(_multiply, coded, weight)
 
 
-def _scatter(out: Array, factors: list[Part], weight: Array | float, data: Mapping[str, Column]) -> None:
-    """Write `weight` into the column that a row's levels select; rows at a reference level stay zero."""
+def _put(weight: Array | float, out: Array, rows: slice) -> None:
+    out[:, 0] = weight if isinstance(weight, float) else weight[rows]
+
+
+def _selected(
+    factors: list[Part], data: Mapping[str, Column]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Return the column that each row's levels select, and which rows are at a reference level and select none."""
     column: NDArray[np.int64] | None = None
     skipped: NDArray[np.bool_] | None = None
     stride = 1
@@ -168,18 +189,34 @@ def _scatter(out: Array, factors: list[Part], weight: Array | float, data: Mappi
         column = codes.astype(np.int64) if column is None else column + stride * codes.astype(np.int64)
         stride *= len(part.names())
     assert column is not None
-    rows = np.arange(len(column)) if skipped is None else np.flatnonzero(~skipped)
-    at = column if skipped is None else column[rows]
-    out[rows, at] = weight if isinstance(weight, float) or skipped is None else weight[rows]
+    return column, skipped
 
 
-def _multiply(out: Array, factors: list[Part], weight: Array | float, data: Mapping[str, Column]) -> None:
-    product_columns = np.ones((out.shape[0], 1))
-    for part in factors:
-        assert part.levels is not None
-        coded = CODINGS[part.coding](len(part.levels))[_codes(part, data)]
-        product_columns = (coded[:, :, None] * product_columns[:, None, :]).reshape(out.shape[0], -1)
-    out[:] = product_columns * (weight if isinstance(weight, float) else weight[:, None])
+def _scatter(
+    column: NDArray[np.int64],
+    skipped: NDArray[np.bool_] | None,
+    weight: Array | float,
+    out: Array,
+    rows: slice,
+) -> None:
+    """Write `weight` into the selected columns; rows at a reference level stay zero."""
+    own = column[rows]
+    values = weight if isinstance(weight, float) else weight[rows]
+    if skipped is None:
+        out[np.arange(len(own)), own] = values
+        return
+    kept = np.flatnonzero(~skipped[rows])
+    out[kept, own[kept]] = values if isinstance(values, float) else values[kept]
+
+
+def _multiply(
+    coded: list[tuple[Array, NDArray[np.int32]]], weight: Array | float, out: Array, rows: slice
+) -> None:
+    product_columns = np.ones((len(out), 1))
+    for coding, codes in coded:
+        chosen = coding[codes[rows]]
+        product_columns = (chosen[:, :, None] * product_columns[:, None, :]).reshape(len(out), -1)
+    out[:] = product_columns * (weight if isinstance(weight, float) else weight[rows, None])
 
 
 def _codes(part: Part, data: Mapping[str, Column]) -> NDArray[np.int32]:

@@ -15,7 +15,7 @@ from ..syntax.algebra import Term, expand, single_atom
 from ..typing import Array, Labels
 from .design import FixedTerms
 from .encoder import DirectEncoder, Encoder, atom_values, check_finite_values, learn_direct
-from .rank import null_space
+from .rank import ColumnMoments, null_space
 from .smooth import SplineBasis
 from .transformed import ExpressionEncoder, learn_expression, learn_transformed
 
@@ -73,9 +73,9 @@ def fill_direct(
 
 
 def build_fixed(
-    spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float
+    spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float, threads: int = 1
 ) -> tuple[FixedTerms, FixedEncoding]:
-    """Return X with its aliasing, and how it is computed."""
+    """Return X with its moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
     powers_room = sum(basis.degree for basis in bases)
     encoder, matrix = learn_encoder(spec.fixed, frame.columns, frame.n, contrasts, powers_room)
@@ -90,8 +90,10 @@ def build_fixed(
     for basis, powers in splines:
         assign += [len(terms)] * len(powers)
         terms.append(basis.label)
-    estimable, null_basis = null_space(matrix, tolerance)
-    fixed = FixedTerms(matrix, (*encoder.columns, *names), tuple(terms), tuple(assign), estimable, null_basis)
+    moments = ColumnMoments.of(matrix, threads)
+    estimable, null_basis = null_space(matrix, tolerance, moments)
+    columns = (*encoder.columns, *names)
+    fixed = FixedTerms(matrix, columns, tuple(terms), tuple(assign), estimable, null_basis, moments)
     return fixed, FixedEncoding(encoder, splines)
 
 

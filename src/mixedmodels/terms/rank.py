@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..kernels import column_moments
 from ..typing import Array
 
-CHUNK_BYTES = 1 << 20
-"""Rows are centred in chunks of about this size, so that no second copy of X is ever made."""
 NOISE = 1e-13
 """Residual fractions below this are rounding error of the cross-products: the column is aliased."""
 SAFE = 1e-7
 """Residual fractions above this cannot be an artefact of the cross-products: the column is kept."""
 
 
-def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...], Array]:
+@dataclass(frozen=True, slots=True)
+class ColumnMoments:
+    """Moments of the columns of a matrix (n, p) over its rows.
+
+    `mean` (p,); `gram` (p, p) the cross-products about the means; `constant` (p,) the columns that hold one
+    value.
+    """
+
+    mean: Array
+    gram: Array
+    constant: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, matrix: Array, threads: int = 1) -> ColumnMoments:
+        """Return the moments of the columns of `matrix`, from one pass over its rows."""
+        p = matrix.shape[1]
+        mean, constant, gram = column_moments(matrix, threads)
+        return cls(mean, gram.reshape(p, p), constant)
+
+    def take(self, columns: tuple[int, ...]) -> ColumnMoments:
+        """Return the moments of some columns."""
+        kept = np.array(columns, dtype=np.intp)
+        return ColumnMoments(self.mean[kept], self.gram[np.ix_(kept, kept)], self.constant[kept])
+
+
+def null_space(
+    matrix: Array, tolerance: float = 1e-10, moments: ColumnMoments | None = None
+) -> tuple[tuple[int, ...], Array]:
     """Return the columns kept by in-order pivoting and a basis of the null space of `matrix` (n, p).
 
     Parameters
@@ -24,6 +53,8 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
     tolerance
         A column is aliased when its residual sum of squares on the columns kept before it is below this
         fraction of its own (about its mean when a column before it is constant).
+    moments
+        Its moments, where they are known already.
 
     Returns
     -------
@@ -47,10 +78,16 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
     ((0, 1), array([-2., -1.,  1.]))
     """
     n, p = matrix.shape
-    centred = _leads_with_constant(matrix)
+    if p == 0:
+        return (), np.zeros((0, 0))
+    moments = ColumnMoments.of(matrix) if moments is None else moments
+    centred = bool(moments.constant[0] and moments.mean[0] != 0)
     if p == int(centred):
         return tuple(range(p)), np.zeros((p, 0))
-    gram, mean = _gram(matrix, centre=centred)
+    gram, mean = moments.gram.copy(), moments.mean
+    if not centred:
+        gram += n * np.outer(mean, mean)
+        mean = np.zeros(p)
     scale = np.sqrt(np.diagonal(gram).copy())
     spread = np.sqrt(np.diagonal(gram) + n * mean**2)
     scale[scale <= np.sqrt(tolerance) * 1e-3 * spread] = 0.0
@@ -79,34 +116,6 @@ def null_space(matrix: Array, tolerance: float = 1e-10) -> tuple[tuple[int, ...]
         if centred:
             null_basis[0, column] = _constant_part(mean, null_basis[:, column])
     return tuple([0, *kept] if centred else kept), null_basis
-
-
-def _leads_with_constant(matrix: Array) -> bool:
-    """Return whether the first column is constant and not zero, so that the others may be centred."""
-    return matrix.size > 0 and matrix[0, 0] != 0 and bool((matrix[:, 0] == matrix[0, 0]).all())
-
-
-def _gram(matrix: Array, *, centre: bool) -> tuple[Array, Array]:
-    """Return X'X about the column means and the means, or X'X and zeros."""
-    n, p = matrix.shape
-    if not centre:
-        return matrix.T @ matrix, np.zeros(p)
-    rows = min(n, max(64, CHUNK_BYTES // (8 * p)))
-    ones = np.ones(rows)
-    origin = ones @ matrix[:rows] / rows
-    gram, total = np.zeros((p, p)), np.zeros(p)
-    buffer = np.empty((p, rows))  # columns lie contiguous here: NumPy is slow along short rows
-    for start in range(0, n, rows):
-        chunk = matrix[start : start + rows]
-        centred = buffer[:, : len(chunk)]
-        for j in range(p):
-            np.subtract(chunk[:, j], origin[j], out=centred[j])
-        gram += centred @ centred.T
-        total += centred @ ones[: len(chunk)]
-    shift = total / n
-    gram -= n * np.outer(shift, shift)
-    np.fill_diagonal(gram, np.maximum(np.diagonal(gram), 0.0))
-    return gram, origin + shift
 
 
 def _append(factor: Array, gram: Array, kept: list[int], j: int, pivot: float) -> None:

@@ -110,6 +110,32 @@ def test_backward_sweep_levels_and_information(pair) -> None:
         same(actual, expected)
 
 
+def test_predictions(pair) -> None:
+    native, twin, _, rng, *_ = eliminated(pair)
+    x = rng.standard_normal(twin.o.shape[1])
+    for actual, expected in zip(native.predictions(x), twin.predictions(x), strict=True):
+        same(actual, expected)
+
+
+def test_cross_products_do_not_depend_on_the_number_of_threads() -> None:
+    rng = np.random.default_rng(5)
+    n, q = 60_001, 700
+    codes = rng.integers(0, q, n).astype(np.int32)
+    parents = rng.integers(0, 20, q).astype(np.int32)
+    values, x, y = rng.standard_normal((n, 2)), rng.standard_normal((n, 2)), rng.standard_normal(n)
+    chain = [(codes, values, 2, q), (parents[codes], None, 1, 20)]
+    sets = [np.zeros(q, np.int32), np.zeros(20, np.int32)]
+    dense = (x, y, np.zeros(2), np.ones(2), np.zeros(2), None)
+    one, three = (kernels.Blocked(chain, [], sets, *dense, threads) for threads in (1, 3))
+    for c in range(2):
+        for a, b in zip(one.chain_products(c), three.chain_products(c), strict=True):
+            np.testing.assert_array_equal(a, b)
+    block = one.chain_products(0)[0].reshape(q, 2, 2)
+    expected = np.zeros((q, 2, 2))
+    np.add.at(expected, codes, values[:, :, None] * values[:, None, :])
+    np.testing.assert_allclose(block, expected, rtol=1e-12, atol=1e-12)
+
+
 def test_columns_of_x_and_products(pair) -> None:
     native, twin, given, rng, *_ = eliminated(pair)
     r = given[3].shape[1]

@@ -73,9 +73,67 @@ def test_cross_products_of_dense_columns(n: int, r: int, weighted: bool, threads
     found = kernels.gram(x, y, weights, centre, scale, beta, threads)
     expected = reference_dense.gram(x, y, weights, centre, scale, beta)
     np.testing.assert_allclose(found, expected, rtol=RTOL, atol=1e-11 * n)
-    sums, constant = kernels.column_sums(x, threads)
-    expected_sums, expected_constant = reference_dense.column_sums(x)
-    np.testing.assert_allclose(sums, expected_sums, rtol=RTOL, atol=1e-14 * n)
+    products = kernels.response_products(x, y, weights, centre, scale, beta, threads)
+    np.testing.assert_allclose(products, expected[-(r + 1) :], rtol=RTOL, atol=1e-11 * n)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("n", "r"), [(1, 1), (5, 3), (70, 12), (40_000, 4), (30_000, 9), (9, 0)])
+def test_moments_of_columns(n: int, r: int, threads: int) -> None:
+    rng = np.random.default_rng(n + r)
+    x = 100.0 + rng.standard_normal((n, r)) + np.linspace(0, 5, n)[:, None]
+    if r > 1:
+        x[:, 1] = 0.1
+    mean, constant, gram = kernels.column_moments(x, threads)
+    expected_mean, expected_constant, expected = reference_dense.column_moments(x)
+    # NumPy adds the rows one after the other
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-12)
     assert list(constant) == list(expected_constant)
-    squares = kernels.column_squares(x, centre, threads)
-    np.testing.assert_allclose(squares, reference_dense.column_squares(x, centre), rtol=RTOL)
+    if r > 1:
+        assert mean[1] == 0.1
+        assert gram.reshape(r, r)[1].tolist() == [0.0] * r
+    np.testing.assert_allclose(gram, expected, rtol=1e-11, atol=1e-12 * n)
+
+
+def test_moments_do_not_depend_on_the_layout_in_memory() -> None:
+    x = np.asfortranarray(np.random.default_rng(3).standard_normal((500, 6)))
+    for found, expected in zip(
+        kernels.column_moments(x, 1), kernels.column_moments(x.copy("C"), 1), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 16, 17, 40])
+@pytest.mark.parametrize("order", [1, 6, 50])
+def test_triangular_solves_and_symmetric_products(order: int, columns: int) -> None:
+    rng = np.random.default_rng(order + columns)
+    lower = (
+        np.tril(rng.standard_normal((order, order)))
+        + 3.0 * np.eye(order)
+        + np.triu(np.ones((order, order)), 1)
+    )
+    b = rng.standard_normal((order, columns))
+    for right in (b, b[:, 0]):
+        wide = right[:, None] if right.ndim == 1 else right
+        solved = kernels.solve_lower(lower, right)
+        expected = reference_dense.solve_triangular(lower, wide, False)
+        np.testing.assert_allclose(solved.reshape(wide.shape), expected, rtol=1e-9, atol=1e-12)
+        solved = kernels.solve_upper(lower, right)
+        expected = reference_dense.solve_triangular(lower, wide, True)
+        np.testing.assert_allclose(solved.reshape(wide.shape), expected, rtol=1e-9, atol=1e-12)
+        size = (order + 1) // 2
+        product = kernels.symmetric_times(lower, right[:size], size)
+        expected = reference_dense.symmetric_product(lower, wide[:size])
+        np.testing.assert_allclose(product.reshape(expected.shape), expected, rtol=1e-10, atol=1e-12)
+
+
+def test_triangles_are_scaled_from_both_sides() -> None:
+    rng = np.random.default_rng(2)
+    matrix, weights = rng.standard_normal((7, 7)), rng.standard_normal(5)
+    found, expected = np.full((5, 5), 9.0), np.full((5, 5), 9.0)
+    kernels.scale_triangle(matrix, weights, found)
+    reference_dense.scale_triangle(matrix, weights, expected)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    kernels.scale_triangle_in_place(found, weights)
+    reference_dense.scale_triangle_in_place(expected, weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)

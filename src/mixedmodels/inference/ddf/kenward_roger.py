@@ -47,8 +47,8 @@ class KenwardRoger(DegreesOfFreedom):
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
-        products = np.einsum("ab,aij,jk,bkl->il", s.w, s.p, s.phi, s.p, optimize=True)
-        middle = np.einsum("ab,abij->ij", s.w, s.q) - products
+        mixed = np.tensordot(s.w, s.phi @ s.p, 1)
+        middle = s.squared - np.einsum("aij,ajl->il", s.p, mixed, optimize=True)
         if not self.linear:
             middle = middle - 0.25 * s.bent
         adjusted = s.phi + 2 * s.phi @ middle @ s.phi
