@@ -56,7 +56,9 @@ def test_balanced_split_plots_have_the_tests_of_the_analysis_of_variance(seed: i
     for ddf in ("satterthwaite", "kenward-roger"):
         table = fit.anova(ddf=ddf)
         np.testing.assert_allclose(table["den_df"], [6, 27, 27], rtol=1e-9)
-        np.testing.assert_allclose(table["statistic"], expected, rtol=1e-9)
+        # the second layout has a variance whose information is 1e-5 of the others': its Hessian by central
+        # differences, and with it Kenward and Roger's covariance, keeps nine digits
+        np.testing.assert_allclose(table["statistic"], expected, rtol=1e-8)
 
 
 def split_plot_anova(data: pd.DataFrame) -> list[float]:

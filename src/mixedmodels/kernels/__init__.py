@@ -86,6 +86,8 @@ def _triangular(lower: Array, b: Array, *, transposed: bool) -> Array:
 
 def symmetric_times(lower: Array, b: Array, size: int) -> Array:
     """Return H b (size,) or (size, c), H the leading `size` rows and columns of a larger lower triangle."""
+    if b.size == 0:
+        return np.zeros((size, *b.shape[1:]))
     columns = b[:size, None] if b.ndim == 1 else b[:size]
     if columns.shape[1] <= FEW:
         found = symmetric_product(lower, columns)

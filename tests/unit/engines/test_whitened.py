@@ -102,12 +102,20 @@ def test_hessian_and_expected_information(at: tuple[MarginalObjective, Dense]) -
 
 def test_fixed_information(at: tuple[MarginalObjective, Dense]) -> None:
     objective, dense = at
-    p, q = objective.fixed_information(dense.theta)
     moved = [d @ dense.u for d in dense.slopes()]
     want_p = np.array([-dense.u.T @ one for one in moved])
-    want_q = np.array([[a.T @ dense.inverse @ b for b in moved] for a in moved])
-    np.testing.assert_allclose(p, want_p, rtol=1e-6, atol=1e-7 * np.abs(want_p).max())
-    np.testing.assert_allclose(q, want_q, rtol=1e-6, atol=1e-7 * np.abs(want_q).max())
+    q = np.array([[a.T @ dense.inverse @ b for b in moved] for a in moved])
+    for seed in range(3):
+        weights = symmetric_weights(objective.n_theta, seed)
+        p, squared = objective.fixed_information(dense.theta, weights)
+        want = np.einsum("ab,abij->ij", weights, q)
+        np.testing.assert_allclose(p, want_p, rtol=1e-6, atol=1e-7 * np.abs(want_p).max())
+        np.testing.assert_allclose(squared, want, rtol=1e-6, atol=1e-7 * np.abs(q).max())
+
+
+def symmetric_weights(k: int, seed: int) -> np.ndarray:
+    a = np.random.default_rng(seed).standard_normal((k, k))
+    return a + a.T
 
 
 def test_second_order_term(at: tuple[MarginalObjective, Dense]) -> None:
@@ -187,7 +195,9 @@ def test_both_engines_agree(name: str) -> None:
     scale = max(np.abs(here.information).max(), 1.0)
     for what in ("gradient", "information", "curvature"):
         np.testing.assert_allclose(getattr(here, what), getattr(there, what), rtol=1e-8, atol=1e-8 * scale)
-    for first, second in zip(a.fixed_information(theta), b.fixed_information(theta), strict=True):
+    weights = symmetric_weights(a.n_theta, 1)
+    both = (one.fixed_information(theta, weights) for one in (a, b))
+    for first, second in zip(*both, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-8, atol=1e-8 * np.abs(first).max())
     weights = np.cov(np.random.default_rng(0).standard_normal((a.n_theta, 3 * a.n_theta)))
     np.testing.assert_allclose(
