@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 import numpy as np
-from scipy import special
 
+from ..lazy import LazyModule
 from ..typing import Array
 from .base import Natural, Positions, Structure
 from .correlation import Correlation, is_diagonal, nearest
 from .scales import OneVariance
 from .spatial import distances, usual_distances
 from .transforms import POSITIVE, Transform
+
+if TYPE_CHECKING:
+    from scipy import special
+else:
+    special = LazyModule("scipy.special")
 
 _CHUNK = 2_000_000
 """Numbers held at a time in the integrals, to bound memory."""

@@ -11,15 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array
 from .clusters import SizeGroup, size_groups
 from .sparse_pattern import Analysis
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 CHUNK = 4_000_000
 """Numbers at most in a stack of matrices of single clusters."""

@@ -8,14 +8,21 @@ parameter value, once rows are divided by their standard deviations, form a clas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array, Codes
+
+if TYPE_CHECKING:
+    from scipy import sparse
+    from scipy.sparse import csgraph
+else:
+    sparse = LazyModule("scipy.sparse")
+    csgraph = LazyModule("scipy.sparse.csgraph")
 
 
 @dataclass(frozen=True, slots=True)

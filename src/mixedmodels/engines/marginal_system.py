@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..control import Control
+from ..lazy import LazyModule
 from ..terms.design import Design, RandomTerm
 from ..typing import Array, Codes
 from .base import Pieces, Solution
@@ -18,6 +18,11 @@ from .cluster_algebra import Clusters, Directions
 from .clusters import SizeGroup, cluster_codes
 from .marginal import At, Gammas, MarginalModel
 from .structured import StructuredSystem, Target
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 CHUNK = 4_000_000
 """Numbers at most in one stack of inverse matrices."""

@@ -15,12 +15,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import linalg, sparse
 
+from ..kernels import inverse_of
+from ..lazy import LazyModule
 from ..typing import Array
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from .blocked import BlockedSystem
+else:
+    sparse = LazyModule("scipy.sparse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
     """Return S (K+1, K+1) and q (K+1,), columns in order of random terms, the residual last."""
     gram = system.standard.gram
     r = len(gram) - 1
-    c = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), np.eye(r)) if r else np.zeros((0, 0))
+    c = inverse_of(gram[:r, :r])
     parts = _Parts(system)
     columns = [
         parts.column(k, j) for k, term in enumerate(system.design.random) for j in range(term.n_columns)

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from ..control import Control
-from ..kernels import refit_responses
+from ..kernels import inverse_of, refit_responses
 from ..typing import Array
 from .base import Solution
 from .blocked import BlockedSystem
@@ -42,7 +41,7 @@ class ResponseRefitter:
     objective: Objective
     system: BlockedSystem
     template: NDArray[np.int64]
-    cross_factor: tuple[Array, bool]
+    cross_inverse: Array
     constant: float
 
     @classmethod
@@ -60,9 +59,9 @@ class ResponseRefitter:
             return None
         gram = system.standard.gram
         r = len(gram) - 1
-        factor = linalg.cho_factor(gram[:r, :r]) if r else (np.zeros((0, 0)), True)
+        inverse = inverse_of(gram[:r, :r])
         shift = system.standard.logdet_shift if objective.reml else 0.0
-        return cls(objective, system, template, factor, system.standard.log_weights + shift)
+        return cls(objective, system, template, inverse, system.standard.log_weights + shift)
 
     def refit(self, responses: Array, start: Array, control: Control) -> list[Refitted | None]:
         """Return the optimum of each row of `responses` (k, n) from θ = `start`; None where it is not interior."""
@@ -101,10 +100,7 @@ class ResponseRefitter:
         s, w = self.system.standard, self.system.design.weights
         weighted = responses if w is None else responses * w
         products: Array = (weighted @ s.x - weighted.sum(axis=1)[:, None] * s.centre) * s.scale
-        if products.shape[1] == 0:
-            return products
-        found: Array = linalg.cho_solve(self.cross_factor, products.T, check_finite=False).T
-        return np.ascontiguousarray(found, dtype=np.float64)
+        return np.ascontiguousarray(products @ self.cross_inverse)
 
     def _result(
         self,

@@ -17,20 +17,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.linalg import lapack
 
 from ..control import Control
 from ..errors import FitError
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .base import Direction, Engine, Pieces, Score, Solution, System
 from .signed_layout import SignedLayout, arrange_signed
 from .standardise import Standardised, standardise
+
+if TYPE_CHECKING:
+    from scipy import sparse
+    from scipy.linalg import lapack
+else:
+    sparse = LazyModule("scipy.sparse")
+    lapack = LazyModule("scipy.linalg.lapack")
 
 LARGEST_WHOLE = 1500
 """Random columns up to which Z'P̃Z is formed whole for the expected information."""

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
 
+from ..lazy import LazyModule
 from ..terms.design import Design, RandomTerm
 from ..typing import Array
 
-Column: TypeAlias = tuple[sparse.csr_array, Array]
+if TYPE_CHECKING:
+    from scipy import linalg, sparse
+else:
+    linalg = LazyModule("scipy.linalg")
+    sparse = LazyModule("scipy.sparse")
+
+Column: TypeAlias = "tuple[sparse.csr_array, Array]"
 """Z of one random column over its levels (n, q), and Z'W[X y] (q, r + 1)."""
 
 

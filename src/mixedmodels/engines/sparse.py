@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..control import Control
 from ..errors import FitError
 from ..kernels import SparseSymmetric, cholesky, solve_lower, solve_upper
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .base import Direction, Pieces, Score, Solution, System
@@ -29,6 +29,11 @@ from .layout import Factor, merge_factors, pad_direction, split_sets
 from .sparse_moments import sparse_mivque0
 from .sparse_pattern import Analysis
 from .standardise import ROWS_AT_ONCE, Standardised, standardise
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 JOINT_COLUMNS = 3000
 """Columns of one term up to which their joint covariance is formed."""

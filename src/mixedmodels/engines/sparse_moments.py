@@ -13,12 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import linalg, sparse
 
+from ..kernels import inverse_of
+from ..lazy import LazyModule
 from ..typing import Array
 from .sparse_pattern import Analysis, Prior
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 EXACT = 2000
 PROBES = 16
@@ -48,7 +55,7 @@ def sparse_mivque0(
 ) -> tuple[Array, Array]:
     """Return S (K+1, K+1) and q (K+1,) given Z'WZ, Z'W[X y] and [X y]'W[X y], columns in order of terms."""
     r = len(gram) - 1
-    c = linalg.cho_solve(linalg.cho_factor(gram[:r, :r]), np.eye(r)) if r else np.zeros((0, 0))
+    c = inverse_of(gram[:r, :r])
     columns = _columns(analysis, dense)
     size = len(columns) + 1
     s, q = np.zeros((size, size)), np.zeros(size)

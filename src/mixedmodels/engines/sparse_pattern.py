@@ -11,16 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, sparse
 
 from ..errors import DataError
 from ..kernels import NotPositiveDefinite, SparseSymmetric
+from ..lazy import LazyModule
 from ..terms.design import Design, Kernel
 from ..typing import Array, Codes
 from .layout import Factor, merge_terms
+
+if TYPE_CHECKING:
+    from scipy import linalg, sparse
+else:
+    linalg = LazyModule("scipy.linalg")
+    sparse = LazyModule("scipy.sparse")
 
 
 @dataclass(frozen=True, slots=True)

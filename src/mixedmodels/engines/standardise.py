@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
 from ..control import Control
 from ..errors import FitError
-from ..kernels import gram, response_products
+from ..kernels import gram, response_products, solve_lower, solve_upper
 from ..terms.design import Design
 from ..terms.rank import ColumnMoments
 from ..typing import Array
@@ -85,9 +84,10 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
     if r:
         right = response_products(x, y, w, centre, scale, beta, threads)[:r]
         try:
-            beta = linalg.cho_solve(linalg.cho_factor(inner), right)
-        except linalg.LinAlgError as error:
+            lower: Array = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
+        except np.linalg.LinAlgError as error:
             raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
+        beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
     log_weights = 0.0 if w is None else -float(np.log(w).sum())
     return Standardised(x, y, centre, scale, beta, full, constant, level, log_weights, threads)

@@ -7,15 +7,21 @@ different parameter sets being independent, K is block-diagonal over sets). All 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from ..errors import DataError
+from ..lazy import LazyModule
 from ..terms.design import Design, Kernel
 from ..typing import Array
 from .layout import Factor, Layout
+
+if TYPE_CHECKING:
+    from scipy import linalg
+else:
+    linalg = LazyModule("scipy.linalg")
 
 SAFE_SHRINKAGE = 1e-4
 """Below this value of the smallest eigenvalue of Λ'SΛ the score is formed without dividing by Λ.

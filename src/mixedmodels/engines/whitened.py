@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..control import Control
 from ..errors import FitError, SpecError
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .base import Direction, Pieces, Solution
@@ -35,6 +35,11 @@ from .sparse import SparseSystem
 from .sparse_pattern import Analysis
 from .standardise import standardise
 from .structured import ErrorCovariance, StructuredSystem, Target
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 PROBES = 8
 """Random vectors that directions of V are compared on."""

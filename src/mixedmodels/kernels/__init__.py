@@ -5,8 +5,9 @@ Symmetric matrices and Cholesky factors are row-major with only the lower triang
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.linalg import blas
 
 from .._rust import (
     Blocked,
@@ -23,7 +24,13 @@ from .._rust import (
 )
 from .._rust import cholesky as native_cholesky
 from .._rust import cholesky_inverse as native_cholesky_inverse
+from ..lazy import LazyModule
 from ..typing import Array
+
+if TYPE_CHECKING:
+    from scipy.linalg import blas
+else:
+    blas = LazyModule("scipy.linalg.blas")
 
 FEW = 16
 """Columns up to which one pass over a triangle beats BLAS, whose threads wait for one another."""
@@ -36,6 +43,7 @@ __all__ = [
     "cholesky_inverse",
     "column_moments",
     "gram",
+    "inverse_of",
     "refit_responses",
     "response_products",
     "scale_triangle",
@@ -61,6 +69,15 @@ def cholesky(m: Array, threads: int = 1) -> Array:
 def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
     """Return (LL')⁻¹ (k, k), lower triangle, from L."""
     return native_cholesky_inverse(lower, threads)
+
+
+def inverse_of(gram: Array) -> Array:
+    """Return the inverse of a small positive definite matrix (k, k), symmetric."""
+    if len(gram) == 0:
+        return np.zeros((0, 0))
+    lower = np.asarray(np.linalg.cholesky(gram), dtype=np.float64)
+    half = solve_lower(lower, np.eye(len(gram)))
+    return np.asarray(half.T @ half)
 
 
 def solve_lower(lower: Array, b: Array) -> Array:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..covariance.base import Positions, Structure
 from ..errors import Status
 from ..typing import Array, Codes, Labels
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from ..variance.base import VarianceFunction
     from .encoding import Encoding
     from .rank import ColumnMoments

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..errors import DataError, SpecError, suggest
 from ..frame.levels import match_levels, object_array
+from ..lazy import LazyModule
 from ..typing import Array
 from .design import Kernel
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = LazyModule("scipy.sparse")
 
 DENSE_CHECK = 2000
 """Order up to which a sparse precision matrix is checked here; a larger one shows in its factorisation."""
