@@ -308,11 +308,12 @@ def test_parts_of_clusters_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
         control=Control(engine="sparse"),
     )  # fmt: skip
     whole = make()
-    expected = whole.objective().fixed_information(whole.optimum.theta)
+    weights = symmetric_weights(len(whole.optimum.theta), 2)
+    expected = whole.objective().fixed_information(whole.optimum.theta, weights)
     monkeypatch.setattr("mixedmodels.engines.cliques.CHUNK", 100)
     parts = make()
     assert parts.criterion == pytest.approx(whole.criterion, abs=1e-9)
-    found = parts.objective().fixed_information(whole.optimum.theta)
+    found = parts.objective().fixed_information(whole.optimum.theta, weights)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(other).max())
 
