@@ -377,7 +377,8 @@ mod tests {
                         .map(|i| (x[[i, j]] - mean[j]) * (x[[i, k]] - mean[k]))
                         .sum();
                     let size = (found.gram[j * r + j] * found.gram[k * r + k]).sqrt();
-                    assert!((found.gram[j * r + k] - expected).abs() < 1e-10 * size);
+                    // a mean of a million is known to 1e-10, and the drift multiplies that by a few
+                    assert!((found.gram[j * r + k] - expected).abs() < 1e-9 * size);
                 }
             }
         }
