@@ -10,18 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, log
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from ..covariance.base import Structure
 from ..engines.criterion import Criterion
 from ..engines.marginal_objective import MarginalObjective
 from ..errors import FitError, Severity, Status
+from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array
 from .optimum import Optimum
+
+if TYPE_CHECKING:
+    from scipy import optimize
+else:
+    optimize = LazyModule("scipy.optimize")
 
 Run = Callable[[Array, NDArray[np.intp]], Optimum]
 """A search from θ in which only the parameters given may move."""
