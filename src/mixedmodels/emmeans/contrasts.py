@@ -138,7 +138,9 @@ ALIASES: Mapping[str, str] = {
 }
 
 
-def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> ContrastSet:
+def choose_contrasts(
+    method: Any, levels: Labelled, ref: Any = None, *, plain: Labelled | None = None
+) -> ContrastSet:
     """Return the contrasts a user asked for among named levels.
 
     Parameters
@@ -150,6 +152,8 @@ def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> Contrast
         Names of the k levels.
     ref
         Reference level of comparisons with a control, by name; by default the first.
+    plain
+        The levels as they stand in the data, by which they may be named too.
 
     Examples
     --------
@@ -158,13 +162,14 @@ def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> Contrast
     >>> choose_contrasts({"ends": {"C": 1, "A": -1}}, ["A", "B", "C"]).weights
     array([[-1.,  0.,  1.]])
     """
+    known = (levels, levels if plain is None else plain)
     if isinstance(method, str):
         family = look_up("contrast", method, CONTRASTS, ALIASES)
         if len(levels) < 2:
             return ContrastSet((), np.zeros((0, len(levels))))
-        return family(levels, 0 if ref is None else _place(str(ref), levels, "ref"))
+        return family(levels, 0 if ref is None else _place(str(ref), known, "ref"))
     if isinstance(method, Mapping):
-        rows = [_row(str(name), row, levels) for name, row in method.items()]
+        rows = [_row(str(name), row, known) for name, row in method.items()]
         return ContrastSet(tuple(map(str, method)), np.array(rows).reshape(len(rows), len(levels)))
     matrix = np.atleast_2d(np.asarray(method, dtype=float))
     if matrix.ndim != 2 or matrix.shape[1] != len(levels):
@@ -175,11 +180,12 @@ def choose_contrasts(method: Any, levels: Labelled, ref: Any = None) -> Contrast
     return ContrastSet(tuple(f"contrast {i + 1}" for i in range(len(matrix))), matrix)
 
 
-def _row(name: str, row: ArrayLike | Mapping[Any, float], levels: Labelled) -> Array:
+def _row(name: str, row: ArrayLike | Mapping[Any, float], known: tuple[Labelled, Labelled]) -> Array:
+    levels = known[0]
     if isinstance(row, Mapping):
         out = np.zeros(len(levels))
         for level, weight in row.items():
-            out[_place(str(level), levels, f"contrast {name!r}")] = weight
+            out[_place(str(level), known, f"contrast {name!r}")] = weight
         return out
     values = np.asarray(row, dtype=float)
     if values.shape != (len(levels),):
@@ -190,11 +196,14 @@ def _row(name: str, row: ArrayLike | Mapping[Any, float], levels: Labelled) -> A
     return values
 
 
-def _place(level: str, levels: Labelled, what: str) -> int:
-    if level not in levels:
-        known = ", ".join(levels)
-        raise SpecError(f"{what}: {level!r} is not among the means.{suggest(level, levels)} Means: {known}.")
-    return list(levels).index(level)
+def _place(level: str, known: tuple[Labelled, Labelled], what: str) -> int:
+    for levels in known:
+        if level in levels:
+            return list(levels).index(level)
+    levels = known[1]
+    raise SpecError(
+        f"{what}: {level!r} is not among the means.{suggest(level, levels)} Means: {', '.join(levels)}."
+    )
 
 
 def _pairs(levels: Labelled, pairs: Sequence[tuple[int, int]]) -> ContrastSet:

@@ -97,6 +97,13 @@ def level_formats(levels: Mapping[str, NDArray[np.object_]]) -> dict[str, str]:
     }
 
 
+def as_objects(values: Sequence[object]) -> NDArray[np.object_]:
+    """Return values as a vector of objects, (k,)."""
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
 def _reads_as_number(value: object) -> bool:
     try:
         float(str(value))

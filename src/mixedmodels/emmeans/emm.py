@@ -20,7 +20,7 @@ from ..registry import check_choice, look_up
 from ..table import Backend, Table
 from ..typing import Array, Labels
 from .contrasts import ContrastSet, choose_contrasts
-from .display import compact_letters, draw_intervals, grouped_text, level_formats
+from .display import as_objects, compact_letters, draw_intervals, grouped_text, level_formats
 from .response import Response, read_response
 
 Kind = Literal["mean", "contrast", "trend"]
@@ -232,11 +232,11 @@ class EMM:
         groups: list[int] = []
         chosen = ContrastSet((), np.zeros((0, 0)))
         for group in source.groups:
-            chosen = choose_contrasts(method, source._names(group), ref)
+            chosen = choose_contrasts(method, source._names(group), ref, plain=source._plain_names(group))
             rows.append(chosen.weights @ _rows_of(len(source), group))
             names += chosen.names
             groups += [group[0]] * len(chosen.names)
-        levels: dict[str, NDArray[np.object_]] = {"contrast": _objects(names)}
+        levels: dict[str, NDArray[np.object_]] = {"contrast": as_objects(names)}
         levels.update((name, source.levels[name][groups]) for name in source.by)
         return source._derived(
             np.vstack(rows), levels, ("contrast",), chosen.kind, adjust or chosen.adjust, level
@@ -318,7 +318,7 @@ class EMM:
         columns = {name: table[name][order] for name in table}
         note = f"means that share a letter do not differ at alpha = {alpha:g} ({adjust})"
         return Table(
-            {**columns, "group": _objects(letters)}, "", (*table.notes, note), table.backend, table.formats
+            {**columns, "group": as_objects(letters)}, "", (*table.notes, note), table.backend, table.formats
         )
 
     def plot(self) -> Any:
@@ -501,6 +501,10 @@ class EMM:
         )
         return tuple(f"({text})" if any(sign in text for sign in "+-*/") else text for text in joined)
 
+    def _plain_names(self, group: NDArray[np.intp]) -> Labels:
+        """Return the levels of the functions of a group as they stand in the data."""
+        return tuple(" ".join(str(self.levels[name][i]) for name in self.primary) for i in group)
+
     def _subset(self, rows: NDArray[np.intp]) -> EMM:
         levels = {name: values[rows] for name, values in self.levels.items()}
         return replace(self, L=self.L[rows], offset=self.offset[rows], levels=levels)
@@ -562,7 +566,7 @@ class EMM:
                 for name in self.by:
                     columns[name].append(self.levels[name][group[0]])
                 rows.append(weights @ _rows_of(len(self), group))
-        levels = {name: _objects(values) for name, values in columns.items()}
+        levels = {name: as_objects(values) for name, values in columns.items()}
         matrix = np.array(rows).reshape(-1, len(self))
         return self._derived(matrix, levels, labels, "other", adjust or "none", level)
 
@@ -574,7 +578,7 @@ class EMM:
         distinct = list(dict.fromkeys(values))
         single = replace(self, primary=(name,))
         first = np.array([group[values.index(value)] for value in distinct], dtype=np.intp)
-        made = choose_contrasts(method, single._names(first), ref)
+        made = choose_contrasts(method, single._names(first), ref, plain=single._plain_names(first))
         return made, np.array([distinct.index(value) for value in values], dtype=np.intp)
 
     def _by_table(self, rows: Sequence[Mapping[str, Any]]) -> Table:
@@ -591,9 +595,3 @@ class EMM:
 
 def _rows_of(k: int, group: NDArray[np.intp]) -> Array:
     return np.eye(k)[group]
-
-
-def _objects(values: Sequence[Any]) -> NDArray[np.object_]:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out

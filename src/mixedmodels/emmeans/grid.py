@@ -235,7 +235,14 @@ def _axis(column: Column, asked: Any, step: float | None, notes: list[str]) -> A
         return Axis(column.name, _levels_asked(column, asked), True, True)
     values = column.number()
     if asked is not None:
-        numbers = np.array(asked, dtype=float, ndmin=1)
+        try:
+            numbers = np.array(asked, dtype=float, ndmin=1)
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).all():
+            raise SpecError(
+                f"at: {column.name!r} is a number in this model; {asked!r} is none. Give one value or a list."
+            )
         outside = numbers[(numbers < values.min()) | (numbers > values.max())]
         if len(outside):
             shown = ", ".join(map(value_text, outside))

@@ -17,6 +17,7 @@ from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Labels
+from .display import as_objects
 from .emm import EMM, Settings
 from .grid import ReferenceGrid, build_grid, value_text
 from .response import read_response
@@ -193,11 +194,11 @@ def average(
         rows.append(w / w.sum() if w.sum() > 0 else inside / inside.sum())
         places.append(place)
     levels = {
-        name: _as_objects([value_text(grid.axes[j].values[place[c]]) for place in places])
+        name: as_objects([value_text(grid.axes[j].values[place[c]]) for place in places])
         for c, (name, j) in enumerate(zip((*shown, *groups), kept, strict=True))
     }
     if not levels:
-        levels = {"1": _as_objects(["overall"])}
+        levels = {"1": as_objects(["overall"])}
     averaged = tuple(grid.axes[j].name for j in other if len(grid.axes[j].values) > 1)
     return np.array(rows), levels, averaged
 
@@ -243,12 +244,6 @@ def _averaged_note(averaged: Labels, weights: Weights) -> list[str]:
         return []
     how = "" if weights == "equal" else f" ({weights} weights)"
     return [f"averaged over {', '.join(averaged)}{how}"]
-
-
-def _as_objects(values: Sequence[Any]) -> NDArray[np.object_]:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out
 
 
 def known_numeric(fit: Fit, name: str, columns: Mapping[str, Any]) -> None:

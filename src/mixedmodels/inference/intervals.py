@@ -230,6 +230,13 @@ def _profiles(
     if likelihood == "reml" and fit.spec.method == "ml":
         raise SpecError("likelihood='reml' needs a REML fit; this one is by maximum likelihood.")
     fixed = [] if likelihood == "reml" else list(fit.design.fixed.columns)
+    terms = terms if isinstance(terms, str) else list(terms)
+    asked = {terms} if isinstance(terms, str) else set(terms)
+    if likelihood == "reml" and asked & {"fixed", *fit.design.fixed.columns}:
+        raise SpecError(
+            "likelihood='reml': fixed effects are no part of the restricted likelihood; profile them by "
+            "likelihood='ml'."
+        )
     chosen = choose(terms, [p.name for p in _parameters(fit)], fixed)
     notes = []
     if likelihood == "ml" and fit.spec.method == "reml":

@@ -97,6 +97,25 @@ def test_covariates_are_at_their_means_unless_asked() -> None:
     assert "Days = 20 is outside the data (0 to 9)" in at.table.notes
 
 
+def test_levels_that_are_numbers_go_by_either_name(crossed: Fit) -> None:
+    means = crossed.emmeans("week")
+    by_level = means.contrast("trt.vs.ctrl", ref=0.2, adjust="none")
+    np.testing.assert_array_equal(
+        by_level["estimate"], means.contrast("trt.vs.ctrl", ref="week0.2", adjust="none")["estimate"]
+    )
+    np.testing.assert_array_equal(
+        means.contrast({"rise": {"0.6": 1, "0.0": -1}})["estimate"],
+        means.contrast({"rise": [-1, 0, 0, 1]})["estimate"],
+    )
+
+
+@pytest.mark.parametrize("value", ["high", np.nan, [1.0, None], {"a": 1}])
+def test_values_of_covariates_must_be_numbers(value: object) -> None:
+    fit = mm.lm("Reaction ~ Days", mm.datasets.load("sleepstudy"))
+    with pytest.raises(SpecError, match="'Days' is a number in this model"):
+        fit.emmeans("Days", at={"Days": value})
+
+
 def test_trends_of_powers() -> None:
     data = mm.datasets.load("sleepstudy")
     fit = mm.lm("Reaction ~ Days + I(Days ** 2)", data)
@@ -133,6 +152,7 @@ def test_specs_in_words(crossed: Fit) -> None:
         (lambda fit: fit.emmeans("week").contrast("pairwise", adjust="tuky"), "Did you mean 'tukey'"),
         (lambda fit: fit.emmeans("Variety").contrast("trt.vs.ctrl", ref="Victry"), "Did you mean 'Victory'"),
         (lambda fit: fit.emmeans("Variety").contrast({"x": [1, -1]}), "3 means"),
+        (lambda fit: fit.emmeans("week").contrast("trt.vs.ctrl", ref="0.3"), "Means: 0.0, 0.2, 0.4, 0.6"),
         (lambda fit: fit.emtrends("Variety"), "is a factor"),
         (lambda fit: fit.emmeans("Variety").cld(alpha=5), "alpha=5 must lie between 0 and 1"),
         (lambda fit: fit.emmeans("pairwise ~ Variety"), "contrast afterwards"),

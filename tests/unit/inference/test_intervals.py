@@ -237,6 +237,9 @@ def test_bad_arguments(dyestuff):
         dyestuff.confint("profil")
     with pytest.raises(mm.SpecError, match=r"Did you mean 'sd\(Residual\)'"):
         dyestuff.confint("profile", terms=["sd(Residuals)"])
+    for terms in ("fixed", "(Intercept)"):
+        with pytest.raises(mm.SpecError, match="no part of the restricted likelihood"):
+            dyestuff.confint("profile", likelihood="reml", terms=terms)
     with pytest.raises(mm.SpecError, match="level=95"):
         dyestuff.confint(level=95)
     with pytest.raises(mm.SpecError, match="likelihood='reml' needs"):
