@@ -9,23 +9,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._rust import (
-    Blocked,
-    NotPositiveDefinite,
-    SparseSymmetric,
-    column_moments,
-    gram,
-    refit_responses,
-    response_products,
-    scale_triangle,
-    scale_triangle_in_place,
-    solve_triangular,
-    symmetric_product,
-)
-from .._rust import cholesky as native_cholesky
-from .._rust import cholesky_inverse as native_cholesky_inverse
 from ..lazy import LazyModule
 from ..typing import Array
+
+try:
+    from .._rust import (
+        Blocked,
+        NotPositiveDefinite,
+        SparseSymmetric,
+        column_moments,
+        gram,
+        refit_responses,
+        response_products,
+        scale_triangle,
+        scale_triangle_in_place,
+        solve_triangular,
+        symmetric_product,
+    )
+    from .._rust import cholesky as native_cholesky
+    from .._rust import cholesky_inverse as native_cholesky_inverse
+except ImportError as error:
+    raise ImportError(
+        "mixedmodels: the compiled kernels are missing or older than the Python sources. Build them: cargo build "
+        "--release --features pyo3/extension-module, or maturin develop --release."
+    ) from error
 
 if TYPE_CHECKING:
     from scipy.linalg import blas
