@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import DataError, SpecError
+from ..covariance.unbounded import Unbounded
+from ..errors import DataError, Severity, SpecError, Status
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec
 from .design import FixedTerms, RandomTerm, Residual
@@ -96,6 +97,41 @@ def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: Mod
         f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as rows, "
         "so its variance cannot be told from the residual variance. Leave the term out, or group by "
         "something observed repeatedly."
+    )
+
+
+def note_exchangeable(
+    asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame
+) -> tuple[Status, ...]:
+    """Return a warning where the residual variance can be exchanged for variances of a term of several columns.
+
+    Such a term has a B among its Σ with z_i'Bz_l = 1 for i = l and 0 for other rows of one level, so that Σ − δB with
+    σ² + δ leaves V as it is. A level with more rows than columns rules it out; otherwise B is sought by least squares.
+    """
+    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
+    if term.values is None or term.kernel is not None or not free_errors or "var(residual)" in held:
+        return ()
+    if np.bincount(term.codes).max() > term.n_columns or not term.structure.linear or asked.coordinates:
+        return ()
+    basis = Unbounded(term.structure) if term.structure.bounded else term.structure
+    b = basis.d_matrix(np.zeros(basis.size(term.n_columns)), term.positions)
+    gram = np.zeros((term.n_levels, term.n_columns, term.n_columns))
+    np.add.at(gram, term.codes, term.values[:, :, None] * term.values[:, None, :])
+    for s in range(term.n_sets):
+        moved = np.einsum("jab,kbc->kjac", gram[term.sets == s], b)
+        normal = np.einsum("kjac,ljca->kl", moved, moved)
+        forms = np.einsum("kjaa->k", moved)
+        rows = float(np.count_nonzero(term.sets[term.codes] == s))
+        if rows - forms @ np.linalg.lstsq(normal, forms)[0] > 1e-9 * rows:
+            return ()
+    return (
+        Status(
+            Severity.WARNING,
+            f"{asked}: with no more than one row of a level for each column, var(Residual) can be exchanged for its "
+            "variances without changing the covariance of the data: only their sums are determined",
+            f"Write residual='{term.structure.names[0]}(…)' in place of the term, or hold var(Residual)",
+        ),
     )
 
 

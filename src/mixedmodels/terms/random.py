@@ -20,7 +20,7 @@ from ..syntax.algebra import Atom, Term, expand
 from ..syntax.spelling import variables
 from ..syntax.structure_call import ORDERED
 from ..typing import Array, Codes, Labels
-from .checks import check_identifiable
+from .checks import check_identifiable, note_exchangeable
 from .design import FixedTerms, RandomTerm
 from .encoder import INTERCEPT, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
@@ -116,6 +116,7 @@ def build_random(
         encodings.append(encoding)
         notes += note
         check_identifiable(asked, terms[-1], spec, frame, fixed[0], tolerance)
+        notes += note_exchangeable(asked, terms[-1], spec, frame)
     for basis in bases:
         terms.append(_spline_term(basis, frame))
         encodings.append(RandomEncoding((), basis))
