@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from threading import local
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -339,8 +340,15 @@ class Fit:
         return objective.system
 
     def objective(self) -> Criterion:
-        """Return the criterion as a function of θ, built at first use and not pickled."""
-        return self._once("objective", self._build_objective)
+        """Return the criterion as a function of θ, built at first use and not pickled.
+
+        It holds the factorisation at the θ last asked for, so that every thread has its own.
+        """
+        own = self._once("objective", local)
+        if not hasattr(own, "criterion"):
+            own.criterion = self._build_objective()
+        criterion: Criterion = own.criterion
+        return criterion
 
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
@@ -352,7 +360,11 @@ class Fit:
 
     def refitter(self) -> ResponseRefitter | None:
         """Return the native search for other responses, None where the model needs the general one."""
-        return self._once("refitter", lambda: ResponseRefitter.of(self.objective()))
+        own = self._once("refitter", local)
+        if not hasattr(own, "search"):
+            own.search = ResponseRefitter.of(self.objective())
+        search: ResponseRefitter | None = own.search
+        return search
 
     def keep(self, key: str, compute: Callable[[], T]) -> T:
         """Return what `compute` gives, computed once per fit under this key."""

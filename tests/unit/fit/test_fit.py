@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -165,3 +167,38 @@ def test_held_parameters_stay_and_are_not_counted() -> None:
 def test_hold_by_name_alone_needs_a_value() -> None:
     with pytest.raises(mm.SpecError, match="has no value"):
         mm.lmm("Reaction ~ Days + (1 | Subject)", mm.datasets.load("sleepstudy"), hold=["var(Residual)"])
+
+
+def test_threads_may_share_a_fit(sleep: Fit) -> None:
+    fit = sleep.update()
+    expected = fit.predict(se=True)["se"].copy()
+    done = threading.Event()
+    wrong: list[object] = []
+
+    def predict() -> None:
+        while not done.is_set():
+            try:
+                if not np.allclose(fit.predict(se=True)["se"], expected, rtol=1e-8):
+                    wrong.append("se")
+            except Exception as error:
+                wrong.append(error)
+
+    def profile() -> None:
+        # moves the factorisation far from the estimates, again and again
+        try:
+            fit.confint("profile", terms="sd(Residual)", likelihood="reml")
+            fit.refit(fit.simulate(20, seed=1))
+        finally:
+            done.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=predict), threading.Thread(target=profile)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == []
