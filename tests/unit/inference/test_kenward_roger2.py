@@ -69,6 +69,19 @@ def test_random_effects_in_two_parametrisations(other: str) -> None:
     assert b.fixed_effects(ddf="kr2")["df"] == pytest.approx(a.fixed_effects(ddf="kr")["df"], rel=1e-5)
 
 
+@pytest.mark.parametrize("random", ["", " + (1 | id)"])
+def test_ratios_of_variances_or_the_variances(random: str) -> None:
+    """A variance function `ident(sex)` has a ratio as its parameter; by=sex the same model has two variances."""
+    data = mm.datasets.load("orthodont", backend="pandas").drop(index=[3, 10, 44, 45, 90])
+    formula = "Y ~ age * sex" + random
+    a = mm.lmm(formula, data, residual="homdiag(age | id, by=sex)", control=TO_ROUNDING)
+    b = mm.lmm(formula, data, variance="ident(sex)", control=TO_ROUNDING)
+    assert a.criterion == pytest.approx(b.criterion, abs=1e-7)
+    np.testing.assert_allclose(adjusted(b), adjusted(a), rtol=2e-6)
+    np.testing.assert_allclose(adjusted(a), adjusted(a, "kenward-roger"), rtol=1e-12)
+    assert np.abs(adjusted(b, "kenward-roger") / adjusted(a, "kenward-roger") - 1).max() > 1e-3
+
+
 def serial() -> tuple[pd.DataFrame, list[Array]]:
     """Eight subjects, two to six visits, and the positions of the visits of each."""
     rng = np.random.default_rng(4)
