@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("data", help="file with a header line (.csv, .tsv, .parquet), or the name of a data set")
     fit.add_argument("formula", help='for example "y ~ x + (1 | g)"')
     fit.add_argument("--ml", action="store_true", help="maximum likelihood rather than REML")
+    fit.add_argument("--residual", metavar="STRUCTURE", help='covariance of errors, "ar1(week | id)"')
+    fit.add_argument("--variance", metavar="FUNCTION", help='variance of errors, "ident(sex)"')
     fit.add_argument("--weights", metavar="COLUMN", help="column of known precision weights")
     fit.add_argument("--ddf", default="auto", metavar="METHOD", help="degrees-of-freedom method")
     fit.add_argument("--level", type=float, default=0.95, help="confidence level (0.95)")
@@ -63,6 +65,8 @@ def run_fit(parsed: argparse.Namespace) -> int:
     fit = lmm(
         parsed.formula,
         _read_data(parsed.data),
+        residual=parsed.residual,
+        variance=parsed.variance,
         weights=parsed.weights,
         method="ml" if parsed.ml else "reml",
         ddf=parsed.ddf,
@@ -81,6 +85,8 @@ def fit_record(fit: Any, level: float) -> dict[str, Any]:
     """Return a fit as plain values for JSON; what does not exist is null."""
     return {
         "formula": fit.spec.formula,
+        "residual": None if fit.spec.residual is None else str(fit.spec.residual),
+        "variance": " * ".join(map(str, fit.spec.variance)) or None,
         "method": fit.spec.method,
         "criterion": fit.criterion,
         "loglik": fit.loglik,

@@ -38,7 +38,7 @@ OTHER_NAMES = {
     "isSingular": "singular", "df_residual": "df_resid", "n_obs": "nobs", "drop1": "anova",
 }  # fmt: skip
 """Names that users of R and statsmodels try first, and ours."""
-EXACT, NEARLY_EXACT = 1e-7, 1e-3
+EXACT, NEARLY_EXACT = 1e-10, 1e-3
 """Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
 
 

@@ -82,3 +82,12 @@ def test_the_demo_runs_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert number in out
     assert f"saved to {figure}" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_structured_errors_from_the_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--residual", "ar1(age | id)", "--variance", "ident(sex)"]
+    assert main(["fit", "orthodont", "Y ~ sex * age", *options, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    direct = mm.gls("Y ~ sex * age", mm.datasets.load("orthodont"), residual=options[1], variance=options[3])
+    assert record["criterion"] == pytest.approx(direct.criterion, abs=1e-8)
+    assert (record["residual"], record["variance"]) == ("ar1(age | id)", "ident(sex)")
