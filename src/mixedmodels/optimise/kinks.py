@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 else:
     optimize = LazyModule("scipy.optimize")
 
-Run = Callable[[Array, NDArray[np.intp]], Optimum]
-"""A search from θ in which only the parameters given may move."""
+Run = Callable[[Array, NDArray[np.intp], bool], Optimum]
+"""A search from θ in which only the parameters given may move, a brief one if asked."""
 
 REACH = 1.3
 """Ranges within this factor of the best one found are looked at."""
@@ -99,6 +99,7 @@ class _Profile:
         ]
         for phi, optimum in zip(near, found, strict=True):
             self._take(optimum, kink=True, phi=phi)
+        self._take(self._beyond(float(logs[-1])), kink=False, phi=float(logs[-1]))
         for a, b in intervals:
             self._take(self._between(a, b), kink=False, phi=a)
         return self.best
@@ -106,6 +107,8 @@ class _Profile:
     def _near(self, logs: Array) -> Array:
         here = self.best.theta[self.place]
         count = int(np.clip(WORK / self.objective.design.n, FEWEST, MOST))
+        if len(logs) <= count:
+            return logs
         inside = logs[np.abs(logs - here) <= log(REACH)]
         order = np.argsort(np.abs((inside if len(inside) else logs) - here), kind="stable")
         return np.sort((inside if len(inside) else logs)[order[:count]])
@@ -114,7 +117,7 @@ class _Profile:
         theta = self.best.theta.copy()
         theta[self.place] = phi
         try:
-            return self.run(theta, self.others)
+            return self.run(theta, self.others, False)
         except FitError:
             return None
 
@@ -138,8 +141,17 @@ class _Profile:
         if start is None:
             return None
         free = np.sort(np.append(self.others, self.place))
-        smooth = self.run(start.theta, free)
+        smooth = self.run(start.theta, free, True)
         return smooth if smooth.converged and smooth.value <= start.value + 1e-9 else start
+
+    def _beyond(self, last: float) -> Optimum | None:
+        """Return what is found from a range of twice the largest distance, where −2l is smooth."""
+        start = self._at(last + log(2.0))
+        return (
+            None
+            if start is None
+            else self.run(start.theta, np.sort(np.append(self.others, self.place)), True)
+        )
 
     def _take(self, optimum: Optimum | None, *, kink: bool, phi: float) -> None:
         if optimum is None or not optimum.converged:

@@ -89,7 +89,11 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
         found.append(_Search(objective, control).run(wide_start(objective, found[0].theta)))
     best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
     if kinked:
-        best = settle_kinks(objective, best, lambda theta, free: _Search(objective, control, free).run(theta))
+
+        def run(theta: Array, moving: NDArray[np.intp], brief: bool) -> Optimum:
+            return _Search(objective, first if brief else control, moving).run(theta)
+
+        best = settle_kinks(objective, best, run)
     many = kinked or len(found) > 1
     return replace(best, evaluations=objective.evaluations - before) if many else best
 

@@ -109,3 +109,20 @@ def test_small_fits_end_with_a_step_by_the_exact_hessian(seed: int) -> None:
     np.testing.assert_allclose(
         fit.variance_components()["variance"], tight.variance_components()["variance"], rtol=1e-6, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_linear_ranges_of_random_effects_are_looked_for_at_every_distance(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    t = np.arange(8.0)
+    c = np.maximum(1 - np.abs(np.subtract.outer(t, t)) / 3, 0) + 1e-8 * np.eye(8)
+    b = rng.normal(size=(20, 8)) @ np.linalg.cholesky(c).T
+    codes, times = np.repeat(np.arange(20), 8).astype(str), np.tile(t, 20)
+    y = np.concatenate([b.ravel() + 0.5 * rng.normal(size=160) for _ in range(2)])
+    data = pd.DataFrame({"g": np.tile(codes, 2), "t": np.tile(times, 2), "y": y})
+    fit = mm.lmm("y ~ 1 + lin_sp(t | g)", data)
+    assert fit.converged
+    objective = fit.objective()
+    for r in (0.8, 1.5, 2.5, 3.5, 5.0, 8.0, 15.0):
+        for s in (0.5, 1.0, 2.0):
+            assert objective.value(np.array([s, np.log(r)])) >= fit.criterion - 1e-7
