@@ -78,8 +78,13 @@ class MixedModels(Adapter):
         self.control = self.module.Control(threads=threads)
 
     def fit(self) -> Any:
-        verb = self.module.mmrm if self.model.get("repeated") else self.module.lmm
-        return verb(self.model["formula"], self.frame, control=self.control)
+        formula, repeated = self.model["formula"], self.model.get("repeated")
+        if not repeated:
+            return self.module.lmm(formula, self.frame, control=self.control)
+        if not self.model["bars"]:
+            return self.module.mmrm(formula, self.frame, control=self.control)
+        residual = "{structure}({position} | {cluster})".format(**repeated)
+        return self.module.lmm(formula, self.frame, residual=residual, control=self.control)
 
     def refit(self, fit: Any, response: np.ndarray) -> Any:
         return fit.refit(response)

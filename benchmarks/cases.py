@@ -12,7 +12,7 @@ import numpy as np
 from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
 from numpy.random import Generator
 from numpy.typing import NDArray
-from repeated import build_own_times, build_slopes_5000, build_trial
+from repeated import build_crossed_serial, build_own_times, build_slopes_5000, build_trial
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 RANDOM_EFFECTS = (
@@ -46,7 +46,8 @@ class Model:
     """A model twice: as an lme4 formula, and in parts for the tools that have no such formula.
 
     `bars` lists the random terms from the outermost factor inwards; `nested` says that each factor lies
-    within the one before it. `repeated` is the structure of the errors, without random terms.
+    within the one before it. `repeated` is the structure of the errors; without random terms it is part of the
+    formula.
     """
 
     formula: str
@@ -396,6 +397,20 @@ CASES: dict[str, Case] = {
             build_own_times,
             simulated=True,
             tools=("mixedmodels", "nlme"),
+        ),
+        Case(
+            "crossed_serial",
+            "10,000 subjects × 10 visits, crossed with 500 items, autoregressive errors within subjects",
+            Model(
+                "y ~ x + (1 | id) + (1 | item)",
+                "y",
+                "x",
+                (Bar(_ONE, "id"), Bar(_ONE, "item")),
+                repeated=Repeated("ar1", "visit", "id"),
+            ),
+            build_crossed_serial,
+            simulated=True,
+            tools=("mixedmodels", "glmmTMB"),
         ),
         _table(
             "kr_insteval",

@@ -1,4 +1,4 @@
-"""Simulated repeated measures: trials with missing visits, and subjects with times of their own."""
+"""Simulated repeated measures: trials with missing visits, subjects with times of their own or crossed with items."""
 
 from __future__ import annotations
 
@@ -54,6 +54,24 @@ def build_own_times(scale: float) -> dict[str, Column]:
     y = 1.0 + 0.1 * time + 0.2 * arm * time + 1.5 * errors.ravel()
     who = np.repeat(np.arange(m), POINTS)
     return {"y": y, "time": time, "arm": compact_factor(arm, "arm"), "id": compact_factor(who, "id")}
+
+
+def build_crossed_serial(scale: float) -> dict[str, Column]:
+    """10,000 subjects × 10 visits, each on one of 500 items at random, errors autoregressive within a subject."""
+    rng = np.random.default_rng(14)
+    m, items = max(int(10_000 * scale), 40), max(int(500 * scale), 10)
+    lag = np.abs(np.subtract.outer(np.arange(VISITS), np.arange(VISITS)))
+    errors = rng.standard_normal((m, VISITS)) @ np.linalg.cholesky(0.6**lag).T
+    who, visit = np.repeat(np.arange(m), VISITS), np.tile(np.arange(VISITS), m)
+    item, x = rng.integers(0, items, len(who)), rng.standard_normal(len(who))
+    y = 1.0 + x + 0.5 * rng.standard_normal(m)[who] + 0.8 * rng.standard_normal(items)[item] + errors.ravel()
+    return {
+        "y": y,
+        "x": x,
+        "visit": compact_factor(visit, "v"),
+        "id": compact_factor(who, "id"),
+        "item": compact_factor(item, "i"),
+    }
 
 
 def build_slopes_5000(_scale: float) -> dict[str, Column]:

@@ -101,9 +101,10 @@ glmmtmb_tool <- function() {
     },
     fit = function(data) {
       asked <- structured("glmmTMB")
-      if (asked$structure != "us") not_offered("glmmTMB is not asked for ", asked$structure)
-      errors <- sprintf("us(%s + 0 | %s)", asked$position, asked$cluster)
-      fit_of(as.formula(paste(model$response, "~", model$fixed, "+", errors)), data)
+      if (!asked$structure %in% c("us", "ar1")) not_offered("glmmTMB is not asked for ", asked$structure)
+      errors <- sprintf("%s(%s + 0 | %s)", asked$structure, asked$position, asked$cluster)
+      rest <- if (length(model$bars)) model$formula else paste(model$response, "~", model$fixed)
+      fit_of(as.formula(paste(rest, "+", errors)), data)
     },
     refit = function(...) not_offered("glmmTMB is not asked for refits"),
     table = function(...) not_offered("glmmTMB has no such table"),
