@@ -198,6 +198,8 @@ def _test(
         notes.append("not tested: the larger model fits worse, so the models are not nested or not converged")
         return statistic, df, np.nan
     statistic = max(statistic, 0.0)
+    if boundary != "none" and not larger.design.bounded:
+        notes.append("a variance of zero is no boundary with bounds='none': p-value from χ²")
     if boundary == "none" or not _adds_variance(smaller, larger):
         return statistic, df, float(special.chdtrc(df, statistic))
     if boundary == "mixture":

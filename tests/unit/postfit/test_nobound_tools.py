@@ -60,6 +60,9 @@ def test_parameters_are_counted_and_compared(fit: Any) -> None:
     table = mm.compare(smaller, fit)
     assert table["statistic"][1] > 10
     assert "boundary" not in str(table)
+    mixture = mm.compare(smaller, fit, boundary="mixture")
+    assert "no boundary with bounds='none'" in str(mixture)
+    assert mixture["p_value"][1] == table["p_value"][1]
     sas = fit.information_criteria().to_frame().set_index("criterion")["sas"]
     assert sas["AIC"] == pytest.approx(fit.criterion + 4)
 
