@@ -112,6 +112,7 @@ def _read_array(name: str, array: NDArray[Any]) -> Column:
         return Column(name, array, missing=missing_numbers(array))
     if kind in "mM":
         missing = np.isnat(array)
+        array = _whole_days(array) if kind == "M" else array
         return Column(name, array, missing=missing if missing.any() else None)
     if kind in "UST":
         array = array.astype(object)
@@ -124,6 +125,13 @@ def _read_array(name: str, array: NDArray[Any]) -> Column:
             return _read_objects(name, array)
         return _read_pandas(name, pd.Series(array, dtype=object, copy=False))
     return _read_objects(name, array)
+
+
+def _whole_days(times: NDArray[Any]) -> NDArray[Any]:
+    """Return times in days where all are midnights, else in microseconds: one unit whatever they came in."""
+    exact = times.astype("datetime64[us]")
+    days = exact.astype("datetime64[D]")
+    return days if np.array_equal(days.astype("datetime64[us]"), exact, equal_nan=True) else exact
 
 
 def _read_objects(name: str, array: NDArray[Any]) -> Column:

@@ -117,9 +117,10 @@ def _by_number(text: str) -> list[tuple[int, int, str]]:
 
 def _check_counts(asked: ResidualSpec, column: Column) -> tuple[Status, ...]:
     """Refuse fractional times where steps are counted; note times that are not equally spaced."""
-    if asked.structure.name not in COUNTED or not column.is_number:
+    dates = column.levels is None and column.values.dtype.kind == "M"
+    if asked.structure.name not in COUNTED or not (column.is_number or dates):
         return ()
-    times = np.unique(column.number())
+    times = np.unique(column.values.astype(np.int64) if dates else column.number())
     name = asked.structure.name
     if not np.array_equal(times, np.round(times)):
         other = "car1" if name in ("ar1", "har1") else "car1 or a spatial structure such as exp"

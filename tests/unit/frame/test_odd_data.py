@@ -141,6 +141,26 @@ def test_dates_are_levels() -> None:
     assert fit.criterion == pytest.approx(mm.lmm("y ~ x + (1 | t)", DATA).criterion, rel=1e-12)
 
 
+def test_dates_are_found_again_in_any_unit() -> None:
+    days = pd.to_datetime("2020-01-01") + pd.to_timedelta(DATA["t"], unit="D")
+    fit = mm.lmm("y ~ x + (1 | t)", DATA.assign(t=days))
+    assert fit.random_effects(se=False)["level"][2] == "2020-01-03"
+    expected = fit.predict(DATA.assign(t=days))
+    for unit in ("datetime64[s]", "datetime64[us]"):
+        np.testing.assert_array_equal(fit.predict(DATA.assign(t=days.to_numpy().astype(unit))), expected)
+    np.testing.assert_array_equal(fit.predict(DATA.assign(t=days.astype(str))), expected)
+    np.testing.assert_array_equal(fit.predict(pl.from_pandas(DATA.assign(t=days))), expected)
+
+
+def test_gaps_between_dates_are_noted() -> None:
+    days = pd.to_datetime("2020-01-01") + pd.to_timedelta(DATA["t"], unit="D")
+    even = mm.gls("y ~ x", DATA.assign(t=days), residual="ar1(t | g)")
+    assert even.status == ()
+    assert even.criterion == pytest.approx(mm.gls("y ~ x", DATA, residual="ar1(t | g)").criterion, abs=1e-8)
+    gap = mm.gls("y ~ x", DATA.assign(t=days.where(DATA["t"] != 3)), residual="ar1(t | g)")
+    assert "the 9 distinct values of t are taken as positions in order" in " ".join(map(str, gap.status))
+
+
 def test_repeated_column_names_are_refused() -> None:
     with pytest.raises(mm.DataError, match="'x' occurs 2 times"):
         mm.lmm(FORMULA, pd.concat([DATA, DATA[["x"]]], axis=1))
