@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 else:
     sparse = LazyModule("scipy.sparse")
 
+FEW = 4
+"""Columns of X up to which products over the levels are taken column by column."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Column:
@@ -56,19 +59,20 @@ def mivque0(system: BlockedSystem) -> tuple[Array, Array]:
     s[-1, -1] = system.design.n - r
     q[-1] = gram[r, r]
     rotated = [a.rotate(a.x) for a in columns]
-    squares = [x.T @ x for x in rotated]
+    squares = [_products(x, x) for x in rotated]
     for i, a in enumerate(columns):
         y = a.rotate(a.y)
-        q[i] = y @ y
+        q[i] = _sum(y, y)
         for j in range(i, len(columns)):
             b = columns[j]
             block = parts.products(a, b)
             if a.kernel_factor is not None or b.kernel_factor is not None:
                 block = _rotate(block, a, b)
-            total, cross = _sums(block, rotated[i] @ c, rotated[j])
+            total, inner = _sums(block, rotated[i], rotated[j])
+            cross = float(np.sum(c * inner))
             s[i, j] = s[j, i] = total - 2 * cross + np.trace(c @ squares[i] @ c @ squares[j])
             if i == j:
-                s[i, -1] = s[-1, i] = _trace(block) - np.vdot(rotated[i] @ c, rotated[i])
+                s[i, -1] = s[-1, i] = _trace(block) - np.sum(c * squares[i])
     return s, q
 
 
@@ -86,14 +90,30 @@ def _from_sparse(block: Any) -> Array:
     return np.asarray(block.toarray())
 
 
-def _sums(block: Any, left: Array, right: Array) -> tuple[float, float]:
-    """Σ A² and Σ A∘(left right') for A diagonal (1-d), sparse, or dense."""
-    if isinstance(block, np.ndarray):
-        if block.ndim == 1:
-            return float(block @ block), float(np.vdot(left * block[:, None], right))
-        return float(np.vdot(block, block)), float(np.vdot(left, block @ right))
-    product: Array = block @ right
-    return float(block.data @ block.data), float(np.vdot(left, product))
+def _sums(block: Any, left: Array, right: Array) -> tuple[float, Array]:
+    """Σ A² and left'A right for A diagonal (1-d), sparse, or dense."""
+    if not isinstance(block, np.ndarray):
+        return _sum(block.data, block.data), _products(left, block @ right)
+    if block.ndim == 1:
+        return _sum(block, block), _products(left * block[:, None], right)
+    if right.shape[1] > FEW:
+        return _sum(block, block), _products(left, block @ right)
+    moved = [np.einsum("ij,j->i", block, column) for column in np.ascontiguousarray(right.T)]
+    return _sum(block, block), _products(left, np.array(moved).T.reshape(len(left), -1))
+
+
+def _products(left: Array, right: Array) -> Array:
+    """left'right (r, r) for (q, r): few columns without BLAS, whose threads take longer to start and stop."""
+    if left.shape[1] > FEW:
+        return np.asarray(left.T @ right)
+    pairs = [[_sum(a, b) for b in right.T] for a in left.T]
+    return np.array(pairs).reshape(left.shape[1], right.shape[1])
+
+
+def _sum(a: Array, b: Array) -> float:
+    """Σ ab over all entries."""
+    flat = "ij,ij->" if a.ndim == 2 else "i,i->"
+    return float(np.einsum(flat, a, b))
 
 
 def _trace(block: Any) -> float:
