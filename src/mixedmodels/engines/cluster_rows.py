@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..kernels import row_products
 from ..typing import Array
 from .clusters import SizeGroup
 
@@ -189,4 +190,4 @@ class RowGroup:
 def pairs(moved: Array, inverse: Array, weight: Array) -> Array:
     """Return Σ_c tr(V̇_aV⁻¹V̇_bW_c), (k, k), for directions (k, C, t, t)."""
     k = len(moved)
-    return np.asarray((inverse @ moved).reshape(k, -1) @ (moved @ weight).reshape(k, -1).T)
+    return row_products((inverse @ moved).reshape(k, -1), (moved @ weight).reshape(k, -1))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels import inverse_of
+from ..kernels import inverse_of, row_products
 from ..lazy import LazyModule
 from ..typing import Array
 
@@ -105,7 +105,7 @@ def _sums(block: Any, left: Array, right: Array) -> tuple[float, Array]:
 def _products(left: Array, right: Array) -> Array:
     """left'right (r, r) for (q, r): few columns without BLAS, whose threads take longer to start and stop."""
     if left.shape[1] > FEW:
-        return np.asarray(left.T @ right)
+        return row_products(left.T, right.T)
     pairs = [[_sum(a, b) for b in right.T] for a in left.T]
     return np.array(pairs).reshape(left.shape[1], right.shape[1])
 

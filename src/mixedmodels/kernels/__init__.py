@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 else:
     blas = LazyModule("scipy.linalg.blas")
 
+UNTHREADED = 200_000
+"""Products (k·l·n) of a matrix product below which OpenBLAS keeps to one thread."""
+WORTH_THREADS = 1e9
+"""Products above which its threads gain more than they cost to start and stop."""
 FEW = 16
 """Columns up to which one pass over a triangle beats BLAS, whose threads wait for one another."""
 
@@ -53,6 +57,7 @@ __all__ = [
     "inverse_of",
     "refit_responses",
     "response_products",
+    "row_products",
     "scale_triangle",
     "scale_triangle_in_place",
     "solve_lower",
@@ -76,6 +81,24 @@ def cholesky(m: Array, threads: int = 1) -> Array:
 def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
     """Return (LL')⁻¹ (k, k), lower triangle, from L."""
     return native_cholesky_inverse(lower, threads)
+
+
+def row_products(a: Array, b: Array) -> Array:
+    """Return ab' (k, l) for a (k, n) and b (l, n), in parts for which BLAS wakes no threads unless they are worth it.
+
+    Examples
+    --------
+    >>> row_products(np.ones((1, 3)), np.ones((2, 3)))
+    array([[3., 3.]])
+    """
+    (k, n), m = a.shape, len(b)
+    step = UNTHREADED // max(k * m, 1)
+    if n <= step or step < 8 or float(k) * m * n > WORTH_THREADS:
+        return np.asarray(a @ b.T)
+    whole = n // step * step
+    left = a[:, :whole].reshape(k, -1, step).transpose(1, 0, 2)
+    right = b[:, :whole].reshape(m, -1, step).transpose(1, 2, 0)
+    return np.asarray((left @ right).sum(axis=0) + a[:, whole:] @ b[:, whole:].T)
 
 
 def inverse_of(gram: Array) -> Array:

@@ -137,3 +137,14 @@ def test_triangles_are_scaled_from_both_sides() -> None:
     kernels.scale_triangle_in_place(found, weights)
     reference_dense.scale_triangle_in_place(expected, weights)
     np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("k", "m", "n"), [(1, 1, 1), (3, 2, 0), (40, 55, 1003), (55, 55, 5000), (600, 3, 900)]
+)
+def test_products_of_rows_in_parts_are_the_product(k: int, m: int, n: int) -> None:
+    rng = np.random.default_rng(k)
+    a, b = rng.standard_normal((k, n)), rng.standard_normal((m, n))
+    np.testing.assert_allclose(kernels.row_products(a, b), a @ b.T, rtol=1e-10, atol=1e-11)
+    turned = kernels.row_products(np.asfortranarray(a), np.asfortranarray(b))
+    np.testing.assert_allclose(turned, a @ b.T, rtol=1e-10, atol=1e-11)
