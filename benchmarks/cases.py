@@ -12,7 +12,7 @@ import numpy as np
 from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
 from numpy.random import Generator
 from numpy.typing import NDArray
-from repeated import build_crossed_serial, build_own_times, build_slopes_5000, build_trial
+from repeated import build_crossed_5000, build_crossed_serial, build_own_times, build_slopes_5000, build_trial
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 RANDOM_EFFECTS = (
@@ -444,6 +444,13 @@ CASES: dict[str, Case] = {
             "kenward-roger",
             Model("y ~ x * arm + (1 + x | g)", "y", "x * arm", (Bar(("1", "x"), "g"),), nested=True),
             build_slopes_5000,
+        ),
+        _table(
+            "kr_crossed_5000",
+            "5,000 ratings, 200 raters × 100 items: table by Kenward–Roger",
+            "kenward-roger",
+            Model("y ~ x * arm + (1 | a) + (1 | b)", "y", "x * arm", (Bar(_ONE, "a"), Bar(_ONE, "b"))),
+            build_crossed_5000,
         ),
     )
 }

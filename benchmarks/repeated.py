@@ -85,3 +85,19 @@ def build_slopes_5000(_scale: float) -> dict[str, Column]:
     b = rng.standard_normal((500, 2)) @ np.array([[1.0, 0.3], [0.0, 0.5]])
     y = 1.0 + 0.5 * x + 0.3 * arm + b[g, 0] + b[g, 1] * x + rng.standard_normal(len(g))
     return {"y": y, "x": x, "arm": compact_factor(arm, "arm"), "g": compact_factor(g, "g")}
+
+
+def build_crossed_5000(_scale: float) -> dict[str, Column]:
+    """5,000 ratings of 100 items by 200 raters, every pair equally likely: V is full."""
+    rng = np.random.default_rng(14)
+    a, b = rng.integers(0, 200, 5_000), rng.integers(0, 100, 5_000)
+    x, arm = rng.standard_normal(5_000), rng.integers(0, 2, 200)[a]
+    y = 1.0 + 0.5 * x + 0.3 * arm + 0.8 * rng.standard_normal(200)[a] + 0.5 * rng.standard_normal(100)[b]
+    y += rng.standard_normal(5_000)
+    return {
+        "y": y,
+        "x": x,
+        "arm": compact_factor(arm, "arm"),
+        "a": compact_factor(a, "a"),
+        "b": compact_factor(b, "b"),
+    }

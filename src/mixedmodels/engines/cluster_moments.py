@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..kernels import row_products
 from ..typing import Array
 from .cluster_rows import pairs
 from .clusters import SizeGroup
@@ -96,7 +97,7 @@ class MomentGroup:
         products = self.moments.reshape(-1, t * t, d, d)[:, :, :-1, :] @ self._contrast()
         inner = products.reshape(len(products), t, t, d - 1)
         cross = np.einsum("cij,cjkx,ckl->cilx", self.inverse, inner, self.inverse, optimize=True)
-        return gram, moved.reshape(k, -1) @ cross.reshape(moved[0].size, d - 1)
+        return gram, row_products(moved.reshape(k, -1), cross.reshape(moved[0].size, d - 1).T)
 
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool

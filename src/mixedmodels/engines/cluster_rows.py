@@ -102,9 +102,8 @@ class RowGroup:
             moved_by_class = np.stack(by_class)
             gram = pairs(moved_by_class, self.inverse, self.squares())
             k, r = len(by_class), self._rank
-            return gram, moved_by_class.reshape(k, -1) @ self._cross_squares().reshape(
-                moved_by_class[0].size, r
-            )
+            cross = self._cross_squares().reshape(moved_by_class[0].size, r)
+            return gram, row_products(moved_by_class.reshape(k, -1), cross.T)
         moved = [(self._spread(d) @ self.alpha[:, :, None])[:, :, 0] for d in by_class]
         moved += [(d @ self.alpha[:, :, None])[:, :, 0] for d in by_cluster]
         inverse, size = self._spread(self.inverse), self.alpha.size

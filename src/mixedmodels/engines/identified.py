@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DataError, SpecError
+from ..kernels import NotPositiveDefinite, cholesky, cholesky_inverse
 from ..terms.design import Design
 from ..typing import Array, Labels
 from .marginal import MarginalModel, ResidualBlock, residual_labels
@@ -88,8 +89,20 @@ def _unchanged(system: StructuredSystem, theta: Array) -> Array | None:
     size = np.sqrt(np.diag(gram))
     if not (size > 0).all():
         return np.asarray((size == 0).astype(float))
-    values, vectors = np.linalg.eigh(gram / np.outer(size, size))
+    scaled = gram / np.outer(size, size)
+    if _is_definite(scaled):
+        return None
+    values, vectors = np.linalg.eigh(scaled)
     return None if values[0] > DEPENDENT else np.asarray(vectors[:, 0] / size)
+
+
+def _is_definite(matrix: Array) -> bool:
+    """Return whether the smallest eigenvalue is far above `DEPENDENT`: it is at least 1/‖M⁻¹‖ (Frobenius)."""
+    try:
+        inverse = cholesky_inverse(cholesky(matrix.copy()))
+    except NotPositiveDefinite:
+        return False
+    return bool(2.0 * np.square(inverse).sum() * (100.0 * DEPENDENT) ** 2 < 1.0)
 
 
 def _parts(design: Design, model: MarginalModel, theta: Array, direction: Array) -> list[tuple[str, Labels]]:
