@@ -19,6 +19,10 @@ _FLAT = 1e-4
 """Information on the logarithm of a range below which it is not determined (standard error above 100)."""
 _SINGULAR = 1e-7
 """Smallest eigenvalue of a correlation matrix below which a fit that did not converge runs into its boundary."""
+_NOT_FINITE = (
+    "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
+    "there, or the fixed effects fit the response perfectly; check the response and start=."
+)
 _LEGITIMATE = (
     "This is a legitimate result: the likelihood is highest at that boundary. Simplify the term if the model "
     "should have no such direction"
@@ -184,6 +188,18 @@ def _singular_errors(objective: Criterion, theta: Array) -> str:
             label = residual.set_labels[block.set]
             found.append(f"{block.structure.names[0]}, {label}" if label else block.structure.names[0])
     return "; ".join(found)
+
+
+def not_finite_message(objective: Criterion, theta: Array) -> str:
+    """Return why a search cannot start at θ, where the criterion is not finite."""
+    singular = _singular_errors(objective, theta)
+    if not singular:
+        return _NOT_FINITE
+    return (
+        f"the criterion is not finite at the starting values: the covariance of the errors ({singular}) is singular "
+        "there, and no random effects make up for it; use a structure of full rank, such as fa(q), which adds a "
+        "variance of its own to each position of fa0(q), or other start= values."
+    )
 
 
 def stalled_status(

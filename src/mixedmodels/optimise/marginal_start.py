@@ -40,11 +40,11 @@ def marginal_starts(objective: MarginalObjective) -> list[Array]:
     Σ_R starts near the pairwise moments of least-squares residuals, random effects at a share of the
     variance, and all of it is scaled to the V = cV that minimises −2l. Ranges are tried at several values; a
     search starts from the lowest local minima among them, so that a flat or multimodal likelihood does not
-    decide by where it was entered.
+    decide by where it was entered. Where −2l is finite at none of them the first is returned.
     """
     held = _held_values(objective)
-    found = [_candidate(objective, theta, place, held) for place, theta in _ladder(objective)]
-    found = [one for one in found if isfinite(one.value)]
+    tried = [_candidate(objective, theta, place, held) for place, theta in _ladder(objective)]
+    found = [one for one in tried if isfinite(one.value)] or tried[:1]
     minima = [one for one in found if not any(_beats(other, one) for other in found)]
     return [one.theta for one in sorted(minima, key=lambda one: one.value)[:MOST_RUNS]]
 

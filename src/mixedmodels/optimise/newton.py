@@ -14,7 +14,14 @@ from ..engines.objective import Evaluation
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
-from .convergence import error_statuses, indefinite_statuses, ranks, singular_statuses, stalled_status
+from .convergence import (
+    error_statuses,
+    indefinite_statuses,
+    not_finite_message,
+    ranks,
+    singular_statuses,
+    stalled_status,
+)
 from .kinks import kinked_places, settle_kinks
 from .optimum import Optimum, Step
 from .start import Start, starting_points, wide_start
@@ -43,10 +50,6 @@ _LINEAR = 5
 """Iterations still to go at the present rate beyond which the exact Hessian is worth its differences."""
 _NEAR = 1.0
 """A decrement below which the exact Hessian, where it costs no more, should converge at once."""
-_NOT_FINITE = (
-    "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
-    "there, or the fixed effects fit the response perfectly; check the response and start=."
-)
 _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
 
@@ -83,8 +86,6 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     # at a kink Newton's steps get nowhere
     first = replace(control, max_iterations=min(control.max_iterations, _KINKED)) if kinked else control
     found = [_Search(objective, first).run(theta) for theta in starting_points(objective, start)]
-    if not found:
-        raise FitError(_NOT_FINITE)
     if start is None and _may_be_local(objective, found):
         found.append(_Search(objective, control).run(wide_start(objective, found[0].theta)))
     best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
@@ -138,7 +139,7 @@ class _Search:
         objective, control = self.objective, self.control
         before = objective.evaluations
         if not isfinite(objective.value(theta)):
-            raise FitError(_NOT_FINITE)
+            raise FitError(not_finite_message(objective, theta))
         reason = f"max_iterations = {control.max_iterations} reached"
         converged, iterations, decrement = False, 0, 0.0
         evaluation = objective.evaluate(theta)

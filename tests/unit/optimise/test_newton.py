@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
+import mixedmodels as mm
 from dense_algebra import DenseSystem, make_design, random_codes, random_kernel, random_term
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
@@ -195,3 +196,14 @@ def test_both_modes_find_the_same_model() -> None:
         assert b.converged, seed
         assert b.value == pytest.approx(a.value, abs=1e-6), seed
         assert np.exp(b.theta[-1]) == pytest.approx(profiled.sigma2(a.theta), rel=1e-3), seed
+
+
+def test_errors_without_full_rank_are_named() -> None:
+    orthodont = mm.datasets.load("orthodont")
+    with pytest.raises(
+        FitError, match=r"covariance of the errors \(fa0\) is singular there.*such as fa\(q\)"
+    ):
+        mm.gls("Y ~ age", orthodont, residual="fa0(2)(age | id)")
+    # with slopes of every child the sum has full rank
+    fit = mm.lmm("Y ~ age + (age | id)", orthodont, residual="fa0(2)(age | id)")
+    assert fit.converged
