@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -211,7 +211,21 @@ def _error_components(fit: Fit, first: int) -> list[Component]:
             a = head
         companion = float(np.sqrt(max(value, 0.0))) if kind == "variance" else float("nan")
         rows.append(Component(where, a, b, kind, value, companion, i, None))
-    return rows
+    return _with_correlations(rows)
+
+
+def _with_correlations(rows: list[Component]) -> list[Component]:
+    """Return the rows with the correlation beside the covariance of two positions whose variances are listed."""
+    variances = {
+        (row.group, row.name1): row.value for row in rows if row.kind == "variance" and not row.name2
+    }
+    out = []
+    for row in rows:
+        pair = [variances.get((row.group, name), 0.0) for name in (row.name1, row.name2)]
+        if row.kind == "covariance" and min(pair) > 0:
+            row = replace(row, companion=row.value / float(np.sqrt(pair[0] * pair[1])))
+        out.append(row)
+    return out
 
 
 def _block_components(fit: Fit, block: Block, natural: Natural, place: int, first: int) -> list[Component]:

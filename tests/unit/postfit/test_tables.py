@@ -211,3 +211,15 @@ def test_models_without_random_terms_say_so() -> None:
         fit.marginal_cov("1")
     table = fit.variance_components(ci="wald")
     assert table["std_error"][0] == pytest.approx(fit.sigma2 * np.sqrt(2 / 17), rel=1e-6)
+
+
+def test_covariances_of_errors_stand_beside_their_correlations() -> None:
+    orthodont = mm.datasets.load("orthodont")
+    fit = mm.gls("Y ~ age", orthodont, residual="us(age | id)")
+    table, matrix = fit.variance_components(), fit.residual_cov("1", correlation=True)
+    pairs = [i for i, kind in enumerate(table["kind"]) if kind == "covariance"]
+    assert len(pairs) == 6
+    places = {name: i for i, name in enumerate(("8", "10", "12", "14"))}
+    for i in pairs:
+        expected = matrix.array[places[table["name1"][i]], places[table["name2"][i]]]
+        assert table["sd"][i] == pytest.approx(expected, rel=1e-12)
