@@ -151,3 +151,11 @@ class Engine(ABC):
     @abstractmethod
     def system(self, design: Design, control: Control) -> Posterior:
         """Arrange the data and return what the criterion of the design is computed with."""
+
+
+def memory_refusal(what: str, size: float, control: Control) -> str | None:
+    """Return why an engine whose `what` takes `size` bytes cannot be used within `control.memory`, else None."""
+    if size <= control.memory:
+        return None
+    limit = control.memory / 1e9
+    return f"{what} would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"

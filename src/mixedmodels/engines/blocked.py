@@ -33,7 +33,7 @@ from ..kernels import (
 )
 from ..terms.design import Design
 from ..typing import Array, Codes
-from .base import Direction, Engine, Pieces, Score, Solution, System
+from .base import Direction, Engine, Pieces, Score, Solution, System, memory_refusal
 from .layout import Layout, arrange, merge_factors, pad_direction, split_sets, with_in_tail
 from .moments import mivque0
 from .standardise import Standardised, standardise
@@ -50,11 +50,7 @@ class BlockedEngine(Engine):
             return "it takes independent errors of equal (or known relative) variance only"
         if not design.bounded:
             return "it takes positive semidefinite covariances only (bounds='psd')"
-        size = self.cost(design)[1]
-        if size > control.memory:
-            limit = control.memory / 1e9
-            return f"its dense tail would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        return None
+        return memory_refusal("its dense tail", self.cost(design)[1], control)
 
     def cost(self, design: Design) -> tuple[float, float]:
         layout = arrange(design)

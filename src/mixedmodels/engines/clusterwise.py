@@ -9,7 +9,7 @@ import numpy as np
 
 from ..control import Control
 from ..terms.design import Design
-from .base import Engine
+from .base import Engine, memory_refusal
 from .clusters import cluster_sizes
 from .identified import check_identified
 from .marginal_system import MarginalSystem
@@ -35,10 +35,7 @@ class ClusterwiseEngine(Engine):
                 f"{LARGEST} whose covariance it forms"
             )
         need = 8.0 * 6.0 * float(np.sum(sizes.astype(float) ** 2))
-        if need > control.memory:
-            limit = control.memory / 1e9
-            return f"its clusters would take {need / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        return None
+        return memory_refusal("its clusters", need, control)
 
     def cost(self, design: Design) -> tuple[float, float]:
         sizes = cluster_sizes(design).astype(float)

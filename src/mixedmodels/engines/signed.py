@@ -27,7 +27,7 @@ from ..errors import FitError
 from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array, Codes
-from .base import Direction, Engine, Pieces, Score, Solution, System
+from .base import Direction, Engine, Pieces, Score, Solution, System, memory_refusal
 from .signed_layout import SignedLayout, arrange_signed
 from .standardise import Standardised, standardise
 
@@ -57,11 +57,7 @@ class SignedEngine(Engine):
         known = [term.label for term in design.random if term.kernel is not None]
         if known:
             return f"a known covariance among levels ({known[0]!r}) needs bounds='psd'"
-        size = self.cost(design)[1]
-        if size > control.memory:
-            limit = control.memory / 1e9
-            return f"its dense tail would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        return None
+        return memory_refusal("its dense tail", self.cost(design)[1], control)
 
     def cost(self, design: Design) -> tuple[float, float]:
         widths = [term.n_levels * term.n_columns for term in design.random]

@@ -9,7 +9,7 @@ import numpy as np
 from ..control import Control
 from ..terms.design import Design
 from ..typing import Codes
-from .base import Engine, Posterior
+from .base import Engine, Posterior, memory_refusal
 from .identified import check_identified
 from .layout import merge_terms
 from .sparse import SparseSystem
@@ -48,11 +48,7 @@ class SparseEngine(Engine):
         reason = self._refuse_kernels(design) or _refuse_errors(design, control)
         if reason is not None:
             return reason
-        size = self.cost(design)[1]
-        if size > control.memory:
-            limit = control.memory / 1e9
-            return f"its factor would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        return None
+        return memory_refusal("its factor", self.cost(design)[1], control)
 
     def _refuse_kernels(self, design: Design) -> str | None:
         for factor in merge_terms(design):
@@ -131,9 +127,4 @@ def _refuse_errors(design: Design, control: Control) -> str | None:
             f"{LARGEST} whose covariance it forms"
         )
     size = 8.0 * float(np.sum(4.0 * rows**2 + 4.0 * columns**2 + 3.0 * rows * columns))
-    if size > control.memory:
-        limit = control.memory / 1e9
-        return (
-            f"its residual clusters would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
-        )
-    return None
+    return memory_refusal("its residual clusters", size, control)
