@@ -124,12 +124,17 @@ def _loading(results: dict[str, Any]) -> Verdict:
     return Verdict(promise, f"{median:.3f} s", median <= LOADING_SECONDS)
 
 
+def _own_memory(results: dict[str, Any], case: str) -> dict[str, Any] | None:
+    record = find(results["memory"], "case", case)
+    own = None if record is None else find(record["measurements"], "peer", OWN)
+    return own if own is not None and own["status"] == "ok" else None
+
+
 def _memory(results: dict[str, Any]) -> Verdict:
     case, factor = MEMORY_FACTOR
     promise = f"{case}: peak memory at most {factor:g} × the data"
-    record = find(results["memory"], "case", case)
-    own = None if record is None else find(record["measurements"], "peer", OWN)
-    if own is None or own["status"] != "ok":
+    own = _own_memory(results, case)
+    if own is None:
         return Verdict(promise, "not measured", None)
     ratio = own["increment"] / own["data"]
     return Verdict(promise, f"{ratio:.2f} × ({own['increment'] / 2**20:.1f} MiB)", ratio <= factor)
@@ -138,9 +143,8 @@ def _memory(results: dict[str, Any]) -> Verdict:
 def _bytes(results: dict[str, Any]) -> Verdict:
     case, limit = MEMORY_BYTES
     promise = f"{case}: at most {limit / 1e9:g} GB in all"
-    record = find(results["memory"], "case", case)
-    own = None if record is None else find(record["measurements"], "peer", OWN)
-    if own is None or own["status"] != "ok":
+    own = _own_memory(results, case)
+    if own is None:
         return Verdict(promise, "not measured", None)
     total = own["before"] + own["increment"]
     return Verdict(promise, f"{total / 1e9:.2f} GB", total <= limit)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from dense_algebra import make_design, nested_in, random_codes, random_kernel, random_term
 from mixedmodels.covariance import structure_class
-from mixedmodels.engines.base import Direction
+from mixedmodels.engines.base import Direction, Pieces, System
 from mixedmodels.terms.design import Design, RandomTerm
 from mixedmodels.typing import Array
 
@@ -83,3 +84,22 @@ def directions_of(design: Design, rng: np.random.Generator) -> list[Direction]:
                 a = rng.standard_normal((term.n_columns, term.n_columns))
                 out.append(Direction(k, s, a + a.T))
     return out
+
+
+def agree_on_pieces(actual: Pieces, expected: Pieces) -> None:
+    """Assert that the parts of two criteria are equal."""
+    agree(np.array([actual.logdet, actual.logdet_x]), np.array([expected.logdet, expected.logdet_x]))
+    assert actual.quadratic == pytest.approx(expected.quadratic, rel=1e-8)
+
+
+def agree_on_derivatives(system: System, oracle: System, design: Design, directions: list[Direction]) -> None:
+    """Assert that two systems, factored at the same covariances, have equal first and second derivatives."""
+    for mine, theirs in zip(system.scores(design.reml), oracle.scores(design.reml), strict=True):
+        agree(mine.trace, theirs.trace)
+        agree(mine.quadratic, theirs.quadratic)
+    if directions:
+        agree(system.average_information(directions), oracle.average_information(directions))
+        for mine, theirs in zip(
+            system.fixed_information(directions), oracle.fixed_information(directions), strict=True
+        ):
+            agree(mine, theirs)

@@ -356,14 +356,21 @@ class Objective:
         information -= np.multiply.outer(q, q) / self.nu
         return information
 
+    def _joint_directions(
+        self, point: _Point, theta: Array
+    ) -> tuple[list[Direction], Array, tuple[Array, ...]]:
+        """Return ∂Σ̃ of every structural parameter and then Σ̃ of every block, q of the former, and Σ̃ by term."""
+        directions, q = self._directions(point)
+        sigmas = tuple(sigma / point.sigma2 for sigma in self.matrices(theta))
+        directions += [Direction(b.term, b.set, sigmas[b.term][b.set]) for b in self.blocks]
+        return directions, q, sigmas
+
     def _joint_information(self, point: _Point, theta: Array) -> Array:
         """Return the average information in (θ, log σ²) from the directions ∂Σ̃ and Σ̃."""
         assert point.pieces is not None
         assert point.scores is not None
         sigma2, k = point.sigma2, self._n_structural
-        directions, q = self._directions(point)
-        sigmas = tuple(sigma / sigma2 for sigma in self.matrices(theta))
-        directions += [Direction(b.term, b.set, sigmas[b.term][b.set]) for b in self.blocks]
+        directions, q, sigmas = self._joint_directions(point, theta)
         inner = self.system.average_information(directions) if directions else np.zeros((0, 0))
         inner = inner / sigma2
         total = inner[:, k:].sum(axis=1)
@@ -385,10 +392,8 @@ class Objective:
             return None
         self.evaluate(theta)
         assert point.scores is not None
-        k, sigma2 = self._n_structural, point.sigma2
-        directions, _ = self._directions(point)
-        sigmas = tuple(sigma / sigma2 for sigma in self.matrices(theta))
-        directions += [Direction(b.term, b.set, sigmas[b.term][b.set]) for b in self.blocks]
+        k = self._n_structural
+        directions, _, _ = self._joint_directions(point, theta)
         inner = self.system.trace_products(directions, self.reml)
         if inner is None:
             return None

@@ -8,10 +8,11 @@ import numpy as np
 from scipy import special
 
 from ..inference.distributions import t_quantile
+from ..inference.reported import POSITIVE as RANGES_AND_RATIOS
 from ..typing import Array, Labels
 
 Limits = tuple[Array, Array]
-POSITIVE = frozenset({"variance", "range", "ratio"})
+POSITIVE = RANGES_AND_RATIOS | {"variance"}
 """Kinds of parameters that are positive."""
 
 
