@@ -12,7 +12,8 @@ import numpy as np
 from scipy import linalg, sparse
 
 from mixedmodels.covariance.base import Positions, Structure
-from mixedmodels.engines.base import Direction, Pieces, Score, Solution, System
+from mixedmodels.engines.base import Pieces, Score, Solution
+from mixedmodels.engines.relative import RelativeSystem, TermDirection
 from mixedmodels.terms.design import Design, FixedTerms, Kernel, RandomTerm
 from mixedmodels.typing import Array, Codes
 
@@ -43,7 +44,7 @@ def random_covariance(term: RandomTerm, matrices: Array) -> Array:
     return blocks.reshape(q * p, q * p)
 
 
-class DenseSystem(System):
+class DenseSystem(RelativeSystem):
     """The mixed-model equations of a small design by dense algebra, for tests."""
 
     def __init__(self, design: Design) -> None:
@@ -103,25 +104,25 @@ class DenseSystem(System):
             sums[s] = np.einsum("jl,jalb->ab", chosen, blocks)
         return sums
 
-    def derivative(self, direction: Direction) -> Array:
+    def derivative(self, direction: TermDirection) -> Array:
         """Return ∂Ṽ along a direction, (n, n)."""
         term, z = self.design.random[direction.term], self.z[direction.term]
         matrices = np.zeros((term.n_sets, term.n_columns, term.n_columns))
         matrices[direction.set] = direction.matrix
         return z @ random_covariance(term, matrices) @ z.T
 
-    def average_information(self, directions: Sequence[Direction]) -> Array:
+    def average_information(self, directions: Sequence[TermDirection]) -> Array:
         f = [self.derivative(d) @ self.py for d in directions]
         stacked = np.array(f).reshape(len(f), self.design.n)
         return stacked @ self.p @ stacked.T
 
-    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
+    def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
         vx = self.v_inverse @ self.x
         n = [self.derivative(d) @ vx for d in directions]
         p = np.array([-vx.T @ a for a in n])
         return p, np.array([[a.T @ self.v_inverse @ b for b in n] for a in n])
 
-    def observed_information(self, directions: Sequence[Direction], sigma2: float, reml: bool) -> Array:
+    def observed_information(self, directions: Sequence[TermDirection], sigma2: float, reml: bool) -> Array:
         """Return the Hessian of −2l in (Σ along `directions`, σ²), from its definition; V̈ = 0."""
         v = [self.derivative(d) for d in directions] + [np.diag(self.inverse_weights)]
         p, py = self.p / sigma2, self.py / sigma2
@@ -187,6 +188,12 @@ class DenseSystem(System):
                     rows[i, first : first + term.n_columns] = z[i]
         return np.einsum("ia,ab,ib->i", rows, joint, rows) + extra
 
+    def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
+        known, self.phi, self.p = (self.phi, self.p), np.zeros_like(self.phi), self.v_inverse
+        found = self.prediction_variance(None, codes, values)
+        self.phi, self.p = known
+        return found
+
     def start_moments(self) -> tuple[Array, Array]:
         scale = 1 / np.sqrt(self.inverse_weights)
         x, y = self.x * scale[:, None], self.design.y * scale
@@ -201,8 +208,8 @@ class DenseSystem(System):
         my = m @ y
         return np.array([[np.sum(a * b.T) for b in mv] for a in mv]), np.array([my @ b @ my for b in v])
 
-    def new_response(self, y: Array) -> DenseSystem:
-        return DenseSystem(replace(self.design, y=y))
+    def with_response(self, design: Design) -> DenseSystem:
+        return DenseSystem(design)
 
 
 def fixed_terms(matrix: Array) -> FixedTerms:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dense_algebra import make_design, nested_in, random_codes, random_kernel, random_term
 from mixedmodels.covariance import structure_class
-from mixedmodels.engines.base import Direction, Pieces, System
+from mixedmodels.engines.base import Pieces
+from mixedmodels.engines.relative import RelativeSystem, TermDirection
 from mixedmodels.terms.design import Design, RandomTerm
 from mixedmodels.typing import Array
 
@@ -76,13 +77,13 @@ def agree(actual: Array, expected: Array, scale: float = 1.0) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-7 * size, rtol=0)
 
 
-def directions_of(design: Design, rng: np.random.Generator) -> list[Direction]:
+def directions_of(design: Design, rng: np.random.Generator) -> list[TermDirection]:
     out = []
     for k, term in enumerate(design.random):
         for s in range(term.n_sets):
             for _ in range(2):
                 a = rng.standard_normal((term.n_columns, term.n_columns))
-                out.append(Direction(k, s, a + a.T))
+                out.append(TermDirection(k, s, a + a.T))
     return out
 
 
@@ -92,7 +93,9 @@ def agree_on_pieces(actual: Pieces, expected: Pieces) -> None:
     assert actual.quadratic == pytest.approx(expected.quadratic, rel=1e-8)
 
 
-def agree_on_derivatives(system: System, oracle: System, design: Design, directions: list[Direction]) -> None:
+def agree_on_derivatives(
+    system: RelativeSystem, oracle: RelativeSystem, design: Design, directions: list[TermDirection]
+) -> None:
     """Assert that two systems, factored at the same covariances, have equal first and second derivatives."""
     for mine, theirs in zip(system.scores(design.reml), oracle.scores(design.reml), strict=True):
         agree(mine.trace, theirs.trace)

@@ -8,13 +8,15 @@ import numpy as np
 
 from dense_algebra import fixed_terms, random_term
 from mixedmodels.covariance.unstructured import Unstructured
-from mixedmodels.engines.base import Direction, Pieces, Score, Solution, System
-from mixedmodels.engines.objective import Objective
+from mixedmodels.criterion.gaussian import Gaussian
+from mixedmodels.engines.base import Pieces, Score, Solution
+from mixedmodels.engines.homogeneous import HomogeneousEquations
+from mixedmodels.engines.relative import RelativeSystem, TermDirection
 from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
 
 
-class SlopeSystem(System):
+class SlopeSystem(RelativeSystem):
     """y ~ x + (x | g) from cross-products per group, all at once: the criterion and its derivatives only."""
 
     def __init__(self, design: Design) -> None:
@@ -44,7 +46,7 @@ class SlopeSystem(System):
             trace = trace - np.einsum("jab,bc,jdc->ad", self.zvz, self.phi, self.zvz)
         return [Score(trace[None], (self.zpy.T @ self.zpy)[None])]
 
-    def average_information(self, directions: Sequence[Direction]) -> Array:
+    def average_information(self, directions: Sequence[TermDirection]) -> Array:
         f = np.array([self.zpy @ d.matrix for d in directions])
         zvf = np.einsum("jab,kjb->kja", self.zvz, f)
         zpf = zvf - np.einsum("jab,kb->kja", self.zvz, zvf.sum(axis=1) @ self.phi)
@@ -68,10 +70,11 @@ class SlopeSystem(System):
     def solution(self) -> Solution:
         raise NotImplementedError
 
-    def new_response(self, y: Array) -> System:
+    def with_response(self, design: Design) -> RelativeSystem:
         raise NotImplementedError
 
     conditional_covariance = joint_covariance = prediction_variance = fixed_information = solution
+    effect_variance = solution
 
 
 def slope_problem(seed: int) -> Design:
@@ -87,7 +90,7 @@ def slope_problem(seed: int) -> Design:
     return Design(y, fixed_terms(columns), (random_term("g", g, columns, Unstructured()),))
 
 
-def slope_objective(seed: int) -> Objective:
+def slope_objective(seed: int) -> Gaussian:
     """Return the criterion of the seed-th problem on the vectorised system."""
     design = slope_problem(seed)
-    return Objective(design, SlopeSystem(design))
+    return Gaussian(design, HomogeneousEquations(SlopeSystem(design)))

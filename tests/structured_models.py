@@ -12,7 +12,7 @@ import pandas as pd
 
 import mixedmodels as mm
 from dense_algebra import design_matrix, random_covariance
-from mixedmodels.engines.marginal_objective import MarginalObjective
+from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array
 
@@ -132,18 +132,18 @@ class Full:
 
 def parameters(fit: Fit) -> dict[str, float]:
     """Return the natural covariance parameters by name."""
-    natural = fit.objective().natural(fit.optimum.theta)
+    natural = fit.criterion_function().natural(fit.optimum.theta)
     return dict(zip(natural.names, natural.values.tolist(), strict=True))
 
 
-def error_covariance(objective: MarginalObjective, theta: Array) -> Array:
+def error_covariance(objective: Gaussian, theta: Array) -> Array:
     """Return R at θ from the definition of each structure, (n, n)."""
     design = objective.design
     n = design.n
     r = np.zeros((n, n))
     residual = design.residual
     assert residual is not None
-    for block in objective.residual_blocks:
+    for block in objective.model.residual_blocks:
         if block.structure is None:
             r += np.exp(theta[block.place][0]) * np.eye(n)
             continue
@@ -165,7 +165,7 @@ def error_covariance(objective: MarginalObjective, theta: Array) -> Array:
     return np.asarray(r * np.outer(sd, sd))
 
 
-def effect_covariance(objective: MarginalObjective, theta: Array) -> Array:
+def effect_covariance(objective: Gaussian, theta: Array) -> Array:
     """Return ZGZ' at θ, (n, n)."""
     total = np.zeros((objective.design.n,) * 2)
     for term, sigmas in zip(objective.design.random, objective.matrices(theta), strict=True):
@@ -176,8 +176,8 @@ def effect_covariance(objective: MarginalObjective, theta: Array) -> Array:
 
 def full_covariance(fit: Fit) -> Full:
     """Return the covariance of a fit from its parameters and the definition of each structure."""
-    design, objective, theta = fit.design, fit.objective(), fit.optimum.theta
-    assert isinstance(objective, MarginalObjective)
+    design, objective, theta = fit.design, fit.criterion_function(), fit.optimum.theta
+    assert isinstance(objective, Gaussian)
     r = error_covariance(objective, theta)
     v = r + effect_covariance(objective, theta)
     x = np.asarray(design.x)

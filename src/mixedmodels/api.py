@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from .control import Control
+from .criterion import Gaussian, check_identified
 from .engines import choose_engine
-from .engines.base import Posterior
-from .engines.criterion import Criterion
-from .engines.structured import StructuredSystem
+from .engines.base import Equations
 from .errors import Severity, SpecError, Status
-from .fit import Fit, Inputs, build_objective, conditional_mean
+from .fit import Fit, Inputs, build_criterion, conditional_mean
 from .frame.ingest import build_frame
 from .optimise.newton import optimise
 from .optimise.optimum import Optimum
@@ -240,7 +239,7 @@ def mmrm(
     >>> import mixedmodels as mm
     >>> fit = mm.mmrm("Y ~ sex * age + us(age | id)", mm.datasets.load("orthodont"), method="ml")
     >>> round(fit.criterion, 4), fit.engine
-    (419.477, 'clusterwise')
+    (419.477, 'clusters')
     """
     fixed, residual = split_residual(formula)
     spec = read_formula(
@@ -280,13 +279,15 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     threads = control.threads_for(frame.n)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     engine = choose_engine(design, control)
-    system = engine.system(design, control)
-    design, objective, optimum = fit_design(spec, design, system, control, spec.start_values)
+    equations = engine.equations(design, control)
+    if not equations.homogeneous:
+        check_identified(design, equations)
+    design, criterion, optimum = fit_design(spec, design, equations, control, spec.start_values)
     return Fit.from_optimum(
         spec,
         frame.schema,
         design,
-        objective,
+        criterion,
         optimum,
         engine=engine.name,
         control=control,
@@ -296,8 +297,8 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
 
 
 def fit_design(
-    spec: ModelSpec, design: Design, system: Posterior, control: Control, start: Start = None
-) -> tuple[Design, Criterion, Optimum]:
+    spec: ModelSpec, design: Design, equations: Equations, control: Control, start: Start = None
+) -> tuple[Design, Gaussian, Optimum]:
     """Return a design with its criterion and optimum, variance functions of the fitted mean settled.
 
     Notes
@@ -305,24 +306,23 @@ def fit_design(
     Such functions take the fitted mean as known; it is renewed after each fit until the criterion moves by
     less than 1e-8, as in nlme.
     """
-    objective = build_objective(spec, design, system)
-    optimum = optimise(objective, control, start)
+    criterion = build_criterion(spec, design, equations)
+    optimum = optimise(criterion, control, start)
     if design.residual is None or not any(term.fitted for term in design.residual.variance):
-        return design, objective, optimum
+        return design, criterion, optimum
     for _ in range(RENEWALS):
         before = optimum
-        design = _renewed(design, conditional_mean(design, objective.solve(optimum.theta)[0]))
-        assert isinstance(system, StructuredSystem)
-        objective = build_objective(spec, design, system.with_design(design))
-        optimum = _continued(optimise(objective, control, before.theta), before)
+        design = _renewed(design, conditional_mean(design, criterion.solve(optimum.theta)[0]))
+        criterion = build_criterion(spec, design, equations.with_response(design))
+        optimum = _continued(optimise(criterion, control, before.theta), before)
         if abs(optimum.value - before.value) <= SETTLED:
-            return design, objective, optimum
+            return design, criterion, optimum
     warning = Status(
         Severity.WARNING,
         f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
         "Use a function of a covariate instead",
     )
-    return design, objective, replace(optimum, converged=False, statuses=(*optimum.statuses, warning))
+    return design, criterion, replace(optimum, converged=False, statuses=(*optimum.statuses, warning))
 
 
 def start_near(fit: Fit) -> Array | None:

@@ -11,18 +11,15 @@ import numpy as np
 
 from .control import Control
 from .covariance.base import semidefinite_cholesky
+from .criterion import choose_criterion
+from .criterion.gaussian import Gaussian
+from .criterion.parameters import design_blocks
 from .engines import choose_engine
-from .engines.base import Posterior, Solution, System
-from .engines.criterion import Criterion
-from .engines.held import held_marginal, held_objective
-from .engines.marginal_objective import MarginalObjective
-from .engines.objective import Objective
-from .engines.parameters import design_blocks
-from .engines.refits import ResponseRefitter
-from .engines.structured import StructuredSystem
+from .engines.base import Equations, Solution
 from .errors import Severity, SpecError, Status, suggest
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
+from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
@@ -66,7 +63,7 @@ class Fit:
     optimum
         θ̂ and how it was reached.
     solution
-        β̂, its unscaled covariance and b̂.
+        β̂, its covariance (X'V⁻¹X)⁻¹ and b̂.
     relative
         Working parameters of the relative covariances Σ/σ², all terms and sets.
     sigma2
@@ -149,11 +146,11 @@ class Fit:
 
     @property
     def vcov(self) -> Array:
-        """σ̂²(X'Ṽ⁻¹X)⁻¹, (p, p), NaN in rows and columns of aliased columns."""
+        """(X'V̂⁻¹X)⁻¹, (p, p), NaN in rows and columns of aliased columns."""
         p = len(self.design.fixed.columns)
         kept = np.array(self.design.fixed.estimable, dtype=np.intp)
         full = np.full((p, p), np.nan)
-        full[np.ix_(kept, kept)] = self.sigma2 * self.solution.unscaled_vcov
+        full[np.ix_(kept, kept)] = self.solution.vcov
         return full
 
     @property
@@ -319,7 +316,7 @@ class Fit:
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
-        objective: Criterion,
+        criterion: Gaussian,
         optimum: Optimum,
         *,
         engine: str,
@@ -327,42 +324,40 @@ class Fit:
         notes: tuple[Status, ...] = (),
         inputs: Inputs | None = None,
     ) -> Fit:
-        """Return the fit at an optimum of an objective."""
-        solution, sigma2 = objective.solve(optimum.theta)
-        relative = objective.relative(optimum.theta)
+        """Return the fit at an optimum of a criterion."""
+        solution, sigma2 = criterion.solve(optimum.theta)
+        relative = criterion.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
-    def system(self) -> Posterior:
-        """Return the mixed-model equations factored at θ̂, built at first use and not pickled."""
-        objective = self.objective()
+    def equations(self) -> Equations:
+        """Return the mixed-model equations with V̂ factored, built at first use and not pickled."""
         # Other questions move the factorisation; this brings it back, at no cost where it stayed.
-        objective.value(self.optimum.theta)
-        return objective.system
+        return self.criterion_function().settle(self.optimum.theta)
 
-    def objective(self) -> Criterion:
+    def criterion_function(self) -> Gaussian:
         """Return the criterion as a function of θ, built at first use and not pickled.
 
         It holds the factorisation at the θ last asked for, so that every thread has its own.
         """
-        own = self._once("objective", local)
-        if not hasattr(own, "criterion"):
-            own.criterion = self._build_objective()
-        criterion: Criterion = own.criterion
+        own = self._once("criterion", local)
+        if not hasattr(own, "function"):
+            own.function = self._build_criterion()
+        criterion: Gaussian = own.function
         return criterion
 
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
 
-        See `Objective.natural_covariance`; computed at first use and kept.
+        See `Gaussian.natural_covariance`; computed at first use and kept.
         """
-        objective = self.objective()
-        return self._once("natural_covariance", lambda: objective.natural_covariance(self.optimum.theta))
+        criterion = self.criterion_function()
+        return self._once("natural_covariance", lambda: criterion.natural_covariance(self.optimum.theta))
 
     def refitter(self) -> ResponseRefitter | None:
         """Return the native search for other responses, None where the model needs the general one."""
         own = self._once("refitter", local)
         if not hasattr(own, "search"):
-            own.search = ResponseRefitter.of(self.objective())
+            own.search = ResponseRefitter.of(self.criterion_function())
         search: ResponseRefitter | None = own.search
         return search
 
@@ -406,10 +401,10 @@ class Fit:
         value: T = self._cache[key]
         return value
 
-    def _build_objective(self) -> Criterion:
+    def _build_criterion(self) -> Gaussian:
         control = replace(self.control, engine=self.engine)
-        system = choose_engine(self.design, control).system(self.design, control)
-        return build_objective(self.spec, self.design, system)
+        equations = choose_engine(self.design, control).equations(self.design, control)
+        return build_criterion(self.spec, self.design, equations)
 
     def _covariances(self) -> tuple[Array, ...]:
         theta, sigma2 = self.relative, self.sigma2
@@ -446,13 +441,9 @@ class Plots:
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
 
 
-def build_objective(spec: ModelSpec, design: Design, system: Posterior) -> Criterion:
-    """Return the criterion of a spec on a system, with the parameters held that the spec holds."""
-    held = _held_values(spec)
-    if isinstance(system, StructuredSystem):
-        return held_marginal(design, system, held) if held else MarginalObjective(design, system)
-    assert isinstance(system, System)
-    return held_objective(design, system, held) if held else Objective(design, system)
+def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Gaussian:
+    """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
+    return choose_criterion(design, equations, _held_values(spec))
 
 
 def _held_values(spec: ModelSpec) -> dict[str, float]:

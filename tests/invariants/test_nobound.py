@@ -137,7 +137,7 @@ def test_engines_agree(formula: str, weights: str | None) -> None:
         mm.lmm(
             formula, data, weights=weights, bounds="none", control=mm.Control(engine=engine, decrement=1e-14)
         )
-        for engine in ("signed", "clusterwise")
+        for engine in ("signed", "clusters")
     )
     assert first.criterion == pytest.approx(second.criterion, abs=1e-9)
     for ours, theirs in zip(first.covariances, second.covariances, strict=True):

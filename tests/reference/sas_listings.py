@@ -15,7 +15,7 @@ import pandas as pd
 import mixedmodels as mm
 from mixedmodels.fit import Fit
 from mixedmodels.inference.sensitivity import sensitivity
-from mixedmodels.postfit.error_side import marginal_system
+from mixedmodels.postfit.error_side import whole_clusters
 
 SHARED = Path(os.environ.get("MIXEDMODELS_REFERENCE", Path(__file__).parents[3] / "shared" / "reference"))
 FILES = ("mmrm_fev_structures", "mmrm_fev_kenward_roger", "mmrm_fev_empirical_sandwich")
@@ -162,11 +162,11 @@ def tools_of(name: str) -> Any:
 def without_weights(fit: Fit) -> Fit:
     """Return a fit whose Satterthwaite df come from ∂Σ/∂θ in place of W^-½ ∂Σ/∂θ W^-½, all else as it is."""
     design, residual = fit.design, fit.design.residual
-    inverse = marginal_system(fit, "a test")._inverse_matrix()
+    inverse = whole_clusters(fit, "a test")._inverse_matrix()
     solved = inverse @ design.x
     same = residual.clusters[:, None] == residual.clusters
     p = []
-    for block in fit.objective().residual_blocks:
+    for block in fit.criterion_function().model.residual_blocks:
         for slope in block.structure.d_matrix(fit.optimum.theta[block.place], block.positions):
             moved = slope[np.ix_(residual.index, residual.index)] * same
             p.append(-solved.T @ moved @ solved)

@@ -174,7 +174,7 @@ def test_textbook(name: str) -> None:
     read, formula, ddf, parameters = TEXTBOOK[name]
     fit = mm.lmm(formula, read())
     group = next(iter(fit.ngroups))
-    natural = fit.objective().jointly().natural(fit.objective().absolute(fit.optimum.theta))
+    natural = fit.criterion_function().jointly().natural(fit.criterion_function().absolute(fit.optimum.theta))
     places = {label: i for i, label in enumerate(natural.names)}
     std_error = np.sqrt(np.diag(fit.natural_covariance()))
     # SAS stops when −2l is to fall by less than 1e-8 of itself, which is 5e-4 with 7185 pupils; a parameter

@@ -5,15 +5,15 @@ from __future__ import annotations
 from ..control import Control
 from ..errors import SpecError, suggest
 from ..terms.design import Design
-from .base import Engine, System
-from .blocked import BlockedEngine
-from .clusterwise import ClusterwiseEngine
-from .signed import SignedEngine
-from .sparse_engine import SparseEngine
+from .base import Engine, Equations
+from .blocked.engine import BlockedEngine
+from .clusters.engine import ClustersEngine
+from .signed.engine import SignedEngine
+from .sparse.engine import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
     "blocked": BlockedEngine,
-    "clusterwise": ClusterwiseEngine,
+    "clusters": ClustersEngine,
     "sparse": SparseEngine,
     "signed": SignedEngine,
 }
@@ -57,4 +57,4 @@ def choose_engine(design: Design, control: Control) -> Engine:
     return min(able)[2]
 
 
-__all__ = ["ENGINES", "Engine", "System", "choose_engine"]
+__all__ = ["ENGINES", "Engine", "Equations", "choose_engine"]

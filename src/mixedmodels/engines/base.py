@@ -1,29 +1,37 @@
-"""The protocol between engines and everything above them.
+"""The protocol between engines and everything above them: numbers in, numbers out.
 
-An engine turns a `Design` into a `System`: the mixed-model equations for given *relative* covariances Σ̃ = Σ/σ².
-With V = σ²Ṽ, Ṽ = W⁻¹ + Σ_k Z_k(I⊗Σ̃_k)Z_k' and P̃ = Ṽ⁻¹ − Ṽ⁻¹X(X'Ṽ⁻¹X)⁻¹X'Ṽ⁻¹ a system answers, at the factor Λ
-(Σ̃ = ΛΛ') it was last given:
+An engine arranges the rows of a design as `Equations`: the mixed-model equations of
 
-==========================  =============================================================================
-`factor(factors)`           log|Ṽ|, log|X'Ṽ⁻¹X| and y'P̃y
-`scores(reml)`              per term and set: T = Σ_j Z_j'P̃Z_j (Ṽ⁻¹ in place of P̃ for ML) and
-                            Q = Σ_j (Z_j'P̃y)(Z_j'P̃y)', both (sets, p, p)
-`average_information(d)`    A_ab = (P̃y)'Z_a Z_a' P̃ Z_b Z_b'(P̃y) with Z_aZ_a' = ∂Ṽ along direction a
-`solution()`                β̂ and b̂
-==========================  =============================================================================
+    y = Xβ + Zb + e,   V = Σ_k Z_k(K_k⊗Σ_k)Z_k' + R,   P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹.
 
-so that with σ̂² = y'P̃y/ν, ν = n − rank (REML) or n (ML), the gradient of the profiled criterion along a direction
-Σ̃̇ is ⟨T − Q/σ̂², Σ̃̇⟩. Nothing is inverted where Λ is singular, except where an engine says so.
+They are handed *numbers*: Σ of every random term and set, R of every class of residual clusters, standard deviations of
+rows; and, for second-order work, *directions* V̇ in the same form. What a structure, a parameter or a likelihood is they
+never learn. At the V last factored they answer
 
-A system knows no covariance structures and holds all native memory; it is never stored on a `Fit`.
+===================================  ==========================================================================
+`factor(covariances)`                log|V|, log|X'V⁻¹X| and y'Py
+`scores(reml)`                       Γ = ∂(−2l)/∂Σ and ∂(−2l)/∂R, so that ∂(−2l) = Σ⟨Γ, Σ̇⟩ + Σ⟨Γ, Ṙ⟩
+`traces(reml)`                       the part of Γ that does not depend on y
+`information(directions)`            (Py)'V̇_aPV̇_b(Py): the average information
+`trace_products(directions, reml)`   tr(PV̇_aPV̇_b): the expected information
+`fixed_information(directions, w)`   −X'V⁻¹V̇_aV⁻¹X and Σ w_ab X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X (Kenward and Roger 1997)
+`solution()` …                       β̂, b̂, and how well they are known
+===================================  ==========================================================================
+
+V⁻¹ stands in place of P for maximum likelihood. Nothing is inverted where a Σ is singular, except where an engine says
+so. What an engine cannot do is a flag that the choice of engine and the tools read. Equations hold all native memory
+and never stand on a `Fit`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..control import Control
 from ..terms.design import Design
@@ -31,8 +39,89 @@ from ..typing import Array, Codes
 
 
 @dataclass(frozen=True, slots=True)
+class SizeGroup:
+    """All m clusters of t rows, by class: clusters of one class have the same R (and Z) whatever the parameters.
+
+    `rows` (m, t) ordered by class; `starts` (C,) first cluster of each class; `counts` (C,) clusters per class;
+    `class_of` (m,) class of each cluster.
+    """
+
+    rows: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    counts: NDArray[np.intp]
+    class_of: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, rows: NDArray[np.intp], starts: NDArray[np.intp]) -> SizeGroup:
+        """Return the clusters with the counts that `starts` implies."""
+        counts = np.diff(starts, append=len(rows))
+        return cls(rows, starts, counts, np.repeat(np.arange(len(starts)), counts))
+
+    @property
+    def first_rows(self) -> NDArray[np.intp]:
+        """Rows of one cluster per class, (C, t)."""
+        return self.rows[self.starts]
+
+    @property
+    def distinct(self) -> bool:
+        """Whether every class holds a single cluster."""
+        return len(self.starts) == len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Covariances:
+    """The numbers that V is made of.
+
+    Parameters
+    ----------
+    random
+        Σ of every random term, each (sets, p, p).
+    roots
+        Λ with ΛΛ' = Σ, lower triangular, each (sets, p, p); None where some Σ may be indefinite.
+    errors
+        R of every class, one (C, t, t) for each size group of `Equations.groups`, of rows divided by their standard
+        deviations; for `Equations` whose errors are independent one (1, 1, 1), σ².
+    sd
+        Standard deviations of rows (n,) that R is multiplied by from both sides, besides those that the weights imply;
+        None for ones.
+    """
+
+    random: tuple[Array, ...]
+    roots: tuple[Array, ...] | None
+    errors: tuple[Array, ...]
+    sd: Array | None = None
+
+
+Stack = Callable[[int], Array]
+"""Size group g ↦ matrices by class (C, t, t) or by cluster (m, t, t)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """V̇, about rows divided by their standard deviations.
+
+    Parameters
+    ----------
+    random
+        (term, set, Σ̇ (p, p)) of the random terms that move.
+    errors
+        Ṙ by class: size group ↦ (C, t, t); None for none.
+    rows
+        What differs between clusters of one class: size group ↦ (m, t, t); None for nothing. Standard deviations of
+        rows that move, s_i = exp(ℓ_i), make it (ℓ̇_i + ℓ̇_j)R_ij.
+    """
+
+    random: tuple[tuple[int, int, Array], ...] = ()
+    errors: Stack | None = None
+    rows: Stack | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Pieces:
-    """The parts of the criterion at one Λ: log|Ṽ|, log|X'Ṽ⁻¹X| (in the user's X), and y'P̃y."""
+    """The parts of the criterion at one V: log|V|, log|X'V⁻¹X| (in the user's X), and y'Py.
+
+    V of `Covariances.sd` other than ones is that of the rows divided by them, whose logarithms the criterion counts.
+    """
 
     logdet: float
     logdet_x: float
@@ -41,104 +130,243 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """For one random term: T and Q, each (sets, p, p) and symmetric."""
+    """For one random term Γ = T − Q: T = Σ_j Z_j'PZ_j (V⁻¹ for ML) and Q = Σ_j (Z_j'Py)(Z_j'Py)', (sets, p, p)."""
 
     trace: Array
     quadratic: Array
 
 
 @dataclass(frozen=True, slots=True)
-class Direction:
-    """∂Σ̃ of one parameter set of one random term, (p, p) symmetric."""
+class Scores:
+    """Γ of everything V is made of.
 
-    term: int
-    set: int
-    matrix: Array
+    Parameters
+    ----------
+    random
+        T and Q of every random term.
+    errors
+        Γ of R by class, one (C, t, t) for each size group.
+    clusters
+        Γ of R by cluster, one (m, t, t) for each size group, where rows have standard deviations that move; else None.
+    """
+
+    random: tuple[Score, ...]
+    errors: tuple[Array, ...]
+    clusters: tuple[Array, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """β̂ (rank,), its unscaled covariance (X'Ṽ⁻¹X)⁻¹ (rank, rank), and b̂ per term, each (q, p)."""
+    """β̂ (rank,), its covariance (X'V⁻¹X)⁻¹ (rank, rank), and b̂ per term, each (q, p)."""
 
     beta: Array
-    unscaled_vcov: Array
+    vcov: Array
     random: tuple[Array, ...]
 
 
-class Posterior(ABC):
-    """Estimates at the covariances last given, with their uncertainty, in units of σ²."""
+@dataclass(frozen=True, slots=True)
+class Refitted:
+    """The optimum of one response: profiled θ, −2l, σ̂², g'H⁻¹g, counts, and the estimates."""
+
+    theta: Array
+    value: float
+    sigma2: float
+    decrement: float
+    iterations: int
+    evaluations: int
+    solution: Solution
+
+
+class Refits(Protocol):
+    """Searches for other responses in native code."""
+
+    def refit(
+        self,
+        responses: Array,
+        entries: Sequence[tuple[int, int, int, int, int]],
+        start: Array,
+        control: Control,
+    ) -> list[Refitted | None]:
+        """Return the optimum of each row of `responses` (k, n) from θ = `start`; None where it is not interior.
+
+        `entries` are (term, set, row, column, parameter) of Λ, whose entries the parameters are.
+        """
+        ...
+
+
+class ErrorCovariance(ABC):
+    """Covariances of new errors with those of the fit, for `Target.error`."""
+
+    @abstractmethod
+    def between(self, targets: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
+        """Return the covariance of the error of each target (m,) with those of its rows (m, t), (m, t)."""
+
+    @abstractmethod
+    def variances(self) -> Array:
+        """Return the variance of every target's error, (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """n quantities to predict, by their relation to the data.
+
+    Parameters
+    ----------
+    x
+        (n, rank), or None for quantities without a fixed part.
+    codes, values
+        Per random term the level (n,), −1 for one not in the fit, None to leave the term out, and Z values (n, p).
+    cluster
+        Row of the fit (n,) whose residual cluster the errors of the quantity are correlated with, −1 for none.
+    error
+        The covariances of their errors with those of the fit.
+    """
+
+    x: Array | None
+    codes: Sequence[Codes | None]
+    values: Sequence[Array | None]
+    cluster: NDArray[np.intp] | None = None
+    error: ErrorCovariance | None = None
+
+    def __len__(self) -> int:
+        if self.x is not None:
+            return len(self.x)
+        return next(len(codes) for codes in self.codes if codes is not None)
+
+
+class Equations(ABC):
+    """The mixed-model equations of one design; `factor` first, then the other questions at that V."""
+
+    exact_information: ClassVar[bool] = False
+    """Whether `trace_products`, and with them the exact Hessian, always come at the cost of about one evaluation."""
+    homogeneous: ClassVar[bool] = False
+    """Whether R is σ²W⁻¹, so that σ² can be profiled out and `rescale` costs nothing."""
+    indefinite: ClassVar[bool] = False
+    """Whether Σ may be indefinite."""
+    diagonal: ClassVar[bool] = False
+    """Whether `reweight` takes other weights, of either sign where the equations stay positive definite."""
+
+    whole_clusters: ClassVar[bool] = False
+    """Whether V of whole independent clusters is formed and factored."""
+
+    groups: tuple[SizeGroup, ...]
+    """Clusters whose R is handed over by class."""
+    holder: object | None = None
+    """Who factored last: criteria that share equations see by it whether V is still theirs."""
+
+    @abstractmethod
+    def factor(self, covariances: Covariances) -> Pieces:
+        """Factor V; FitError, ArithmeticError or LinAlgError where it is not positive definite or not finite."""
+
+    def rescale(self, factor: float) -> None:
+        """Take V times a positive factor, without factoring again."""
+        raise TypeError("only equations with R = σ²W⁻¹ can be rescaled")
+
+    @abstractmethod
+    def scores(self, reml: bool) -> Scores:
+        """Return Γ."""
+
+    @abstractmethod
+    def traces(self, reml: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Return the part of Γ that does not depend on y, of every random term (sets, p, p) and by class (C, t, t)."""
+
+    @abstractmethod
+    def information(self, directions: Sequence[Direction]) -> Array:
+        """Return A_ab = f_a'Pf_b with f_a = V̇_aPy, (len(directions),) squared."""
+
+    @abstractmethod
+    def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array | None:
+        """Return tr(PV̇_aPV̇_b) (V⁻¹ in place of P for ML), or None where that takes too much."""
+
+    @abstractmethod
+    def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
+        """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) in the user's X, for symmetric weights (k, k)."""
 
     @abstractmethod
     def solution(self) -> Solution:
-        """Return β̂, (X'Ṽ⁻¹X)⁻¹ and b̂."""
+        """Return β̂, (X'V⁻¹X)⁻¹ and b̂."""
 
     @abstractmethod
     def conditional_covariance(self, term: int) -> Array:
-        """Return var(b − b̂)/σ² for every level of a term, (q, p, p), uncertainty of β̂ included."""
+        """Return var(b − b̂) for every level of a term, (q, p, p), uncertainty of β̂ included."""
+
+    @abstractmethod
+    def joint_covariance(self, term: int) -> Array:
+        """Return var(b − b̂) of all levels of a term together, (q·p, q·p), level-major."""
 
     @abstractmethod
     def prediction_variance(
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> Array:
-        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k))/σ² for each of n new rows, (n,).
+        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k)) for each of n new rows, (n,).
 
-        `x` is (n, rank) or None for no fixed part. `codes[k]` (n,) holds the level of term k in each row, −1 for
-        a level not in the fit (its z'Σ̃z is added), None to leave the term out; `values[k]` is (n, p) or None for
-        ones.
+        `x` is (n, rank) or None for no fixed part. `codes[k]` (n,) holds the level of term k in each row, −1 for a
+        level not in the fit (its z'Σz is added), None to leave the term out; `values[k]` is (n, p) or None for ones.
         """
 
     @abstractmethod
-    def joint_covariance(self, term: int) -> Array:
-        """Return var(b − b̂)/σ² of all levels of a term together, (q·p, q·p), level-major."""
+    def predict(self, target: Target) -> tuple[Array, Array]:
+        """Return v'V⁻¹(y − Xβ̂), v the covariance of a target with the responses, and the variance of what it misses.
 
-    @abstractmethod
-    def new_response(self, y: Array) -> Posterior:
-        """Return the same for another response, sharing everything structural."""
-
-
-class System(Posterior):
-    """The mixed-model equations of one design; `factor` first, then the other questions at that point."""
-
-    signed: ClassVar[bool] = False
-    """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
-
-    @abstractmethod
-    def factor(self, factors: Sequence[Array]) -> Pieces:
-        """Factor the equations at Λ, one (sets, p, p) array per random term, lower triangular blocks."""
-
-    @abstractmethod
-    def scores(self, reml: bool) -> list[Score]:
-        """Return T and Q of every random term."""
-
-    @abstractmethod
-    def average_information(self, directions: Sequence[Direction]) -> Array:
-        """Return A_ab = f_a'P̃f_b with f_a = Z(I⊗Σ̃̇_a)Z'P̃y, (len(directions),) squared."""
-
-    @abstractmethod
-    def fixed_information(self, directions: Sequence[Direction]) -> tuple[Array, Array]:
-        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
-
-        P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
-        Kenward and Roger (1997).
+        Both (n,); var = τ² − v'V⁻¹v + (x − X'V⁻¹v)'Φ(x − X'V⁻¹v), Φ = (X'V⁻¹X)⁻¹ (Goldberger 1962).
         """
 
-    def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array | None:
-        """Return tr(P̃Ṽ_aP̃Ṽ_b) for directions Ṽ_a (Ṽ⁻¹ in place of P̃ for ML), or None where that takes too much."""
-        return None
+    @abstractmethod
+    def conditional_residual_variances(self) -> Array:
+        """Return the diagonal of RPR, the variances of y − Xβ̂ − Zb̂, (n,)."""
+
+    @abstractmethod
+    def leverages(self, *, fixed: bool = False) -> Array:
+        """Return z_i'var(b | y, β)z_i for every row, or with `fixed` the variance of x_i'β̂ + z_i'b̂ − z_i'b, (n,)."""
 
     @abstractmethod
     def start_moments(self) -> tuple[Array, Array]:
         """Return the MIVQUE0 equations S v = q at V = I for one variance per random column, residual last.
 
         With M = I − X(X'X)⁻¹X' and V_a = Z_aKZ_a' for the a-th column over all terms (V = I for the residual):
-        S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms.
+        S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms. Only where
+        `homogeneous`.
         """
+
+    @abstractmethod
+    def response_squares(self) -> tuple[Array, ...]:
+        """Return Σ_i y_iy_i' of least-squares residuals by class, one (C, t, t) for each size group."""
+
+    @abstractmethod
+    def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
+        """Return the sums over clusters of what random effects add to V_i, by class, (C, t, t) for each size group."""
+
+    @abstractmethod
+    def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
+        """Return ⟨V̇_a, V̇_b⟩, (k, k): singular exactly where directions are dependent. Nothing is factored."""
+
+    @abstractmethod
+    def with_response(self, design: Design) -> Equations:
+        """Return the equations of a design that differs in y, weights or covariates of variance functions alone."""
+
+    def refits(self) -> Refits | None:
+        """Return native searches for other responses with σ² profiled out, None where there are none."""
+        return None
+
+    def whitened_residuals(self) -> Array:
+        """Return L⁻¹(y − Xβ̂), (n,), V = LL' with rows in the order of their clusters; only where `whole_clusters`."""
+        raise TypeError("only equations that hold V of whole clusters give its factor")
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """Return one draw from N(0, V), (n,); only where `whole_clusters`."""
+        raise TypeError("only equations that hold V of whole clusters give its factor")
+
+    def edge(self) -> str | None:
+        """Return why a search cannot go on past the V factored last, as a clause, None where it can."""
+        return None
 
 
 class Engine(ABC):
     """A way of solving the mixed-model equations."""
 
     name: ClassVar[str]
+    whole_clusters: ClassVar[bool] = False
+    """Whether its equations form V of whole independent clusters."""
 
     @abstractmethod
     def supports(self, design: Design, control: Control) -> str | None:
@@ -149,8 +377,8 @@ class Engine(ABC):
         """Return predicted flops of one evaluation and bytes held."""
 
     @abstractmethod
-    def system(self, design: Design, control: Control) -> Posterior:
-        """Arrange the data and return what the criterion of the design is computed with."""
+    def equations(self, design: Design, control: Control) -> Equations:
+        """Return the rows of a design arranged for evaluation."""
 
 
 def memory_refusal(what: str, size: float, control: Control) -> str | None:

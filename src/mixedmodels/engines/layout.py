@@ -15,7 +15,7 @@ import numpy as np
 
 from ..terms.design import Design, RandomTerm
 from ..typing import Array, Codes
-from .base import Direction
+from .relative import TermDirection
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
     return out
 
 
-def pad_direction(factor: Factor, direction: Direction) -> list[tuple[int, Array]]:
+def pad_direction(factor: Factor, direction: TermDirection) -> list[tuple[int, Array]]:
     """Return a direction in its factor: a (p, p) matrix for each of its sets that uses the term's set."""
     k = factor.terms.index(direction.term)
     start = factor.starts[k]

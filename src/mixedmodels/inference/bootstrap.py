@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ..engines.objective import Objective
 from ..errors import MixedModelsError, SpecError
 from ..fit import Fit
 from ..registry import check_choice
@@ -300,21 +299,21 @@ def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> N
 
 def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
     """Return the reported covariance parameters at working parameters found for another response."""
-    objective = fit.objective()
-    parameters = reported_parameters(objective, fit.optimum.theta)
-    if isinstance(objective, Objective) and not objective.joint:
-        parts = [b.structure.rescale(theta[b.place], sigma2, b.positions) for b in objective.blocks]
-        natural = objective.jointly().natural(np.concatenate([*parts, [np.log(sigma2)]]))
+    criterion = fit.criterion_function()
+    parameters = reported_parameters(criterion, fit.optimum.theta)
+    if criterion.joint:
+        natural = criterion.natural(theta)
     else:
-        natural = objective.natural(theta)
+        absolute = np.append(criterion.model.rescaled(theta, sigma2), np.log(sigma2))
+        natural = criterion.jointly().natural(absolute)
     return np.array([p.shown(p.locate(natural)[0]) for p in parameters])
 
 
 def _evaluate(fit: Fit, stat: Statistic | None) -> tuple[Labels, Array]:
     """Return the names and values of a statistic of a fit."""
     if stat is None:
-        objective, theta = fit.objective(), fit.optimum.theta
-        parameters, natural = reported_parameters(objective, theta), objective.natural(theta)
+        criterion, theta = fit.criterion_function(), fit.optimum.theta
+        parameters, natural = reported_parameters(criterion, theta), criterion.natural(theta)
         values = [p.shown(p.locate(natural)[0]) for p in parameters]
         return (*(p.name for p in parameters), *fit.design.fixed.columns), np.array([*values, *fit.beta])
     found = stat(fit)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log, nan, pi
 
 import numpy as np
 from scipy.sparse import linalg
 
-from ..engines.base import System
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.objective import Objective
-from ..engines.parameters import RESIDUAL
+from ..criterion.gaussian import Gaussian
+from ..criterion.parameters import RESIDUAL
 from ..errors import SpecError
 from ..fit import Fit, conditional_mean, row_products
 from ..table import Table
@@ -20,7 +18,6 @@ from ..typing import Array
 from .conditional_structured import (
     conditional_deviance,
     error_parameters,
-    structured_effective_df,
     structured_estimation_df,
 )
 
@@ -93,65 +90,64 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
         raise SpecError(
             "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
         )
-    objective = fit.objective()
-    if fit.design.residual is not None:
-        assert isinstance(objective, MarginalObjective)
-        return fit.keep("conditional aic", lambda: _compute_structured(fit, objective))
-    if not isinstance(objective, Objective):
+    criterion = fit.criterion_function()
+    if not criterion.equations.homogeneous and fit.design.residual is None:
         raise SpecError(
             f"the conditional AIC is not computed with the {fit.engine!r} engine; fit again without "
             "Control(engine=…)."
         )
-    return fit.keep("conditional aic", lambda: _compute(fit, objective))
+    compute = _compute if criterion.equations.homogeneous else _compute_structured
+    return fit.keep("conditional aic", lambda: compute(fit, criterion))
 
 
-def _compute(fit: Fit, objective: Objective) -> ConditionalAic:
+def _compute(fit: Fit, criterion: Gaussian) -> ConditionalAic:
     n, p = fit.nobs, fit.design.fixed.rank
     weights = np.ones(n) if fit.design.weights is None else fit.design.weights
     residual = fit.resid
     deviance = n * log(2 * pi * fit.sigma2) - float(np.log(weights).sum())
     deviance += float(np.sum(weights * residual**2)) / fit.sigma2
-    rho = effective_df(fit, objective)
-    scale = 0 if RESIDUAL in objective.held else 1
+    rho = effective_df(fit, criterion)
+    scale = 0 if RESIDUAL in criterion.held else 1
     known = finite = rho + scale
     if scale:
         finite = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2) if n > p + 2 else inf
         finite *= 1.0 if fit.design.reml else n / (n - p)
     df = {"vaida-blanchard": known, "finite-sample": finite}
-    df["greven-kneib"] = known + _estimation_df(fit, objective, weights)
+    df["greven-kneib"] = known + _estimation_df(fit, criterion, weights)
     return ConditionalAic(deviance, df)
 
 
-def _compute_structured(fit: Fit, objective: MarginalObjective) -> ConditionalAic:
-    known = structured_effective_df(fit, objective) + error_parameters(fit, objective)
+def _compute_structured(fit: Fit, criterion: Gaussian) -> ConditionalAic:
+    known = effective_df(fit, criterion) + error_parameters(fit, criterion)
     df = {"vaida-blanchard": known, "finite-sample": nan}
-    df["greven-kneib"] = known + structured_estimation_df(fit, objective)
-    return ConditionalAic(conditional_deviance(fit, objective), df)
+    df["greven-kneib"] = known + structured_estimation_df(fit, criterion)
+    return ConditionalAic(conditional_deviance(fit, criterion), df)
 
 
-def effective_df(fit: Fit, objective: Objective) -> float:
+def effective_df(fit: Fit, criterion: Gaussian) -> float:
     """Return tr(∂ŷ/∂y) = n − tr(RP) = rank X + Σ_k tr(Z_k'PZ_kΣ_k), covariance parameters known."""
-    theta = fit.optimum.theta
-    objective.value(theta)
-    scores, matrices = objective.system.scores(True), objective.matrices(theta)
-    unit = fit.sigma2 if objective.joint else 1.0
-    pairs = zip(scores, matrices, strict=True)
-    return fit.design.fixed.rank + sum(float(np.vdot(score.trace, sigma)) / unit for score, sigma in pairs)
+    traces, _ = criterion.settle(fit.optimum.theta).traces(True)
+    pairs = zip(traces, fit.covariances, strict=True)
+    return fit.design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
 
 
-def _estimation_df(fit: Fit, objective: Objective, weights: Array) -> float:
+def _estimation_df(fit: Fit, criterion: Gaussian, weights: Array) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(RPV_aPy − R_aPy), what estimating the covariance parameters adds."""
     if not fit.design.random:
         return 0.0
     theta = fit.optimum.theta
-    joint, residual = objective.absolute(theta), fit.resid
-    slopes = [_slope(fit, b.term, b.set, d, weights * residual / fit.sigma2)
-              for b in objective.blocks for d in b.structure.d_matrix(joint[b.place], b.positions)]  # fmt: skip
+    joint, residual = criterion.absolute(theta), fit.resid
+    py = weights * residual / fit.sigma2
+    slopes = [
+        _slope(fit, b.term, b.set, d, py)
+        for b in criterion.jointly().model.random_blocks
+        for d in b.structure.d_matrix(joint[b.place], b.positions)
+    ]
     # the parameter of the errors is log σ²: its V_a is R
-    left = np.array([_conditional_residual(fit, objective, f) for f in (*slopes, residual)])
+    left = np.array([_conditional_residual(fit, criterion, f) for f in (*slopes, residual)])
     right = left.copy()
     right[-1] -= residual
-    w = objective.working_covariance(theta)
+    w = criterion.working_covariance(theta)
     return float(np.sum(w * (left * weights / fit.sigma2 @ right.T)))
 
 
@@ -176,10 +172,9 @@ def _across_levels(term: RandomTerm, effects: Array) -> Array:
     return np.asarray(linalg.splu(term.kernel.precision.tocsc()).solve(effects))
 
 
-def _conditional_residual(fit: Fit, objective: Objective, y: Array) -> Array:
+def _conditional_residual(fit: Fit, criterion: Gaussian, y: Array) -> Array:
     """Return RPy for another response at the same covariance parameters, (n,)."""
-    system = objective.system.new_response(y)
-    assert isinstance(system, System)
-    system.factor(objective._factors(fit.optimum.theta))
-    mean = conditional_mean(fit.design, system.solution())
+    equations = criterion.equations.with_response(replace(fit.design, y=y))
+    equations.factor(criterion.model.numbers(fit.optimum.theta))
+    mean = conditional_mean(fit.design, equations.solution())
     return np.asarray(y - mean if fit.design.offset is None else y - mean + fit.design.offset)

@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from ..engines.fitted_errors import FittedErrors
-from ..engines.marginal_objective import MarginalObjective
-from ..fit import Fit, build_objective, conditional_mean
+from ..criterion.errors import FittedErrors
+from ..criterion.gaussian import Gaussian
+from ..fit import Fit, conditional_mean
 from ..typing import Array
 
 
-def conditional_deviance(fit: Fit, objective: MarginalObjective) -> float:
+def conditional_deviance(fit: Fit, criterion: Gaussian) -> float:
     """Return −2 log f(y | b̂) = n log 2π + log|R̂| + (y − ŷ)'R̂⁻¹(y − ŷ)."""
     theta = fit.optimum.theta
-    errors = FittedErrors(fit.design, objective.model, theta)
+    errors = FittedErrors(fit.design, criterion.model, theta)
     logdet = 2.0 * float(np.log(errors.sd).sum())
-    for part, r in zip(objective.model.parts, objective.model.residuals(theta), strict=True):
+    for part, r in zip(criterion.model.parts, criterion.model.residuals(theta), strict=True):
         logdet += float(part.layout.counts @ np.linalg.slogdet(r)[1])
     return fit.nobs * float(np.log(2 * np.pi)) + logdet + float(np.sum(errors.whitened(fit.resid) ** 2))
 
 
-def structured_effective_df(fit: Fit, objective: MarginalObjective) -> float:
-    """Return n − tr(RP) = rank X + Σ_k tr(Z_k'PZ_kΣ_k), covariance parameters known."""
-    theta, design = fit.optimum.theta, replace(fit.design, reml=True)
-    system = objective.system.new_response(design.y)
-    restricted = build_objective(fit.spec.with_changes(method="reml"), design, system)
-    traces = restricted.evaluate(theta).traces
-    pairs = zip(traces, restricted.matrices(theta), strict=True)
-    return design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
-
-
-def error_parameters(fit: Fit, objective: MarginalObjective) -> int:
+def error_parameters(fit: Fit, criterion: Gaussian) -> int:
     """Return the number of estimated parameters of the errors."""
-    free = objective.free.copy()
-    for block in objective.blocks:
+    free = criterion.free.copy()
+    for block in criterion.model.random_blocks:
         free[block.place] = False
     return int(free.sum())
 
 
-def structured_estimation_df(fit: Fit, objective: MarginalObjective) -> float:
+def structured_estimation_df(fit: Fit, criterion: Gaussian) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(∂ŷ/∂θ_a), what estimating the covariance parameters adds.
 
     Notes
@@ -49,7 +37,7 @@ def structured_estimation_df(fit: Fit, objective: MarginalObjective) -> float:
     of ŷ at fixed covariance parameters, whose relative error is about 1e-6.
     """
     theta = fit.optimum.theta
-    w = objective.working_covariance(theta)
+    w = criterion.working_covariance(theta)
     moving = np.flatnonzero(np.diag(w) > 0)
     steps = np.minimum(1e-3 * np.sqrt(np.diag(w)[moving]), 1e-3 * np.maximum(np.abs(theta[moving]), 1.0))
     sides = []
@@ -58,20 +46,20 @@ def structured_estimation_df(fit: Fit, objective: MarginalObjective) -> float:
         for sign in (1.0, -1.0):
             moved = theta.copy()
             moved[a] += sign * step
-            pair.append((moved, conditional_mean(fit.design, objective.solve(moved)[0])))
+            pair.append((moved, conditional_mean(fit.design, criterion.solve(moved)[0])))
         sides.append(pair)
     slopes = np.array([(up[1] - down[1]) / (2 * h) for (up, down), h in zip(sides, steps, strict=True)])
     products = np.array(
         [
-            (_against(fit, objective, *up, slopes) - _against(fit, objective, *down, slopes)) / (2 * h)
+            (_against(fit, criterion, *up, slopes) - _against(fit, criterion, *down, slopes)) / (2 * h)
             for (up, down), h in zip(sides, steps, strict=True)
         ]
     )
     return -float(np.sum(w[np.ix_(moving, moving)] * products))
 
 
-def _against(fit: Fit, objective: MarginalObjective, theta: Array, mean: Array, vectors: Array) -> Array:
+def _against(fit: Fit, criterion: Gaussian, theta: Array, mean: Array, vectors: Array) -> Array:
     """Return (Py)'v for each of several vectors (k, n), Py = R⁻¹(y − ŷ) at these parameters."""
-    errors = FittedErrors(fit.design, objective.model, theta)
+    errors = FittedErrors(fit.design, criterion.model, theta)
     left = errors.whitened(fit.response - mean)
     return np.array([left @ errors.whitened(v) for v in vectors])

@@ -10,7 +10,7 @@ from scipy import optimize
 
 from ..api import lm, lmm
 from ..control import Control
-from ..engines.parameters import RESIDUAL
+from ..criterion.parameters import RESIDUAL
 from ..errors import DataError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source

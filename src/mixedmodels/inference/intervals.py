@@ -9,9 +9,9 @@ from math import inf, sqrt
 import numpy as np
 from scipy import special
 
-from ..engines.criterion import Criterion
+from ..criterion.gaussian import Gaussian
 from ..errors import SpecError, suggest
-from ..fit import Fit, build_objective
+from ..fit import Fit, build_criterion
 from ..optimise.newton import optimise
 from ..registry import check_choice
 from ..table import Table
@@ -164,13 +164,13 @@ def choose(terms: str | Iterable[str], covariance: Sequence[str], fixed: Sequenc
 
 
 def _parameters(fit: Fit) -> list[Reported]:
-    return reported_parameters(fit.objective(), fit.optimum.theta)
+    return reported_parameters(fit.criterion_function(), fit.optimum.theta)
 
 
 def _wald_rows(
     fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
 ) -> list[dict[str, float | str]]:
-    natural, covariance = fit.objective().natural(fit.optimum.theta), fit.natural_covariance()
+    natural, covariance = fit.criterion_function().natural(fit.optimum.theta), fit.natural_covariance()
     half = float(t_quantile(level, np.array([np.inf]))[0])
     # slopes in the natural parameters themselves: those of their own identity
     itself = replace(natural, jacobian=np.eye(len(natural.values)))
@@ -254,13 +254,13 @@ def _profiles(
 
 
 def _restarted(model: Fit, better: BetterOptimum) -> Fit:
-    objective = build_objective(model.spec, model.design, model.objective().system)
+    criterion = build_criterion(model.spec, model.design, model.criterion_function().equations)
     start = better.theta
-    if better.joint and not objective.joint:
-        start = model.objective().jointly().relative(start)
-    optimum = optimise(objective, model.control, start)
+    if better.joint and not criterion.joint:
+        start = model.criterion_function().jointly().relative(start)
+    optimum = optimise(criterion, model.control, start)
     return Fit.from_optimum(
-        model.spec, model.schema, model.design, objective, optimum, engine=model.engine,
+        model.spec, model.schema, model.design, criterion, optimum, engine=model.engine,
         control=model.control, notes=model.notes, inputs=model.inputs,
     )  # fmt: skip
 
@@ -268,14 +268,14 @@ def _restarted(model: Fit, better: BetterOptimum) -> Fit:
 def _follow_all(
     model: Fit, chosen: list[str], cutoff: float
 ) -> tuple[dict[str, tuple[float, Profile]], list[str]]:
-    objective, theta = model.objective(), model.optimum.theta
-    parameters = {p.name: p for p in reported_parameters(objective, theta)}
+    criterion, theta = model.criterion_function(), model.optimum.theta
+    parameters = {p.name: p for p in reported_parameters(criterion, theta)}
     columns, estimable = model.design.fixed.columns, model.design.fixed.estimable
     found: dict[str, tuple[float, Profile]] = {}
     notes = []
     for name in chosen:
         if name in parameters:
-            estimate, points = _covariance_profile(objective, theta, parameters[name], cutoff, model)
+            estimate, points = _covariance_profile(criterion, theta, parameters[name], cutoff, model)
         elif columns.index(name) in estimable:
             path = FixedPath(model, columns.index(name))
             estimate, points = path.estimate, follow(path, cutoff)
@@ -292,12 +292,12 @@ def _no_profile(reason: str) -> Profile:
 
 
 def _covariance_profile(
-    objective: Criterion, theta: Array, parameter: Reported, cutoff: float, model: Fit
+    criterion: Gaussian, theta: Array, parameter: Reported, cutoff: float, model: Fit
 ) -> tuple[float, Profile]:
-    natural = objective.natural(theta)
+    natural = criterion.natural(theta)
     if parameter.kind == "angle" and not _regular(parameter, natural.values):
         return np.nan, _no_profile("a correlation with an effect of variance zero is not determined")
-    path = CovariancePath(objective.jointly(), objective.absolute(theta), parameter, objective.value(theta))
+    path = CovariancePath(criterion.jointly(), criterion.absolute(theta), parameter, criterion.value(theta))
     points = follow(path, cutoff)
     shown = np.array([parameter.shown(value) for value in points.values])
     low, high = parameter.shown(points.low), parameter.shown(points.high)
@@ -319,9 +319,9 @@ def covariance_limits(
     notes: tuple[str, ...] = ()
     model = fit
     for _ in range(_RESTARTS):
-        objective, theta = model.objective(), model.optimum.theta
+        criterion, theta = model.criterion_function(), model.optimum.theta
         try:
-            found = [_covariance_profile(objective, theta, p, cutoff, model)[1] for p in parameters]
+            found = [_covariance_profile(criterion, theta, p, cutoff, model)[1] for p in parameters]
         except BetterOptimum as better:
             notes = (f"restarted from a better optimum found on the way, −2l = {better.value:.4f}",)
             model = _restarted(model, better)

@@ -31,9 +31,9 @@ def null_model(fit: Fit) -> Fit:
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
     control = replace(fit.control, engine="auto")
     engine = choose_engine(design, control)
-    system = engine.system(design, control)
-    design, objective, optimum = fit_design(spec, design, system, control, spec.start_values)
+    equations = engine.equations(design, control)
+    design, criterion, optimum = fit_design(spec, design, equations, control, spec.start_values)
     return Fit.from_optimum(
-        spec, fit.schema, design, objective, optimum, engine=engine.name, control=fit.control,
+        spec, fit.schema, design, criterion, optimum, engine=engine.name, control=fit.control,
         notes=fit.notes, inputs=fit.inputs,
     )  # fmt: skip

@@ -10,10 +10,10 @@ from math import inf, isfinite, isnan, nan, sqrt
 import numpy as np
 from scipy import optimize
 
+from ..criterion.gaussian import Gaussian
 from ..engines import choose_engine
-from ..engines.criterion import Criterion
 from ..errors import FitError
-from ..fit import Fit, build_objective
+from ..fit import Fit, build_criterion
 from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
 from ..typing import Array
@@ -61,16 +61,16 @@ class CovariancePath(Path):
     the unknowns, so that singular matrices on the way are nothing special.
     """
 
-    def __init__(self, objective: Criterion, theta: Array, parameter: Reported, best: float) -> None:
-        self.objective, self.parameter, self.best = objective, parameter, best
-        self.free = np.flatnonzero(objective.free)
-        variance = np.diag(objective.working_covariance(theta))
-        fallback = np.maximum(0.1 * np.abs(theta), 0.1 * np.sqrt(objective.sigma2(theta)))
+    def __init__(self, criterion: Gaussian, theta: Array, parameter: Reported, best: float) -> None:
+        self.criterion, self.parameter, self.best = criterion, parameter, best
+        self.free = np.flatnonzero(criterion.free)
+        variance = np.diag(criterion.working_covariance(theta))
+        fallback = np.maximum(0.1 * np.abs(theta), 0.1 * np.sqrt(criterion.sigma2(theta)))
         self.unit = np.where(variance > 0, np.sqrt(np.maximum(variance, 0.0)), fallback)
-        self.estimate, slope = parameter.locate(objective.natural(theta))
-        spread = float(slope @ objective.working_covariance(theta) @ slope)
-        floor = 1e-4 * sqrt(objective.sigma2(theta))
-        self.scale = sqrt(spread) if isfinite(spread) and spread > 0 else 0.1 * sqrt(objective.sigma2(theta))
+        self.estimate, slope = parameter.locate(criterion.natural(theta))
+        spread = float(slope @ criterion.working_covariance(theta) @ slope)
+        floor = 1e-4 * sqrt(criterion.sigma2(theta))
+        self.scale = sqrt(spread) if isfinite(spread) and spread > 0 else 0.1 * sqrt(criterion.sigma2(theta))
         if parameter.kind == "sd":
             # the likelihood is even in a standard deviation: this close to zero it is flat
             self.lower = min(floor, 1e-3 * self.scale)
@@ -94,7 +94,7 @@ class CovariancePath(Path):
                 break
         else:
             return nan
-        criterion = self.objective.value(theta)
+        criterion = self.criterion.value(theta)
         if criterion < self.best - _BETTER:
             raise BetterOptimum(theta, criterion, joint=True)
         self.found[value] = theta
@@ -113,7 +113,7 @@ class CovariancePath(Path):
         return np.where(theta == 0, 0.1 * self.unit, theta)
 
     def _minimise(self, value: float, start: Array) -> Array | None:
-        objective, free, unit = self.objective, self.free, self.unit[self.free]
+        criterion, free, unit = self.criterion, self.free, self.unit[self.free]
 
         def place(x: Array) -> Array:
             theta = start.copy()
@@ -122,16 +122,16 @@ class CovariancePath(Path):
 
         def function(x: Array) -> tuple[float, Array]:
             theta = place(x)
-            found = objective.value(theta)
+            found = criterion.value(theta)
             if not isfinite(found):
                 return _OUTSIDE, np.zeros(len(x))
-            return found - self.best, objective.gradient(theta)[free] * unit
+            return found - self.best, criterion.gradient(theta)[free] * unit
 
         def gap(x: Array) -> float:
-            return (self.parameter.locate(objective.natural(place(x)))[0] - value) / self.scale
+            return (self.parameter.locate(criterion.natural(place(x)))[0] - value) / self.scale
 
         def slope(x: Array) -> Array:
-            natural = objective.natural(place(x))
+            natural = criterion.natural(place(x))
             return self.parameter.locate(natural)[1][free] * unit / self.scale
 
         if len(free) == 1:
@@ -157,7 +157,7 @@ class FixedPath(Path):
         at = kept.index(column)
         self.fit, self.best = fit, fit.criterion
         self.estimate = float(fit.solution.beta[at])
-        self.scale = sqrt(fit.sigma2 * fit.solution.unscaled_vcov[at, at])
+        self.scale = sqrt(fit.solution.vcov[at, at])
         self.column = design.x[:, at]
         rest = np.delete(design.x, at, axis=1)
         names = tuple(name for i, name in enumerate(design.fixed.columns) if i in kept and i != column)
@@ -165,13 +165,14 @@ class FixedPath(Path):
         fixed = FixedTerms(rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0)))
         self.design = replace(design, fixed=fixed)
         control = replace(fit.control, engine="auto")
-        self.system = choose_engine(self.design, control).system(self.design, control)
+        self.equations = choose_engine(self.design, control).equations(self.design, control)
         self.found = {self.estimate: fit.optimum.theta}
 
     def rise(self, value: float, near: float) -> float:
         y = self.fit.design.y - value * self.column
-        objective = build_objective(self.fit.spec, replace(self.design, y=y), self.system.new_response(y))
-        optimum = optimise(objective, self.fit.control, np.array(self.found[near]))
+        design = replace(self.design, y=y)
+        criterion = build_criterion(self.fit.spec, design, self.equations.with_response(design))
+        optimum = optimise(criterion, self.fit.control, np.array(self.found[near]))
         if optimum.value < self.best - _BETTER:
             raise BetterOptimum(optimum.theta, optimum.value, joint=False)
         self.found[value] = optimum.theta

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import special
 
 from ..covariance.base import Structure
-from ..engines.criterion import Criterion
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.parameters import NaturalParameters
+from ..criterion.gaussian import Gaussian
+from ..criterion.parameters import NaturalParameters
 from ..typing import Array
 
 POSITIVE = frozenset({"range", "ratio"})
@@ -77,15 +76,15 @@ class Reported:
         return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))
 
 
-def reported_parameters(objective: Criterion, theta: Array) -> list[Reported]:
+def reported_parameters(criterion: Gaussian, theta: Array) -> list[Reported]:
     """Return every covariance parameter of a model that is not held, in the order of `natural`."""
-    natural = objective.natural(theta)
+    natural = criterion.natural(theta)
     places = {name: i for i, name in enumerate(natural.names)}
-    decays = decay_parameters(objective, theta)
-    free = _unbounded(objective, theta)
+    decays = decay_parameters(criterion, theta)
+    free = _unbounded(criterion, theta)
     out = []
     for i, (name, kind) in enumerate(zip(natural.names, natural.kinds, strict=True)):
-        if name in objective.held:
+        if name in criterion.held:
             continue
         if i in free:
             out.append(Reported(name, "plain", i))
@@ -106,15 +105,15 @@ def own_scale(kind: str, decay: bool) -> str:
     return "log" if kind in POSITIVE else "plain"
 
 
-def decay_parameters(objective: Criterion, theta: Array) -> frozenset[int]:
+def decay_parameters(criterion: Gaussian, theta: Array) -> frozenset[int]:
     """Return the places of correlations per unit of distance, which lie between 0 and 1."""
-    if not isinstance(objective, MarginalObjective):
+    if criterion.design.residual is None:
         return frozenset()
     out: list[int] = []
     start = 0
-    blocks = objective.natural_blocks(theta)
-    structures: list[Structure | None] = [block.structure for block in objective.blocks]
-    structures += [block.structure for block in objective.residual_blocks]
+    blocks = criterion.model.natural_blocks(theta)
+    structures: list[Structure | None] = [block.structure for block in criterion.model.random_blocks]
+    structures += [block.structure for block in criterion.model.residual_blocks]
     for structure, (_, found, _) in zip(structures, blocks, strict=False):
         if structure is not None and structure.needs_coordinates and structure.names[0] != "kron":
             out += [start + i for i, kind in enumerate(found.kinds) if kind == "correlation"]
@@ -122,11 +121,11 @@ def decay_parameters(objective: Criterion, theta: Array) -> frozenset[int]:
     return frozenset(out)
 
 
-def _unbounded(objective: Criterion, theta: Array) -> set[int]:
+def _unbounded(criterion: Gaussian, theta: Array) -> set[int]:
     """Return the places of the natural parameters of covariances without bounds, which may be negative."""
     out: set[int] = set()
     first = 0
-    for block in objective.blocks:
+    for block in criterion.model.random_blocks:
         count = len(block.structure.natural(theta[block.place], block.positions).values)
         if not block.structure.bounded:
             out |= set(range(first, first + count))

@@ -118,10 +118,10 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     )
     control = replace(fit.control, engine="auto")
     engine = choose_engine(drawn, control)
-    system, start = engine.system(drawn, control), start_near(fit)
-    drawn, objective, optimum = fit_design(fit.spec, drawn, system, control, start)
+    equations, start = engine.equations(drawn, control), start_near(fit)
+    drawn, criterion, optimum = fit_design(fit.spec, drawn, equations, control, start)
     found = Fit.from_optimum(
-        fit.spec, fit.schema, drawn, objective, optimum, engine=engine.name, control=fit.control
+        fit.spec, fit.schema, drawn, criterion, optimum, engine=engine.name, control=fit.control
     )
     return share_predictors(found, fit, rows)
 

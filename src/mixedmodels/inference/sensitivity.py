@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
-
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.objective import Objective
-from ..engines.sensitivity import fixed_information, second_order
+from ..criterion.sensitivity import fixed_information, second_order
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array
@@ -50,17 +46,10 @@ def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
 
 
 def _compute(fit: Fit, information: Information) -> Sensitivity:
-    objective, theta = fit.objective(), fit.optimum.theta
-    expected = information == "expected"
-    w = objective.working_covariance(theta, expected=expected)
-    natural = objective.natural(theta)
+    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    w = criterion.working_covariance(theta, expected=information == "expected")
+    natural = criterion.natural(theta)
     weights = natural.jacobian @ w @ natural.jacobian.T
-    if isinstance(objective, MarginalObjective):
-        p, squared = objective.fixed_information(theta, w)
-        bent = objective.second_order(theta, weights)
-    else:
-        assert isinstance(objective, Objective)
-        p, q = fixed_information(objective, theta)
-        squared = np.einsum("ab,abij->ij", w, q)
-        bent = second_order(objective, theta, weights)
-    return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, w, squared, bent)
+    p, squared = fixed_information(criterion, theta, w)
+    bent = second_order(criterion, theta, weights)
+    return Sensitivity(fit.solution.vcov, p, w, squared, bent)

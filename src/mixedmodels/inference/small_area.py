@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.parameters import RESIDUAL
+from ..criterion.parameters import RESIDUAL
 from ..errors import DataError, SpecError, suggest
 from ..fit import Fit
 from ..frame.ingest import read_columns
@@ -152,7 +152,7 @@ def _estimator(fit: Fit, asked: str) -> str:
         )
     if not fit.design.bounded:
         raise SpecError("small_area: the variance of areas must not be negative; fit with bounds='psd'.")
-    held = fit.objective().held
+    held = fit.criterion_function().held
     if f"var({terms[0].label}: (Intercept))" not in held:
         if asked not in ("auto", fit.spec.method):
             raise SpecError(
@@ -179,7 +179,7 @@ def _areas(fit: Fit) -> Areas:
     y = np.bincount(term.codes, weights * fit.design.y, q) / total
     between = float(fit.covariances[0][0, 0, 0])
     counts: Array = np.bincount(term.codes, np.ones(n), q).astype(np.float64)
-    held = RESIDUAL in fit.objective().held
+    held = RESIDUAL in fit.criterion_function().held
     return Areas(counts, total, x / total[:, None], y, between, fit.sigma2, held)
 
 
@@ -231,7 +231,7 @@ def _columns(fit: Fit, areas: Areas, targets: Targets, how: str) -> dict[str, An
         _check_sizes(fit, targets, n)
         rest = (size[:, None] * x - n[:, None] * areas.x[own]) / np.maximum(size - n, 1.0)[:, None]
         x = np.where(seen[:, None], rest, x)
-    beta, phi = fit.solution.beta, fit.sigma2 * fit.solution.unscaled_vcov
+    beta, phi = fit.solution.beta, fit.solution.vcov
     d = x - gamma[:, None] * areas.x[own]
     g1 = np.where(seen, gamma * areas.error[own], areas.between)
     g2 = np.einsum("ka,ab,kb->k", d, phi, d)
@@ -296,7 +296,7 @@ def _bias(fit: Fit, areas: Areas, w: Array, how: str) -> Array:
         return np.array([2 * (q * second - first**2) / first**3, 0.0])
     if how != "ml":
         return np.zeros(2)
-    phi = fit.sigma2 * fit.solution.unscaled_vcov
+    phi = fit.solution.vcov
     total = areas.within + areas.between * areas.weight
     sums = areas.weight[:, None] * areas.x
     between = -(sums / total[:, None] ** 2).T @ sums

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..covariance.nugget import WithNugget, escape_nugget
-from ..engines.criterion import Criterion
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.objective import Block, Evaluation
+from ..criterion.base import Criterion
+from ..criterion.differences import Evaluation
+from ..criterion.parameters import Block
 from ..typing import Array
 
 _NEGLIGIBLE = 1e-6
@@ -16,7 +16,7 @@ _RISE = 1e-9
 """The criterion may rise by this much (and by rounding) when variances are set to exact zero."""
 
 
-def escape_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
+def escape_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
     """Return a θ with a lower criterion off a singular Σ, or None where the first-order conditions hold.
 
     Notes
@@ -25,51 +25,52 @@ def escape_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) 
     point is optimal only if Γ = ∂(−2l)/∂Σ has no negative direction there. Steps of one, an eighth and a
     sixty-fourth of the standard error of a variance are tried.
     """
-    for block in objective.blocks:
-        if not objective.free[block.place].all():
+    for block in criterion.model.random_blocks:
+        if not criterion.free[block.place].all():
             continue
         gamma = evaluation.gammas[block.term][block.set]
-        for step in _steps(objective, block, evaluation):
+        for step in _steps(criterion, block, evaluation):
             moved = block.structure.escape(theta[block.place], gamma, block.positions, step)
             if moved is None:
                 break
             trial = theta.copy()
             trial[block.place] = moved
-            if objective.value(trial) < evaluation.value - _NEGLIGIBLE:
+            if criterion.value(trial) < evaluation.value - _NEGLIGIBLE:
                 return trial
-    if isinstance(objective, MarginalObjective):
-        return _escape_errors(objective, theta, evaluation)
-    return None
+    return _escape_errors(criterion, theta, evaluation)
 
 
-def _escape_errors(objective: MarginalObjective, theta: Array, evaluation: Evaluation) -> Array | None:
+def _escape_errors(criterion: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
     """Return a θ with a lower criterion off a boundary of Σ_R (a nugget of zero, a correlation of one), or "
     "None."""
-    gammas = objective.gammas(theta)
-    first = objective.sigma2(theta) * (2.0 / objective.nu) ** 0.5
-    for block in objective.residual_blocks:
-        if block.structure is None or not objective.free[block.place].all():
-            continue
+    model = criterion.model
+    blocks = [b for b in model.residual_blocks if b.structure is not None and criterion.free[b.place].all()]
+    if not blocks:
+        return None
+    gammas = criterion.gammas(theta)
+    first = criterion.sigma2(theta) * (2.0 / criterion.nu) ** 0.5
+    for block in blocks:
+        assert block.structure is not None
         own = theta[block.place]
         for step in (first, first / 8, first / 64):
-            if objective.model.on_grid:
-                gamma = objective.model.grid_gamma(block, gammas)
+            if model.on_grid:
+                gamma = model.grid_gamma(block, gammas)
                 moved = block.structure.escape(own, gamma, block.positions, step)
             else:
-                slope = objective.model.residual_trace(block, gammas)
+                slope = model.residual_trace(block, gammas)
                 moved = escape_nugget(block.structure, own, slope, step)
             if moved is None:
                 break
             trial = theta.copy()
             trial[block.place] = moved
-            if objective.value(trial) < evaluation.value - _NEGLIGIBLE:
+            if criterion.value(trial) < evaluation.value - _NEGLIGIBLE:
                 return trial
     return None
 
 
-def _steps(objective: Criterion, block: Block, evaluation: Evaluation) -> tuple[float, ...]:
+def _steps(criterion: Criterion, block: Block, evaluation: Evaluation) -> tuple[float, ...]:
     """Return sizes of change of Σ, from the information T carries on a variance of this block."""
-    levels = int(np.count_nonzero(objective.design.random[block.term].sets == block.set))
+    levels = int(np.count_nonzero(criterion.design.random[block.term].sets == block.set))
     trace = evaluation.traces[block.term][block.set].diagonal()
     largest = float(trace.max())
     if not largest > 0:
@@ -78,7 +79,7 @@ def _steps(objective: Criterion, block: Block, evaluation: Evaluation) -> tuple[
     return first, first / 8, first / 64
 
 
-def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
+def snap_to_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
     """Return θ with the parameters of numerically zero variances set to exact zero, or None if there are
     none.
 
@@ -86,11 +87,11 @@ def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation)
     says that moving it there costs next to nothing; the caller checks the criterion.
     """
     hessian = evaluation.information.diagonal() + evaluation.curvature.diagonal()
-    cheap = (np.abs(hessian) * theta**2 < 2 * _NEGLIGIBLE) & objective.free & (theta != 0)
+    cheap = (np.abs(hessian) * theta**2 < 2 * _NEGLIGIBLE) & criterion.free & (theta != 0)
     if not cheap.any():
         return None
     snapped = theta.copy()
-    for block in objective.blocks:
+    for block in criterion.model.random_blocks:
         if not block.structure.bounded:
             continue
         part = snapped[block.place]
@@ -107,17 +108,15 @@ def snap_to_boundary(objective: Criterion, theta: Array, evaluation: Evaluation)
             # a factor recomputed from a singular Σ can have rounding error in place of its zeros
             if _exact_rank(block, tidy) <= rank:
                 snapped[block.place] = tidy
-    for place in _nuggets(objective):
+    for place in _nuggets(criterion):
         if cheap[place]:
             snapped[place] = 0.0
     return None if np.array_equal(snapped, theta) else snapped
 
 
-def _nuggets(objective: Criterion) -> list[int]:
+def _nuggets(criterion: Criterion) -> list[int]:
     """Return the places in θ of the nuggets of Σ_R."""
-    if not isinstance(objective, MarginalObjective):
-        return []
-    return [b.place.stop - 1 for b in objective.residual_blocks if isinstance(b.structure, WithNugget)]
+    return [b.place.stop - 1 for b in criterion.model.residual_blocks if isinstance(b.structure, WithNugget)]
 
 
 def _exact_rank(block: Block, theta: Array) -> int:

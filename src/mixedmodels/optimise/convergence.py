@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.criterion import Criterion
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.objective import Block, Evaluation
+from ..criterion.base import Criterion
+from ..criterion.differences import Evaluation
+from ..criterion.parameters import Block
 from ..errors import Severity, Status
 from ..terms.design import RandomTerm, column_squares
 from ..typing import Array
@@ -38,21 +38,21 @@ _WALLED = (
 )
 
 
-def ranks(objective: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
+def ranks(criterion: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
     """Return the numerical rank of Σ for each random term and set."""
-    found: list[list[int]] = [[] for _ in objective.design.random]
-    scales = _scales(objective, sigma2)
-    for block in objective.blocks:
+    found: list[list[int]] = [[] for _ in criterion.design.random]
+    scales = _scales(criterion, sigma2)
+    for block in criterion.model.random_blocks:
         rank = block.structure.rank(theta[block.place], block.positions, scales[block.term])
         found[block.term].append(rank)
     return tuple(tuple(sets) for sets in found)
 
 
-def _scales(objective: Criterion, sigma2: float) -> list[Array]:
+def _scales(criterion: Criterion, sigma2: float) -> list[Array]:
     """Return for each column of each term the variance of b that adds one residual variance to y, (p,) in
     units of Σ(θ)."""
-    unit = sigma2 if objective.joint else 1.0
-    return [unit * column_unit(term) for term in objective.design.random]
+    unit = sigma2 if criterion.joint else 1.0
+    return [unit * column_unit(term) for term in criterion.design.random]
 
 
 def column_unit(term: RandomTerm) -> Array:
@@ -62,13 +62,13 @@ def column_unit(term: RandomTerm) -> Array:
 
 
 def singular_statuses(
-    objective: Criterion, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
+    criterion: Criterion, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
 ) -> tuple[Status, ...]:
     """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
     statuses = []
-    scales = _scales(objective, sigma2)
-    for block in objective.blocks:
-        term, rank = objective.design.random[block.term], singular[block.term][block.set]
+    scales = _scales(criterion, sigma2)
+    for block in criterion.model.random_blocks:
+        term, rank = criterion.design.random[block.term], singular[block.term][block.set]
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
             statuses.append(
@@ -81,13 +81,13 @@ def singular_statuses(
     return tuple(statuses)
 
 
-def indefinite_statuses(objective: Criterion, theta: Array) -> tuple[Status, ...]:
+def indefinite_statuses(criterion: Criterion, theta: Array) -> tuple[Status, ...]:
     """Return a note for each covariance without bounds that is not positive semidefinite."""
     statuses = []
-    for block in objective.blocks:
+    for block in criterion.model.random_blocks:
         if block.structure.bounded:
             continue
-        term = objective.design.random[block.term]
+        term = criterion.design.random[block.term]
         sigma = block.structure.matrix(theta[block.place], block.positions)
         lowest = float(np.linalg.eigvalsh(sigma)[0])
         if lowest < 0:
@@ -138,19 +138,19 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
-def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -> tuple[Status, ...]:
+def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -> tuple[Status, ...]:
     """Return notes on covariance parameters of the errors that are at a boundary or not determined by the "
     "data."""
-    if not isinstance(objective, MarginalObjective):
+    if criterion.design.residual is None:
         return ()
-    natural = objective.natural(theta)
+    natural = criterion.natural(theta)
     notes = []
-    objective.value(theta)
-    edge = objective.system.edge()
+    criterion.value(theta)
+    edge = criterion.equations.edge()
     if edge is not None:
         hint = (
             "Take a residual structure with fewer parameters, leave out random effects that say the same, or, where "
-            "at most 2,500 rows are tied together, mm.Control(engine='clusterwise')"
+            "at most 2,500 rows are tied together, mm.Control(engine='clusters')"
         )
         notes.append(Status(Severity.WARNING, edge, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
@@ -161,11 +161,11 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
                 Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range", _LEGITIMATE)
             )
     information = evaluation.information + evaluation.curvature
-    for block in objective.residual_blocks:
+    for block in criterion.model.residual_blocks:
         if block.structure is None or not block.structure.needs_coordinates:
             continue
         own = range(block.place.start + 1, block.place.stop)
-        flat = [a for a in own if objective.free[a] and abs(information[a, a]) < _FLAT and theta[a] != 0]
+        flat = [a for a in own if criterion.free[a] and abs(information[a, a]) < _FLAT and theta[a] != 0]
         named = [natural.names[a] for a in flat if natural.kinds[a] in ("range", "correlation", "other")]
         if named:
             message = f"the likelihood is flat in {', '.join(named)}: the data do not determine it"
@@ -173,13 +173,13 @@ def error_statuses(objective: Criterion, theta: Array, evaluation: Evaluation) -
     return tuple(notes)
 
 
-def _singular_errors(objective: Criterion, theta: Array) -> str:
+def _singular_errors(criterion: Criterion, theta: Array) -> str:
     """Return the sets of errors on a grid whose Σ_R is singular to rounding, as text; empty where none is."""
-    residual = objective.design.residual
-    if not isinstance(objective, MarginalObjective) or residual is None:
+    residual = criterion.design.residual
+    if residual is None:
         return ""
     found = []
-    for block in objective.residual_blocks:
+    for block in criterion.model.residual_blocks:
         if block.structure is None or block.structure.needs_coordinates:
             continue
         sigma = block.structure.matrix(theta[block.place], block.positions)
@@ -190,9 +190,9 @@ def _singular_errors(objective: Criterion, theta: Array) -> str:
     return "; ".join(found)
 
 
-def not_finite_message(objective: Criterion, theta: Array) -> str:
+def not_finite_message(criterion: Criterion, theta: Array) -> str:
     """Return why a search cannot start at θ, where the criterion is not finite."""
-    singular = _singular_errors(objective, theta)
+    singular = _singular_errors(criterion, theta)
     if not singular:
         return _NOT_FINITE
     return (
@@ -203,16 +203,16 @@ def not_finite_message(objective: Criterion, theta: Array) -> str:
 
 
 def stalled_status(
-    objective: Criterion, theta: Array, evaluation: Evaluation, decrement: float, iterations: int, reason: str
+    criterion: Criterion, theta: Array, evaluation: Evaluation, decrement: float, iterations: int, reason: str
 ) -> Status:
     """Return the warning of a fit that did not converge."""
     message = (
         f"did not converge after {iterations} iterations ({reason}): the criterion {evaluation.value:.8g} is "
         f"predicted to fall by {0.5 * decrement:.2g} more"
     )
-    if not objective.design.bounded:
+    if not criterion.design.bounded:
         return Status(Severity.WARNING, message, _WALLED)
-    singular = _singular_errors(objective, theta)
+    singular = _singular_errors(criterion, theta)
     if singular:
         return Status(
             Severity.WARNING,

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Structure
-from ..engines.criterion import Criterion
-from ..engines.marginal_objective import MarginalObjective
+from ..criterion.base import Criterion
 from ..errors import FitError, Severity, Status
 from ..lazy import LazyModule
 from ..terms.design import Design
@@ -43,43 +42,43 @@ ROUNDS = 4
 """Times a parameter may be moved to where another distance is better."""
 
 
-def kinked_places(objective: Criterion) -> list[tuple[int, Array]]:
+def kinked_places(criterion: Criterion) -> list[tuple[int, Array]]:
     """Return for each free range with kinks its place in θ and the logarithms of the distances, sorted."""
     out = []
-    for block in objective.blocks:
-        if _kinked(block.structure) and objective.free[block.place.start + 1]:
+    for block in criterion.model.random_blocks:
+        if _kinked(block.structure) and criterion.free[block.place.start + 1]:
             assert block.positions.coordinates is not None
             out.append((block.place.start + 1, _logs(_distances(block.positions.coordinates[None]))))
-    for residual in objective.residual_blocks if isinstance(objective, MarginalObjective) else ():
-        if _kinked(residual.structure) and objective.free[residual.place.start + 1]:
-            out.append((residual.place.start + 1, _logs(_observed(objective.design, residual.set))))
+    for residual in criterion.model.residual_blocks:
+        if _kinked(residual.structure) and criterion.free[residual.place.start + 1]:
+            out.append((residual.place.start + 1, _logs(_observed(criterion.design, residual.set))))
     return [(place, logs) for place, logs in out if len(logs)]
 
 
-def settle_kinks(objective: Criterion, best: Optimum, run: Run) -> Optimum:
+def settle_kinks(criterion: Criterion, best: Optimum, run: Run) -> Optimum:
     """Return the lowest of an optimum and what is found at and between the distances around it."""
-    free = np.flatnonzero(objective.free)
-    places = kinked_places(objective)
+    free = np.flatnonzero(criterion.free)
+    places = kinked_places(criterion)
     at_kink: list[int] = []
     for _ in range(ROUNDS):
         before = best.value
         at_kink = []
         for place, logs in places:
-            profile = _Profile(objective, run, place, np.setdiff1d(free, [place]), best)
+            profile = _Profile(criterion, run, place, np.setdiff1d(free, [place]), best)
             best = profile.settle(logs)
             if profile.kink:
                 at_kink.append(place)
         if len(places) == 1 or best.value > before - 1e-6:
             break
-    names = objective.natural(best.theta).names
-    return replace(best, statuses=(*best.statuses, *(_note(objective, place, names) for place in at_kink)))
+    names = criterion.natural(best.theta).names
+    return replace(best, statuses=(*best.statuses, *(_note(criterion, place, names) for place in at_kink)))
 
 
 @dataclass(slots=True)
 class _Profile:
     """−2l along one range, everything else at its minimum."""
 
-    objective: Criterion
+    criterion: Criterion
     run: Run
     place: int
     others: NDArray[np.intp]
@@ -106,7 +105,7 @@ class _Profile:
 
     def _near(self, logs: Array) -> Array:
         here = self.best.theta[self.place]
-        count = int(np.clip(WORK / self.objective.design.n, FEWEST, MOST))
+        count = int(np.clip(WORK / self.criterion.design.n, FEWEST, MOST))
         if len(logs) <= count:
             return logs
         inside = logs[np.abs(logs - here) <= log(REACH)]
@@ -126,8 +125,8 @@ class _Profile:
         inwards = left.theta.copy()
         inwards[self.place] += BESIDE
         # derivatives are those from shorter ranges
-        falls = self.objective.gradient(inwards)[self.place] < 0.0
-        return bool(falls and self.objective.gradient(right.theta)[self.place] > 0.0)
+        falls = self.criterion.gradient(inwards)[self.place] < 0.0
+        return bool(falls and self.criterion.gradient(right.theta)[self.place] > 0.0)
 
     def _between(self, low: float, high: float) -> Optimum | None:
         def value(phi: float) -> float:
@@ -166,7 +165,7 @@ def _kinked(structure: Structure | None) -> bool:
     return structure is not None and structure.kinked
 
 
-def _note(objective: Criterion, place: int, names: tuple[str, ...]) -> Status:
+def _note(criterion: Criterion, place: int, names: tuple[str, ...]) -> Status:
     return Status(
         Severity.NOTE,
         f"the likelihood has its maximum at a kink: {names[place]} is that of an observed distance",

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..control import Control
-from ..engines.criterion import Criterion
-from ..engines.objective import Evaluation
+from ..criterion.base import Criterion
+from ..criterion.differences import Evaluation
+from ..criterion.gaussian import Gaussian
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
@@ -23,8 +24,9 @@ from .convergence import (
     stalled_status,
 )
 from .kinks import kinked_places, settle_kinks
+from .moments import wide_start
 from .optimum import Optimum, Step
-from .start import Start, starting_points, wide_start
+from .start import Start, starting_points
 from .step import NewtonStep, newton_step
 
 _HALVINGS = 2
@@ -54,12 +56,12 @@ _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
 
 
-def optimise(objective: Criterion, control: Control | None = None, start: Start = None) -> Optimum:
+def optimise(criterion: Gaussian, control: Control | None = None, start: Start = None) -> Optimum:
     """Return the minimiser of a criterion by average-information Newton steps with exact curvature.
 
     Parameters
     ----------
-    objective
+    criterion
         The criterion.
     control
         Tolerances and limits.
@@ -80,55 +82,55 @@ def optimise(objective: Criterion, control: Control | None = None, start: Start 
     exact Hessian; searches of small problems end with a step by it, so that variances are good to about eight digits.
     Ranges at which −2l has kinks are settled among the distances (see `kinks`).
     """
-    before = objective.evaluations
+    before = criterion.evaluations
     control = control or Control()
-    kinked = bool(kinked_places(objective))
+    kinked = bool(kinked_places(criterion))
     # at a kink Newton's steps get nowhere
     first = replace(control, max_iterations=min(control.max_iterations, _KINKED)) if kinked else control
-    found = [_Search(objective, first).run(theta) for theta in starting_points(objective, start)]
-    if start is None and _may_be_local(objective, found):
-        found.append(_Search(objective, control).run(wide_start(objective, found[0].theta)))
+    found = [_Search(criterion, first).run(theta) for theta in starting_points(criterion, start)]
+    if start is None and _may_be_local(criterion, found):
+        found.append(_Search(criterion, control).run(wide_start(criterion, found[0].theta)))
     best = min(found, key=lambda optimum: (round(optimum.value, 6), not optimum.converged))
     if kinked:
 
         def run(theta: Array, moving: NDArray[np.intp], brief: bool) -> Optimum:
-            return _Search(objective, first if brief else control, moving).run(theta)
+            return _Search(criterion, first if brief else control, moving).run(theta)
 
-        best = settle_kinks(objective, best, run)
+        best = settle_kinks(criterion, best, run)
     many = kinked or len(found) > 1
-    return replace(best, evaluations=objective.evaluations - before) if many else best
+    return replace(best, evaluations=criterion.evaluations - before) if many else best
 
 
-def _may_be_local(objective: Criterion, found: list[Optimum]) -> bool:
+def _may_be_local(criterion: Criterion, found: list[Optimum]) -> bool:
     """Return whether the one optimum found is singular in several columns, and a second search is cheap.
 
     Where few levels bear on many columns about one singular optimum in a hundred is local.
     """
-    if len(found) > 1 or objective.joint or not _is_small(objective):
+    if len(found) > 1 or criterion.joint or not _is_small(criterion):
         return False
-    ranks_by_term = zip(objective.design.random, found[0].singular, strict=True)
+    ranks_by_term = zip(criterion.design.random, found[0].singular, strict=True)
     return any(
         term.n_columns > 1 and rank < term.n_columns for term, by_set in ranks_by_term for rank in by_set
     )
 
 
-def _is_small(objective: Criterion) -> bool:
-    return objective.design.n <= _SMALL[0] and objective.n_theta <= _SMALL[1]
+def _is_small(criterion: Criterion) -> bool:
+    return criterion.design.n <= _SMALL[0] and criterion.n_theta <= _SMALL[1]
 
 
 class _Search:
     """The state of one optimisation."""
 
-    def __init__(self, objective: Criterion, control: Control, free: NDArray[np.intp] | None = None) -> None:
-        self.objective = objective
+    def __init__(self, criterion: Criterion, control: Control, free: NDArray[np.intp] | None = None) -> None:
+        self.criterion = criterion
         self.control = control
-        self.free = None if objective.free.all() else np.flatnonzero(objective.free)
+        self.free = None if criterion.free.all() else np.flatnonzero(criterion.free)
         self.trace: list[Step] = []
         self.escapes = 0
         if free is not None:
             # leaving a boundary may move what is held for this search
             self.free, self.escapes = free, _ESCAPES
-        self.retreats = 0 if objective.design.bounded else _RETREATS
+        self.retreats = 0 if criterion.design.bounded else _RETREATS
         self.exact = False
         self.gap: Array | None = None
         self.fresh = False
@@ -136,13 +138,13 @@ class _Search:
         self.resting = 0
 
     def run(self, theta: Array) -> Optimum:
-        objective, control = self.objective, self.control
-        before = objective.evaluations
-        if not isfinite(objective.value(theta)):
-            raise FitError(not_finite_message(objective, theta))
+        criterion, control = self.criterion, self.control
+        before = criterion.evaluations
+        if not isfinite(criterion.value(theta)):
+            raise FitError(not_finite_message(criterion, theta))
         reason = f"max_iterations = {control.max_iterations} reached"
         converged, iterations, decrement = False, 0, 0.0
-        evaluation = objective.evaluate(theta)
+        evaluation = criterion.evaluate(theta)
         while True:
             evaluation, model = self._choose_model(theta, evaluation)
             decrement = model.decrement
@@ -162,27 +164,27 @@ class _Search:
                     break
             iterations += 1
             theta = moved
-            evaluation = objective.evaluate(theta)
+            evaluation = criterion.evaluate(theta)
         stalled = (
             ()
             if converged
-            else (stalled_status(objective, theta, evaluation, decrement, iterations, reason),)
+            else (stalled_status(criterion, theta, evaluation, decrement, iterations, reason),)
         )
-        value, sigma2 = objective.value(theta), objective.sigma2(theta)
-        singular = ranks(objective, theta, sigma2)
+        value, sigma2 = criterion.value(theta), criterion.sigma2(theta)
+        singular = ranks(criterion, theta, sigma2)
         return Optimum(
             theta=theta,
             value=value,
             decrement=decrement,
             converged=converged,
             iterations=iterations,
-            evaluations=objective.evaluations - before,
+            evaluations=criterion.evaluations - before,
             trace=tuple(self.trace),
             singular=singular,
             statuses=stalled
-            + singular_statuses(objective, theta, sigma2, singular)
-            + indefinite_statuses(objective, theta)
-            + error_statuses(objective, theta, evaluation),
+            + singular_statuses(criterion, theta, sigma2, singular)
+            + indefinite_statuses(criterion, theta)
+            + error_statuses(criterion, theta, evaluation),
         )
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
@@ -199,12 +201,12 @@ class _Search:
             if model.definite and model.decrement < 0.1 * self.trace[-1].decrement:
                 return corrected, model
         try:
-            hessian = self.objective.observed_information(theta)
+            hessian = self.criterion.observed_information(theta)
         except FitError:
             # the criterion is not finite on one side of θ: the edge of the domain of a structure
             self.exact = False
             return evaluation, self._model(evaluation)
-        if not self.objective.cheap_hessian:
+        if not self.criterion.cheap_hessian:
             self._judge_hessians()
             # what average information lacks changes little from here on
             self.gap = hessian - evaluation.information - evaluation.curvature
@@ -223,7 +225,7 @@ class _Search:
         """Return whether the decrement falls too slowly for average information to be the Hessian."""
         if decrement <= self.control.decrement or not self.trace:
             return False
-        if self.objective.cheap_hessian and decrement < _NEAR:
+        if self.criterion.cheap_hessian and decrement < _NEAR:
             return decrement > 0.01 * self.trace[-1].decrement
         if self.resting:
             self.resting -= 1
@@ -241,7 +243,7 @@ class _Search:
         if not (ratio < 0.98 and abs(ratio - earlier) < 0.2 * max(ratio, earlier)):
             return False
         left = log(decrement / self.control.decrement) / -log(ratio)
-        return left > max(_LINEAR, self.objective.n_theta)
+        return left > max(_LINEAR, self.criterion.n_theta)
 
     def _model(self, evaluation: Evaluation) -> NewtonStep:
         if len(evaluation.gradient) == 0 or (self.free is not None and len(self.free) == 0):
@@ -250,17 +252,17 @@ class _Search:
 
     def _advance(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array | None:
         """Return a θ with a lower criterion along the step, or along a damped one, or None."""
-        objective, value = self.objective, evaluation.value
+        criterion, value = self.criterion, evaluation.value
         if not model.definite:
             # a part of Σ at exact zero has no gradient however much its increase would lower −2l
             escaped = self._escape(theta, evaluation)
             if escaped is not None:
                 return escaped
-        slack = rounding(value, objective.nu)
+        slack = rounding(value, criterion.nu)
         length, damping = 1.0, 0.0
         for trial in range(_TRIALS):
             moved = theta + length * model.step
-            found = objective.value(moved)
+            found = criterion.value(moved)
             if found <= value - 1e-4 * length * model.decrement + slack:
                 return moved
             if trial < (_HALVINGS if isfinite(found) else self.retreats):
@@ -273,34 +275,34 @@ class _Search:
     def _escape(self, theta: Array, evaluation: Evaluation) -> Array | None:
         if self.escapes >= _ESCAPES:
             return None
-        moved = escape_boundary(self.objective, theta, evaluation)
+        moved = escape_boundary(self.criterion, theta, evaluation)
         self.escapes += moved is not None
         return moved
 
     def _finish(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array:
         """Return θ after the last step, numerically zero variances at exact zero, if −2l does not rise."""
-        objective = self.objective
+        criterion = self.criterion
         cheap = self._is_cheap() and model.decrement > _SETTLED
         if cheap:
             model = self._exact_model(theta, evaluation, model)
         polish = cheap or model.decrement > _POLISHED or self.control.decrement < _POLISHED
         last = theta + model.step if polish else theta
-        snapped = snap_to_boundary(objective, last, evaluation)
+        snapped = snap_to_boundary(criterion, last, evaluation)
         for candidate in (snapped, last):
             if candidate is None:
                 continue
-            if not rises(objective.value(candidate), evaluation.value, objective.nu):
+            if not rises(criterion.value(candidate), evaluation.value, criterion.nu):
                 return candidate
         return theta
 
     def _is_cheap(self) -> bool:
         """Return whether differences of the gradient cost a fraction of what the search has cost."""
-        return _is_small(self.objective) and not self.fresh and not self.objective.cheap_hessian
+        return _is_small(self.criterion) and not self.fresh and not self.criterion.cheap_hessian
 
     def _exact_model(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> NewtonStep:
         """Return the last step by the exact Hessian, whose error is of the order of the decrement squared."""
         try:
-            exact = self._model(_with_hessian(evaluation, self.objective.observed_information(theta)))
+            exact = self._model(_with_hessian(evaluation, self.criterion.observed_information(theta)))
         except FitError:
             return model
         return exact if exact.definite and exact.decrement < 100.0 * self.control.decrement else model

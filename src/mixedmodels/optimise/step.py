@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.objective import Evaluation
+from ..criterion.differences import Evaluation
 from ..typing import Array
 
 _SMALLEST_PIVOT = 1e-4

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.clusterwise import ClusterwiseEngine
-from ..engines.fitted_errors import FittedErrors
-from ..engines.marginal_objective import MarginalObjective
-from ..engines.marginal_system import MarginalSystem
-from ..engines.parameters import design_blocks
+from ..criterion.covariances import CovarianceModel
+from ..criterion.errors import FittedErrors
+from ..engines import ENGINES
+from ..engines.base import Engine, Equations
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array
@@ -26,9 +23,7 @@ def fitted_errors(fit: Fit) -> FittedErrors | None:
 
 
 def _build(fit: Fit) -> FittedErrors:
-    objective = fit.objective()
-    assert isinstance(objective, MarginalObjective)
-    return FittedErrors(fit.design, objective.model, fit.optimum.theta)
+    return FittedErrors(fit.design, fit.criterion_function().model, fit.optimum.theta)
 
 
 def error_variances(fit: Fit) -> Array:
@@ -56,30 +51,24 @@ def draw_errors(fit: Fit, rng: np.random.Generator) -> Array:
     return np.asarray(np.sqrt(error_variances(fit)) * rng.standard_normal(fit.nobs))
 
 
-def marginal_system(fit: Fit, tool: str) -> MarginalSystem:
+def whole_clusters(fit: Fit, tool: str) -> Equations:
     """Return V̂ of every independent cluster, factored; `SpecError` where clusters are too large."""
-    if fit.design.residual is not None:
-        system = fit.system()
-        if isinstance(system, MarginalSystem):
-            return system
-    reason = ClusterwiseEngine().supports(fit.design, fit.control)
+    equations = fit.equations()
+    if equations.whole_clusters:
+        return equations
+    engine = next(kind() for kind in ENGINES.values() if kind.whole_clusters)
+    reason = engine.supports(fit.design, fit.control)
     if reason is not None:
         raise SpecError(f"{tool} needs the covariance of whole clusters: {reason}.")
-    return fit.keep("marginal system", lambda: _factored(fit))
+    return fit.keep("whole clusters", lambda: _factored(fit, engine))
 
 
-def _factored(fit: Fit) -> MarginalSystem:
-    system = MarginalSystem(replace(fit.design), fit.control)
-    theta = fit.optimum.theta
-    if fit.design.residual is None:
-        blocks = design_blocks(fit.design)
-        parts = [b.structure.rescale(fit.relative[b.place], fit.sigma2, b.positions) for b in blocks]
-        theta = np.concatenate([*parts, [np.log(fit.sigma2)]])
-    elif fit.spec.hold:
-        # held parameters may be counted in other coordinates: take those of this system
-        objective = fit.objective()
-        assert isinstance(objective, MarginalObjective)
-        system.model.random_blocks = objective.model.random_blocks
-        system.model.residual_blocks = objective.model.residual_blocks
-    system.factor(system.model.at(theta))
-    return system
+def _factored(fit: Fit, engine: Engine) -> Equations:
+    # held parameters may be counted in other coordinates: those of the fit's own criterion
+    own = fit.criterion_function()
+    joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
+    equations = engine.equations(fit.design, fit.control)
+    model = CovarianceModel(fit.design, equations.groups)
+    model.random_blocks, model.residual_blocks = joint.model.random_blocks, joint.model.residual_blocks
+    equations.factor(model.numbers(theta))
+    return equations

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.fitted_errors import FittedErrors, NewErrorCovariance
-from ..engines.structured import StructuredSystem, Target
+from ..criterion.errors import FittedErrors, NewErrorCovariance
+from ..engines.base import Target
 from ..fit import Fit
 from ..terms.new_rows import NewRows, encode_errors
 from ..terms.residual import NewErrors
@@ -59,9 +59,8 @@ def predict_unobserved(
 
     `rows` are the chosen rows; `errors` those of all.
     """
-    fitted, system = fitted_errors(fit), fit.system()
+    fitted = fitted_errors(fit)
     assert isinstance(fitted, FittedErrors)
-    assert isinstance(system, StructuredSystem)
     assert errors.new is not None
     assert errors.sd is not None
     new = errors.new.take(chosen)
@@ -72,5 +71,5 @@ def predict_unobserved(
         cluster=fitted.first_rows()[new.clusters].astype(np.intp),
         error=NewErrorCovariance(fitted, new, errors.sd[chosen]),
     )
-    shift, variance = system.predict(target)
+    shift, variance = fit.equations().predict(target)
     return np.asarray(rows.x @ fit.solution.beta + shift), variance

@@ -222,7 +222,7 @@ def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOf
         return np.asarray(np.einsum("ia,ab,ib->i", rows.x, method.vcov(fit), rows.x))
     known, new = without_new_levels(fit, rows)
     x = np.ascontiguousarray(rows.x)
-    variance = fit.sigma2 * fit.system().prediction_variance(x, known.codes, known.values)
+    variance = fit.equations().prediction_variance(x, known.codes, known.values)
     return variance + own_variances(fit, rows, new)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api import fit_design, fit_model, start_near
-from ..engines.criterion import Criterion
-from ..engines.refits import Refitted
+from ..criterion.gaussian import Gaussian
+from ..engines.base import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
 from ..inference.predictors import share_predictors
@@ -106,12 +106,12 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     quick = _natively(fit, design.y[None])
     if quick is not None and quick[0] is not None:
         return share_predictors(_fit_of(fit, design, quick[0]), fit)
-    design, objective, optimum = _optimise(fit, design)
+    design, criterion, optimum = _optimise(fit, design)
     found = Fit.from_optimum(
         fit.spec,
         fit.schema,
         design,
-        objective,
+        criterion,
         optimum,
         engine=fit.engine,
         control=fit.control,
@@ -136,8 +136,8 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
             theta[i], criterion[i], converged[i], singular[i] = found.theta, found.value, True, False
             continue
         design = replace(fit.design, y=_without_offset(fit, responses[:, i]))
-        _, objective, optimum = _optimise(fit, design)
-        solution, sigma2[i] = objective.solve(optimum.theta)
+        _, criterion_function, optimum = _optimise(fit, design)
+        solution, sigma2[i] = criterion_function.solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
         ranks = zip(sizes, optimum.singular, strict=True)
@@ -179,10 +179,10 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
-    """Return the design of another response, its objective and optimum, searched from near θ̂."""
-    system = fit.objective().system.new_response(design.y)
-    return fit_design(fit.spec, design, system, fit.control, start_near(fit))
+def _optimise(fit: Fit, design: Design) -> tuple[Design, Gaussian, Optimum]:
+    """Return the design of another response, its criterion and optimum, searched from near θ̂."""
+    equations = fit.criterion_function().equations.with_response(design)
+    return fit_design(fit.spec, design, equations, fit.control, start_near(fit))
 
 
 def _without_offset(fit: Fit, y: Array) -> Array:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engines.structured import StructuredSystem
 from ..fit import Fit
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
-from .error_side import error_variances, fitted_errors, marginal_system
+from .error_side import error_variances, fitted_errors, whole_clusters
 
 KINDS = ("response", "pearson", "student", "scaled")
 LEVELS = ("conditional", "marginal")
@@ -73,22 +72,15 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
-    x, phi = fit.design.x, fit.sigma2 * fit.solution.unscaled_vcov
+    x, phi = fit.design.x, fit.solution.vcov
     return np.asarray(error_variances(fit) + random_variances(fit) - np.einsum("ia,ab,ib->i", x, phi, x))
 
 
 def _conditional_variances(fit: Fit) -> Array:
-    """Return the diagonal of RPR, (n,): R − var(x'(β̂ − β) + z'(b̂ − b)) where errors are independent."""
-    system = fit.system()
-    if isinstance(system, StructuredSystem):
-        return system.conditional_residual_variances()
-    terms = fit.design.random
-    if not terms:
+    """Return the diagonal of RPR, (n,)."""
+    if not fit.design.random and fit.design.residual is None:
         return _marginal_variances(fit)
-    known = system.prediction_variance(
-        np.ascontiguousarray(fit.design.x), [t.codes for t in terms], [t.values for t in terms]
-    )
-    return np.asarray(error_variances(fit) - fit.sigma2 * known)
+    return fit.equations().conditional_residual_variances()
 
 
 def _scaled(fit: Fit, raw: Array) -> Array:
@@ -99,4 +91,4 @@ def _scaled(fit: Fit, raw: Array) -> Array:
 def _whitened(fit: Fit) -> Array:
     if not fit.design.random and fit.design.residual is None:
         return np.asarray((fit.response - fit.linear_predictor) / np.sqrt(error_variances(fit)))
-    return marginal_system(fit, "residuals of kind 'scaled'").whitened_residuals()
+    return whole_clusters(fit, "residuals of kind 'scaled'").whitened_residuals()

@@ -38,7 +38,7 @@ class Stack:
 
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
     """Return the clusters of a fit by size, their rows adjusted as the kind of sandwich asks."""
-    omega = fit.sigma2 * fit.solution.unscaled_vcov
+    omega = fit.solution.vcov
     residual = fit.design.y - fit.design.x @ fit.solution.beta
     sizes = np.array([len(rows) for rows in clusters.rows])
     out = []

@@ -10,7 +10,7 @@ from ..fit import Fit, row_products
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
-from .error_side import draw_errors, marginal_system
+from .error_side import draw_errors, whole_clusters
 
 LEVELS = ("population", "conditional")
 
@@ -53,8 +53,8 @@ def simulate(
         ) from None
     mean = fit.fitted if level == "conditional" else fit.linear_predictor
     if level == "population" and not fit.design.bounded:
-        system = marginal_system(fit, "simulate")
-        return np.column_stack([mean + system.draw(rng) for _ in range(n)])
+        equations = whole_clusters(fit, "simulate")
+        return np.column_stack([mean + equations.draw(rng) for _ in range(n)])
     roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
     out = np.empty((fit.nobs, n))
     for column in range(n):

@@ -41,10 +41,10 @@ def start_grid(fit: Fit) -> Table:
         raise SpecError(
             "start_grid: the model was fitted without start=; give values there by parameter name."
         )
-    objective = fit.objective()
-    points = given_points(objective, rows)
+    criterion = fit.criterion_function()
+    points = given_points(criterion, rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}
-    values = [np.nan if point is None else objective.value(point) for point in points]
+    values = [np.nan if point is None else criterion.value(point) for point in points]
     columns["criterion"] = np.array(values)
     return Table(columns, "Starting values", backend=fit.backend, formats={"criterion": "statistic"})

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Positions
-from ..engines.parameters import Block, design_blocks
+from ..criterion.parameters import Block, design_blocks
 from ..errors import DataError
 from ..fit import Fit
 from ..terms.design import RandomTerm

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..covariance.base import Natural
 from ..covariance.correlation import own_name, pair_name
-from ..engines.parameters import Block, design_blocks
+from ..criterion.parameters import Block, design_blocks
 from ..fit import Fit
 from ..inference.intervals import covariance_limits
 from ..inference.reported import Reported, decay_parameters, own_scale
@@ -123,9 +123,9 @@ def _profile_limits(
     fit: Fit, components: list[Component], level: float
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Return profile limits of the parameters as the table holds them, those of held ones missing."""
-    objective, theta = fit.objective(), fit.optimum.theta
-    natural, decays = objective.natural(theta), decay_parameters(objective, theta)
-    free = [k for k, c in enumerate(components) if natural.names[c.index] not in objective.held]
+    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    natural, decays = criterion.natural(theta), decay_parameters(criterion, theta)
+    free = [k for k, c in enumerate(components) if natural.names[c.index] not in criterion.held]
     unbounded = _unbounded_blocks(fit)
     parameters = []
     for k in free:
@@ -147,7 +147,7 @@ def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
 
     `"unit"` for correlations of errors per unit of distance, `"plain"` for variances without bounds.
     """
-    decays, free = decay_parameters(fit.objective(), fit.optimum.theta), _unbounded_blocks(fit)
+    decays, free = decay_parameters(fit.criterion_function(), fit.optimum.theta), _unbounded_blocks(fit)
     return tuple("plain" if c.block in free else "unit" if c.index in decays else c.kind for c in components)
 
 
@@ -162,7 +162,7 @@ def natural_std_errors(fit: Fit) -> Array:
     Parameters that are held, or variances estimated as zero, have none and are NaN.
     """
     variance = np.diag(fit.natural_covariance())
-    natural = fit.objective().natural(fit.optimum.theta)
+    natural = fit.criterion_function().natural(fit.optimum.theta)
     zero = [
         value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)
     ]
@@ -195,7 +195,7 @@ def list_components(fit: Fit) -> list[Component]:
 
 def _error_components(fit: Fit, first: int) -> list[Component]:
     """Return the parameters of structured or unequal errors, in the order of the natural parameters."""
-    natural = fit.objective().natural(fit.optimum.theta)
+    natural = fit.criterion_function().natural(fit.optimum.theta)
     assert fit.design.residual is not None
     functions = [term.label for term in fit.design.residual.variance]
     rows = []

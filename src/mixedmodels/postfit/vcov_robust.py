@@ -145,7 +145,7 @@ def vcov_robust(
     m, k = clusters.count, fit.design.fixed.rank
     if m < 2:
         raise SpecError("vcov_robust: all rows are of one cluster; a sandwich needs two or more.")
-    omega = fit.sigma2 * fit.solution.unscaled_vcov
+    omega = fit.solution.vcov
     stacks = tuple(stack_clusters(fit, clusters, kind))
     scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
     meat = scores.T @ scores

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines.parameters import Block
+from ..criterion.parameters import Block
 from ..fit import Fit
 from ..formats import format_column
 from ..postfit.covariances import correlations

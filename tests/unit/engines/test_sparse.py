@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,12 @@ from dense_algebra import DenseSystem, fixed_terms, make_design, random_codes, r
 from mixedmodels import lmm
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
-from mixedmodels.engines import choose_engine, sparse_moments
-from mixedmodels.engines.base import Direction
-from mixedmodels.engines.blocked import BlockedEngine
-from mixedmodels.engines.sparse import JOINT_COLUMNS
-from mixedmodels.engines.sparse_engine import SparseEngine
+from mixedmodels.engines import choose_engine
+from mixedmodels.engines.blocked.engine import BlockedEngine
+from mixedmodels.engines.relative import TermDirection
+from mixedmodels.engines.sparse import start_moments as sparse_moments
+from mixedmodels.engines.sparse.engine import SparseEngine
+from mixedmodels.engines.sparse.system import JOINT_COLUMNS
 from mixedmodels.errors import DataError, FitError
 from mixedmodels.terms.design import Design, Kernel, RandomTerm
 from mixedmodels.typing import Array
@@ -90,9 +92,9 @@ def test_equals_blocked_on_designs_of_hundreds_of_levels(case: str) -> None:
     else:
         design = crossed_design(3_000, (400, 250, 120, 20), local=True)
     control = Control(threads=2)
-    systems = [engine().system(design, control) for engine in (BlockedEngine, SparseEngine)]
+    systems = [engine().equations(design, control).system for engine in (BlockedEngine, SparseEngine)]
     factors = [np.full((1, 1, 1), 0.3 + 0.4 * k) for k in range(len(design.random))]
-    directions = [Direction(k, 0, np.ones((1, 1))) for k in range(len(design.random))]
+    directions = [TermDirection(k, 0, np.ones((1, 1))) for k in range(len(design.random))]
     found = []
     for system in systems:
         pieces = system.factor(factors)
@@ -106,7 +108,7 @@ def test_equals_blocked_on_designs_of_hundreds_of_levels(case: str) -> None:
                 system.average_information(directions),
                 *system.fixed_information(directions),
                 solution.beta,
-                solution.unscaled_vcov,
+                solution.vcov,
                 *solution.random,
                 system.conditional_covariance(0),
                 *system.start_moments(),
@@ -129,7 +131,7 @@ def test_trace_near_the_boundary(shrinkage: float) -> None:
         rng, [random_term("g", codes, values, US), random_term("h", other, None, US)], weighted=True
     )
     factors = [np.array([[[shrinkage, 0.0], [0.1, 0.0]]]), np.full((1, 1, 1), shrinkage)]
-    system, oracle = SparseEngine().system(design, Control(threads=1)), DenseSystem(design)
+    system, oracle = SparseEngine().equations(design, Control(threads=1)).system, DenseSystem(design)
     system.factor(factors)
     oracle.factor(factors)
     for reml in (True, False):
@@ -142,7 +144,7 @@ def test_trace_near_the_boundary(shrinkage: float) -> None:
 
 def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
     design = animal_design(2_000, 1_500, 200, 40)
-    system = SparseEngine().system(design, Control(threads=1))
+    system = SparseEngine().equations(design, Control(threads=1)).system
     exact, forms = system.start_moments()
     monkeypatch.setattr(sparse_moments, "EXACT", 1_000)
     estimated, again = system.start_moments()
@@ -154,11 +156,11 @@ def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatc
 
 def test_other_responses_do_not_disturb_each_other() -> None:
     design = crossed_design(500, (60, 40), local=False)
-    system = SparseEngine().system(design, Control(threads=1))
+    system = SparseEngine().equations(design, Control(threads=1)).system
     factors: list[Array] = [np.ones((1, 1, 1)), np.ones((1, 1, 1))]
     system.factor(factors)
     before = system.scores(True)[0].trace
-    other = system.new_response(design.y[::-1].copy())
+    other = system.with_response(replace(design, y=design.y[::-1].copy()))
     other.factor([2 * f for f in factors])
     np.testing.assert_array_equal(system.scores(True)[0].trace, before)
     assert other.factor(factors).logdet == system.factor(factors).logdet
@@ -166,7 +168,7 @@ def test_other_responses_do_not_disturb_each_other() -> None:
 
 def test_what_it_refuses_and_why() -> None:
     large = crossed_design(10_000, (JOINT_COLUMNS + 1, 5), local=False)
-    system = SparseEngine().system(large, Control(threads=1))
+    system = SparseEngine().equations(large, Control(threads=1)).system
     system.factor([np.ones((1, 1, 1))] * 2)
     with pytest.raises(FitError, match="joint covariance of the 3001 predictions of 'g0'"):
         system.joint_covariance(0)
@@ -189,7 +191,7 @@ def test_prediction_variance_on_and_off_the_pattern() -> None:
     """Rows of the data need entries of the selected inverse alone; pairs of levels never met need solves."""
     design = crossed_design(1_200, (200, 150, 30), local=True)
     control = Control(threads=1)
-    systems = [engine().system(design, control) for engine in (BlockedEngine, SparseEngine)]
+    systems = [engine().equations(design, control).system for engine in (BlockedEngine, SparseEngine)]
     for system in systems:
         system.factor([np.full((1, 1, 1), 0.5)] * 3)
     met = [term.codes for term in design.random]

@@ -156,7 +156,7 @@ def test_structured_errors(name: str) -> None:
 
 def test_engines_without_it_say_so() -> None:
     clusters = mm.lmm(
-        "Y ~ age + (1 | id)", mm.datasets.load("orthodont"), control=mm.Control(engine="clusterwise")
+        "Y ~ age + (1 | id)", mm.datasets.load("orthodont"), control=mm.Control(engine="clusters")
     )
-    with pytest.raises(mm.SpecError, match="'clusterwise' engine"):
+    with pytest.raises(mm.SpecError, match="'clusters' engine"):
         clusters.conditional_aic()

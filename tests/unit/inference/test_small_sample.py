@@ -12,11 +12,11 @@ from mixedmodels.inference.sensitivity import sensitivity
 
 def dense_pieces(fit: mm.Fit) -> tuple[np.ndarray, np.ndarray]:
     """P and Q by their definitions with V (n, n), in the joint parameters (entries of L, log σ²)."""
-    objective = fit.objective()
+    objective = fit.criterion_function()
     theta = objective.absolute(fit.optimum.theta)
     n = fit.nobs
     slopes, v = [], np.exp(theta[-1]) * np.eye(n)
-    for block in objective.blocks:
+    for block in objective.model.random_blocks:
         term = fit.design.random[block.term]
         z = np.zeros((n, term.n_levels, term.n_columns))
         z[np.arange(n), term.codes] = term.dense_values()

@@ -9,10 +9,11 @@ import pytest
 from scipy import optimize
 
 import mixedmodels as mm
-from dense_algebra import DenseSystem, make_design, random_codes, random_kernel, random_term
+from dense_algebra import make_design, random_codes, random_kernel, random_term
+from dense_criterion import dense_gaussian
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
-from mixedmodels.engines.objective import Objective
+from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.errors import FitError, Severity
 from mixedmodels.optimise.newton import optimise
 from mixedmodels.terms.design import Design
@@ -21,7 +22,7 @@ from random_slopes import slope_objective
 US, DIAG, CS, HOMDIAG = (structure_class(name)() for name in ("us", "diag", "cs", "homdiag"))
 
 
-def best_of_bfgs(objective: Objective, starts: int, seed: int) -> float:
+def best_of_bfgs(objective: Gaussian, starts: int, seed: int) -> float:
     """Return the lowest criterion found by BFGS from several starts on the analytic gradient."""
     rng = np.random.default_rng(seed)
     best = np.inf
@@ -45,7 +46,9 @@ def test_small_slope_problems_end_at_the_lowest_point_in_few_steps() -> None:
         rank = optimum.singular[0][0]
         singular += rank < 2
         # the pivots of a singular factor are exactly zero, and only those
-        factor = objective.blocks[0].structure.factor(optimum.theta, objective.blocks[0].positions)
+        factor = objective.model.random_blocks[0].structure.factor(
+            optimum.theta, objective.model.random_blocks[0].positions
+        )
         assert np.count_nonzero(factor.diagonal()) == rank, seed
         assert (rank < 2) == any("g" in s.message for s in optimum.statuses), seed
     assert singular > 60
@@ -71,7 +74,7 @@ def test_varied_problems_converge_to_a_stationary_point_on_the_cone() -> None:
     iterations = []
     for seed in range(40):
         design = varied_design(seed)
-        objective = Objective(design, DenseSystem(design))
+        objective = dense_gaussian(design)
         optimum = optimise(objective)
         assert optimum.converged, seed
         iterations.append(optimum.iterations)
@@ -88,7 +91,7 @@ def test_a_null_factor_has_variance_exactly_zero() -> None:
     y = rng.standard_normal(30)
     y -= np.repeat(0.9 * y.reshape(6, 5).mean(axis=1), 5)
     design = replace(design, y=y)
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     optimum = optimise(objective)
     assert optimum.theta[0] == 0.0
     assert optimum.singular == ((0,),)
@@ -134,7 +137,7 @@ def test_the_null_combination_is_the_one_with_no_variance() -> None:
 def test_a_model_without_random_terms_needs_no_step() -> None:
     rng = np.random.default_rng(3)
     design = make_design(rng, [], fixed=3)
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     optimum = optimise(objective)
     residual = design.y - design.x @ np.linalg.lstsq(design.x, design.y)[0]
     assert optimum.converged
@@ -156,7 +159,7 @@ def test_a_response_without_residual_variation_is_an_error() -> None:
     design = make_design(rng, [random_term("g", random_codes(rng, 30, 5), None, US)], fixed=1)
     design = replace(design, y=np.zeros(30))
     with pytest.raises(FitError, match="not finite at the starting values"):
-        optimise(Objective(design, DenseSystem(design)))
+        optimise(dense_gaussian(design))
 
 
 def test_verbose_prints_one_line_per_iterate(capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,8 +173,8 @@ def test_verbose_prints_one_line_per_iterate(capsys: pytest.CaptureFixture[str])
 def test_the_scale_of_the_response_does_not_matter(factor: float) -> None:
     design = slope_objective(0).design
     plain, scaled = design, replace(design, y=factor * design.y)
-    a = optimise(Objective(plain, DenseSystem(plain)))
-    b = optimise(Objective(scaled, DenseSystem(scaled)))
+    a = optimise(dense_gaussian(plain))
+    b = optimise(dense_gaussian(scaled))
     np.testing.assert_allclose(a.theta, b.theta, rtol=1e-6, atol=1e-8)
     nu = design.n - 2
     assert b.value - a.value == pytest.approx(nu * np.log(factor**2), abs=1e-6)
@@ -181,8 +184,8 @@ def test_the_scale_of_a_random_column_does_not_matter() -> None:
     design = slope_objective(0).design
     term = design.random[0]
     scaled = replace(design, random=(replace(term, values=term.values * np.array([1.0, 1e4])),))
-    a = optimise(Objective(design, DenseSystem(design)))
-    b = optimise(Objective(scaled, DenseSystem(scaled)))
+    a = optimise(dense_gaussian(design))
+    b = optimise(dense_gaussian(scaled))
     assert b.value == pytest.approx(a.value, abs=1e-7)
     np.testing.assert_allclose(b.theta * np.array([1, 1e4, 1e4]), a.theta, rtol=1e-5)
 
@@ -190,8 +193,8 @@ def test_the_scale_of_a_random_column_does_not_matter() -> None:
 def test_both_modes_find_the_same_model() -> None:
     for seed in range(12):
         design = varied_design(seed)
-        profiled = Objective(design, DenseSystem(design))
-        joint = Objective(design, DenseSystem(design), joint=True)
+        profiled = dense_gaussian(design)
+        joint = dense_gaussian(design, profiled=False)
         a, b = optimise(profiled), optimise(joint)
         assert b.converged, seed
         assert b.value == pytest.approx(a.value, abs=1e-6), seed

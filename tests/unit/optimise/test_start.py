@@ -8,15 +8,28 @@ import numpy as np
 import pytest
 
 from dense_algebra import DenseSystem, make_design, random_codes, random_term
+from dense_criterion import dense_gaussian
 from mixedmodels.covariance import structure_class
-from mixedmodels.engines.objective import Objective
-from mixedmodels.engines.parameters import parameter_names
+from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.errors import SpecError
+from mixedmodels.optimise.moments import moment_start
 from mixedmodels.optimise.newton import optimise
-from mixedmodels.optimise.start import moment_start, natural_start
+from mixedmodels.optimise.start import given_points
 from mixedmodels.terms.design import Design
+from mixedmodels.typing import Array
 
 US, DIAG, HOMDIAG = (structure_class(name)() for name in ("us", "diag", "homdiag"))
+
+
+def parameter_names(design: Design) -> tuple[str, ...]:
+    criterion = dense_gaussian(design, profiled=False)
+    return criterion.natural(moment_start(criterion)).names
+
+
+def natural_start(criterion: Gaussian, values: dict[str, float]) -> Array:
+    (found,) = given_points(criterion, values)
+    assert found is not None
+    return found
 
 
 def crossed(seed: int = 0, n: int = 400) -> Design:
@@ -51,7 +64,7 @@ def test_moments_are_unbiased() -> None:
 def test_the_start_is_close_and_positive() -> None:
     for seed in range(5):
         design = crossed(seed)
-        objective = Objective(design, DenseSystem(design))
+        objective = dense_gaussian(design)
         start = objective.natural(moment_start(objective))
         assert np.all(start.values[[0, 2, 3, 4]] > 0)
         assert start.values[1] == 0
@@ -63,7 +76,7 @@ def test_a_term_with_few_levels_starts_from_one_variance() -> None:
     term = random_term("all", np.zeros(60, dtype=int), values, HOMDIAG)
     design = make_design(rng, [term], fixed=2)
     design = replace(design, y=design.x[:, 1] + values @ rng.standard_normal(15) + rng.standard_normal(60))
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     start = moment_start(objective)
     assert start.shape == (1,)
     assert 0.3 < start[0] < 3  # the ratio of standard deviations is one
@@ -74,7 +87,7 @@ def test_columns_that_cannot_be_told_apart_have_a_start() -> None:
     rng = np.random.default_rng(3)
     codes = random_codes(rng, 50, 8)
     design = make_design(rng, [random_term("g", codes, None, US), random_term("g2", codes, None, US)])
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     theta = moment_start(objective)
     assert np.isfinite(objective.value(theta))
     assert theta[0] == pytest.approx(theta[1])
@@ -101,7 +114,7 @@ def test_names_are_those_of_terms_sets_and_columns() -> None:
 @pytest.mark.parametrize("joint", [False, True])
 def test_natural_values_are_started_from(joint: bool) -> None:
     design = crossed()
-    objective = Objective(design, DenseSystem(design), joint=joint)
+    objective = dense_gaussian(design, profiled=not joint)
     given = {
         "var(g: (Intercept))": 3.0, "cov(g: Intercept, z1)": 0.7, "VAR(g:z1)": 0.9,
         "var(h: (Intercept))": 0.2, "var(Residual)": 5.0,
@@ -116,7 +129,7 @@ def test_natural_values_are_started_from(joint: bool) -> None:
 
 def test_other_values_make_room_for_a_given_covariance() -> None:
     design = crossed()
-    objective = Objective(design, DenseSystem(design), joint=True)
+    objective = dense_gaussian(design, profiled=False)
     found = objective.natural(natural_start(objective, {"cov(g: (Intercept), z1)": 100.0})).values
     assert found[1] == pytest.approx(100.0, rel=1e-12)
     assert found[0] * found[2] >= 1e4 * (1 - 1e-12)
@@ -124,7 +137,7 @@ def test_other_values_make_room_for_a_given_covariance() -> None:
 
 def test_bad_starts_are_explained() -> None:
     design = crossed()
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     with pytest.raises(SpecError, match=r"Did you mean 'var\(g: z1\)'"):
         natural_start(objective, {"var(g: z2)": 1.0})
     with pytest.raises(SpecError, match="must be a finite number"):
@@ -141,7 +154,7 @@ def test_bad_starts_are_explained() -> None:
 
 def test_an_optimum_is_reached_from_natural_values() -> None:
     design = crossed(n=120)
-    objective = Objective(design, DenseSystem(design))
+    objective = dense_gaussian(design)
     assert optimise(objective, start={"var(g: z1)": 9.0, "var(h: (Intercept))": 0.0}).value == pytest.approx(
         optimise(objective).value, abs=1e-6
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mixedmodels.engines.objective import Evaluation
+from mixedmodels.criterion.differences import Evaluation
 from mixedmodels.optimise.step import newton_step
 from mixedmodels.typing import Array
 

@@ -76,11 +76,11 @@ def test_pearson_residuals_are_scaled_by_their_standard_deviation(fit: Fit, orac
 
 
 def test_standard_errors_of_variances_come_from_the_observed_information(weighted: Fit) -> None:
-    from mixedmodels.engines.base import Direction
+    from mixedmodels.engines.relative import TermDirection
 
     dense = make_oracle(weighted).system
     us = [np.diag([1.0, 0.0]), np.array([[0.0, 1.0], [1.0, 0.0]]), np.diag([0.0, 1.0])]
-    directions = [Direction(0, 0, matrix) for matrix in us] + [Direction(1, 0, np.eye(1))]
+    directions = [TermDirection(0, 0, matrix) for matrix in us] + [TermDirection(1, 0, np.eye(1))]
     covariance = 2 * np.linalg.inv(dense.observed_information(directions, weighted.sigma2, reml=True))
     table = weighted.variance_components(se=True)
     # Printed order: the two variances of g, their covariance, h, residual. The engine differentiates its

@@ -152,7 +152,7 @@ def test_known_covariances_are_refused() -> None:
 def test_structured_errors_beside_a_negative_variance() -> None:
     fit = mm.lmm("y ~ t + (1 | g)", repelling(), residual="ar1(t | g)", bounds="none")
     assert fit.converged
-    assert fit.engine == "clusterwise"
+    assert fit.engine == "clusters"
     assert np.linalg.eigvalsh(fit.marginal_cov("g00").array)[0] > 0
     assert fit.simulate(1, seed=1).shape == (240, 1)
     bounded = mm.lmm("y ~ t + (1 | g)", repelling(), residual="ar1(t | g)")

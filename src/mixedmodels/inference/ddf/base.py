@@ -29,4 +29,4 @@ class DegreesOfFreedom(ABC):
 
     def vcov(self, fit: Fit) -> Array:
         """Return the covariance of β̂ used with this method, (rank, rank)."""
-        return fit.sigma2 * fit.solution.unscaled_vcov
+        return fit.solution.vcov

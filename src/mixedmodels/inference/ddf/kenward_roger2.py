@@ -7,9 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...engines.marginal_objective import MarginalObjective
-from ...engines.objective import Objective
-from ...engines.sensitivity import bend_traces
+from ...criterion.sensitivity import bend_traces
 from ...errors import SpecError
 from ...fit import Fit
 from ...typing import Array
@@ -72,15 +70,11 @@ class KenwardRoger2(DegreesOfFreedom):
 
 def bias(fit: Fit, information: Information) -> Array:
     """Return the bias of the natural parameters to second order as a change of the working ones, (k,)."""
-    objective, theta = fit.objective(), fit.optimum.theta
-    jacobian = objective.natural(theta).jacobian
-    w = objective.working_covariance(theta, expected=information == "expected")
+    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    jacobian = criterion.natural(theta).jacobian
+    w = criterion.working_covariance(theta, expected=information == "expected")
     weights = jacobian @ w @ jacobian.T
-    if isinstance(objective, MarginalObjective):
-        traces = objective.bend_traces(theta, weights)
-    else:
-        assert isinstance(objective, Objective)
-        traces = bend_traces(objective, theta, weights)
+    traces = bend_traces(criterion, theta, weights)
     if not traces.any():
         return traces
-    return np.asarray(-0.25 * objective.working_covariance(theta, expected=True) @ traces)
+    return np.asarray(-0.25 * criterion.working_covariance(theta, expected=True) @ traces)

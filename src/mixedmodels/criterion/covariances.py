@@ -1,0 +1,558 @@
+"""θ ↦ the covariances that V is made of, with exact derivatives.
+
+θ holds the parameters of the random terms' Σ, then those of Σ_R by residual set, then those of the variance functions;
+without a residual structure log σ² stands in Σ_R's place. Where σ² is profiled out it is missing, and Σ is relative to
+it. With s = g/√w the errors of a cluster have R_i = S_iR*_iS_i, S_i = diag(s), R* = Σ_R[positions] ∘ [same cluster];
+everything here is about R*, of rows divided by their standard deviations, and a parameter δ of s has the direction
+ER* + R*E, E = diag(∂log s/∂δ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..covariance.base import Natural, Positions
+from ..engines.base import Covariances, Direction, Scores, SizeGroup
+from ..terms.design import Design, VarianceTerm
+from ..typing import Array
+from .parameters import (
+    NaturalParameters,
+    ResidualBlock,
+    VarianceBlock,
+    design_blocks,
+    natural_names,
+    residual_labels,
+    residual_name,
+)
+
+LARGEST_STACK = 2e7
+"""Numbers at most in a stack of second derivatives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What R* of one size group needs: masks and positions of one cluster per class."""
+
+    layout: SizeGroup
+    rows: NDArray[np.intp]
+    same_cluster: Array | None
+    residual_set: NDArray[np.int32]
+    index: NDArray[np.int32]
+    coordinates: Array | None
+
+
+class CovarianceModel:
+    """The covariance side of a design.
+
+    `random_blocks` and `residual_blocks` may be replaced, parameter for parameter, by blocks of other structures.
+
+    Parameters
+    ----------
+    design
+        The model's structures.
+    groups
+        Clusters whose R is asked for by class (`Equations.groups`).
+    profiled
+        Whether σ² is left out of θ, Σ being relative to it.
+    """
+
+    def __init__(self, design: Design, groups: Sequence[SizeGroup], *, profiled: bool = False) -> None:
+        self.design = design
+        self.profiled = profiled
+        self.random_blocks = design_blocks(design)
+        first = self.random_blocks[-1].place.stop if self.random_blocks else 0
+        self.n_random = first
+        self.residual_blocks: tuple[ResidualBlock, ...] = ()
+        if not profiled:
+            self.residual_blocks, first = self._residual_blocks(first)
+        self.n_structural = first
+        self.variance_blocks, self.n_theta = self._variance_blocks(first)
+        self.parts = [self._part(group) for group in groups]
+
+    @property
+    def variance(self) -> tuple[VarianceTerm, ...]:
+        return () if self.design.residual is None else self.design.residual.variance
+
+    @property
+    def by_row(self) -> bool:
+        """Whether some parameter makes derivatives of R* differ between clusters of one class."""
+        return self.n_theta > self.n_structural
+
+    def _residual_blocks(self, first: int) -> tuple[tuple[ResidualBlock, ...], int]:
+        residual = self.design.residual
+        if residual is None or residual.structure is None:
+            block = ResidualBlock(0, None, Positions(1, ("",)), slice(first, first + 1))
+            return (block,), first + 1
+        blocks = []
+        for s in range(residual.n_sets):
+            size = residual.structure.size(residual.positions.size)
+            place = slice(first, first + size)
+            blocks.append(ResidualBlock(s, residual.structure, residual.positions, place))
+            first += size
+        return tuple(blocks), first
+
+    def _variance_blocks(self, first: int) -> tuple[tuple[VarianceBlock, ...], int]:
+        blocks = []
+        for k, term in enumerate(self.variance):
+            size = term.function.size(len(term.group_labels))
+            blocks.append(VarianceBlock(k, slice(first, first + size)))
+            first += size
+        return tuple(blocks), first
+
+    def _part(self, group: SizeGroup) -> _Part:
+        rows = group.first_rows
+        residual = self.design.residual
+        if residual is None or residual.structure is None:
+            none = np.zeros(rows.shape, dtype=np.int32)
+            return _Part(group, rows, None, none, none, None)
+        clusters = residual.clusters[rows]
+        same = clusters[:, :, None] == clusters[:, None, :]
+        mask = None if same.all() else same.astype(float)
+        coordinates = None if residual.coordinates is None else residual.coordinates[rows]
+        return _Part(group, rows, mask, residual.sets[clusters], residual.index[rows], coordinates)
+
+    # -- the numbers -----------------------------------------------------------------------------------------
+
+    def numbers(self, theta: Array) -> Covariances:
+        """Return what V is made of at θ; ValueError or ArithmeticError where θ defines no covariance."""
+        roots = None
+        if self.design.bounded:
+            roots = self._per_term(
+                [b.structure.factor(theta[b.place], b.positions) for b in self.random_blocks]
+            )
+        sd = np.exp(self.relative_log_sd(theta)) if self.variance_blocks else None
+        return Covariances(self.matrices(theta), roots, tuple(self.residuals(theta)), sd)
+
+    def matrices(self, theta: Array) -> tuple[Array, ...]:
+        """Return Σ of every random term, each (sets, p, p)."""
+        return self._per_term([b.structure.matrix(theta[b.place], b.positions) for b in self.random_blocks])
+
+    def _per_term(self, matrices: Sequence[Array]) -> tuple[Array, ...]:
+        """Stack the matrices of the random blocks by term."""
+        out, first = [], 0
+        for term in self.design.random:
+            last = first + term.n_sets
+            out.append(matrices[first][None] if last == first + 1 else np.stack(matrices[first:last]))
+            first = last
+        return tuple(out)
+
+    def relative_log_sd(self, theta: Array) -> Array:
+        """Return log g by row, (n,)."""
+        total = np.zeros(self.design.n)
+        for block in self.variance_blocks:
+            term = self.variance[block.index]
+            total += term.function.log_sd(theta[block.place], term.covariate, term.groups)
+        return total
+
+    def residuals(self, theta: Array) -> list[Array]:
+        """Return R* of every class, one (C, t, t) per size group."""
+        if self.profiled:
+            return [np.ones((1, 1, 1))]
+        return [self._residual(part, theta) for part in self.parts]
+
+    def _residual(self, part: _Part, theta: Array) -> Array:
+        total = None
+        for block in self.residual_blocks:
+            own = self._spread(part, block, self._matrix(part, block, theta, 0))
+            total = own if total is None else total + own
+        assert total is not None
+        return total
+
+    def _matrix(self, part: _Part, block: ResidualBlock, theta: Array, order: int) -> Array:
+        """Σ_R or its first or second derivatives: (…, T, T) on a grid, (…, C, t, t) at own coordinates."""
+        own = theta[block.place]
+        if block.structure is None:
+            return np.full((1,) * (order + 2), np.exp(own[0]))
+        at = block.positions
+        if part.coordinates is not None:
+            at = Positions(part.rows.shape[1], (), part.coordinates)
+        call = (block.structure.matrix, block.structure.d_matrix, block.structure.d2_matrix)[order]
+        return call(own, at)
+
+    def _spread(self, part: _Part, block: ResidualBlock, matrix: Array) -> Array:
+        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual "
+        "clusters."""
+        if block.structure is None:
+            c, t = part.rows.shape
+            return np.asarray(matrix[..., :1, :1] * np.broadcast_to(np.eye(t), (c, t, t)))
+        if part.coordinates is None:
+            matrix = matrix[..., part.index[:, :, None], part.index[:, None, :]]
+        mask = self._mask(part, block)
+        return matrix if mask is None else matrix * mask
+
+    def _mask(self, part: _Part, block: ResidualBlock) -> Array | None:
+        """Return which pairs of rows the block covers, (C, t, t), None when all."""
+        mask = part.same_cluster
+        if len(self.residual_blocks) > 1:
+            own = (part.residual_set == block.set).astype(float)[:, :, None]
+            mask = own * own.transpose(0, 2, 1) if mask is None else mask * own
+        return mask
+
+    # -- derivatives -----------------------------------------------------------------------------------------
+
+    def directions(self, theta: Array) -> list[Direction]:
+        """Return ∂V/∂θ_a of every parameter, in order."""
+        out: list[Direction] = []
+        for block in self.random_blocks:
+            for sigma in block.structure.d_matrix(theta[block.place], block.positions):
+                out.append(Direction(random=((block.term, block.set, sigma),)))
+        for residual in self.residual_blocks:
+            slopes = self._error_slopes(residual, theta)
+            count = residual.place.stop - residual.place.start
+            out += [Direction(errors=lambda g, a=a, slopes=slopes: slopes(g, a)) for a in range(count)]  # type: ignore[misc]
+        for e in self._log_slopes(theta):
+            out.append(Direction(rows=lambda g, e=e: self._row_direction(g, theta, e)))  # type: ignore[misc]
+        return out
+
+    def _error_slopes(self, block: ResidualBlock, theta: Array) -> Callable[[int, int], Array]:
+        """Return (size group, parameter) ↦ ∂R*/∂θ_a by class (C, t, t); those of one group are evaluated once."""
+        known: dict[int, Array] = {}
+
+        def slope(g: int, a: int) -> Array:
+            if g not in known:
+                known[g] = self._matrix(self.parts[g], block, theta, 1)
+            return self._spread(self.parts[g], block, known[g][a])
+
+        return slope
+
+    def _row_direction(self, g: int, theta: Array, e: Array) -> Array:
+        """Return ER* + R*E of one size group, by cluster (m, t, t), for ∂log s by row (n,)."""
+        layout = self.parts[g].layout
+        own = e[layout.rows]
+        r = self._residual(self.parts[g], theta)[layout.class_of]
+        return np.asarray(r * (own[:, :, None] + own[:, None, :]))
+
+    def _log_slopes(self, theta: Array) -> Iterator[Array]:
+        """Yield ∂log s/∂δ by row, (n,), for every parameter of a variance function."""
+        for block in self.variance_blocks:
+            term = self.variance[block.index]
+            yield from term.function.d_log_sd(theta[block.place], term.covariate, term.groups)
+
+    def gradient(self, theta: Array, random: Sequence[Array], scores: Scores) -> Array:
+        """Return ∂(−2l)/∂θ, (n_theta,), from Γ of Σ(θ) by term (sets, p, p) and the scores of the errors."""
+        out = self.slopes(theta, random, scores.errors)
+        if scores.clusters is not None:
+            weighted = self._weighted(theta, scores.clusters)
+            for a, e in enumerate(self._log_slopes(theta)):
+                out[self.n_structural + a] = 2.0 * float(e @ weighted)
+        return out
+
+    def slopes(self, theta: Array, random: Sequence[Array], errors: Sequence[Array]) -> Array:
+        """Return ⟨S, V_i⟩ of every structural parameter for S of Σ by term (sets, p, p) and of R by class."""
+        out = self._random_slopes(theta, random)
+        for residual in self.residual_blocks:
+            out[residual.place] = self._residual_slopes(residual, theta, errors)
+        return out
+
+    def _random_slopes(self, theta: Array, random: Sequence[Array]) -> Array:
+        """Return ⟨S, V_i⟩ of the parameters of random terms, (n_theta,), zero elsewhere."""
+        out = np.zeros(self.n_theta)
+        for block in self.random_blocks:
+            slopes = block.structure.d_matrix(theta[block.place], block.positions)
+            out[block.place] = slopes.reshape(len(slopes), -1) @ random[block.term][block.set].ravel()
+        return out
+
+    def _residual_slopes(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
+        if block.structure is None:
+            trace = sum(float(np.einsum("cii->", gamma)) for gamma in gammas)
+            return np.array([np.exp(theta[block.place][0]) * trace])
+        if self.on_grid:
+            slopes = block.structure.d_matrix(theta[block.place], block.positions)
+            return np.asarray(slopes.reshape(len(slopes), -1) @ self.grid_gamma(block, gammas).ravel())
+        total = np.zeros(block.place.stop - block.place.start)
+        for part, gamma in zip(self.parts, gammas, strict=True):
+            mask = self._mask(part, block)
+            own = gamma if mask is None else gamma * mask
+            slopes = self._matrix(part, block, theta, 1)
+            total += slopes.reshape(len(slopes), -1) @ own.ravel()
+        return total
+
+    @property
+    def on_grid(self) -> bool:
+        """Whether Σ_R lives on one grid of positions."""
+        residual = self.design.residual
+        return residual is not None and residual.structure is not None and residual.coordinates is None
+
+    def grid_gamma(self, block: ResidualBlock, gammas: Sequence[Array]) -> Array:
+        """Return Γ summed onto the grid of positions of a residual block, (T, T)."""
+        size = block.positions.size
+        total = np.zeros(size * size)
+        for part, gamma in zip(self.parts, gammas, strict=True):
+            mask = self._mask(part, block)
+            own = gamma if mask is None else gamma * mask
+            place = part.index[:, :, None] * size + part.index[:, None, :]
+            total += np.bincount(place.ravel(), weights=own.ravel(), minlength=size * size)
+        return total.reshape(size, size)
+
+    def residual_trace(self, block: ResidualBlock, gammas: Sequence[Array]) -> float:
+        """Return Σ tr Γ over the rows of a residual block: the slope of −2l in a nugget."""
+        total = 0.0
+        for part, gamma in zip(self.parts, gammas, strict=True):
+            diagonal = np.einsum("cii->ci", gamma)
+            if len(self.residual_blocks) > 1:
+                diagonal = diagonal * (part.residual_set == block.set)
+            total += float(diagonal.sum())
+        return total
+
+    def _weighted(self, theta: Array, by_cluster: Sequence[Array]) -> Array:
+        """Return Σ_j (R*∘Γ_i)_rj by row r, (n,)."""
+        out = np.zeros(self.design.n)
+        for part, gamma in zip(self.parts, by_cluster, strict=True):
+            r = self._residual(part, theta)[part.layout.class_of]
+            out[part.layout.rows] = np.einsum("cij,cij->ci", r, gamma)
+        return out
+
+    def curvature(self, theta: Array, random: Sequence[Array], scores: Scores) -> Array:
+        """Return ⟨Γ, ∂²V/∂θ_a∂θ_b⟩, (n_theta, n_theta)."""
+        out = np.zeros((self.n_theta, self.n_theta))
+        for block in self.random_blocks:
+            gamma = random[block.term][block.set]
+            own = block.structure.curvature(theta[block.place], gamma, block.positions)
+            out[block.place, block.place] = own
+        for residual in self.residual_blocks:
+            own = self._residual_curvature(residual, theta, scores.errors)
+            out[residual.place, residual.place] = own
+        if scores.clusters is not None:
+            self._variance_curvature(theta, scores.clusters, out)
+        return out
+
+    def _residual_curvature(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
+        if block.structure is None:
+            return self._residual_slopes(block, theta, gammas)[:, None]
+        own = theta[block.place]
+        if self.on_grid:
+            return block.structure.curvature(own, self.grid_gamma(block, gammas), block.positions)
+        k = len(own)
+        total = np.zeros((k, k))
+        for part, gamma in zip(self.parts, gammas, strict=True):
+            assert part.coordinates is not None
+            mask = self._mask(part, block)
+            weight = gamma if mask is None else gamma * mask
+            c, t = part.rows.shape
+            step = max(1, int(LARGEST_STACK // (k * k * t * t)))
+            for first in range(0, c, step):
+                piece = slice(first, first + step)
+                at = Positions(t, (), part.coordinates[piece])
+                second = block.structure.d2_matrix(own, at)
+                total += (second.reshape(k * k, -1) @ weight[piece].ravel()).reshape(k, k)
+        return total
+
+    def _variance_curvature(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
+        """Add the second derivatives that involve a variance function: E_aE_bR + E_aRE_b + …, and ER_φ + "
+        "R_φE."""
+        slopes, first = list(self._log_slopes(theta)), self.n_structural
+        self._add_second_log_slopes(theta, by_cluster, out)
+        for part, gamma in zip(self.parts, by_cluster, strict=True):
+            rows, classes = part.layout.rows, part.layout.class_of
+            base = self._residual(part, theta)[classes] * gamma
+            sums = base.sum(axis=2)
+            own = [e[rows] for e in slopes]
+            for a, ea in enumerate(own):
+                crossed = (base @ ea[:, :, None])[:, :, 0]
+                for b in range(a, len(own)):
+                    value = 2.0 * float(np.vdot(own[b], ea * sums) + np.vdot(own[b], crossed))
+                    out[first + a, first + b] += value
+                    out[first + b, first + a] += value * (a != b)
+                # ⟨Γ_i, E R_φ + R_φ E⟩ with R_φ constant in a class
+                folded = gamma * (ea[:, :, None] + ea[:, None, :])
+                if not part.layout.distinct:
+                    folded = np.add.reduceat(folded, part.layout.starts, axis=0)
+                for residual in self.residual_blocks:
+                    for k, matrix in enumerate(self._matrix(part, residual, theta, 1)):
+                        value = float(np.vdot(self._spread(part, residual, matrix), folded))
+                        out[residual.place.start + k, first + a] += value
+                        out[first + a, residual.place.start + k] += value
+
+    def _add_second_log_slopes(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
+        weighted: Array | None = None
+        for block in self.variance_blocks:
+            term = self.variance[block.index]
+            second = term.function.d2_log_sd(theta[block.place], term.covariate, term.groups)
+            if second is None:
+                continue
+            weighted = self._weighted(theta, by_cluster) if weighted is None else weighted
+            out[block.place, block.place] += 2.0 * second @ weighted
+
+    def bend(self, theta: Array, weights: Array) -> Direction | None:
+        """Return Σ_ab w_ab ∂²V/∂η_a∂η_b as a direction, η the natural parameters in the order of `natural`; None for 0.
+
+        Notes
+        -----
+        Σ of the random terms has no part in common with R, so that each block of them stands alone. For the errors,
+        with w = ∂θ/∂η·W·∂θ/∂η', the sum is Σ_ij w_ij V_ij − Σ_i v_iV_i in working parameters, where v = (∂θ/∂η)h and
+        h_c = Σ_ij w_ij ∂²η_c/∂θ_i∂θ_j, the second derivatives of η by the complex step.
+        """
+        random, first = [], 0
+        for block in self.random_blocks:
+            own, at = theta[block.place], block.positions
+            count = len(block.structure.natural(own, at).values)
+            if not block.structure.linear:
+                inside = weights[first : first + count, first : first + count]
+                matrix = np.einsum("ab,abij->ij", inside, block.structure.d2_natural(own, at))
+                if matrix.any():
+                    random.append((block.term, block.set, matrix))
+            first += count
+        linear = all(b.structure is None or b.structure.linear for b in self.residual_blocks)
+        if linear and not self.by_row:
+            return Direction(random=tuple(random)) if random else None
+        w, v = self._natural_bend(theta, weights[first:, first:])
+        return Direction(
+            tuple(random),
+            lambda g: self._error_bend(g, theta, w, v),
+            (lambda g: self._row_bend(g, theta, w, v)) if self.by_row else None,
+        )
+
+    def _natural_bend(self, theta: Array, weights: Array) -> tuple[Array, Array]:
+        """Return w and v of Σ_ij w_ij V_ij − Σ_i v_iV_i over the parameters of the errors."""
+        first, count = self.n_random, len(weights)
+        jacobian = self._error_jacobian(theta)[:, first:]
+        # natural parameters have units of their own: which of them have no slope is a question of each row
+        size = np.abs(jacobian).max(axis=1)
+        size[size == 0] = 1.0
+        inverse = np.linalg.pinv(jacobian / size[:, None]) / size
+        own = inverse @ weights @ inverse.T
+        bends = np.zeros(count)
+        for j in range(first, self.n_theta):
+            moved = theta.astype(np.complex128)
+            moved[j] += 1e-30j
+            slopes = self._error_jacobian(moved)[:, first:].imag / 1e-30  # type: ignore[arg-type]
+            bends += slopes @ own[:, j - first]
+        return own, np.asarray(inverse @ bends)
+
+    def _error_jacobian(self, theta: Array) -> Array:
+        found = self.natural_blocks(theta)[len(self.random_blocks) :]
+        jacobian = np.zeros((sum(len(names) for _, _, names in found), self.n_theta), dtype=theta.dtype)
+        first = 0
+        for place, natural, names in found:
+            jacobian[first : first + len(names), place] = natural.jacobian
+            first += len(names)
+        return jacobian
+
+    def _error_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
+        """Return Σ w_abR*_ab − Σ v_aR*_a by class (C, t, t) of one size group, over parameters of Σ_R."""
+        part = self.parts[g]
+        c, t = part.rows.shape
+        total = np.zeros((c, t, t))
+        for residual in self.residual_blocks:
+            place = slice(residual.place.start - self.n_random, residual.place.stop - self.n_random)
+            second = np.tensordot(weights[place, place], self._matrix(part, residual, theta, 2), 2)
+            second = second - np.tensordot(slopes[place], self._matrix(part, residual, theta, 1), 1)
+            total += self._spread(part, residual, second)
+        return total
+
+    def _row_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
+        """Return the rest of Σ w_abV*_ab − Σ v_aV*_a that involves variance functions, by cluster (m, t, t)."""
+        part, first = self.parts[g], self.n_structural - self.n_random
+        rows, classes = part.layout.rows, part.layout.class_of
+        r = self._residual(part, theta)[classes]
+        e = np.array([one[rows] for one in self._log_slopes(theta)])
+        own = weights[first:, first:]
+        moved = np.einsum("ab,bmt->amt", own, e)
+        row = np.einsum("amt,amt->mt", e, moved) + self._second_log_sum(theta, own)[rows]
+        row -= np.einsum("a,amt->mt", slopes[first:], e)
+        total = r * (row[:, :, None] + row[:, None, :] + 2.0 * np.einsum("ami,amj->mij", e, moved))
+        for residual in self.residual_blocks:
+            for k, matrix in enumerate(self._matrix(part, residual, theta, 1)):
+                place = residual.place.start - self.n_random + k
+                cross = np.einsum("a,amt->mt", weights[place, first:], e)
+                own_direction = self._spread(part, residual, matrix)[classes]
+                total += 2.0 * own_direction * (cross[:, :, None] + cross[:, None, :])
+        return np.asarray(total)
+
+    def _second_log_sum(self, theta: Array, weights: Array) -> Array:
+        """Return Σ_ab w_ab ∂²log s/∂δ_a∂δ_b by row, (n,)."""
+        total = np.zeros(self.design.n)
+        for block in self.variance_blocks:
+            term = self.variance[block.index]
+            second = term.function.d2_log_sd(theta[block.place], term.covariate, term.groups)
+            if second is not None:
+                inside = slice(block.place.start - self.n_structural, block.place.stop - self.n_structural)
+                total += np.tensordot(weights[inside, inside], second, 2)
+        return total
+
+    # -- the scale of θ, and its names -----------------------------------------------------------------------
+
+    def rescaled(self, theta: Array, factor: float) -> Array:
+        """Return θ of `factor` · V."""
+        out = np.array(theta, dtype=float)
+        for block in self.random_blocks:
+            out[block.place] = block.structure.rescale(theta[block.place], factor, block.positions)
+        for residual in self.residual_blocks:
+            if residual.structure is None:
+                out[residual.place] += np.log(factor)
+            else:
+                own = theta[residual.place]
+                out[residual.place] = residual.structure.rescale(own, factor, residual.positions)
+        return out
+
+    def first_variance(self, theta: Array) -> float:
+        """Return the error variance of the first set at its first position: σ² (nlme's where rows differ)."""
+        block = self.residual_blocks[0]
+        if block.structure is None:
+            return float(np.exp(theta[block.place][0]))
+        return float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
+
+    def natural(self, theta: Array) -> NaturalParameters:
+        """Return every covariance parameter by name on the natural scale, those of the errors last."""
+        names: list[str] = []
+        kinds: list[str] = []
+        values: list[Array] = []
+        found = self.natural_blocks(theta)
+        jacobian = np.zeros((sum(len(labels) for _, _, labels in found), self.n_theta), dtype=theta.dtype)
+        for place, natural, labels in found:
+            jacobian[len(names) : len(names) + len(labels), place] = natural.jacobian
+            names += labels
+            kinds += natural.kinds
+            values.append(natural.values)
+        return NaturalParameters(tuple(names), np.concatenate(values), jacobian, tuple(kinds))
+
+    def natural_blocks(self, theta: Array) -> list[tuple[slice, Natural, list[str]]]:
+        """Return for every block its place in θ, its natural parameters and their full names."""
+        out = []
+        for block in self.random_blocks:
+            found = block.structure.natural(theta[block.place], block.positions)
+            out.append((block.place, found, natural_names(self.design.random[block.term], block.set, found)))
+        labels = residual_labels(self.design)
+        for residual in self.residual_blocks:
+            found = residual_natural(residual, theta[residual.place])
+            names = [residual_name(name, labels[residual.set]) for name in found.names]
+            out.append((residual.place, found, names))
+        for variance in self.variance_blocks:
+            term = self.variance[variance.index]
+            found = term.function.natural(theta[variance.place], term.group_labels)
+            out.append((variance.place, found, [f"{term.label}: {name}" for name in found.names]))
+        return out
+
+    def from_natural(self, place: slice, values: Array) -> Array:
+        """Return the working parameters of the block at `place` from its natural values; ValueError for none."""
+        for block in self.random_blocks:
+            if block.place == place:
+                return block.structure.from_natural(values, block.positions)
+        for residual in self.residual_blocks:
+            if residual.place == place:
+                return _residual_from_natural(residual, values)
+        for variance in self.variance_blocks:
+            if variance.place == place:
+                term = self.variance[variance.index]
+                return term.function.from_natural(values, term.group_labels)
+        raise ValueError(f"no block of parameters stands at {place}")
+
+
+def residual_natural(block: ResidualBlock, own: Array) -> Natural:
+    """Return the natural parameters of Σ_R of one set; the variance alone without a structure."""
+    if block.structure is None:
+        variance = np.exp(own)
+        return Natural(("variance",), variance, variance[:, None], ("variance",))
+    return block.structure.natural(own, block.positions)
+
+
+def _residual_from_natural(block: ResidualBlock, values: Array) -> Array:
+    if block.structure is not None:
+        return block.structure.from_natural(values, block.positions)
+    if not values[0] > 0:
+        raise ValueError(f"variance {values[0]:.6g} must be positive")
+    return np.asarray(np.log(values))

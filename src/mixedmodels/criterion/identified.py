@@ -1,0 +1,143 @@
+"""Whether the layout of the data can tell all covariance parameters apart, whatever the response."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.base import Equations
+from ..errors import DataError, SpecError
+from ..kernels import NotPositiveDefinite, cholesky, cholesky_inverse
+from ..terms.design import Design
+from ..typing import Array, Labels
+from .covariances import CovarianceModel
+from .parameters import ResidualBlock, natural_names, residual_labels, residual_name
+
+DEPENDENT = 1e-11
+"""Eigenvalue of the scaled products of ∂V/∂θ below which a direction of θ leaves V unchanged."""
+INVOLVED = 1e-3
+"""Share of such a direction above which a parameter takes part in it."""
+TRIED = 3
+"""Points θ at which V must be unchanged; a compact structure has regions where its range does nothing."""
+
+
+def check_identified(design: Design, equations: Equations) -> None:
+    """Raise an error naming the parameters that can be exchanged without any change of V.
+
+    Raises
+    ------
+    SpecError
+        When two parts of the model say the same, such as a random intercept and `cs` errors of one cluster.
+    DataError
+        When the data lack what one part needs, such as two positions that no cluster has both of.
+    """
+    directions, model = [], CovarianceModel(design, equations.groups)
+    for theta in _regular_points(model):
+        found = _unchanged(equations, model, theta)
+        if found is None:
+            return
+        directions.append((theta, found))
+    theta, direction = directions[0]
+    parts = _parts(design, model, theta, direction)
+    if len(parts) > 1:
+        listed = " and ".join(name for name, _ in parts[:2])
+        raise SpecError(
+            f"{listed} cannot be told apart: {_joined(parts[0][1])} can be exchanged for "
+            f"{_joined(parts[1][1])} "
+            "without changing the covariance of the data. Leave one of them out."
+        )
+    name, parameters = parts[0]
+    raise DataError(
+        f"{name}: the data do not determine {_joined(parameters)}; no rows show it apart from the rest. Use "
+        "a "
+        "structure with fewer parameters, or combine levels."
+    )
+
+
+def _regular_points(model: CovarianceModel) -> list[Array]:
+    """Return θ with equal variances, moderate correlations and several ranges."""
+    base = np.zeros(model.n_theta)
+    for k, block in enumerate(model.random_blocks):
+        own = (0.6 + 0.1 * k) * np.eye(block.positions.size)
+        base[block.place] = block.structure.start(own, block.positions)
+    for variance in model.variance_blocks:
+        term = model.variance[variance.index]
+        base[variance.place] = term.function.starts(len(term.group_labels))[0]
+    ladders = [_residual_points(block) for block in model.residual_blocks]
+    count = min(len(ladder) for ladder in ladders)
+    points = []
+    for j in np.unique(np.linspace(0, count - 1, TRIED).round().astype(int))[::-1]:
+        theta = base.copy()
+        for residual, ladder in zip(model.residual_blocks, ladders, strict=True):
+            theta[residual.place] = ladder[j]
+        points.append(theta)
+    return points
+
+
+def _residual_points(block: ResidualBlock) -> Array:
+    if block.structure is None:
+        return np.zeros((1, 1))
+    at = block.positions
+    lag = np.abs(np.subtract.outer(np.arange(at.size), np.arange(at.size)))
+    target = 0.7 * 0.5**lag + 0.1 + 0.2 * (lag == 0)
+    starts = block.structure.starts(target, at)
+    return np.asarray(starts.reshape(-1, starts.shape[2]))
+
+
+def _unchanged(equations: Equations, model: CovarianceModel, theta: Array) -> Array | None:
+    """Return a direction of θ along which no V changes, or None."""
+    gram = equations.direction_gram(model.numbers(theta), model.directions(theta))
+    size = np.sqrt(np.diag(gram))
+    if not (size > 0).all():
+        return np.asarray((size == 0).astype(float))
+    scaled = gram / np.outer(size, size)
+    if _is_definite(scaled):
+        return None
+    values, vectors = np.linalg.eigh(scaled)
+    return None if values[0] > DEPENDENT else np.asarray(vectors[:, 0] / size)
+
+
+def _is_definite(matrix: Array) -> bool:
+    """Return whether the smallest eigenvalue is far above `DEPENDENT`: it is at least 1/‖M⁻¹‖ (Frobenius)."""
+    try:
+        inverse = cholesky_inverse(cholesky(matrix.copy()))
+    except NotPositiveDefinite:
+        return False
+    return bool(2.0 * np.square(inverse).sum() * (100.0 * DEPENDENT) ** 2 < 1.0)
+
+
+def _parts(
+    design: Design, model: CovarianceModel, theta: Array, direction: Array
+) -> list[tuple[str, Labels]]:
+    """Return the parts of the model that take part in a direction of θ, with their parameters."""
+    found = []
+    for block in model.random_blocks:
+        natural = block.structure.natural(theta[block.place], block.positions)
+        names = natural_names(design.random[block.term], block.set, natural)
+        what = f"the random term {design.random[block.term].label!r}"
+        found.append((what, block.place, natural.jacobian, names))
+    labels = residual_labels(design)
+    for residual in model.residual_blocks:
+        if residual.structure is None:
+            found.append(("the error variance", residual.place, np.eye(1), ["var(Residual)"]))
+            continue
+        natural = residual.structure.natural(theta[residual.place], residual.positions)
+        assert design.residual is not None
+        what = f"the residual structure {residual.structure.names[0]!r} of {design.residual.label!r}"
+        names = [residual_name(name, labels[residual.set]) for name in natural.names]
+        found.append((what, residual.place, natural.jacobian, names))
+    for variance in model.variance_blocks:
+        term = model.variance[variance.index]
+        natural = term.function.natural(theta[variance.place], term.group_labels)
+        what = f"the variance function {term.label}"
+        found.append((what, variance.place, natural.jacobian, list(natural.names)))
+    out = []
+    for what, place, jacobian, names in found:
+        moved = np.abs(jacobian @ direction[place])
+        if moved.size and moved.max() > INVOLVED * np.abs(direction).max():
+            chosen = moved > 0.05 * moved.max()
+            out.append((what, tuple(name for name, one in zip(names, chosen, strict=True) if one)))
+    return out
+
+
+def _joined(names: Labels) -> str:
+    return ", ".join(names[:4]) + (" …" if len(names) > 4 else "")

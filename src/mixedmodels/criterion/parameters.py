@@ -1,0 +1,142 @@
+"""Covariance parameters by name on the natural scale: every variance, covariance, correlation of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..covariance.base import Natural, Positions, Structure
+from ..errors import SpecError, suggest
+from ..terms.design import Design, RandomTerm
+from ..typing import Array, Labels
+
+RESIDUAL = "var(Residual)"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The parameters of one set of one random term: their structure and their place in θ."""
+
+    term: int
+    set: int
+    structure: Structure
+    positions: Positions
+    place: slice
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualBlock:
+    """Parameters of Σ_R of one residual set, or of log σ² when `structure` is None."""
+
+    set: int
+    structure: Structure | None
+    positions: Positions
+    place: slice
+
+
+@dataclass(frozen=True, slots=True)
+class VarianceBlock:
+    """Parameters of one variance function."""
+
+    index: int
+    place: slice
+
+
+@dataclass(frozen=True, slots=True)
+class NaturalParameters:
+    """All covariance parameters on the reporting scale, absolute, the residual variance last.
+
+    Parameters
+    ----------
+    names
+        `"var(Subject: Days)"`, `"cov(Subject: (Intercept), Days)"`, …, `"var(Residual)"`, (k,).
+    values
+        (k,).
+    jacobian
+        ∂values/∂(joint parameters), (k, n): the parameters of absolute covariances, those of the errors last.
+    kinds
+        As in `Natural`, (k,).
+    """
+
+    names: Labels
+    values: Array
+    jacobian: Array
+    kinds: Labels
+
+
+def design_blocks(design: Design) -> tuple[Block, ...]:
+    """Return the parameter blocks of a design, in order of term and set."""
+    blocks, first = [], 0
+    for k, term in enumerate(design.random):
+        size = term.structure.size(term.n_columns)
+        for s in range(term.n_sets):
+            blocks.append(Block(k, s, term.structure, term.positions, slice(first, first + size)))
+            first += size
+    return tuple(blocks)
+
+
+def natural_names(term: RandomTerm, which: int, natural: Natural) -> list[str]:
+    """Return the names of one block's parameters with the term and set in them.
+
+    `var(Days)` becomes `var(Subject: Days)`, `variance` becomes `var(Subject)`, `rho` becomes
+    `rho(Subject)`; a set adds its label, `var(Subject [sex=F]: Days)`.
+    """
+    label = term.set_labels[which]
+    where = f"{term.label} [{label}]" if label else term.label
+    intercept = "(Intercept)" in term.columns
+    out = []
+    for name in natural.names:
+        head, _, rest = name.partition("(")
+        if not rest:
+            out.append(f"{'var' if head == 'variance' else head}({where})")
+            continue
+        parts = rest.removesuffix(")").split(", ")
+        parts = ["(Intercept)" if intercept and part == "Intercept" else part for part in parts]
+        out.append(f"{head}({where}: {', '.join(parts)})")
+    return out
+
+
+def residual_name(name: str, where: str) -> str:
+    """Return `var(week1)` as `var(Residual: week1)`, `rho` as `rho(Residual)`."""
+    head, _, rest = name.partition("(")
+    if not rest:
+        return f"{'var' if head == 'variance' else head}({where})"
+    return f"{head}({where}: {rest.removesuffix(')')})"
+
+
+def residual_labels(design: Design) -> Labels:
+    """Return how each residual set is called in names of parameters: `"Residual"`, `"Residual [arm=B]"`."""
+    residual = design.residual
+    labels = ("",) if residual is None or residual.structure is None else residual.set_labels
+    return tuple(f"Residual [{label}]" if label else "Residual" for label in labels)
+
+
+def place_by_name(values: Mapping[str, float], names: Labels, argument: str) -> dict[int, float]:
+    """Return position → value for natural values given by name; spaces, case and `(Intercept)` or
+    `Intercept` alike.
+
+    Raises
+    ------
+    SpecError
+        For a name that is not a parameter of the model, or a value that is not a finite number.
+    """
+    folded = {_fold(name): i for i, name in enumerate(names)}
+    placed = {}
+    for name, value in values.items():
+        if _fold(name) not in folded:
+            known = ", ".join(repr(n) for n in names)
+            raise SpecError(
+                f"{argument}={{{name!r}: …}} is no covariance parameter of this model.{suggest(name, names)} "
+                f"Its parameters: {known}."
+            )
+        if not np.isfinite(value):
+            raise SpecError(f"{argument}={{{name!r}: {value!r}}} must be a finite number.")
+        placed[folded[_fold(name)]] = float(value)
+    return placed
+
+
+def _fold(name: str) -> str:
+    folded = name.replace("(Intercept)", "Intercept").replace(" ", "").lower()
+    return folded.replace(":intercept)", ")") if folded.startswith("var(") else folded

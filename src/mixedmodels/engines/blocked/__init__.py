@@ -1,0 +1,1 @@
+"""Independent errors: cross-products once, a chain of factors eliminated, a dense tail."""

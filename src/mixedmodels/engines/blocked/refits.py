@@ -1,0 +1,119 @@
+"""Other responses on a design already arranged: the whole search in native code.
+
+Where the factors form a chain without a tail and Λ's entries are the parameters themselves, one Newton search is a
+few small sweeps, so that thousands of responses are fitted at the cost of the sweeps alone. A response whose optimum
+is not in the interior is left to the general optimiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...control import Control
+from ...kernels import inverse_of, refit_responses
+from ...typing import Array
+from ..base import Refitted, Solution
+
+if TYPE_CHECKING:
+    from .system import BlockedSystem
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRefits:
+    """What is shared by all responses of one chain of factors."""
+
+    system: BlockedSystem
+    cross_inverse: Array
+    constant: float
+    reml: bool
+
+    @classmethod
+    def of(cls, system: BlockedSystem) -> ChainRefits | None:
+        """Return the searches of a system, or None where there is a tail or no chain."""
+        if system.layout.tail or not system.layout.chain:
+            return None
+        gram, reml = system.standard.gram, system.design.reml
+        r = len(gram) - 1
+        shift = system.standard.logdet_shift if reml else 0.0
+        return cls(system, inverse_of(gram[:r, :r]), system.standard.log_weights + shift, reml)
+
+    def refit(
+        self,
+        responses: Array,
+        entries: Sequence[tuple[int, int, int, int, int]],
+        start: Array,
+        control: Control,
+    ) -> list[Refitted | None]:
+        """Return the optimum of each row of `responses` (k, n) from θ = `start`; None where it is not interior.
+
+        `entries` are (term, set, row, column, parameter) of Λ of the random terms.
+        """
+        s, layout = self.system.standard, self.system.layout
+        responses = np.ascontiguousarray(responses)
+        factors = [layout.factors[f] for f in layout.chain]
+        beta = self._least_squares(responses)
+        nu = self.system.design.n - (len(s.gram) - 1 if self.reml else 0)
+        found = refit_responses(
+            self.system.native,
+            [(f.codes, f.values, f.p, f.q) for f in factors],
+            s.x,
+            responses,
+            s.centre,
+            s.scale,
+            beta,
+            self.system.design.weights,
+            self._template(entries),
+            start,
+            (float(nu), self.reml, self.constant, control.decrement, control.max_iterations),
+            s.threads,
+        )
+        counts = found.counts()
+        return [
+            self._result(found.result(i), counts[i], beta[i]) if inside else None
+            for i, inside in enumerate(found.interior())
+        ]
+
+    def _template(self, entries: Sequence[tuple[int, int, int, int, int]]) -> NDArray[np.int64]:
+        """Return rows (chain factor, merged set, row, column, parameter)."""
+        rows: list[tuple[int, int, int, int, int]] = []
+        layout = self.system.layout
+        for term, which, i, j, a in entries:
+            f, start = layout.place(term)
+            factor = layout.factors[f]
+            column = factor.set_map[:, factor.terms.index(term)]
+            for s in np.flatnonzero(column == which):
+                rows.append((layout.chain.index(f), int(s), start + i, start + j, a))
+        return np.array(rows, dtype=np.int64).reshape(-1, 5)
+
+    def _least_squares(self, responses: Array) -> Array:
+        """Weighted least-squares coefficients of each response on the standardised columns, (k, r)."""
+        s, w = self.system.standard, self.system.design.weights
+        weighted = responses if w is None else responses * w
+        products: Array = (weighted @ s.x - weighted.sum(axis=1)[:, None] * s.centre) * s.scale
+        return np.ascontiguousarray(products @ self.cross_inverse)
+
+    def _result(
+        self,
+        raw: tuple[Array, float, float, float, Array, Array, Array],
+        counts: tuple[int, int],
+        beta0: Array,
+    ) -> Refitted:
+        theta, value, sigma2, decrement, beta, h, b = raw
+        s, r = self.system.standard, len(beta)
+        lower = h.reshape(r, r)
+        vcov = sigma2 * s.back(s.back(lower).T)
+        random: dict[int, Array] = {}
+        first = 0
+        for f in self.system.layout.chain:
+            factor = self.system.layout.factors[f]
+            size = factor.q * factor.p
+            self.system.split_levels(f, b[first : first + size].reshape(factor.q, factor.p), random)
+            first += size
+        effects = tuple(random[k] for k in range(len(random)))
+        solution = Solution(s.back(beta0 + beta), vcov, effects)
+        return Refitted(theta, value, sigma2, decrement, *counts, solution)

@@ -1,0 +1,446 @@
+"""The `blocked` engine: independent errors, any random terms, exact.
+
+The leaf factor and the factors it is nested in are eliminated level by level in native code; what crosses
+them is a dense *tail*, [tail factors | X | y], with unscaled Schur complement S. With D = blkdiag(Λ_tail, I),
+
+    M = D'SD + blkdiag(I, 0, 0) = LL',   y'P̃y = (last pivot of L)²,
+    log|Ṽ| = Σ_levels log|Λ'AΛ + I| + log|M_bb|,
+
+H = D M⁻¹ D' is the posterior covariance of (b_tail, β)/σ², and the native backward sweep turns it into T, Q
+and b̂ of every level of the chain. X is centred and scaled and y replaced by its least-squares residual before
+anything is squared; β̂ is shifted back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...control import Control
+from ...errors import FitError
+from ...kernels import (
+    Blocked,
+    cholesky,
+    cholesky_inverse,
+    scale_triangle,
+    scale_triangle_in_place,
+    solve_lower,
+    solve_upper,
+    symmetric_times,
+)
+from ...terms.design import Design
+from ...typing import Array, Codes
+from ..base import Pieces, Refits, Score, Solution
+from ..layout import Layout, merge_factors, pad_direction, split_sets, with_in_tail
+from ..relative import RelativeSystem, TermDirection
+from ..standardise import Standardised, standardise
+from .refits import ChainRefits
+from .start_moments import mivque0
+from .tail import tail_blocks
+
+
+@dataclass(slots=True)
+class _Point:
+    """What is known at the current Λ; later entries are filled when first asked for."""
+
+    lower: Array
+    x: Array
+    posterior: Array | None = None
+    scores: tuple[list[tuple[Array, Array]], bool] | None = None
+    score_vector: Array | None = None
+
+
+class BlockedSystem(RelativeSystem):
+    """Mixed-model equations by elimination of a chain and a dense tail."""
+
+    def __init__(
+        self, design: Design, control: Control, layout: Layout, standard: Standardised | None = None
+    ) -> None:
+        self.design = design
+        self.control = control
+        self.layout = layout
+        self.standard = standardise(design, control) if standard is None else standard
+        self.blocks = tail_blocks(design, layout)
+        self.native = self._accumulate()
+        self._width = layout.tail_width
+        self._size = self._width + design.fixed.rank
+        self._schur = np.zeros((self._size + 1, self._size + 1))
+        self._room = np.zeros((self._size, self._size))
+        self._lambda: list[Array] = []
+        self._point: _Point | None = None
+
+    def _accumulate(self) -> Blocked:
+        s, layout = self.standard, self.layout
+        rows = [(f.codes, f.values, f.p, f.q) for f in layout.factors]
+        return Blocked(
+            [rows[f] for f in layout.chain],
+            [rows[f] for f in layout.tail],
+            [layout.factors[f].sets for f in layout.chain],
+            s.x,
+            s.y,
+            s.centre,
+            s.scale,
+            s.beta,
+            self.design.weights,
+            s.threads,
+        )
+
+    def _at(self) -> _Point:
+        if self._point is None:
+            raise RuntimeError("factor() has not been called")
+        return self._point
+
+    # -- criterion ---------------------------------------------------------------------------------
+
+    def factor(self, factors: Sequence[Array]) -> Pieces:
+        self._lambda = [merge_factors(self.design, f, factors) for f in self.layout.factors]
+        chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.layout.chain]
+        logdet = self.native.eliminate(chain, self.standard.gram, self._schur)
+        width, size = self._width, self._size
+        m = self._scaled_schur()
+        rhs = self._schur[size, :size].copy()
+        for block in self.blocks:
+            block.transpose_apply(rhs, self._lambda[block.factor])
+        np.einsum("ii->i", m)[:width] += 1.0
+        lower = cholesky(m, self.standard.threads)
+        logs = np.log(np.diagonal(lower))
+        half = solve_lower(lower, rhs)
+        x = solve_upper(lower, half)
+        for block in self.blocks:
+            block.apply(x, self._lambda[block.factor])
+        self._point = _Point(lower, x)
+        return Pieces(
+            logdet + 2.0 * float(logs[:width].sum()) + self.standard.log_weights,
+            2.0 * float(logs[width:].sum()) + self.standard.logdet_shift,
+            float(self._schur[size, size] - half @ half),
+        )
+
+    def _scaled_schur(self) -> Array:
+        """D'SD, (m, m), lower triangle."""
+        size = self._size
+        weights = self._tail_weights()
+        if weights is None:
+            m = self._schur[:size, :size].copy()
+            for block in self.blocks:
+                block.scale(m, self._lambda[block.factor])
+            return m
+        # no other point is asked for once the next is factored, so the room is used again
+        scale_triangle(self._schur, weights, self._room)
+        return self._room
+
+    def _tail_weights(self) -> Array | None:
+        """The diagonal of D where it is diagonal, (m,)."""
+        weights = np.ones(self._size)
+        for block in self.blocks:
+            own = block.diagonal(self._lambda[block.factor])
+            if own is None:
+                return None
+            weights[block.columns] = own
+        return weights
+
+    # -- first derivatives -------------------------------------------------------------------------
+
+    def _posterior(self) -> Array:
+        """H = D M⁻¹ D' over [tail, X], lower triangle."""
+        point = self._at()
+        if point.posterior is None:
+            point.posterior = self._spread(cholesky_inverse(point.lower, self.standard.threads))
+        return point.posterior
+
+    def _spread(self, h: Array) -> Array:
+        """DhD' for h over the tail, or over the tail and X."""
+        weights = self._tail_weights()
+        if weights is not None:
+            scale_triangle_in_place(h, weights[: len(h)])
+            return h
+        for block in self.blocks:
+            block.spread(h, self._lambda[block.factor])
+        return h
+
+    def _fixed_beta_posterior(self) -> Array:
+        """H with β held at its estimate: the inverse of the tail's own block, zero for X."""
+        h = np.zeros((self._size, self._size))
+        if self._width:
+            corner = np.ascontiguousarray(self._at().lower[: self._width, : self._width])
+            part = cholesky_inverse(corner, self.standard.threads)
+            h[: self._width, : self._width] = self._spread(part)
+        return h
+
+    def _backward(self, keep: bool = False) -> list[tuple[Array, Array]]:
+        """Sweep back through the chain at the posterior with β unknown; cached for this point."""
+        point = self._at()
+        if point.scores is None or (keep and not point.scores[1]):
+            point.scores = (self.native.backward(self._posterior(), point.x, keep), keep)
+        return point.scores[0]
+
+    def _tail_score_vector(self) -> Array:
+        """Z'P̃y over the tail, (m,)."""
+        point = self._at()
+        if point.score_vector is None:
+            size = self._size
+            point.score_vector = self._schur[size, :size] - symmetric_times(self._schur, point.x, size)
+        return point.score_vector
+
+    def scores(self, reml: bool) -> list[Score]:
+        if reml:
+            h, chain = self._posterior(), self._backward()
+        else:
+            h = self._fixed_beta_posterior()
+            chain = self.native.backward(h, self._at().x, False)
+            self._at().scores = None
+        results: dict[int, Score] = {}
+        for f, (trace, quadratic) in zip(self.layout.chain, chain, strict=True):
+            shape = self._lambda[f].shape
+            self._split(f, trace.reshape(shape), quadratic.reshape(shape), results)
+        for block in self.blocks:
+            r = self._tail_score_vector()
+            trace, quadratic = block.score(self._schur, h, r, self._lambda[block.factor])
+            self._split(block.factor, trace, quadratic, results)
+        return [results[k] for k in range(len(self.design.random))]
+
+    def _split(self, f: int, trace: Array, quadratic: Array, results: dict[int, Score]) -> None:
+        """Hand the blocks of a merged factor back to its terms."""
+        factor = self.layout.factors[f]
+        parts = zip(
+            split_sets(self.design, factor, trace), split_sets(self.design, factor, quadratic), strict=True
+        )
+        for term, (t, q) in zip(factor.terms, parts, strict=True):
+            results[term] = Score(t, q)
+
+    # -- second derivatives ------------------------------------------------------------------------
+
+    def average_information(self, directions: Sequence[TermDirection]) -> Array:
+        """With ρ_a = Z_o'V₁⁻¹f_a on [tail, X] (V₁: chain integrated out), A_ab = f_a'V₁⁻¹f_b − ρ_a'Hρ_b."""
+        self._backward()
+        point, size, width = self._at(), self._size, self._width
+        n = len(directions)
+        native: list[tuple[int, int, Array]] = []
+        owner: list[int] = []
+        rho, coefficients = np.zeros((size, n)), np.zeros((width, n))
+        for a, direction in enumerate(directions):
+            f, _ = self.layout.place(direction.term)
+            pieces = pad_direction(self.layout.factors[f], direction)
+            if f in self.layout.chain:
+                native += [(self.layout.chain.index(f), s, matrix.reshape(-1)) for s, matrix in pieces]
+                owner += [a] * len(pieces)
+            else:
+                block = self.blocks[self.layout.tail.index(f)]
+                for s, matrix in pieces:
+                    coefficients[block.columns, a] += block.push(matrix, s, self._tail_score_vector())
+        gram = np.zeros((n, n))
+        if native:
+            rhs_flat, gram_flat = self.native.information(native)
+            expand = np.zeros((len(native), n))
+            expand[np.arange(len(native)), owner] = 1.0
+            rho += rhs_flat.reshape(size, len(native)) @ expand
+            gram += expand.T @ gram_flat.reshape(len(native), len(native)) @ expand
+        if width:
+            padded = np.zeros((size, n))
+            padded[:width] = coefficients
+            own = symmetric_times(self._schur, padded, size)
+            cross = coefficients.T @ rho[:width]
+            gram += cross + cross.T + coefficients.T @ own[:width]
+            rho += own
+        for block in self.blocks:
+            block.transpose_apply(rho, self._lambda[block.factor])
+        half = solve_lower(point.lower, rho)
+        total = gram - half.T @ half
+        return np.asarray(0.5 * (total + total.T))
+
+    def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
+        """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
+        width, r, count = self._width, self.design.fixed.rank, len(directions)
+        lower = np.ascontiguousarray(self._at().lower[:width, :width])
+        chain_u, tail_u = self._columns_of_x(lower)
+        coefficients = [np.zeros((*u.shape[:2], count, r)) for u in chain_u]
+        tail_coefficients = np.zeros((width, count, r))
+        p = np.zeros((count, r, r))
+        for a, direction in enumerate(directions):
+            f, _ = self.layout.place(direction.term)
+            for s, matrix in pad_direction(self.layout.factors[f], direction):
+                if f in self.layout.chain:
+                    c = self.layout.chain.index(f)
+                    at = self.layout.factors[f].sets == s
+                    coefficients[c][at, :, a] += matrix @ chain_u[c][at]
+                else:
+                    block = self.blocks[self.layout.tail.index(f)]
+                    for j in range(r):
+                        tail_coefficients[block.columns, a, j] += block.push(matrix, s, tail_u[:, j])
+            p[a] = -sum(
+                (np.einsum("qij,qik->jk", u, c[:, :, a]) for u, c in zip(chain_u, coefficients, strict=True)),
+                start=tail_u.T @ tail_coefficients[:, a],
+            )
+        rhs_flat, gram_flat = self.native.products([c.reshape(-1) for c in coefficients], count * r)
+        rho = rhs_flat.reshape(self._size, count * r)[:width].copy()
+        gram = gram_flat.reshape(count * r, count * r).copy()
+        if width:
+            own_coefficients = tail_coefficients.reshape(width, count * r)
+            own = symmetric_times(self._schur, own_coefficients, width)
+            cross = own_coefficients.T @ rho
+            gram += cross + cross.T + own_coefficients.T @ own
+            rho += own
+            for block in self.blocks:
+                block.transpose_apply(rho, self._lambda[block.factor])
+            half = solve_lower(lower, rho)
+            gram -= half.T @ half
+        q = gram.reshape(count, r, count, r).transpose(0, 2, 1, 3)
+        back = np.linalg.inv(self.standard.back(np.eye(r)))
+        return back.T @ p @ back, back.T @ q @ back
+
+    def _columns_of_x(self, lower: Array) -> tuple[list[Array], Array]:
+        """U = Z'Ṽ⁻¹X: per chain factor (q, p, r), and over the tail (width, r), in standardised columns."""
+        width, r = self._width, self.design.fixed.rank
+        coupling = np.ascontiguousarray(self._schur[width : self._size, :width].T)
+        rhs = coupling.copy()
+        for block in self.blocks:
+            block.transpose_apply(rhs, self._lambda[block.factor])
+        x = solve_upper(lower, solve_lower(lower, rhs))
+        for block in self.blocks:
+            block.apply(x, self._lambda[block.factor])
+        tail_u = coupling - symmetric_times(self._schur, x, width)
+        flat = self.native.level_columns(np.ascontiguousarray(x))
+        shapes = [(self.layout.factors[f].q, self.layout.factors[f].p, r) for f in self.layout.chain]
+        return [u.reshape(shape) for u, shape in zip(flat, shapes, strict=True)], tail_u
+
+    # -- estimates ---------------------------------------------------------------------------------
+
+    def solution(self) -> Solution:
+        point, s, width = self._at(), self.standard, self._width
+        random: dict[int, Array] = {}
+        for f, b in zip(self.layout.chain, self.native.predictions(point.x), strict=True):
+            self.split_levels(f, b.reshape(self.layout.factors[f].q, -1), random)
+        for block in self.blocks:
+            self.split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)
+        corner = point.lower[width:, width:]
+        half = solve_lower(np.ascontiguousarray(corner), np.eye(len(corner)))
+        vcov = s.back(s.back(half.T @ half).T)
+        beta = s.coefficients(point.x[width:])
+        return Solution(beta, 0.5 * (vcov + vcov.T), tuple(random[k] for k in range(len(self.design.random))))
+
+    def split_levels(self, f: int, values: Array, out: dict[int, Array]) -> None:
+        factor = self.layout.factors[f]
+        for term, start in zip(factor.terms, factor.starts, strict=True):
+            out[term] = np.ascontiguousarray(values[:, start : start + self.design.random[term].n_columns])
+
+    def conditional_covariance(self, term: int) -> Array:
+        f, start = self.layout.place(term)
+        factor = self.layout.factors[f]
+        part = slice(start, start + self.design.random[term].n_columns)
+        if f in self.layout.tail:
+            block = self.blocks[self.layout.tail.index(f)]
+            return block.level_blocks(self._posterior())[:, part, part]
+        self._backward(keep=True)
+        _, _, t = self.native.levels(self.layout.chain.index(f))
+        lam = self._lambda[f]
+        sigma = (lam @ lam.transpose(0, 2, 1))[factor.sets]
+        full = sigma - sigma @ t.reshape(factor.q, factor.p, factor.p) @ sigma
+        return np.asarray(full[:, part, part])
+
+    def joint_covariance(self, term: int) -> Array:
+        f, start = self.layout.place(term)
+        factor = self.layout.factors[f]
+        p = self.design.random[term].n_columns
+        if f in self.layout.chain:
+            other = BlockedSystem(self.design, self.control, with_in_tail(self.layout, f), self.standard)
+            other.factor(self._term_factors())
+            return other.joint_covariance(term)
+        block = self.blocks[self.layout.tail.index(f)]
+        lower = np.tril(self._posterior()[block.columns, block.columns])
+        full = lower + np.tril(lower, -1).T
+        keep = (np.arange(factor.q)[:, None] * factor.p + start + np.arange(p)).reshape(-1)
+        return np.asarray(full[np.ix_(keep, keep)])
+
+    def _term_factors(self) -> list[Array]:
+        """Λ per random term, taken back out of the merged factors."""
+        out = []
+        for k, term in enumerate(self.design.random):
+            f, start = self.layout.place(k)
+            factor = self.layout.factors[f]
+            column = factor.set_map[:, factor.terms.index(k)]
+            part = slice(start, start + term.n_columns)
+            lam = np.zeros((term.n_sets, term.n_columns, term.n_columns))
+            lam[column] = self._lambda[f][:, part, part]
+            out.append(lam)
+        return out
+
+    def prediction_variance(
+        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        given = [c for c in codes if c is not None]
+        n = len(x) if x is not None else len(given[0])
+        rows = (
+            np.zeros((n, self.design.fixed.rank))
+            if x is None
+            else self.standard.rows(np.asarray(x, dtype=float))
+        )
+        return self._row_variance(self._posterior(), rows, codes, values)
+
+    def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
+        n = next(len(c) for c in codes if c is not None)
+        rows = np.zeros((n, self.design.fixed.rank))
+        self.native.backward(self._fixed_beta_posterior(), self._at().x, False)
+        found = self._row_variance(self._fixed_beta_posterior(), rows, codes, values)
+        # the sweep above belongs to another posterior than the one that is kept
+        self._at().scores = None
+        return found
+
+    def _row_variance(
+        self, posterior: Array, rows: Array, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        n = len(rows)
+        extra = np.zeros(n)
+        merged: dict[int, tuple[Codes, Array]] = {}
+        for f in range(len(self.layout.factors)):
+            merged[f] = self._new_rows(f, n, codes, values)
+            self._add_unseen(f, merged[f], codes, extra)
+        out = self.native.prediction_variance(
+            posterior,
+            np.ascontiguousarray(rows),
+            [(merged[f][0], merged[f][1].reshape(-1)) for f in self.layout.chain],
+            [(merged[b.factor][0], merged[b.factor][1].reshape(-1), b.data.p, b.first) for b in self.blocks],
+        )
+        return np.asarray(out + extra)
+
+    def _new_rows(
+        self, f: int, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> tuple[Codes, Array]:
+        factor = self.layout.factors[f]
+        z = np.zeros((n, factor.p))
+        level = np.full(n, -1, dtype=np.int32)
+        for term, start in zip(factor.terms, factor.starts, strict=True):
+            given = codes[term]
+            if given is None:
+                continue
+            level = np.ascontiguousarray(given, dtype=np.int32)
+            part = values[term]
+            z[:, start : start + self.design.random[term].n_columns] = 1.0 if part is None else part
+        return level, z
+
+    def _add_unseen(
+        self, f: int, rows: tuple[Codes, Array], codes: Sequence[Codes | None], extra: Array
+    ) -> None:
+        factor = self.layout.factors[f]
+        if all(codes[term] is None for term in factor.terms):
+            return
+        level, z = rows
+        unseen = level < 0
+        if not unseen.any():
+            return
+        if factor.n_sets > 1:
+            raise FitError(
+                "the variance of a prediction for a new level is not defined when the term's covariance "
+                "differs by group; predict at the population level instead."
+            )
+        zl = z[unseen] @ self._lambda[f][0]
+        extra[unseen] += np.einsum("ij,ij->i", zl, zl)
+
+    def refits(self) -> Refits | None:
+        return ChainRefits.of(self)
+
+    def start_moments(self) -> tuple[Array, Array]:
+        return mivque0(self.native, self.layout, self.blocks, self.standard.gram, self.design)
+
+    def with_response(self, design: Design) -> BlockedSystem:
+        return BlockedSystem(design, self.control, self.layout, standardise(design, self.control))

@@ -1,0 +1,1 @@
+"""Structured errors by independent clusters, small and dense."""

@@ -1,0 +1,280 @@
+"""Independent errors of variance σ²/w: the whole protocol from what a system says relative to σ².
+
+V = σ²W⁻¹ + Σ_k Z_kΣ_kZ_k' is homogeneous of degree one in (σ², Σ), so that the errors need no pass of their own
+(Euler): with S = Σ_k Z_kΣ_kZ_k' and ν = n − rank X for P, n for V⁻¹,
+
+    tr(PW⁻¹) = (ν − Σ⟨T_k, Σ_k⟩)/σ²,      y'PW⁻¹Py = (y'Py − Σ⟨Q_k, Σ_k⟩)/σ²,      W⁻¹ = (V − S)/σ²,
+
+and a direction of σ² is (V̇_V − V̇_S)/σ², where that of V itself is known: VPy = y less its fit, PVP = P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+from ..terms.design import Design
+from ..typing import Array, Codes
+from .base import (
+    Covariances,
+    Direction,
+    Equations,
+    Pieces,
+    Refits,
+    Score,
+    Scores,
+    SizeGroup,
+    Solution,
+    Target,
+)
+from .relative import RelativeSystem, TermDirection
+
+LARGEST_LOG_VARIANCE = 600.0
+"""|log σ²| beyond this is outside the domain: σ² would not be a normal number."""
+
+
+@dataclass(slots=True)
+class _State:
+    """σ², Σ of every term, y'P̃y, and T and Q of every term relative to σ² by likelihood, at the V last factored."""
+
+    sigma2: float
+    random: tuple[Array, ...]
+    quadratic: float
+    scores: dict[bool, list[Score]]
+
+
+class HomogeneousEquations(Equations):
+    """The mixed-model equations of a design with independent errors, on a system relative to σ²."""
+
+    homogeneous = True
+    diagonal = True
+
+    def __init__(self, system: RelativeSystem) -> None:
+        self.system = system
+        self.design = system.design
+        n = self.design.n
+        self.groups = (
+            SizeGroup(np.zeros((1, 1), np.intp), np.zeros(1, np.intp), np.array([n]), np.zeros(1, np.intp)),
+        )
+        self.holder = None
+        self._state: _State | None = None
+
+    @property
+    def indefinite(self) -> bool:  # type: ignore[override]
+        """Whether Σ may be indefinite."""
+        return self.system.indefinite
+
+    def _at(self) -> _State:
+        if self._state is None:
+            raise RuntimeError("factor() has not been called")
+        return self._state
+
+    # -- criterion -------------------------------------------------------------------------------------------
+
+    def factor(self, covariances: Covariances) -> Pieces:
+        sigma2 = float(covariances.errors[0][0, 0, 0])
+        if not (sigma2 > 0 and abs(log(sigma2)) < LARGEST_LOG_VARIANCE):
+            raise ArithmeticError("the residual variance is out of range")
+        self._state = None
+        if self.system.indefinite:
+            given = covariances.random if sigma2 == 1.0 else tuple(s / sigma2 for s in covariances.random)
+        else:
+            assert covariances.roots is not None
+            root = sigma2**-0.5
+            given = covariances.roots if sigma2 == 1.0 else tuple(root * lam for lam in covariances.roots)
+        pieces = self.system.factor(given)
+        self._state = _State(sigma2, covariances.random, pieces.quadratic, {})
+        if sigma2 == 1.0:
+            return pieces
+        design = self.design
+        return Pieces(
+            pieces.logdet + design.n * log(sigma2),
+            pieces.logdet_x - design.fixed.rank * log(sigma2),
+            pieces.quadratic / sigma2,
+        )
+
+    def rescale(self, factor: float) -> None:
+        state = self._at()
+        self._state = replace(
+            state, sigma2=factor * state.sigma2, random=tuple(factor * sigma for sigma in state.random)
+        )
+
+    # -- first derivatives -----------------------------------------------------------------------------------
+
+    def _relative_scores(self, reml: bool) -> list[Score]:
+        state = self._at()
+        if reml not in state.scores:
+            state.scores[reml] = self.system.scores(reml)
+        return state.scores[reml]
+
+    def _degrees(self, reml: bool) -> int:
+        return self.design.n - (self.design.fixed.rank if reml else 0)
+
+    def scores(self, reml: bool) -> Scores:
+        state, s2 = self._at(), self._at().sigma2
+        found = tuple(Score(one.trace / s2, one.quadratic / s2**2) for one in self._relative_scores(reml))
+        trace, quadratic = float(self._degrees(reml)), state.quadratic / s2
+        for one, sigma in zip(found, state.random, strict=True):
+            trace -= float(np.vdot(one.trace, sigma))
+            quadratic -= float(np.vdot(one.quadratic, sigma))
+        return Scores(found, (np.full((1, 1, 1), (trace - quadratic) / s2),))
+
+    def traces(self, reml: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        state, s2 = self._at(), self._at().sigma2
+        found = tuple(one.trace / s2 for one in self._relative_scores(reml))
+        left = self._degrees(reml) - sum(
+            float(np.vdot(trace, sigma)) for trace, sigma in zip(found, state.random, strict=True)
+        )
+        return found, (np.full((1, 1, 1), left / s2),)
+
+    # -- second derivatives ----------------------------------------------------------------------------------
+
+    def _split(self, directions: Sequence[Direction]) -> _Split:
+        """Write directions as combinations of Σ̇ of single terms and sets and of V."""
+        state = self._at()
+        parts: list[TermDirection] = []
+        rows: list[dict[int, float]] = []
+        errors = np.array([0.0 if d.errors is None else float(d.errors(0)[0, 0, 0]) for d in directions])
+        for direction in directions:
+            rows.append({len(parts) + i: 1.0 for i in range(len(direction.random))})
+            parts += [TermDirection(*one) for one in direction.random]
+        whole = len(parts)
+        if errors.any():
+            for k, stack in enumerate(state.random):
+                parts += [TermDirection(k, s, sigma) for s, sigma in enumerate(stack)]
+        combine = np.zeros((len(directions), len(parts)))
+        for a, row in enumerate(rows):
+            for place, weight in row.items():
+                combine[a, place] = weight
+        combine[:, whole:] -= (errors / state.sigma2)[:, None]
+        return _Split(parts, combine, errors / state.sigma2)
+
+    def _sums(self, parts: Sequence[TermDirection], scores: Sequence[Array]) -> Array:
+        """Return ⟨S_k, Σ̇⟩ of every part for S of every term, (sets, p, p)."""
+        return np.array([float(np.vdot(scores[d.term][d.set], d.matrix)) for d in parts])
+
+    def information(self, directions: Sequence[Direction]) -> Array:
+        """With V̇ = (a part of the terms) + c·V: f = V̇_termsPy + c(y − Xβ̂)-like, PVP = P."""
+        state, s2 = self._at(), self._at().sigma2
+        split = self._split(directions)
+        out = np.zeros((len(directions), len(directions)))
+        if split.parts:
+            inner = self.system.average_information(split.parts) / s2**3
+            out += split.combine @ inner @ split.combine.T
+            if split.whole.any():
+                scores = self._relative_scores(True)
+                q = split.combine @ self._sums(split.parts, [one.quadratic for one in scores]) / s2**2
+                out += np.outer(q, split.whole) + np.outer(split.whole, q)
+        return np.asarray(out + np.outer(split.whole, split.whole) * state.quadratic / s2)
+
+    def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array | None:
+        s2, split = self._at().sigma2, self._split(directions)
+        out = np.outer(split.whole, split.whole) * float(self._degrees(reml))
+        if not split.parts:
+            return np.asarray(out)
+        inner = self.system.trace_products(split.parts, reml)
+        if inner is None:
+            return None
+        scores = self._relative_scores(reml)
+        t = split.combine @ self._sums(split.parts, [one.trace for one in scores]) / s2
+        out += split.combine @ inner @ split.combine.T / s2**2
+        return np.asarray(out + np.outer(t, split.whole) + np.outer(split.whole, t))
+
+    def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
+        s2, split = self._at().sigma2, self._split(directions)
+        r, k = self.design.fixed.rank, len(directions)
+        if not r:
+            return np.zeros((k, 0, 0)), np.zeros((0, 0))
+        c, w = split.whole, split.whole
+        p, q = np.zeros((k, r, r)), np.zeros((r, r))
+        if split.parts:
+            own_p, own_q = self.system.fixed_information(split.parts)
+            p = np.tensordot(split.combine, own_p, 1) / s2**2
+            inner = split.combine.T @ weights @ split.combine
+            q = np.einsum("ab,abij->ij", inner, own_q) / s2**3
+            # terms of Q with one factor V: V⁻¹V̇_aV⁻¹VV⁻¹ = V⁻¹V̇_aV⁻¹
+            q = q - 2.0 * np.tensordot(weights @ w, p, 1)
+        if c.any():
+            information = np.linalg.inv(self.solution().vcov)
+            q = q + float(c @ weights @ c) * information
+            p = p - c[:, None, None] * information
+        return np.asarray(p), np.asarray(0.5 * (q + q.T))
+
+    # -- estimates -------------------------------------------------------------------------------------------
+
+    def solution(self) -> Solution:
+        found = self.system.solution()
+        return Solution(found.beta, self._at().sigma2 * found.vcov, found.random)
+
+    def conditional_covariance(self, term: int) -> Array:
+        return self._at().sigma2 * self.system.conditional_covariance(term)
+
+    def joint_covariance(self, term: int) -> Array:
+        return self._at().sigma2 * self.system.joint_covariance(term)
+
+    def prediction_variance(
+        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        return self._at().sigma2 * self.system.prediction_variance(x, codes, values)
+
+    def predict(self, target: Target) -> tuple[Array, Array]:
+        shift, effects = np.zeros(len(target)), self.system.solution().random
+        for b, codes, values in zip(effects, target.codes, target.values, strict=True):
+            if codes is not None:
+                own = np.where((codes >= 0)[:, None], b[np.maximum(codes, 0)], 0.0)
+                shift += own[:, 0] if values is None else np.einsum("na,na->n", own, values)
+        variance = self.prediction_variance(target.x, target.codes, target.values)
+        return shift, variance if target.error is None else variance + target.error.variances()
+
+    def _own_rows(self) -> tuple[list[Codes | None], list[Array | None]]:
+        terms = self.design.random
+        return [term.codes for term in terms], [term.values for term in terms]
+
+    def conditional_residual_variances(self) -> Array:
+        weights = 1.0 if self.design.weights is None else self.design.weights
+        return np.asarray(self._at().sigma2 / weights - self.leverages(fixed=True))
+
+    def leverages(self, *, fixed: bool = False) -> Array:
+        codes, values = self._own_rows()
+        if fixed:
+            return self.prediction_variance(np.ascontiguousarray(self.design.x), codes, values)
+        if not codes:
+            return np.zeros(self.design.n)
+        return self._at().sigma2 * self.system.effect_variance(codes, values)
+
+    # -- start and other responses ---------------------------------------------------------------------------
+
+    def start_moments(self) -> tuple[Array, Array]:
+        return self.system.start_moments()
+
+    def refits(self) -> Refits | None:
+        return self.system.refits()
+
+    def response_squares(self) -> tuple[Array, ...]:
+        return (np.full((1, 1, 1), self.system.standard.gram[-1, -1]),)
+
+    def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
+        weights, total = self.design.weights, 0.0
+        for term, sigma in zip(self.design.random, covariances.random, strict=True):
+            z = term.dense_values()
+            own = np.einsum("na,nab,nb->n", z, sigma[term.sets[term.codes]], z)
+            total += float(own.sum() if weights is None else own @ weights)
+        return (np.full((1, 1, 1), total),)
+
+    def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
+        raise TypeError("parameters of independent errors are told apart by the design alone")
+
+    def with_response(self, design: Design) -> HomogeneousEquations:
+        return HomogeneousEquations(self.system.with_response(design))
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """Directions as combinations (k, parts) of Σ̇ of terms, and their shares of V, (k,)."""
+
+    parts: list[TermDirection]
+    combine: Array
+    whole: Array

@@ -1,0 +1,95 @@
+"""What engines for independent errors compute: everything relative to σ², which `homogeneous` takes in.
+
+With V = σ²Ṽ, Ṽ = W⁻¹ + Σ_k Z_k(I⊗Σ̃_k)Z_k', Σ̃ = Σ/σ² and P̃ = Ṽ⁻¹ − Ṽ⁻¹X(X'Ṽ⁻¹X)⁻¹X'Ṽ⁻¹ a system answers, at the factor Λ
+(Σ̃ = ΛΛ') it was last given, for Ṽ what `Equations` answer for V. The errors have no direction of their own: they are
+what the random terms leave of Ṽ.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..terms.design import Design
+from ..typing import Array, Codes
+from .base import Pieces, Refits, Score, Solution
+from .standardise import Standardised
+
+
+@dataclass(frozen=True, slots=True)
+class TermDirection:
+    """∂Σ̃ of one parameter set of one random term, (p, p) symmetric."""
+
+    term: int
+    set: int
+    matrix: Array
+
+
+class RelativeSystem(ABC):
+    """The mixed-model equations of one design relative to σ²; `factor` first, then the other questions."""
+
+    indefinite: ClassVar[bool] = False
+    """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
+
+    design: Design
+    standard: Standardised
+
+    @abstractmethod
+    def factor(self, factors: Sequence[Array]) -> Pieces:
+        """Factor the equations at Λ, one (sets, p, p) array per random term, lower triangular blocks."""
+
+    @abstractmethod
+    def scores(self, reml: bool) -> list[Score]:
+        """Return T and Q of every random term."""
+
+    @abstractmethod
+    def average_information(self, directions: Sequence[TermDirection]) -> Array:
+        """Return A_ab = f_a'P̃f_b with f_a = Z(I⊗Σ̃̇_a)Z'P̃y, (len(directions),) squared."""
+
+    @abstractmethod
+    def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
+        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
+
+        P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
+        Kenward and Roger (1997).
+        """
+
+    def trace_products(self, directions: Sequence[TermDirection], reml: bool) -> Array | None:
+        """Return tr(P̃Ṽ_aP̃Ṽ_b) for directions Ṽ_a (Ṽ⁻¹ in place of P̃ for ML), or None where that takes too much."""
+        return None
+
+    @abstractmethod
+    def solution(self) -> Solution:
+        """Return β̂, (X'Ṽ⁻¹X)⁻¹ and b̂."""
+
+    @abstractmethod
+    def conditional_covariance(self, term: int) -> Array:
+        """Return var(b − b̂)/σ² for every level of a term, (q, p, p), uncertainty of β̂ included."""
+
+    @abstractmethod
+    def joint_covariance(self, term: int) -> Array:
+        """Return var(b − b̂)/σ² of all levels of a term together, (q·p, q·p), level-major."""
+
+    @abstractmethod
+    def prediction_variance(
+        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k))/σ² for each of n new rows, as `Equations` do, (n,)."""
+
+    @abstractmethod
+    def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
+        """Return var(Σ_k z_k'(b̂_k − b_k) given β)/σ² for each of n rows of levels in the fit, (n,)."""
+
+    def refits(self) -> Refits | None:
+        """Return native searches for other responses, None where there are none."""
+        return None
+
+    @abstractmethod
+    def start_moments(self) -> tuple[Array, Array]:
+        """Return the MIVQUE0 equations; see `Equations`."""
+
+    @abstractmethod
+    def with_response(self, design: Design) -> RelativeSystem:
+        """Return the system of a design that differs in y or weights alone, sharing everything structural."""

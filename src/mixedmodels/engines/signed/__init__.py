@@ -1,0 +1,1 @@
+"""Independent errors with random effects whose covariance may be indefinite."""

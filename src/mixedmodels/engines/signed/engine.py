@@ -1,0 +1,35 @@
+"""The `signed` engine: independent errors with random effects whose covariances have no bounds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ...control import Control
+from ...terms.design import Design
+from ..base import Engine, memory_refusal
+from ..homogeneous import HomogeneousEquations
+from .system import SignedSystem
+
+
+class SignedEngine(Engine):
+    """Mixed-model equations with signed pivots."""
+
+    name: ClassVar[str] = "signed"
+
+    def supports(self, design: Design, control: Control) -> str | None:
+        if design.bounded:
+            return "it is for covariances without bounds (bounds='none')"
+        if design.residual is not None:
+            return "it takes independent errors of equal (or known relative) variance only"
+        known = [term.label for term in design.random if term.kernel is not None]
+        if known:
+            return f"a known covariance among levels ({known[0]!r}) needs bounds='psd'"
+        return memory_refusal("its dense tail", self.cost(design)[1], control)
+
+    def cost(self, design: Design) -> tuple[float, float]:
+        widths = [term.n_levels * term.n_columns for term in design.random]
+        tail = float(sum(widths) - max(widths, default=0))
+        return 4.0 * tail**3 + 50.0 * design.n, 8.0 * 6.0 * tail**2 + 16.0 * design.n
+
+    def equations(self, design: Design, control: Control) -> HomogeneousEquations:
+        return HomogeneousEquations(SignedSystem(design, control))

@@ -1,0 +1,1 @@
+"""Independent errors: one sparse Cholesky factorisation of all random columns."""

@@ -1,0 +1,24 @@
+"""The variance of what is predicted, before any data are known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..terms.design import Design
+from ..typing import Array
+from .base import Target
+
+
+def own_variance(design: Design, matrices: Sequence[Array], target: Target) -> Array:
+    """Return τ², the variance of each target itself, (n,), for Σ of every term (sets, p, p)."""
+    n = len(target)
+    out = np.zeros(n) if target.error is None else target.error.variances().copy()
+    parts = zip(design.random, matrices, target.codes, target.values, strict=True)
+    for term, sigma, codes, values in parts:
+        if codes is not None:
+            z = np.ones((n, 1)) if values is None else values
+            own = sigma[np.where(codes >= 0, term.sets[np.maximum(codes, 0)], 0)]
+            out += np.einsum("na,nab,nb->n", z, own, z)
+    return out
