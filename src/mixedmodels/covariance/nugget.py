@@ -92,8 +92,7 @@ class WithNugget(Structure):
         return joined(self.inner.start(rest, at), np.sqrt(variance))
 
     def starts(self, target: Array, at: Positions) -> Array:
-        """Return the inner structure's starts with a tenth, three tenths and seven tenths as nugget, (3a, "
-        "b, k)."""
+        """Return the inner structure's starts with a tenth, three tenths and seven tenths as nugget, (3a, b, k)."""
         usual = self.start(target, at)
         variance = float(np.mean(np.diag(target)))
         out = []
@@ -133,8 +132,7 @@ class WithNugget(Structure):
 
 
 def escape_nugget(structure: Structure, theta: Array, slope: float, step: float) -> Array | None:
-    """Return θ with a vanished nugget made positive where −2l falls with it (`slope` per unit of τ²), or "
-    "None."""
+    """Return θ with a vanished nugget made positive where −2l falls with it (`slope` per unit of τ²), else None."""
     if not isinstance(structure, WithNugget):
         return None
     nugget = escape_diagonal(theta[-1:], np.array([slope]), step)

@@ -57,8 +57,7 @@ class OneVariance:
         return joined(np.sqrt(np.mean(np.diag(target))), self.correlation.inverse(u, at.size))
 
     def starts(self, target: Array, at: Positions) -> Array:
-        """Return θ with the mean variance of `target` at each range of the correlation's ladder, (1, b, "
-        "k)."""
+        """Return θ with the mean variance of `target` at each range of the correlation's ladder, (1, b, k)."""
         ladder = self.correlation.ladder(at)
         if not ladder:
             return self.start(target, at)[None, None]

@@ -177,8 +177,7 @@ def _positive(column: Column) -> Array:
         count = int((weights <= 0).sum())
         raise DataError(
             f"weights must be positive; {column.name!r} has {count} values that are not "
-            f"(smallest {weights.min():.6g}). "
-            "Drop those rows to leave them out."
+            f"(smallest {weights.min():.6g}). Drop those rows to leave them out."
         )
     return np.ascontiguousarray(weights)
 

@@ -209,8 +209,7 @@ def _cluster_rows(fit: Fit, cluster: object, group: str | None) -> tuple[NDArray
 
 
 def _row_names(fit: Fit, rows: NDArray[np.intp]) -> tuple[str, ...]:
-    """Return the positions of rows on the grid of a residual structure where they differ, else their "
-    "order."""
+    """Return the positions of rows on the grid of a residual structure where they differ, else their order."""
     residual = fit.design.residual
     if residual is not None and residual.structure is not None and residual.coordinates is None:
         names = tuple(residual.positions.labels[i] for i in residual.index[rows])

@@ -15,8 +15,7 @@ from ..typing import Array
 
 
 def fitted_errors(fit: Fit) -> FittedErrors | None:
-    """Return R̂ of a fit with a residual structure or variance functions, None for errors of variance "
-    "σ²/w."""
+    """Return R̂ of a fit with a residual structure or variance functions, None for errors of variance σ²/w."""
     if fit.design.residual is None:
         return None
     return fit.keep("fitted errors", lambda: _build(fit))

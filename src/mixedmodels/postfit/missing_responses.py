@@ -19,8 +19,7 @@ from .error_side import error_variances, fitted_errors
 
 @dataclass(frozen=True, slots=True)
 class ErrorsOfRows:
-    """What is known of the errors of new rows: their variances (m,), and which are missing responses, "
-    "(m,)."""
+    """What is known of the errors of new rows: their variances (m,), and which are missing responses, (m,)."""
 
     variances: Array
     unobserved: NDArray[np.bool_]

@@ -77,8 +77,7 @@ def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
         f"{asked}: grouping factor {term.group!r} has one level{where}, {level!r}: one draw of "
         f"{_counted(term.n_columns, 'effect')} says nothing about "
         f"{_counted(n_parameters, 'variance parameter')}. Use a factor with more levels, a structure that "
-        "shares one variance over several columns (homdiag), or "
-        "make the term fixed."
+        "shares one variance over several columns (homdiag), or make the term fixed."
     )
 
 

@@ -11,8 +11,7 @@ from .residual import ResidualEncoding
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """How rows of X, of every Z, the offsets and the error side are computed from columns; small and "
-    "picklable."""
+    """How rows of X, of every Z, the offsets and the error side are computed from columns; small and picklable."""
 
     response: NumberEncoding
     fixed: FixedEncoding

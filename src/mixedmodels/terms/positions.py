@@ -76,8 +76,7 @@ def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Place
     if len(asked.position) > 1:
         raise SpecError(
             f"{asked}: {asked.structure} takes one position column, got {', '.join(asked.position)}; cross "
-            "two with "
-            "kron, as in kron(us, ar1)(trait, week | id)."
+            "two with kron, as in kron(us, ar1)(trait, week | id)."
         )
     column = frame.columns[asked.position[0]]
     notes = _check_counts(asked, column) + order_notes(asked, [column])
@@ -126,10 +125,8 @@ def _check_counts(asked: ResidualSpec, column: Column) -> tuple[Status, ...]:
         other = "car1" if name in ("ar1", "har1") else "car1 or a spatial structure such as exp"
         raise DataError(
             f"{asked}: {name} counts steps between positions and {column.name!r} holds times that are not "
-            "whole "
-            f"numbers, such as {times[times != np.round(times)][0]:.6g}; use {other} for distances in time, "
-            "or make "
-            "the column a factor of visits."
+            f"whole numbers, such as {times[times != np.round(times)][0]:.6g}; use {other} for distances in "
+            "time, or make the column a factor of visits."
         )
     if len(set(np.diff(times))) < 2:
         return ()
@@ -149,8 +146,7 @@ def _place_in_order(asked: ResidualSpec, clusters: Codes) -> Placed:
 
 
 def _place_pairs(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Placed:
-    """Place rows on the grid of pairs of levels, or at (level, coordinates) where the second structure "
-    "needs some."""
+    """Place rows on the grid of pairs of levels, or at (level, coordinates) where the second structure needs some."""
     if len(asked.position) < len(asked.structure.parts):
         raise SpecError(f"{asked}: {asked.structure} takes one position column per structure: trait, week.")
     spatial = structure_class(asked.structure.parts[-1].name).needs_coordinates
@@ -196,8 +192,7 @@ def _numbers(asked: ResidualSpec, frame: ModelFrame, names: Labels) -> None:
             what = f"categories such as {column.examples()}" if column.is_factor else "dates"
             raise DataError(
                 f"{asked}: {asked.structure} needs numbers for its distances and column {name!r} holds "
-                f"{what}; "
-                "convert it, or use a structure for ordered visits such as ar1."
+                f"{what}; convert it, or use a structure for ordered visits such as ar1."
             )
 
 

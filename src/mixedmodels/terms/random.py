@@ -237,8 +237,7 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     points, place = np.unique(given, axis=0, return_inverse=True)
     if 8.0 * frame.n * len(points) > LARGEST_VALUES:
         raise DataError(
-            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; "
-            "round or bin the coordinates."
+            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; round or bin the coordinates."
         )
     values = np.zeros((frame.n, len(points)))
     values[np.arange(frame.n), place.ravel()] = 1.0

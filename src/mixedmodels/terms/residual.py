@@ -206,10 +206,8 @@ def _refuse_too_many(asked: ResidualSpec, placed: Placed, n_sets: int, n: int) -
     if count > n:
         raise DataError(
             f"{asked}: {asked.structure} over {placed.positions.size} positions has {count} parameters and "
-            "there are "
-            f"{n} rows; name the cluster right of the bar, use visits rather than times, or a structure "
-            "with fewer "
-            "parameters."
+            f"there are {n} rows; name the cluster right of the bar, use visits rather than times, or a "
+            "structure with fewer parameters."
         )
 
 
@@ -226,9 +224,8 @@ def _parameter_sets(asked: ResidualSpec, frame: ModelFrame, group: Group) -> tup
         name = cluster_name(group.parts, int(group.codes[wrong[0]]))
         raise DataError(
             f"{asked}: {asked.by!r} changes inside cluster {group.label}={name!r}; each cluster has the "
-            "covariance of "
-            f"one level of by=. Use a variance function such as ident({asked.by}) for variances that change "
-            "inside."
+            f"covariance of one level of by=. Use a variance function such as ident({asked.by}) for "
+            "variances that change inside."
         )
     return owner, tuple(f"{asked.by}={level}" for level in column.levels)
 

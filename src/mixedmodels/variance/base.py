@@ -71,6 +71,5 @@ def refuse_zero(covariate: Array | None, label: str) -> None:
     if covariate is not None and (count := int((covariate == 0).sum())):
         raise DataError(
             f"{label}: the covariate is zero in {count} of {len(covariate)} rows, where the standard "
-            "deviation would "
-            "be zero or infinite; shift it, or use const_power."
+            "deviation would be zero or infinite; shift it, or use const_power."
         )
