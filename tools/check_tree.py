@@ -5,9 +5,11 @@ python tools/check_tree.py
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +23,10 @@ FORBIDDEN = (
     (re.compile(r"\b(?:this|last|next|previous|earlier|later) " + r"session\b", re.IGNORECASE), "a work log"),
     (re.compile(r"\bissue #?" + r"\d", re.IGNORECASE), "a work log"),
 )
+
+# A line-wrapper that takes a docstring for code leaves a quote at the end of one line and one on the next.
+SPLIT_INSIDE = re.compile(r'[ ]"\n[ \t]*"')
+STRINGS = {kind for kind, name in tokenize.tok_name.items() if name in ("STRING", "FSTRING_MIDDLE")}
 
 
 def tracked_files() -> list[Path]:
@@ -38,6 +44,17 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def split_strings(source: str) -> Iterator[int]:
+    """Yield the lines that end in a quote left inside a string by a line-wrapper.
+
+    Strings that Python joins, one a line, are tokens of their own and no fault.
+    """
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type in STRINGS:
+            for found in SPLIT_INSIDE.finditer(token.string):
+                yield token.start[0] + token.string[: found.start()].count("\n")
+
+
 def faults(path: Path, text: str) -> Iterator[str]:
     """Yield one line for everything wrong with a file."""
     lines = text.splitlines()
@@ -48,6 +65,9 @@ def faults(path: Path, text: str) -> Iterator[str]:
         for pattern, what in FORBIDDEN:
             if pattern.search(line):
                 yield f"{path}:{number}: {what}: {line.strip()[:80]}"
+    if path.suffix == ".py":
+        for number in split_strings(text):
+            yield f"{path}:{number}: a quote inside a string: {lines[number - 1].strip()[:80]}"
 
 
 def main() -> int:
