@@ -77,6 +77,8 @@ class Antedependence(OwnVariances, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("ante1", "ante(1)")
+    over_positions = True
+    ordered = True
     unit_first = True
 
     @property

@@ -123,6 +123,9 @@ class AutoregressiveMovingAverage(OneVariance, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("arma", "arma(1,1)", "corarma")
+    over_positions = True
+    ordered = True
+    counted = True
     unit_first = True
     p: int = 1
     q: int = 1

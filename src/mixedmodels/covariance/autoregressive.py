@@ -63,6 +63,9 @@ class FirstOrderAutoregressive(OneVariance, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("ar1", "ar(1)", "corar1")
+    over_positions = True
+    ordered = True
+    counted = True
     nugget_allowed = True
     unit_first = True
 
@@ -92,6 +95,9 @@ class HeterogeneousAutoregressive(OwnVariances, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("har1", "arh(1)", "arh1")
+    over_positions = True
+    ordered = True
+    counted = True
     unit_first = True
 
     @property

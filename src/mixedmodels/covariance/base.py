@@ -71,6 +71,18 @@ class Structure(ABC):
     """Whether Σ + τ²I is a larger family in which τ² can be told from the other parameters."""
     unit_first: bool = False
     """Whether θ₀ = 1 makes Σ₁₁ = 1 whatever the rest, as the later factors of `kron` require."""
+    over_positions: bool = False
+    """Whether one column of positions stands left of the bar: numbers are levels, and no intercept is added."""
+    ordered: bool = False
+    """Whether Σ depends on the order of the positions, so that an order of levels nobody meant gives another model."""
+    counted: bool = False
+    """Whether Σ depends on the number of steps between positions, so that fractional times have no place."""
+    own_variances: bool = False
+    """Whether every position has a variance free of the others', which may go to zero alone."""
+    closed_under: frozenset[str] = frozenset()
+    """For which T the family contains TΣT' with Σ: `"linear"`, all; `"scale"`, the diagonal ones with T_ii > 0."""
+    dependent_columns: bool = False
+    """Whether its variances are identified even where the columns of a random term are linearly dependent."""
 
     @abstractmethod
     def size(self, m: int) -> int:
@@ -104,6 +116,18 @@ class Structure(ABC):
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ), factor > 0."""
 
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for a T (m, m) of `closed_under`, or a multiple of the identity.
+
+        ValueError for any other T.
+        """
+        factor = float(t[0, 0])
+        if factor == 0.0 or not np.array_equal(t, factor * np.eye(at.size)):
+            raise ValueError(
+                f"structure {self.names[0]!r} does not contain TΣT' for every T; give a multiple of the identity."
+            )
+        return self.rescale(theta, factor**2, at)
+
     @abstractmethod
     def natural(self, theta: Array, at: Positions) -> Natural:
         """Return the parameters on the reporting scale with their Jacobian."""
@@ -115,6 +139,14 @@ class Structure(ABC):
     def factor_entries(self, m: int) -> tuple[tuple[int, int, int], ...] | None:
         """Return (row, column, parameter) of the entries of Λ when Λ's entries are parameters, else None."""
         return None
+
+    def linear_for(self, m: int) -> bool:
+        """Return whether an m×m Σ is linear in parameters that are variances, covariances or known multiples.
+
+        That is `linear`, except where a structure that reports other parameters reaches every Σ at this m, as
+        `fa0` of full order does.
+        """
+        return self.linear
 
     def smallest(self) -> int:
         """Return the smallest m at which every parameter is identified."""
@@ -221,6 +253,17 @@ class Structure(ABC):
         slopes = np.abs(self.natural(theta, at).jacobian).max(axis=0)
         vanished = slopes <= 1e-9 * slopes.max(initial=0.0)
         return np.where(vanished, theta + 1e-4 * max(float(np.abs(theta).max(initial=0.0)), 1e-4), theta)
+
+
+def positive_diagonal(t: Array, name: str) -> Array:
+    """Return |T_ii| (m,) of a diagonal T; ValueError unless all T_ii are of one sign, which TΣT' does not show."""
+    diagonal = np.diagonal(t)
+    sizes: Array = np.sign(diagonal[0]) * diagonal
+    if not np.all(sizes > 0.0) or np.any(t - np.diag(diagonal)):
+        raise ValueError(
+            f"structure {name!r} does not contain TΣT' for every T; give a diagonal T with positive elements."
+        )
+    return sizes
 
 
 def joined(*parts: float | Array) -> Array:

@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import numpy as np
 
 from ..typing import Array
-from .base import SIGNIFICANT, VANISHED, Natural, Positions, Structure
+from .base import SIGNIFICANT, VANISHED, Natural, Positions, Structure, positive_diagonal
 from .correlation import own_name
 from .scales import standard_deviation
 
@@ -31,6 +31,8 @@ class Diagonal(Structure):
     names: ClassVar[tuple[str, ...]] = ("diag", "vc", "simple", "un(1)", "pddiag")
     linear = True
     unit_first = True
+    own_variances = True
+    closed_under = frozenset({"scale"})
 
     def size(self, m: int) -> int:
         return m
@@ -66,6 +68,10 @@ class Diagonal(Structure):
         value: Array = factor**0.5 * theta
         return value
 
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        value: Array = positive_diagonal(t, self.names[0]) * theta
+        return value
+
     def natural(self, theta: Array, at: Positions) -> Natural:
         names = tuple(own_name("var", label) for label in at.labels)
         return Natural(names, theta**2, np.diag(2.0 * theta), ("variance",) * at.size)
@@ -97,6 +103,7 @@ class CommonDiagonal(Structure):
     names: ClassVar[tuple[str, ...]] = ("homdiag", "iid", "pdident")
     linear = True
     unit_first = True
+    dependent_columns = True
 
     def size(self, m: int) -> int:
         return 1

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import SpecError
 from ..typing import Array
 from . import loadings
-from .base import Natural, Positions, Structure, joined
+from .base import Natural, Positions, Structure, joined, positive_diagonal
 from .correlation import inside, is_diagonal, own_name
 from .diagonal import escape_diagonal
 from .loadings import Pattern
@@ -192,6 +192,8 @@ class FactorAnalytic(LoadingsAndUniquenesses, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("fa",)
+    own_variances = True
+    closed_under = frozenset({"scale"})
     q: int = 1
 
     def __post_init__(self) -> None:
@@ -202,6 +204,12 @@ class FactorAnalytic(LoadingsAndUniquenesses, Structure):
 
     def sharing(self, m: int) -> Array:
         return np.eye(m)
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for a diagonal T with positive elements; ValueError for another."""
+        scales = positive_diagonal(t, self.names[0])
+        pattern, n = self._parts(at)
+        return joined(scales[pattern.rows] * theta[:n], scales * theta[n:])
 
 
 @final
@@ -247,6 +255,8 @@ class FactorAnalyticReduced(LoadingsAndUniquenesses, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("fa0", "rr")
     unit_first = True
+    own_variances = True
+    closed_under = frozenset({"linear", "scale"})
     q: int = 1
 
     def __post_init__(self) -> None:
@@ -257,6 +267,14 @@ class FactorAnalyticReduced(LoadingsAndUniquenesses, Structure):
 
     def sharing(self, m: int) -> Array:
         return np.zeros((0, m))
+
+    def linear_for(self, m: int) -> bool:
+        return self.q >= m
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for any T (m, m)."""
+        pattern = self.pattern(at.size)
+        return loadings.lower_trapezoid(t @ loadings.fill(theta, pattern)).ravel()[pattern.flat]
 
     def factor(self, theta: Array, at: Positions) -> Array:
         """Return Λ with columns of zeros to its right, (m, m); its diagonal may be zero or negative."""

@@ -51,6 +51,7 @@ class HuynhFeldt(Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("hf", "huynh-feldt")
+    over_positions = True
     linear = True
 
     def size(self, m: int) -> int:

@@ -48,6 +48,7 @@ class Kronecker(Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("kron", "kronecker")
+    dependent_columns = True
     nugget_allowed = True
     first: Structure
     second: Structure

@@ -28,6 +28,7 @@ class LinearCombination(Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("lin",)
+    over_positions = True
     linear = True
     always_psd = False
     matrices: tuple[Array, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import final
 
 import numpy as np
@@ -38,6 +38,10 @@ class WithNugget(Structure):
     linear: bool = field(init=False, repr=False)
     always_psd: bool = field(init=False, repr=False)
     kinked: bool = field(init=False, repr=False)
+    over_positions: bool = field(init=False, repr=False)
+    ordered: bool = field(init=False, repr=False)
+    counted: bool = field(init=False, repr=False)
+    dependent_columns: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         inner = self.inner
@@ -46,8 +50,9 @@ class WithNugget(Structure):
                 f"nugget=True: structure {inner.names[0]!r} has a free diagonal already, so that a nugget "
                 "cannot be told from it; drop the nugget."
             )
-        for name in ("names", "needs_coordinates", "linear", "always_psd", "kinked"):
-            object.__setattr__(self, name, getattr(inner, name))
+        for fact in fields(self):
+            if not fact.init:
+                object.__setattr__(self, fact.name, getattr(inner, fact.name))
 
     def size(self, m: int) -> int:
         return self.inner.size(m) + 1

@@ -5,10 +5,12 @@ Both classes are written to be mixed with `Structure` by the final classes, whic
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from ..typing import Array
-from .base import SIGNIFICANT, VANISHED, Natural, Positions, joined
+from .base import SIGNIFICANT, VANISHED, Natural, Positions, joined, positive_diagonal
 from .correlation import Correlation, own_name
 
 
@@ -107,6 +109,10 @@ class OwnVariances:
 
     __slots__ = ()
 
+    names: ClassVar[tuple[str, ...]]
+    own_variances = True
+    closed_under = frozenset({"scale"})
+
     @property
     def correlation(self) -> Correlation:
         """The correlation family."""
@@ -159,6 +165,11 @@ class OwnVariances:
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
         return joined(factor**0.25 * theta[: at.size], theta[at.size :])
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for a diagonal T with positive elements; ValueError for another."""
+        roots = np.sqrt(positive_diagonal(t, self.names[0]))
+        return joined(roots * theta[: at.size], theta[at.size :])
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         """Return the m variances and the parameters of the correlation."""

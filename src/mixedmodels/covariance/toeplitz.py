@@ -103,6 +103,9 @@ class Toeplitz(OneVariance, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("toep", "toeplitz")
+    over_positions = True
+    ordered = True
+    counted = True
     linear = True
     unit_first = True
     bands: int | None = None
@@ -153,6 +156,9 @@ class HeterogeneousToeplitz(OwnVariances, Structure):
     """
 
     names: ClassVar[tuple[str, ...]] = ("htoep", "toeph")
+    over_positions = True
+    ordered = True
+    counted = True
     unit_first = True
     bands: int | None = None
     always_psd: bool = field(init=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import ClassVar, final
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..typing import Array
-from .base import Natural, Positions, Structure
+from .base import Natural, Positions, Structure, positive_diagonal
 
 
 @final
@@ -33,6 +33,12 @@ class Unbounded(Structure):
 
     inner: Structure
     names: tuple[str, ...] = field(init=False, repr=False)  # type: ignore[misc]
+    over_positions: bool = field(init=False, repr=False)
+    ordered: bool = field(init=False, repr=False)
+    counted: bool = field(init=False, repr=False)
+    own_variances: bool = field(init=False, repr=False)
+    closed_under: frozenset[str] = field(init=False, repr=False)
+    dependent_columns: bool = field(init=False, repr=False)
     linear = True
     always_psd = False
     bounded: ClassVar[bool] = False
@@ -44,7 +50,9 @@ class Unbounded(Structure):
                 "which have no meaning for negative variances; use one of us, diag, homdiag, cs, toep, banded_us, hf, "
                 "or bounds='psd'."
             )
-        object.__setattr__(self, "names", self.inner.names)
+        for fact in fields(self):
+            if not fact.init:
+                object.__setattr__(self, fact.name, getattr(self.inner, fact.name))
 
     def size(self, m: int) -> int:
         return self.inner.size(m)
@@ -75,6 +83,15 @@ class Unbounded(Structure):
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         return factor * theta
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return the natural values of TΣ(θ)T', for the T that the bounded structure allows."""
+        if "linear" not in self.closed_under:
+            if "scale" not in self.closed_under:
+                return Structure.transform(self, theta, t, at)
+            positive_diagonal(t, self.names[0])
+        columns = self._basis(at).reshape(len(theta), -1).T
+        return np.asarray(np.linalg.lstsq(columns, np.ravel(t @ self.matrix(theta, at) @ t.T), rcond=None)[0])
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         regular = self._regular(at)

@@ -10,7 +10,16 @@ import numpy as np
 from ..errors import SpecError
 from ..typing import Array
 from . import loadings
-from .base import SIGNIFICANT, VANISHED, Natural, Positions, Structure, joined, semidefinite_cholesky
+from .base import (
+    SIGNIFICANT,
+    VANISHED,
+    Natural,
+    Positions,
+    Structure,
+    joined,
+    positive_diagonal,
+    semidefinite_cholesky,
+)
 from .correlation import own_name, pair_name
 from .loadings import Pattern
 
@@ -19,6 +28,9 @@ class TriangularFactor:
     """Σ = LL' with the raw entries of L, column by column, as θ; written to be mixed with `Structure`."""
 
     __slots__ = ()
+
+    own_variances = True
+    closed_under = frozenset({"linear", "scale"})
 
     def pattern(self, m: int) -> Pattern:
         """Return the free entries of L."""
@@ -63,6 +75,11 @@ class TriangularFactor:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
         value: Array = factor**0.5 * theta
         return value
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for any T (m, m), from a rotation of TL: exact at a singular Σ too."""
+        pattern = self.pattern(at.size)
+        return loadings.lower_trapezoid(t @ loadings.fill(theta, pattern)).ravel()[pattern.flat]
 
     def natural(self, theta: Array, at: Positions) -> Natural:
         """Return the free elements of Σ, row by row of its lower triangle."""
@@ -196,6 +213,9 @@ class BandedUnstructured(TriangularFactor, Structure):
     names: ClassVar[tuple[str, ...]] = ("banded_us", "unb")
     linear = True
     unit_first = True
+    over_positions = True
+    ordered = True
+    closed_under = frozenset({"scale"})
     diagonals: int
 
     def __post_init__(self) -> None:
@@ -221,6 +241,11 @@ class BandedUnstructured(TriangularFactor, Structure):
                 banded = np.zeros_like(banded)
                 break
         return semidefinite_cholesky(diagonal + banded).ravel()[pattern.flat]
+
+    def transform(self, theta: Array, t: Array, at: Positions) -> Array:
+        """Return θ' with Σ(θ') = TΣ(θ)T' for a diagonal T with positive elements; ValueError for another."""
+        value: Array = positive_diagonal(t, self.names[0])[self.pattern(at.size).rows] * theta
+        return value
 
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return θ with a vanished column of L put along a negative direction of Γ in its band, or None."""

@@ -23,7 +23,7 @@ from ..spec import (
 )
 from .spelling import Piece, canonical_sum, check_calls, render, split_sum
 from .start_values import StartValues, read_pairs, read_start
-from .structure_call import ORDERED, BarCall, plain_names, read_call, read_residual, read_variance
+from .structure_call import BarCall, plain_names, read_call, read_residual, read_variance
 from .tokens import (
     Kind,
     Tokens,
@@ -303,7 +303,7 @@ def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
             example = f"{spec}(x, y | field)"
             fail_at(f"{spec} takes coordinate columns left of the bar: {example}.", text, call.left)
         return spec, ", ".join(names), True
-    if spec.name in ORDERED:
+    if structure.over_positions:
         return spec, _ordered_effects(text, spec, call.left), False
     return spec, _effects_text(text, call.left), False
 

@@ -28,9 +28,6 @@ from .tokens import (
     tokenize,
 )
 
-ORDERED = frozenset({"ar1", "har1", "arma", "toep", "htoep", "ante1", "hf", "lin", "banded_us"})
-"""Structures over a sequence: a position column is taken as a factor, without an intercept."""
-
 _VARIANCE_EXAMPLES = {"ident": "ident(sex)", "log_linear": "log_linear(age + sex)"}
 
 _OPTIONS = ("by", "cov", "precision", "nugget", "q", "p")

@@ -11,12 +11,6 @@ from ..spec import ModelSpec, RandomSpec
 from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
 
-SHARED_VARIANCE = ("homdiag", "kron")
-"""Structures identified even where columns of Z depend on one another: the columns share their variances."""
-
-OWN_VARIANCES = frozenset({"diag", "us", "unr", "hcs", "har1", "htoep", "ante1", "banded_us"})
-"""Structures with a variance for every position."""
-
 
 def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms) -> None:
     """Raise `DataError` where the likelihood has no maximum.
@@ -31,7 +25,7 @@ def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms)
         for term in residual.variance
         if term.function.names[0] == "ident"
     ]
-    if residual.structure is not None and residual.structure.names[0] in OWN_VARIANCES:
+    if residual.structure is not None and residual.structure.own_variances:
         size = residual.positions.size
         labels = tuple(
             f"{label} {own}".strip() for label in residual.set_labels for own in residual.positions.labels
@@ -139,7 +133,7 @@ def _constant(frame: ModelFrame) -> bool:
 
 
 def _check_columns(asked: RandomSpec, term: RandomTerm, fixed: FixedTerms, tolerance: float) -> None:
-    if term.values is None or asked.coordinates or asked.structure.name in SHARED_VARIANCE:
+    if term.values is None or asked.coordinates or term.structure.dependent_columns:
         return
     if term.values is fixed.matrix:
         estimable, null_basis = fixed.estimable, fixed.null_basis

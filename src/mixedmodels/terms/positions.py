@@ -19,10 +19,6 @@ from ..frame.model_frame import ModelFrame
 from ..spec import RandomSpec, ResidualSpec
 from ..typing import Array, Codes, Labels
 
-COUNTED = frozenset({"ar1", "har1", "arma", "toep", "htoep"})
-"""Structures in which the number of steps between two positions matters."""
-STEPPED = COUNTED | {"ante1", "banded_us"}
-"""Structures that depend on the order of the positions."""
 REPRESENTATIVE = 200
 """Coordinates at most that stand for all when a structure is started and reported."""
 
@@ -91,8 +87,8 @@ def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Place
 
 def order_notes(asked: ResidualSpec | RandomSpec, columns: Iterable[Column]) -> tuple[Status, ...]:
     """Return a warning where text is sorted `week 1`, `week 10`, `week 2` and the structure goes by order."""
-    kinds = {asked.structure.name, *(part.name for part in asked.structure.parts)}
-    if not kinds & STEPPED:
+    kinds = (asked.structure.name, *(part.name for part in asked.structure.parts))
+    if not any(structure_class(name).ordered for name in kinds):
         return ()
     notes = []
     for column in columns:
@@ -117,7 +113,7 @@ def _by_number(text: str) -> list[tuple[int, int, str]]:
 def _check_counts(asked: ResidualSpec, column: Column) -> tuple[Status, ...]:
     """Refuse fractional times where steps are counted; note times that are not equally spaced."""
     dates = column.levels is None and column.values.dtype.kind == "M"
-    if asked.structure.name not in COUNTED or not (column.is_number or dates):
+    if not structure_class(asked.structure.name).counted or not (column.is_number or dates):
         return ()
     times = np.unique(column.values.astype(np.int64) if dates else column.number())
     name = asked.structure.name

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..covariance import bind
+from ..covariance import bind, structure_class
 from ..covariance.base import Positions, Structure
 from ..covariance.unbounded import Unbounded
 from ..errors import DataError, Severity, SpecError, Status
@@ -18,7 +18,6 @@ from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec, StructureSpec
 from ..syntax.algebra import Atom, Term, expand
 from ..syntax.spelling import variables
-from ..syntax.structure_call import ORDERED
 from ..typing import Array, Codes, Labels
 from .checks import check_identifiable, note_exchangeable
 from .design import FixedTerms, RandomTerm
@@ -220,7 +219,7 @@ def _bind_effects(
 
 def _numeric_position(asked: RandomSpec, frame: ModelFrame) -> tuple[Term, ...] | None:
     """Return the terms of a single numeric column taken as a factor, where the structure orders positions."""
-    if asked.structure.name not in ORDERED:
+    if not structure_class(asked.structure.name).over_positions:
         return None
     terms = expand(asked.effects)
     if terms is None or len(terms) != 1 or len(terms[0]) != 1:
