@@ -49,7 +49,12 @@ class Positions:
 
 
 class Structure(ABC):
-    """A family of covariance matrices. Subclasses are final, frozen and hold only their order (such as q)."""
+    """A family of covariance matrices. Subclasses are final, frozen and hold only their order (such as q).
+
+    What other code must know of a family stands here as facts, with the usual answer; a class states its own where
+    they differ, and structures made of another (a nugget, no bounds) pass on those of what they wrap. A class is
+    asked by `structure_class(name)`.
+    """
 
     __slots__ = ()
 

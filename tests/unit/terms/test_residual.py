@@ -130,11 +130,12 @@ def test_clusters_of_one_row() -> None:
         mm.gls("y ~ x", first, residual="ar1(visit | id)")
 
 
-def test_a_visit_that_the_fixed_part_fits_by_itself() -> None:
+@pytest.mark.parametrize("structure", ["us", "har1", "ante1", "fa(1)"])
+def test_a_visit_that_the_fixed_part_fits_by_itself(structure: str) -> None:
     frame = data()
     late = frame[(frame["visit"] < 5) | (frame["id"] == frame["id"][frame["visit"] == 5].iloc[0])]
     with pytest.raises(mm.DataError, match="can fit the only row of '5' exactly"):
-        mm.gls("y ~ factor(visit)", late, residual="us(visit | id)", method="ml")
+        mm.gls("y ~ factor(visit)", late, residual=f"{structure}(visit | id)", method="ml")
 
 
 def test_rows_with_a_missing_cluster_or_visit_are_dropped_and_counted() -> None:
