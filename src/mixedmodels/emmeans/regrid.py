@@ -1,0 +1,43 @@
+"""Means of a transformed response on its own scale."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..errors import SpecError
+from .emm import EMM, kept_columns
+from .response import read_response
+
+
+def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
+    """Return the means of a transformed response on its own scale, whose contrasts are differences there.
+
+    Parameters
+    ----------
+    bias_sigma
+        As for `emmeans`; that of the means by default.
+
+    Notes
+    -----
+    h(l'β̂) with h the inverse of the transformation, linearised: coefficients h'(l'β̂)l, so that tests and symmetric
+    intervals are on the response's scale. *Same as* `regrid(emm)` of R's emmeans.
+    """
+    given = emm.settings.response
+    if emm.kind != "mean":
+        raise SpecError("regrid is for means: regrid first, contrast afterwards.")
+    response = (
+        given
+        if given is not None and bias_sigma is None
+        else read_response(emm.fit.spec.response, bias_sigma)
+    )
+    fixed = kept_columns(emm) @ emm.fit.solution.beta
+    eta = fixed + emm.offset
+    slope = response.mean_slope(eta)
+    note = f"means on the response's scale{response.bias_note}, standard errors by the delta method"
+    return replace(
+        emm,
+        L=slope[:, None] * emm.L,
+        offset=response.mean(eta) - slope * fixed,
+        settings=replace(emm.settings, response=None),
+        notes=(*emm.notes, note),
+    )
