@@ -30,7 +30,9 @@ class Control:
     engine
         `"auto"`, or the name of an engine to insist on.
     rank_tolerance
-        A column of X whose residual sum of squares on its predecessors is below this fraction is aliased.
+        A column of X is aliased when what the columns before it leave of it is shorter than this fraction of its
+        length about its mean. R's `lm` and lme4 have the same 1e-7, without centring. Rounding error of the columns,
+        which grows with their distance from zero, is allowed for whatever is set here.
     verbose
         Print one line per iteration.
     """
@@ -40,7 +42,7 @@ class Control:
     threads: int = 0
     memory: float = 8e9
     engine: str = "auto"
-    rank_tolerance: float = 1e-10
+    rank_tolerance: float = 1e-7
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -49,7 +51,7 @@ class Control:
             ("max_iterations", True, 1, "a whole number, at least 1"),
             ("threads", True, 0, "0 (all processors) or a positive whole number"),
             ("memory", False, 0.0, "a positive number of bytes, for example 8e9"),
-            ("rank_tolerance", False, 0.0, "a positive number, for example 1e-10"),
+            ("rank_tolerance", False, 0.0, "a positive number, for example 1e-7"),
         ):
             value = getattr(self, name)
             kind = numbers.Integral if whole else numbers.Real

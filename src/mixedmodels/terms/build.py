@@ -22,7 +22,7 @@ SMALLEST, LARGEST = 1e-140, 1e140
 
 
 def build_design(
-    spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-10, threads: int = 1
+    spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-7, threads: int = 1
 ) -> Design:
     """Return y, X and every Z of a model, with labels and how they were computed.
 
