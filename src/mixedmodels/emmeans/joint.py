@@ -11,7 +11,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom, method_for
-from ..inference.directions import column_sizes, estimability_basis
+from ..inference.directions import column_sizes, estimability_gap
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import joint_test
@@ -115,7 +115,7 @@ def _test_effects(
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
             sizes = column_sizes(fit)
-            scaled, full = estimable_part(functions / sizes, estimability_basis(fit))
+            scaled, full = estimable_part(functions / sizes, *estimability_gap(fit, functions))
             L = functions if full else scaled * sizes
             if not full:
                 found.reduced.append(":".join(effect))
@@ -151,15 +151,16 @@ def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
     return np.vstack(out)
 
 
-def estimable_part(functions: Array, null_basis: Array) -> tuple[Array, bool]:
-    """Return a basis of the estimable combinations of functions (k, p), and whether that is all of them."""
-    gap = functions @ null_basis
-    scale = np.abs(functions).max(initial=1.0)
-    if np.abs(gap).max(initial=0.0) <= 1e-8 * scale:
+def estimable_part(functions: Array, gap: Array, size: Array) -> tuple[Array, bool]:
+    """Return a basis of the estimable combinations of functions (k, p), and whether that is all of them.
+
+    `gap` (k, c) and `size` (k,) are those of `estimability_gap`.
+    """
+    if np.abs(gap).max(initial=0.0) <= 1e-8 * size.max(initial=0.0):
         return functions, True
     u, values, _ = np.linalg.svd(gap, full_matrices=True)
-    rank = int((values > 1e-8 * scale).sum())
+    rank = int((values > 1e-8 * size.max(initial=0.0)).sum())
     left = u[:, rank:].T @ functions
     _, sizes, vectors = np.linalg.svd(left, full_matrices=False)
-    used = sizes > 1e-8 * scale
+    used = sizes > 1e-8 * np.abs(functions).max(initial=1.0)
     return np.asarray(sizes[used, None] * vectors[used]), False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..fit import Fit
+from ..terms.design import FixedTerms
+from ..terms.rank import ROUNDING, ColumnMoments
 from ..typing import Array
 
 DEPENDENT = 1e-10
@@ -47,7 +49,50 @@ def column_sizes(fit: Fit) -> Array:
     return fit.keep("column sizes", compute)
 
 
-def estimability_basis(fit: Fit) -> Array:
-    """Return the null space of X in columns brought to one size, each vector at most one in size, (p, p − r)."""
-    basis = fit.design.fixed.null_basis * column_sizes(fit)[:, None]
-    return np.asarray(basis / np.maximum(np.abs(basis).max(axis=0, initial=0.0), 1e-300))
+def estimability_gap(fit: Fit, rows: Array) -> tuple[Array, Array]:
+    """Return what functions L (k, p) of β gain along each direction that leaves Xβ unchanged, and their sizes.
+
+    Returns
+    -------
+    gap
+        L'N (k, p − r), the null vectors scaled to at most one, zero where it is no more than rounding error.
+    size
+        Lengths of the rows of L, (k,), in the same columns.
+
+    Notes
+    -----
+    Functions and null vectors are written in columns centred, where X has a constant, and scaled to unit standard
+    deviation: in calendar years (x, x²) a null vector on (x − 2000)² would else be a millionth in that place.
+    """
+    design = fit.design.fixed
+    null = design.null_basis
+    if null.shape[1] == 0:
+        return np.zeros((len(rows), 0)), np.asarray(np.linalg.norm(rows, axis=1))
+    level, spread, constant = fit.keep("column spreads", lambda: _spreads(design))
+    functions, directions = rows / spread, null * spread[:, None]
+    noise = np.abs(functions)
+    if constant is not None:
+        origin = np.outer(rows[:, constant] / level[constant], level / spread)
+        noise = noise + np.abs(origin)
+        functions = functions - origin
+        functions[:, constant] = rows[:, constant] / level[constant]
+        directions[constant] = 0.0
+    directions = directions / np.maximum(np.abs(directions).max(axis=0), 1e-300)
+    gap = functions @ directions
+    gap[np.abs(gap) <= ROUNDING * (noise @ np.abs(directions))] = 0.0
+    return gap, np.asarray(np.linalg.norm(functions, axis=1))
+
+
+def _spreads(design: FixedTerms) -> tuple[Array, Array, int | None]:
+    """Return the means and standard deviations of the columns of X, and which of them is the constant.
+
+    Without a constant column deviations are from zero; a column without any has its size, or one.
+    """
+    n = len(design.matrix)
+    moments = ColumnMoments.of(design.matrix) if design.moments is None else design.moments
+    level, squares = moments.mean, np.diagonal(moments.gram) / n
+    size = np.sqrt(squares + level**2)
+    candidates = np.flatnonzero(moments.constant & (level != 0))
+    spread = np.sqrt(squares) if len(candidates) else size
+    spread = np.where(spread > ROUNDING * size, spread, np.where(size > 0, size, 1.0))
+    return level, spread, int(candidates[0]) if len(candidates) else None

@@ -14,7 +14,7 @@ from ..fit import Fit
 from ..table import Table
 from ..typing import Array
 from .ddf import DegreesOfFreedom, method_for
-from .directions import column_sizes, estimability_basis, independent_directions
+from .directions import estimability_gap, independent_directions
 from .distributions import f_upper, t_quantile, t_two_sided
 from .sensitivity import Information
 
@@ -101,10 +101,8 @@ def wald(
 
 def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> NDArray[np.bool_]:
     """Return for each row of L (k, p) whether l'β takes one value over all solutions, (k,) booleans."""
-    rows = rows / column_sizes(fit)
-    scale = np.linalg.norm(rows, axis=1) + 1e-300
-    gap = np.abs(rows @ estimability_basis(fit)).max(axis=1, initial=0.0)
-    return np.asarray(gap <= tolerance * scale)
+    gap, size = estimability_gap(fit, rows)
+    return np.asarray(np.abs(gap).max(axis=1, initial=0.0) <= tolerance * size)
 
 
 def estimate_rows(
