@@ -115,7 +115,7 @@ def null_space(
 class _Pivoting:
     """The state of in-order pivoting of columns u = (x − mean)/length.
 
-    `factor` row k holds q_k'u of the k-th kept column's direction q_k; `basis` (p, r) has q = U·basis;
+    `factor` row k holds q_k'u of the k-th kept column's direction q_k, `basis` row k its coefficients, q = U·basis';
     `error` (r,) bounds the error of the rows of `factor`; `aliased` holds for every column given up its
     coefficients (p,) on the scaled columns, and their error.
     """
@@ -169,15 +169,16 @@ class _Pivoting:
             row = self.factor[:r, j]
             pivot = float(1.0 - row @ row)
             error = float(np.sqrt(GRAM_ERROR**2 + (row * self.error[:r]) @ (row * self.error[:r])))
+            coefficients = row @ self.basis[:r]
             # a pivot known to a thousandth of itself is known well enough to build on
-            if pivot < max(SAFE, 1e3 * error) or pivot <= self._least(self.basis[:, :r] @ row, j) ** 2:
+            if pivot < max(SAFE, 1e3 * error) or pivot <= self._least(coefficients, j) ** 2:
                 undecided.append(j)
                 continue
             root = np.sqrt(pivot)
             self.factor[r, j] = root
             self.factor[r, j + 1 :] = (self.gram[j, j + 1 :] - row @ self.factor[:r, j + 1 :]) / root
-            self.basis[:, r] = -(self.basis[:, :r] @ row) / root
-            self.basis[j, r] = 1.0 / root
+            self.basis[r] = -coefficients / root
+            self.basis[r, j] = 1.0 / root
             self.error[r] = error / root
             self.kept.append(j)
         return undecided
@@ -194,8 +195,8 @@ class _Pivoting:
         self.factor[r] = 0.0
         self.factor[r, j + 1 :] = residuals.products[j + 1 :, place] / root
         self.factor[r, j] = root
-        self.basis[:, r] = -residuals.coefficients[:, place] / root
-        self.basis[j, r] = 1.0 / root
+        self.basis[r] = -residuals.coefficients[:, place] / root
+        self.basis[r, j] = 1.0 / root
         self.error[r] = GRAM_ERROR
         self.kept.append(j)
 
@@ -232,7 +233,7 @@ class _Residuals:
         before = [sum(k < j for k in pivoting.kept) for j in columns]
         coefficients = np.zeros((p, len(columns)))
         for i, (j, r) in enumerate(zip(columns, before, strict=True)):
-            coefficients[:, i] = pivoting.basis[:, :r] @ pivoting.factor[:r, j]
+            coefficients[:, i] = pivoting.factor[:r, j] @ pivoting.basis[:r]
         found = cls(
             coefficients, np.full(len(columns), np.inf), np.zeros((p, len(columns))), np.zeros(len(columns))
         )
@@ -242,8 +243,8 @@ class _Residuals:
             last = found.lengths.copy()
             found._compute(pivoting, columns, matrix, active)
             for i in active:
-                basis = pivoting.basis[:, : before[i]]
-                found.coefficients[:, i] += basis @ (basis.T @ found.products[:, i])
+                basis = pivoting.basis[: before[i]]
+                found.coefficients[:, i] += (basis @ found.products[:, i]) @ basis
             found.limits = pivoting.limits(found.coefficients, columns)
             active = [
                 i for i in active if found.lengths[i] > found.limits[i] and found.lengths[i] < 0.9 * last[i]
@@ -263,7 +264,7 @@ class _Residuals:
             r = sum(k < j for k in pivoting.kept)
             coefficients = self.coefficients[:, i]
             noise = max(pivoting.noise_of(coefficients, j), float(self.lengths[i]))
-            error = noise * np.linalg.norm(pivoting.basis[:, :r], axis=1)
+            error = noise * np.linalg.norm(pivoting.basis[:r], axis=0)
             nil = np.abs(coefficients) <= np.minimum(error, NEGLIGIBLE)
             pivoting.aliased[j] = np.where(nil, 0.0, coefficients), error
 
