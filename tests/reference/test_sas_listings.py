@@ -383,8 +383,7 @@ def satterthwaite_by_differences(fit: Any) -> np.ndarray:
         for sign in (1, -1):
             moved = theta.copy()
             moved[a] += sign * step
-            solution, sigma2 = objective.solve(moved)
-            ends.append(np.diag(sigma2 * solution.vcov))
+            ends.append(np.diag(objective.solve(moved)[0].vcov))
         slopes.append((ends[0] - ends[1]) / (2 * step))
     g = np.array(slopes)
     w = objective.working_covariance(theta)

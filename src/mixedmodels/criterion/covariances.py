@@ -174,8 +174,8 @@ class CovarianceModel:
         return call(own, at)
 
     def _spread(self, part: _Part, block: ResidualBlock, matrix: Array) -> Array:
-        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual "
-        "clusters."""
+        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual
+        clusters."""
         if block.structure is None:
             c, t = part.rows.shape
             return np.asarray(matrix[..., :1, :1] * np.broadcast_to(np.eye(t), (c, t, t)))
@@ -342,8 +342,8 @@ class CovarianceModel:
         return total
 
     def _variance_curvature(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
-        """Add the second derivatives that involve a variance function: E_aE_bR + E_aRE_b + …, and ER_φ + "
-        "R_φE."""
+        """Add the second derivatives that involve a variance function: E_aE_bR + E_aRE_b + …, and ER_φ +
+        R_φE."""
         slopes, first = list(self._log_slopes(theta)), self.n_structural
         self._add_second_log_slopes(theta, by_cluster, out)
         for part, gamma in zip(self.parts, by_cluster, strict=True):

@@ -118,8 +118,8 @@ class FittedErrors:
         return np.asarray(out * sd**2)
 
     def unobserved(self, new: NewErrors) -> NDArray[np.bool_]:
-        """Return which new rows stand at a position of a cluster of the fit that was not observed there, "
-        "(m,)."""
+        """Return which new rows stand at a position of a cluster of the fit that was not observed there,
+        (m,)."""
         residual = self.residual
         if residual.structure is None or not new.placed:
             return np.zeros(len(new), bool)

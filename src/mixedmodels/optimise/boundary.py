@@ -41,8 +41,8 @@ def escape_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation) 
 
 
 def _escape_errors(criterion: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
-    """Return a θ with a lower criterion off a boundary of Σ_R (a nugget of zero, a correlation of one), or "
-    "None."""
+    """Return a θ with a lower criterion off a boundary of Σ_R (a nugget of zero, a correlation of one), or
+    None."""
     model = criterion.model
     blocks = [b for b in model.residual_blocks if b.structure is not None and criterion.free[b.place].all()]
     if not blocks:

@@ -139,8 +139,8 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
 
 
 def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -> tuple[Status, ...]:
-    """Return notes on covariance parameters of the errors that are at a boundary or not determined by the "
-    "data."""
+    """Return notes on covariance parameters of the errors that are at a boundary or not determined by the
+    data."""
     if criterion.design.residual is None:
         return ()
     natural = criterion.natural(theta)

@@ -108,8 +108,8 @@ def _ordinary_variance(criterion: Gaussian) -> float:
 
 
 def _fill_random(criterion: Gaussian, theta: Array, share: float) -> float:
-    """Put random effects that explain a share of the variance into θ, and return what is left for the "
-    "errors."""
+    """Put random effects that explain a share of the variance into θ, and return what is left for the
+    errors."""
     variance = _ordinary_variance(criterion)
     columns = sum(term.n_columns for term in criterion.design.random)
     for block in criterion.model.random_blocks:
@@ -130,8 +130,8 @@ def _residual_starts(criterion: Gaussian, block: ResidualBlock, theta: Array, va
 
 
 def _pairwise_moments(criterion: Gaussian, block: ResidualBlock, theta: Array, variance: float) -> Array:
-    """Return the mean products of residuals of every pair of positions less what random effects explain, "
-    "made PD."""
+    """Return the mean products of residuals of every pair of positions less what random effects explain,
+    made PD."""
     model = criterion.model
     counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.parts]
     sums: Sequence[Array] = criterion.equations.response_squares()

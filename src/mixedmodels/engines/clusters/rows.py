@@ -132,8 +132,8 @@ class RowGroup:
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool
     ) -> tuple[Array, Array]:
-        """Return Σ_i tr(V⁻¹V̇_aV⁻¹V̇_b) [− 2 tr(V̇_aV⁻¹V̇_bU_iΦU_i')] (k, k), and P_a = −Σ_i U_i'V̇_aU_i "
-        "(k, r, r)."""
+        """Return Σ_i tr(V⁻¹V̇_aV⁻¹V̇_b) [− 2 tr(V̇_aV⁻¹V̇_bU_iΦU_i')] (k, k), and P_a = −Σ_i U_i'V̇_aU_i
+        (k, r, r)."""
         by_class, by_cluster = list(directions), list(extra)
         k, r = len(by_class) + len(by_cluster), self.solved.shape[2] - 1
         m, t = self.alpha.shape

@@ -102,8 +102,8 @@ class MomentGroup:
     def expected_information(
         self, directions: Iterable[Array], extra: Iterable[Array], reml: bool
     ) -> tuple[Array, Array]:
-        """Return Σ_i tr(V⁻¹V̇_aV⁻¹V̇_b) [− 2 tr(V̇_aV⁻¹V̇_bU_iΦU_i')] (k, k), and P_a = −Σ_i U_i'V̇_aU_i "
-        "(k, r, r)."""
+        """Return Σ_i tr(V⁻¹V̇_aV⁻¹V̇_b) [− 2 tr(V̇_aV⁻¹V̇_bU_iΦU_i')] (k, k), and P_a = −Σ_i U_i'V̇_aU_i
+        (k, r, r)."""
         moved = np.stack([*directions, *extra])
         weight = self.layout.counts[:, None, None] * self.inverse
         gram = pairs(moved, self.inverse, weight - 2.0 * self.fixed_squares() if reml else weight)
