@@ -252,6 +252,10 @@ class FactorAnalyticReduced(LoadingsAndUniquenesses, Structure):
     def __post_init__(self) -> None:
         _check_factors("fa0", self.q)
 
+    def linear_at(self, m: int) -> bool:
+        """Return whether q = m: Σ is then unstructured, whose variances and covariances are SAS's."""
+        return self.q >= m
+
     def smallest(self) -> int:
         return self.q
 

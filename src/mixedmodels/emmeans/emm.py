@@ -391,7 +391,7 @@ class EMM:
         half, adjust_notes = self._adjust(found, estimable)
         found["conf_low"] = found["estimate"] - half
         found["conf_high"] = found["estimate"] + half
-        notes = [*self.notes, f"df: {s.method.note}"]
+        notes = [*self.notes, f"df: {s.method.describe(self.fit)}"]
         notes.append(f"confidence level {s.level:g}")
         if s.response is not None:
             notes.append(s.response.apply(found, ratio=self.kind == "contrast"))
@@ -588,7 +588,7 @@ class EMM:
             (name, np.array([row[name] for row in rows]))
             for name in ("num_df", "den_df", "statistic", "p_value")
         )
-        notes = (*self.notes, f"df: {self.settings.method.note}")
+        notes = (*self.notes, f"df: {self.settings.method.describe(self.fit)}")
         formats = level_formats({name: self.levels[name] for name in self.by})
         return Table(columns, "", notes, self.fit.backend, formats)
 

@@ -7,12 +7,14 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ..engines.criterion import Criterion
 from ..engines.marginal_objective import MarginalObjective
 from ..engines.objective import Objective
 from ..engines.sensitivity import fixed_information, second_order
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array
+from .vcov import model_vcov
 
 Information = Literal["observed", "expected"]
 
@@ -31,15 +33,12 @@ class Sensitivity:
         Asymptotic covariance of θ̂, 2H⁻ restricted to the face a singular fit lies on, (k, k).
     squared
         Σ_ab W_ab X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X, (r, r).
-    bent
-        Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in natural parameters, (r, r): zero for linear structures.
     """
 
     phi: Array
     p: Array
     w: Array
     squared: Array
-    bent: Array
 
 
 def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
@@ -51,16 +50,49 @@ def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
 
 def _compute(fit: Fit, information: Information) -> Sensitivity:
     objective, theta = fit.objective(), fit.optimum.theta
-    expected = information == "expected"
-    w = objective.working_covariance(theta, expected=expected)
-    natural = objective.natural(theta)
-    weights = natural.jacobian @ w @ natural.jacobian.T
+    w = objective.working_covariance(theta, expected=information == "expected")
     if isinstance(objective, MarginalObjective):
         p, squared = objective.fixed_information(theta, w)
-        bent = objective.second_order(theta, weights)
     else:
         assert isinstance(objective, Objective)
         p, q = fixed_information(objective, theta)
         squared = np.einsum("ab,abij->ij", w, q)
-        bent = second_order(objective, theta, weights)
-    return Sensitivity(np.asarray(fit.sigma2 * fit.solution.unscaled_vcov), p, w, squared, bent)
+    return Sensitivity(model_vcov(fit), p, w, squared)
+
+
+def bent(fit: Fit, information: Information) -> Array:
+    """Return Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in SAS's parameters, (r, r): zero for linear structures."""
+    objective, theta = fit.objective(), fit.optimum.theta
+    weights = curved_weights(fit, objective, sensitivity(fit, information).w)
+    if not weights.any():
+        return np.zeros_like(fit.solution.unscaled_vcov)
+    if isinstance(objective, MarginalObjective):
+        return objective.second_order(theta, weights)
+    assert isinstance(objective, Objective)
+    return second_order(objective, theta, weights)
+
+
+def curved_weights(fit: Fit, objective: Criterion, w: Array) -> Array:
+    """Return the covariance of the natural parameters, zero for those in which V is linear on SAS's scale, (k, k).
+
+    Second derivatives of V need no more: natural parameters are not always SAS's (ratios of standard deviations for
+    variances per group, loadings for those of an unstructured matrix), but where V is linear in SAS's it does not bend.
+    """
+    jacobian = objective.natural(fit.optimum.theta).jacobian
+    weights = jacobian @ w @ jacobian.T
+    flat = ~_curved(fit, objective, len(weights))
+    weights[flat, :] = 0.0
+    weights[:, flat] = 0.0
+    return np.asarray(weights)
+
+
+def _curved(fit: Fit, objective: Criterion, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each natural parameter whether V is not linear in it, (k,); those of the errors are last."""
+    residual, joint = fit.design.residual, objective.absolute(fit.optimum.theta)
+    curved = np.full(count, residual is not None and not residual.linear)
+    first = 0
+    for block in objective.blocks:
+        size = len(block.structure.natural(joint[block.place], block.positions).values)
+        curved[first : first + size] = not fit.design.random[block.term].linear
+        first += size
+    return curved

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..engines.structured import StructuredSystem
 from ..fit import Fit
+from ..inference.vcov import model_vcov
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
@@ -73,7 +74,7 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
-    x, phi = fit.design.x, fit.sigma2 * fit.solution.unscaled_vcov
+    x, phi = fit.design.x, model_vcov(fit)
     return np.asarray(error_variances(fit) + random_variances(fit) - np.einsum("ia,ab,ib->i", x, phi, x))
 
 
