@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from ...errors import SpecError
+from ...errors import FitError, SpecError
 from ...fit import Fit
 from ...typing import Array
 from ..directions import independent_directions
@@ -36,9 +36,12 @@ class KenwardRoger(DegreesOfFreedom):
     is Satterthwaite's. W comes from the observed information as in SAS, or the expected as in pbkrtest. Only for REML.
     """
 
-    name: ClassVar[str] = "kenward-roger"
     linear: bool = False
     information: Information = "observed"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "kenward-roger-linear" if self.linear else "kenward-roger"
 
     @property
     def note(self) -> str:  # type: ignore[override]
@@ -53,9 +56,9 @@ class KenwardRoger(DegreesOfFreedom):
     def vcov(self, fit: Fit) -> Array:
         if not fit.design.reml:
             raise SpecError(
-                "ddf='kenward-roger' is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
+                f"ddf={self.name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
             )
-        return self.adjusted(fit) if self.linear else positive_or_first_order(fit, self)
+        return first_order(fit, self.information) if self.linear else positive_or_first_order(fit, self)
 
     def adjusted(self, fit: Fit) -> Array:
         """Return Φ_A by its formula, (rank, rank), positive definite or not."""
@@ -101,7 +104,19 @@ def positive_or_first_order(fit: Fit, method: SecondOrder) -> Array:
     adjusted = method.adjusted(fit)
     if smallest_share(fit, adjusted) > COLLAPSED:
         return adjusted
-    return KenwardRoger(linear=True, information=method.information).adjusted(fit)
+    return first_order(fit, method.information)
+
+
+def first_order(fit: Fit, information: Information) -> Array:
+    """Return the adjusted covariance without second derivatives of V, which in exact arithmetic exceeds the unadjusted
+    one; `FitError` where it is lost to rounding."""
+    adjusted = KenwardRoger(linear=True, information=information).adjusted(fit)
+    if smallest_share(fit, adjusted) < SMALL:
+        raise FitError(
+            "Kenward–Roger's covariance of the fixed effects is lost to rounding: the data hardly determine some "
+            "covariance parameter, or columns of X are nearly dependent. Use ddf='satterthwaite', or simplify it."
+        )
+    return adjusted
 
 
 def described(note: str, fit: Fit, adjusted: Array) -> str:
