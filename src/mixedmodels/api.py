@@ -69,7 +69,9 @@ def lmm(
         `"reml"` or `"ml"`.
     ddf
         Degrees-of-freedom method of the fit's tables: `"kenward-roger"`, `"satterthwaite"`, `"residual"`,
-        `"asymptotic"` …; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML fits.
+        `"asymptotic"` …; `"auto"` is `"residual"` where σ² is the only covariance parameter, for REML fits
+        `"kenward-roger"` where V is linear in its parameters (variances, `us`, `cs`, `toep`, `ident`), otherwise
+        `"kenward-roger-linear"` (correlations, ranges, loadings, variance functions), for ML fits `"satterthwaite"`.
     known
         Covariance or precision matrices named in the formula by `cov=` or `precision=`.
     bounds
@@ -267,7 +269,7 @@ def _refuse_random(spec: ModelSpec, verb: str) -> None:
 
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
-    load("inference.ddf:choose_method")(spec.ddf)
+    load("inference.ddf:check_method")(spec.ddf)
     if not isinstance(control, Control):
         raise SpecError(f"control={control!r} must be settings, for example mm.Control(threads=1).")
     if inputs.known is not None and not isinstance(inputs.known, Mapping):

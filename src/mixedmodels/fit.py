@@ -24,7 +24,7 @@ from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
 from .terms.design import Design, RandomTerm
-from .tool import Tool
+from .tool import Tool, load
 from .typing import Array
 
 T = TypeVar("T")
@@ -105,6 +105,7 @@ class Fit:
     profile = Tool[Table]("inference.intervals:profile")
     bootstrap = Tool[Any]("inference.bootstrap:bootstrap")
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
+    cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")
     anova = Tool[Table]("inference.anova:anova")
     test = Tool[Table]("inference.linear_test:linear_test")
     small_area = Tool[Table]("inference.small_area:small_area")
@@ -146,12 +147,12 @@ class Fit:
 
     @property
     def vcov(self) -> Array:
-        """(X'V̂⁻¹X)⁻¹, (p, p), NaN in rows and columns of aliased columns."""
-        p = len(self.design.fixed.columns)
-        kept = np.array(self.design.fixed.estimable, dtype=np.intp)
-        full = np.full((p, p), np.nan)
-        full[np.ix_(kept, kept)] = self.solution.vcov
-        return full
+        """Covariance of β̂ of the fit's df method, the one of all its tables, (p, p); NaN for aliased columns.
+
+        Kenward–Roger's is adjusted for the estimation of the covariance parameters, `cov_params(ddf="asymptotic")` not.
+        """
+        covariance: Array = load("inference.vcov:vcov")(self)
+        return covariance
 
     @property
     def sigma(self) -> float:
@@ -285,7 +286,7 @@ class Fit:
 
     @property
     def bse(self) -> LabelledVector:
-        """Standard errors of β̂, (p,)."""
+        """Standard errors of β̂ by the fit's df method, (p,)."""
         return self._labelled(np.sqrt(np.diag(self.vcov)))
 
     @property
@@ -297,11 +298,6 @@ class Fit:
     def pvalues(self) -> LabelledVector:
         """Two-sided p-values of β = 0 by the fit's df method, (p,)."""
         return self._labelled(self.fixed_effects()["p_value"])
-
-    def cov_params(self) -> LabelledMatrix:
-        """Return the covariance of β̂ with names, (p, p)."""
-        names = self.design.fixed.columns
-        return LabelledMatrix(names, names, self.vcov, "Covariance of the fixed effects", self.backend)
 
     # -- figures ---------------------------------------------------------------------------------------------
     @property

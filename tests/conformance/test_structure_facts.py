@@ -113,7 +113,7 @@ def test_linear_in_variances_and_covariances(case: Case) -> None:
         expected = np.linalg.matrix_rank(own) == m * (m + 1) // 2
     else:
         expected = not structure.d2_natural(theta, case.at).any()
-    assert structure.linear_for(m) == expected
+    assert structure.linear_at(m) == expected
 
 
 def test_facts_about_positions() -> None:

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-
 from reference.loading import FOLDER
 
 CASE = json.loads((FOLDER / "rank" / "columns.json").read_text(encoding="utf-8"))

@@ -62,7 +62,7 @@ class Structure(ABC):
     """Canonical name first, then SAS and nlme spellings, all matched without regard to case."""
     needs_coordinates: bool = False
     linear: bool = False
-    """Whether Σ is linear in the *natural* parameters (Kenward–Roger has no second-derivative term then)."""
+    """Whether Σ is linear in the *natural* parameters, SAS's (Kenward–Roger has no second-derivative term then)."""
     r_side_only: ClassVar[bool] = False
     scale_free: ClassVar[bool] = True
     """Whether the family contains cΣ for every c > 0 with Σ, so that a common σ² can be taken out of it."""
@@ -145,12 +145,8 @@ class Structure(ABC):
         """Return (row, column, parameter) of the entries of Λ when Λ's entries are parameters, else None."""
         return None
 
-    def linear_for(self, m: int) -> bool:
-        """Return whether an m×m Σ is linear in parameters that are variances, covariances or known multiples.
-
-        That is `linear`, except where a structure that reports other parameters reaches every Σ at this m, as
-        `fa0` of full order does.
-        """
+    def linear_at(self, m: int) -> bool:
+        """Return whether SAS's parameters can be chosen so that every m×m Σ of the family is linear in them."""
         return self.linear
 
     def smallest(self) -> int:

@@ -262,14 +262,15 @@ class FactorAnalyticReduced(LoadingsAndUniquenesses, Structure):
     def __post_init__(self) -> None:
         _check_factors("fa0", self.q)
 
+    def linear_at(self, m: int) -> bool:
+        """Return whether q = m: Σ is then unstructured, whose variances and covariances are SAS's."""
+        return self.q >= m
+
     def smallest(self) -> int:
         return self.q
 
     def sharing(self, m: int) -> Array:
         return np.zeros((0, m))
-
-    def linear_for(self, m: int) -> bool:
-        return self.q >= m
 
     def transform(self, theta: Array, t: Array, at: Positions) -> Array:
         """Return θ' with Σ(θ') = TΣ(θ)T' for any T (m, m)."""

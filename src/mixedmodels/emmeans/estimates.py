@@ -35,7 +35,7 @@ def inferred(emm: EMM, null: float = 0.0) -> tuple[dict[str, Array], tuple[str, 
     half, adjust_notes = _adjust(emm, found, estimable)
     found["conf_low"] = found["estimate"] - half
     found["conf_high"] = found["estimate"] + half
-    notes = [*emm.notes, f"df: {s.method.note}"]
+    notes = [*emm.notes, f"df: {s.method.describe(emm.fit)}"]
     notes.append(f"confidence level {s.level:g}")
     if s.response is not None:
         notes.append(s.response.apply(found, ratio=emm.kind == "contrast"))

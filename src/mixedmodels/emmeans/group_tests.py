@@ -54,6 +54,6 @@ def _by_table(emm: EMM, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns.update(
         (name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value")
     )
-    notes = (*emm.notes, f"df: {emm.settings.method.note}")
+    notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}")
     formats = level_formats({name: emm.levels[name] for name in emm.by})
     return Table(columns, "", notes, emm.fit.backend, formats)

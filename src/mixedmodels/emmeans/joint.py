@@ -83,7 +83,7 @@ def joint_tests(
         (name, np.array([row[name] for row in found.rows]))
         for name in ("num_df", "den_df", "statistic", "p_value")
     )
-    notes = [*whole.notes, f"df: {method.note}"]
+    notes = [*whole.notes, f"df: {method.describe(fit)}"]
     if found.reduced:
         listed = ", ".join(dict.fromkeys(found.reduced))
         notes.append(f"fewer df because some contrasts are not estimable: {listed}")

@@ -89,7 +89,7 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
             raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
         beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
-    log_weights = 0.0 if w is None else -float(np.log(w).sum())
+    log_weights = 0.0 if w is None else -float(np.log(np.abs(w)).sum())
     return Standardised(x, y, centre, scale, beta, full, constant, level, log_weights, threads)
 
 

@@ -14,7 +14,7 @@ from .ddf import method_for
 from .directions import column_sizes
 from .model_terms import ModelTerm, indicator_matrix, model_terms
 from .sensitivity import Information
-from .wald import joint_test
+from .wald import joint_test, without_test
 
 Type = Literal[1, 2, 3, "I", "II", "III"]
 TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
@@ -79,9 +79,14 @@ def anova(
         names.append(name)
         rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
     empty = [name for name, row in zip(names, rows, strict=True) if row["num_df"] == 0]
-    notes = [f"df: {method.note}"]
+    notes = [f"df: {method.describe(fit)}"]
     if empty:
         notes.append(f"nothing estimable is left of: {', '.join(empty)}")
+    untested = [
+        name for name, row in zip(names, rows, strict=True) if row["num_df"] and np.isnan(row["statistic"])
+    ]
+    if untested:
+        notes.append(without_test(untested))
     columns = {
         key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")
     }

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from ..criterion.sensitivity import fixed_information, second_order
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array
+from .vcov import model_vcov
 
 Information = Literal["observed", "expected"]
 
@@ -27,15 +30,12 @@ class Sensitivity:
         Asymptotic covariance of θ̂, 2H⁻ restricted to the face a singular fit lies on, (k, k).
     squared
         Σ_ab W_ab X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X, (r, r).
-    bent
-        Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in natural parameters, (r, r): zero for linear structures.
     """
 
     phi: Array
     p: Array
     w: Array
     squared: Array
-    bent: Array
 
 
 def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
@@ -48,8 +48,34 @@ def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
 def _compute(fit: Fit, information: Information) -> Sensitivity:
     criterion, theta = fit.criterion_function(), fit.optimum.theta
     w = criterion.working_covariance(theta, expected=information == "expected")
-    natural = criterion.natural(theta)
-    weights = natural.jacobian @ w @ natural.jacobian.T
     p, squared = fixed_information(criterion, theta, w)
-    bent = second_order(criterion, theta, weights)
-    return Sensitivity(fit.solution.vcov, p, w, squared, bent)
+    return Sensitivity(model_vcov(fit), p, w, squared)
+
+
+def bent(fit: Fit, information: Information) -> Array:
+    """Return Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in SAS's parameters, (r, r): zero for linear structures."""
+    weights = curved_weights(fit, sensitivity(fit, information).w)
+    if not weights.any():
+        return np.zeros_like(fit.solution.vcov)
+    return second_order(fit.criterion_function(), fit.optimum.theta, weights)
+
+
+def curved_weights(fit: Fit, w: Array) -> Array:
+    """Return the covariance of the natural parameters, zero for those in which V is linear on SAS's scale, (k, k).
+
+    Second derivatives of V need no more: natural parameters are not always SAS's (ratios of standard deviations for
+    variances per group, loadings for those of an unstructured matrix), but where V is linear in SAS's it does not bend.
+    """
+    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    jacobian = criterion.natural(theta).jacobian
+    weights = jacobian @ w @ jacobian.T
+    residual, joint = fit.design.residual, criterion.absolute(theta)
+    curved = np.full(len(weights), residual is not None and not residual.linear)
+    first = 0
+    for block in criterion.model.random_blocks:
+        size = len(block.structure.natural(joint[block.place], block.positions).values)
+        curved[first : first + size] = not fit.design.random[block.term].linear
+        first += size
+    weights[~curved, :] = 0.0
+    weights[:, ~curved] = 0.0
+    return np.asarray(weights)

@@ -16,6 +16,7 @@ from ..frame.readers import open_source
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array, Labels
+from .vcov import model_vcov
 from .wald import is_estimable
 
 Estimator = Literal["auto", "reml", "ml", "fay-herriot", "prasad-rao", "known"]
@@ -231,7 +232,7 @@ def _columns(fit: Fit, areas: Areas, targets: Targets, how: str) -> dict[str, An
         _check_sizes(fit, targets, n)
         rest = (size[:, None] * x - n[:, None] * areas.x[own]) / np.maximum(size - n, 1.0)[:, None]
         x = np.where(seen[:, None], rest, x)
-    beta, phi = fit.solution.beta, fit.solution.vcov
+    beta, phi = fit.solution.beta, model_vcov(fit)
     d = x - gamma[:, None] * areas.x[own]
     g1 = np.where(seen, gamma * areas.error[own], areas.between)
     g2 = np.einsum("ka,ab,kb->k", d, phi, d)
@@ -296,7 +297,7 @@ def _bias(fit: Fit, areas: Areas, w: Array, how: str) -> Array:
         return np.array([2 * (q * second - first**2) / first**3, 0.0])
     if how != "ml":
         return np.zeros(2)
-    phi = fit.solution.vcov
+    phi = model_vcov(fit)
     total = areas.within + areas.between * areas.weight
     sums = areas.weight[:, None] * areas.x
     between = -(sums / total[:, None] ** 2).T @ sums

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SpecError
+from ..errors import FitError, SpecError
 from ..fit import Fit
 from ..table import Table
 from ..typing import Array
@@ -88,7 +88,7 @@ def wald(
     if len(names) != len(rows):
         raise SpecError(f"labels has {len(names)} names for {len(rows)} rows of L; give one for each row.")
     estimable = is_estimable(fit, rows)
-    notes = [f"df: {method.note}"]
+    notes = [f"df: {method.describe(fit)}"]
     if not estimable.all():
         missing = ", ".join(name for name, ok in zip(names, estimable, strict=True) if not ok)
         notes.append(f"not estimable: {missing}")
@@ -111,8 +111,7 @@ def estimate_rows(
     """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN."""
     check_level(level)
     estimate = kept @ fit.solution.beta
-    variance = np.einsum("ka,ab,kb->k", kept, method.vcov(fit), kept)
-    std_error = np.sqrt(np.maximum(variance, 0.0))
+    std_error = np.sqrt(_variances(kept, method.vcov(fit)))
     df = method.single(fit, kept)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / std_error
@@ -129,6 +128,19 @@ def estimate_rows(
     return Estimates(*(np.where(estimable, column, np.nan) for column in columns))
 
 
+def _variances(functions: Array, covariance: Array) -> Array:
+    """Return l'Cl of every row l of functions (k, r), (k,); `FitError` where one is negative beyond rounding."""
+    pushed = functions @ covariance
+    variance = np.einsum("ka,ka->k", pushed, functions)
+    rounding = 1e-12 * np.einsum("ka,ka->k", np.abs(functions) @ np.abs(covariance), np.abs(functions))
+    if np.any(variance < -rounding):
+        raise FitError(
+            f"the covariance of the fixed effects gives a variance of {float(variance.min()):.6g}, which cannot be; "
+            "use another one, for example ddf='satterthwaite'."
+        )
+    return np.asarray(np.maximum(variance, 0.0))
+
+
 def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, notes: tuple[str, ...]) -> Table:
     """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
     num_df, den_df, statistic, p_value = 0, np.nan, np.nan, np.nan
@@ -139,8 +151,16 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
         factor, den_df = method.joint(fit, kept)
         statistic = factor * float(np.sum(projected**2 / values)) / num_df
         p_value = f_upper(statistic, num_df, den_df)
+        if notes and np.isnan(statistic):
+            notes = (*notes, without_test())
     columns = {"num_df": [num_df], "den_df": [den_df], "statistic": [statistic], "p_value": [p_value]}
     return Table(columns, notes=notes, backend=fit.backend)
+
+
+def without_test(names: Sequence[str] = ()) -> str:
+    """Return the note that F tests, of the terms named, have no denominator df by their method."""
+    where = f" of {', '.join(names)}" if names else ""
+    return f"no F test{where}: the data leave it no denominator degrees of freedom; 'satterthwaite' may have some"
 
 
 def check_level(level: float) -> None:

@@ -20,8 +20,8 @@ def fixed_effects(
     ----------
     ddf
         Degrees-of-freedom method: `"kenward-roger"`, `"satterthwaite"`, `"residual"` (n − rank X),
-        `"asymptotic"` (normal) … The fit's own by default, where `"auto"` is Kenward–Roger for REML fits,
-        Satterthwaite for ML fits, and residual where there are no random terms.
+        `"asymptotic"` (normal) … The fit's own by default, where `"auto"` is Kenward–Roger for REML fits (first order
+        where V is not linear in its parameters), Satterthwaite for ML fits, and residual where σ² is all there is.
     information
         What Kenward–Roger and Satterthwaite are computed from: the `"observed"` information, as in SAS, or the
         `"expected"`, as in pbkrtest.
@@ -54,7 +54,7 @@ def fixed_effects(
     for name, values in inner.columns().items():
         columns[name] = np.full(p, np.nan)
         columns[name][kept] = values
-    notes = [f"df: {method.note}"]
+    notes = [f"df: {method.describe(fit)}"]
     if fixed.aliased:
         notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
     return Table({"term": list(fixed.columns), **columns}, "Fixed effects", tuple(notes), fit.backend)

@@ -228,7 +228,7 @@ def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOf
 
 def _interval_df(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> tuple[Array, str]:
     if not conditional:
-        return method.single(fit, rows.x), method.note
+        return method.single(fit, rows.x), method.describe(fit)
     df = np.inf if method.name == "asymptotic" else float(fit.df_resid)
     return np.full(len(rows), df), method.note if np.isinf(df) else "residual (n − rank X)"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..fit import Fit
+from ..inference.vcov import model_vcov
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
@@ -72,7 +73,7 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
-    x, phi = fit.design.x, fit.solution.vcov
+    x, phi = fit.design.x, model_vcov(fit)
     return np.asarray(error_variances(fit) + random_variances(fit) - np.einsum("ia,ab,ib->i", x, phi, x))
 
 

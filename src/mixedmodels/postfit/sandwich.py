@@ -13,6 +13,7 @@ from ..fit import Fit
 from ..inference.ddf.base import DegreesOfFreedom
 from ..inference.directions import independent_directions
 from ..inference.resampling import Clusters
+from ..inference.vcov import model_vcov
 from ..typing import Array
 from .error_side import error_covariance
 
@@ -38,7 +39,7 @@ class Stack:
 
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
     """Return the clusters of a fit by size, their rows adjusted as the kind of sandwich asks."""
-    omega = fit.solution.vcov
+    omega = model_vcov(fit)
     residual = fit.design.y - fit.design.x @ fit.solution.beta
     sizes = np.array([len(rows) for rows in clusters.rows])
     out = []

@@ -12,6 +12,8 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.resampling import Clusters
+from ..inference.sensitivity import Information
+from ..inference.vcov import model_vcov
 from ..labelled import LabelledMatrix
 from ..registry import check_choice
 from ..table import Table
@@ -100,7 +102,12 @@ class RobustCovariance:
 
 
 def vcov_robust(
-    fit: Fit, kind: str = "CR2", *, cluster: str | None = None, ddf: str | None = None
+    fit: Fit,
+    kind: str = "CR2",
+    *,
+    cluster: str | None = None,
+    ddf: str | None = None,
+    information: Information = "observed",
 ) -> RobustCovariance:
     """Return a sandwich estimate of the covariance of β̂ from independent clusters.
 
@@ -116,6 +123,8 @@ def vcov_robust(
     ddf
         Degrees of freedom by one of the methods of the fit, as SAS does, in place of those of the sandwich:
         Bell and McCaffrey's for CR0 to CR3, m − 1 for mbn.
+    information
+        The `"observed"` or `"expected"` information that `ddf="satterthwaite"` is computed from.
 
     Notes
     -----
@@ -145,7 +154,7 @@ def vcov_robust(
     m, k = clusters.count, fit.design.fixed.rank
     if m < 2:
         raise SpecError("vcov_robust: all rows are of one cluster; a sandwich needs two or more.")
-    omega = fit.solution.vcov
+    omega = model_vcov(fit)
     stacks = tuple(stack_clusters(fit, clusters, kind))
     scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
     meat = scores.T @ scores
@@ -153,7 +162,7 @@ def vcov_robust(
         sandwich = _morel(omega, meat, fit.nobs, m)
     else:
         sandwich = omega @ meat @ omega * (m / (m - 1) if kind == "CR1" else 1.0)
-    other = _other_df(fit, kind, ddf, m)
+    other = _other_df(fit, kind, ddf, information, m)
     name = "Bell–McCaffrey, F as Hotelling's T²" if other is None else other.note
     note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
     method = RobustMethod(sandwich, omega, stacks, note, other)
@@ -168,11 +177,13 @@ def vcov_robust(
     return RobustCovariance(fit, kind, m, LabelledMatrix(names, names, full, title, fit.backend), method)
 
 
-def _other_df(fit: Fit, kind: str, ddf: str | None, m: int) -> DegreesOfFreedom | None:
+def _other_df(
+    fit: Fit, kind: str, ddf: str | None, information: Information, m: int
+) -> DegreesOfFreedom | None:
     """Return the method that degrees of freedom come from, None for the sandwich's own."""
     if ddf is None:
         return Constant(m - 1.0, "clusters − 1") if kind == "mbn" else None
-    method = method_for(fit, ddf)
+    method = method_for(fit, ddf, information=information)
     if method.name in MODEL_BASED:
         raise SpecError(
             f"ddf={ddf!r} belongs to the covariance of the model; leave ddf= out for the degrees of freedom of "

@@ -10,7 +10,7 @@ from ..engines import ENGINES
 from ..errors import MixedModelsError, Severity
 from ..fit import Fit
 from ..formats import format_number
-from ..inference.ddf import method_for
+from ..inference.ddf import automatic, method_for
 from ..inference.sensitivity import Information
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
@@ -64,7 +64,7 @@ def summary(
     ----------
     ddf
         Degrees-of-freedom method of the fixed effects; the fit's own by default. Printing stays quick: where
-        `"auto"` has not been computed yet and would take long the tests are asymptotic, and a note says so.
+        `"auto"` would take long, by counts and sizes alone, the tests are asymptotic, and a note says so.
     information
         The `"observed"` or `"expected"` information they are computed from.
     level
@@ -88,11 +88,12 @@ def summary(
 
 
 def _affordable(fit: Fit) -> str:
-    """Return the fit's own df method, or `"asymptotic"` where `"auto"` would take long and is not known yet.
+    """Return the fit's own df method, or `"asymptotic"` where `"auto"` would take long.
 
-    Small-sample methods take about two gradients for each covariance parameter.
+    Small-sample methods take about two gradients for each covariance parameter. What has been computed does not count:
+    a fit prints the same whatever was asked of it before.
     """
-    if fit.spec.ddf != "auto" or fit.holds("sensitivity observed"):
+    if fit.spec.ddf != "auto" or automatic(fit.design) == "residual":
         return fit.spec.ddf
     flops = (2 * fit.n_covariance_parameters + 2) * ENGINES[fit.engine]().cost(fit.design)[0]
     return fit.spec.ddf if flops <= PRINTED_FLOPS else "asymptotic"
@@ -177,7 +178,7 @@ def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) ->
 def _notes(fit: Fit, method: str, asked: str | None, reason: str) -> tuple[str, ...]:
     notes = []
     if fit.design.fixed.columns:
-        notes.append(f"Degrees of freedom: {method_for(fit, method).note}.")
+        notes.append(f"Degrees of freedom: {method_for(fit, method).describe(fit)}.")
     if reason:
         notes.append(f"Warning: the method of this fit, {fit.spec.ddf}, cannot be had here: {reason}")
     elif asked is None and method != fit.spec.ddf:

@@ -102,6 +102,11 @@ class RandomTerm:
         """Number of working parameters, all sets together."""
         return self.n_sets * self.structure.size(self.n_columns)
 
+    @property
+    def linear(self) -> bool:
+        """Whether Σ is linear in its parameters on SAS's scale."""
+        return self.structure.linear_at(self.n_columns)
+
     def dense_values(self) -> Array:
         """Return Z values as an (n, p) array."""
         return np.ones((len(self.codes), 1)) if self.values is None else self.values
@@ -172,6 +177,11 @@ class VarianceTerm:
     group_labels: Labels
     fitted: bool = False
 
+    @property
+    def n_theta(self) -> int:
+        """Number of working parameters δ."""
+        return self.function.size(len(self.group_labels))
+
 
 @dataclass(frozen=True, slots=True)
 class Residual:
@@ -226,7 +236,19 @@ class Residual:
     def n_theta(self) -> int:
         """Number of working parameters: Σ_R of every set (or log σ²), then the variance functions."""
         own = 1 if self.structure is None else self.n_sets * self.structure.size(self.positions.size)
-        return own + sum(term.function.size(len(term.group_labels)) for term in self.variance)
+        return own + sum(term.n_theta for term in self.variance)
+
+    @property
+    def linear(self) -> bool:
+        """Whether R is linear in its parameters on SAS's scale.
+
+        A variance function is so alone and without a structure: R is then diagonal with a variance per stratum.
+        A product of two, or SΣ_RS with a correlation in Σ_R, is not linear in the variances of both.
+        """
+        estimated = [term.function for term in self.variance if term.n_theta]
+        if self.structure is None:
+            return not estimated or (len(estimated) == 1 and estimated[0].linear)
+        return not estimated and self.structure.linear_at(self.positions.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +280,12 @@ class Design:
     def bounded(self) -> bool:
         """Whether every covariance of random effects is kept positive semidefinite."""
         return all(term.structure.bounded for term in self.random)
+
+    @property
+    def linear(self) -> bool:
+        """Whether V is linear in the covariance parameters on SAS's scale: variances, covariances."""
+        errors = self.residual is None or self.residual.linear
+        return errors and all(term.linear for term in self.random)
 
     @property
     def x(self) -> Array:

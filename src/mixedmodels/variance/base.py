@@ -29,6 +29,8 @@ class VarianceFunction(ABC):
     """Canonical name first, then nlme and SAS spellings."""
     needs_covariate: ClassVar[bool] = True
     """Whether g is a function of numbers; otherwise it is one of strata alone."""
+    linear: ClassVar[bool] = False
+    """Whether σ²g² is linear in parameters of its own, such as a variance for each stratum (SAS GROUP=)."""
 
     @abstractmethod
     def size(self, n_groups: int) -> int:

@@ -27,6 +27,7 @@ class Identity(VarianceFunction):
 
     names: ClassVar[tuple[str, ...]] = ("ident", "varident")
     needs_covariate: ClassVar[bool] = False
+    linear: ClassVar[bool] = True
 
     def size(self, n_groups: int) -> int:
         return n_groups - 1

@@ -130,9 +130,9 @@ def test_arguments_of_the_tools(name: str) -> None:
 def test_information_goes_with_ddf() -> None:
     tools = [name for name in TOOLS if "ddf" in _parameters(getattr(Fit, name), 1)]
     assert len(tools) >= 9
-    # `update` passes the method of the fit on; sandwich covariances bring their own df
+    # `update` passes the method of the fit on
     without = [name for name in tools if "information" not in _parameters(getattr(Fit, name), 1)]
-    assert set(without) <= {"update", "vcov_robust"}
+    assert without == ["update"]
 
 
 @pytest.mark.parametrize("name", list(COLUMNS))
@@ -170,6 +170,7 @@ def test_attributes_of_a_fit(sleep: Fit) -> None:
         assert list(getattr(sleep, name)) == ["(Intercept)", "Days"]
     assert isinstance(sleep.cov_params(), LabelledMatrix)
     np.testing.assert_array_equal(np.asarray(sleep.cov_params()), sleep.vcov)
+    np.testing.assert_array_equal(sleep.bse.array, sleep.fixed_effects()["std_error"])
 
 
 @pytest.mark.parametrize("name", ["random_cov", "residual_cov", "marginal_cov"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.inference.ddf import choose_method
+from mixedmodels.inference.ddf import method_for
 from mixedmodels.inference.sensitivity import sensitivity
 
 
@@ -103,6 +103,6 @@ def test_a_singular_fit_is_the_model_without_the_empty_direction() -> None:
 
 def test_kenward_roger_needs_reml_and_says_so() -> None:
     fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"), method="ml")
-    assert choose_method("auto", reml=False).name == "satterthwaite"
+    assert method_for(fit, None).name == "satterthwaite"
     with pytest.raises(mm.SpecError, match="REML"):
         fit.fixed_effects(ddf="kenward-roger")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from ...errors import SpecError
 from ...fit import Fit
 from ...registry import look_up
+from ...terms.design import Design
 from ..sensitivity import Information
 from .asymptotic import Asymptotic
 from .base import DegreesOfFreedom
@@ -44,7 +45,15 @@ ALIASES: Mapping[str, str] = {
     "normal": "asymptotic",
 }
 
-__all__ = ["ALIASES", "DDF_METHODS", "DegreesOfFreedom", "choose_method", "method_for"]
+__all__ = [
+    "ALIASES",
+    "DDF_METHODS",
+    "DegreesOfFreedom",
+    "automatic",
+    "check_method",
+    "choose_method",
+    "method_for",
+]
 
 
 def method_for(
@@ -52,25 +61,40 @@ def method_for(
 ) -> DegreesOfFreedom:
     """Return the method asked for, the fit's own when that is None; a method itself, such as that of a
     sandwich covariance, is returned as it is.
-
-    `"auto"` is residual for models whose only covariance parameter is σ², for which t and F are exact.
     """
     if isinstance(ddf, DegreesOfFreedom):
         return ddf
     name = fit.spec.ddf if ddf is None else ddf
-    if name == "auto" and not fit.design.random and fit.design.residual is None:
-        name = "residual"
-    return choose_method(name, reml=fit.design.reml, information=information)
+    return choose_method(automatic(fit.design) if name == "auto" else name, information=information)
 
 
-def choose_method(name: str, *, reml: bool = True, information: Information = "observed") -> DegreesOfFreedom:
-    """Return the method called `name`; `"auto"` is Kenward–Roger for REML fits and Satterthwaite for ML
-    fits.
+def check_method(name: str) -> None:
+    """Raise `SpecError` unless `name` is a method or `"auto"`."""
+    if name != "auto":
+        choose_method(name)
+
+
+def automatic(design: Design) -> str:
+    """Return the method that `"auto"` stands for, by what the model is and never by what it costs.
+
+    `"residual"` where σ² is the only covariance parameter, for t and F are exact then; by REML `"kenward-roger"` where
+    V is linear in its parameters on SAS's scale, otherwise `"kenward-roger-linear"`, which depends neither on units
+    nor on the parametrisation and cannot fall below the unadjusted covariance; by ML `"satterthwaite"`.
+    """
+    if not design.random and (design.residual is None or design.residual.n_theta == 1):
+        return "residual"
+    if not design.reml:
+        return "satterthwaite"
+    return "kenward-roger" if design.linear else "kenward-roger-linear"
+
+
+def choose_method(name: str, *, information: Information = "observed") -> DegreesOfFreedom:
+    """Return the method called `name`, one of `DDF_METHODS` or an alias.
 
     Examples
     --------
-    >>> choose_method("auto").name, choose_method("auto", reml=False).name
-    ('kenward-roger', 'satterthwaite')
+    >>> choose_method("kr").name
+    'kenward-roger'
     >>> choose_method("residul")
     Traceback (most recent call last):
     ...
@@ -78,6 +102,4 @@ def choose_method(name: str, *, reml: bool = True, information: Information = "o
     """
     if information not in ("observed", "expected"):
         raise SpecError(f"information={information!r} is not known; use 'observed' or 'expected'.")
-    if name == "auto":
-        name = "kenward-roger" if reml else "satterthwaite"
     return look_up("ddf method", name, DDF_METHODS, ALIASES)(information)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ...fit import Fit
 from ...typing import Array
+from ..vcov import model_vcov
 
 
 class DegreesOfFreedom(ABC):
@@ -19,6 +20,10 @@ class DegreesOfFreedom(ABC):
     note: str
     """One clause for the notes of a table: what the degrees of freedom are."""
 
+    def describe(self, fit: Fit) -> str:
+        """Return `note`, and what happened to the method with this fit."""
+        return self.note
+
     @abstractmethod
     def single(self, fit: Fit, functions: Array) -> Array:
         """Return the degrees of freedom of each row of `functions` (k, rank), (k,)."""
@@ -29,4 +34,4 @@ class DegreesOfFreedom(ABC):
 
     def vcov(self, fit: Fit) -> Array:
         """Return the covariance of β̂ used with this method, (rank, rank)."""
-        return fit.solution.vcov
+        return model_vcov(fit)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Protocol
 
 import numpy as np
 
-from ...errors import SpecError
+from ...errors import FitError, SpecError
 from ...fit import Fit
 from ...typing import Array
 from ..directions import independent_directions
-from ..sensitivity import Information, Sensitivity, sensitivity
+from ..sensitivity import Information, Sensitivity, bent, sensitivity
+from ..vcov import model_vcov
 from .base import DegreesOfFreedom
 from .satterthwaite import single_df
+
+COLLAPSED = 1e-8
+"""An adjusted variance below this share of the unadjusted one is zero up to the rounding of the second-order terms."""
+SMALL = 0.8
+"""An adjusted variance below this share of the unadjusted one is worth a note: adjustments are meant to enlarge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +29,39 @@ class KenwardRoger(DegreesOfFreedom):
     Notes
     -----
     Kenward and Roger (1997), in SAS's parameters: R_ab, the second derivatives of V, vanishes for structures linear in
-    them (variances, covariances, compound symmetry, Toeplitz) and is kept otherwise; `linear` drops it, as SAS's
-    `DDFM=KENWARDROGER(FIRSTORDER)` does. With Θ = L'(LΦL')⁻¹L, A₁ = ΣW_ab tr(ΘΦP_aΦ)tr(ΘΦP_bΦ) and
-    A₂ = ΣW_ab tr(ΘΦP_aΦΘΦP_bΦ) the scale λ and m follow; for one row λ = 1 and m is Satterthwaite's. W comes from
-    the observed information as in SAS, or the expected as in pbkrtest. Only for REML.
+    them (variances, covariances, compound symmetry, Toeplitz, a variance per group) and is kept otherwise; `linear`
+    drops it, as SAS's `DDFM=KENWARDROGER(FIRSTORDER)` does. Without R_ab Φ_A ≥ Φ; with it Φ_A need not be positive
+    definite, and the whole matrix is then that without, which tables say. With Θ = L'(LΦL')⁻¹L,
+    A₁ = ΣW_ab tr(ΘΦP_aΦ)tr(ΘΦP_bΦ) and A₂ = ΣW_ab tr(ΘΦP_aΦΘΦP_bΦ) the scale λ and m follow; for one row λ = 1 and m
+    is Satterthwaite's. W comes from the observed information as in SAS, or the expected as in pbkrtest. Only for REML.
     """
 
-    name: ClassVar[str] = "kenward-roger"
     linear: bool = False
     information: Information = "observed"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return "kenward-roger-linear" if self.linear else "kenward-roger"
 
     @property
     def note(self) -> str:  # type: ignore[override]
         kind = "Kenward–Roger, first order" if self.linear else "Kenward–Roger"
         return kind if self.information == "observed" else f"{kind}, expected information"
 
+    def describe(self, fit: Fit) -> str:
+        # asked first for what it refuses
+        self.vcov(fit)
+        return self.note if self.linear else described(self.note, fit, self.adjusted(fit))
+
     def vcov(self, fit: Fit) -> Array:
         if not fit.design.reml:
             raise SpecError(
-                "ddf='kenward-roger' is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
+                f"ddf={self.name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
             )
+        return first_order(fit, self.information) if self.linear else positive_or_first_order(fit, self)
+
+    def adjusted(self, fit: Fit) -> Array:
+        """Return Φ_A by its formula, (rank, rank), positive definite or not."""
         return fit.keep(f"kenward-roger {self.linear} {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:
@@ -50,7 +69,7 @@ class KenwardRoger(DegreesOfFreedom):
         mixed = np.tensordot(s.w, s.phi @ s.p, 1)
         middle = s.squared - np.einsum("aij,ajl->il", s.p, mixed, optimize=True)
         if not self.linear:
-            middle = middle - 0.25 * s.bent
+            middle = middle - 0.25 * bent(fit, self.information)
         adjusted = s.phi + 2 * s.phi @ middle @ s.phi
         return np.asarray(0.5 * (adjusted + adjusted.T))
 
@@ -69,8 +88,64 @@ class KenwardRoger(DegreesOfFreedom):
         return scaled_f(s, rows)
 
 
+class SecondOrder(Protocol):
+    """A method of Kenward and Roger's with second derivatives of V."""
+
+    @property
+    def information(self) -> Information: ...
+
+    def adjusted(self, fit: Fit) -> Array:
+        """Return the adjusted covariance of β̂ by its formula, (rank, rank), positive definite or not."""
+        ...
+
+
+def positive_or_first_order(fit: Fit, method: SecondOrder) -> Array:
+    """Return the adjusted covariance of β̂, that of the first order where it is not positive definite."""
+    adjusted = method.adjusted(fit)
+    if smallest_share(fit, adjusted) > COLLAPSED:
+        return adjusted
+    return first_order(fit, method.information)
+
+
+def first_order(fit: Fit, information: Information) -> Array:
+    """Return the adjusted covariance without second derivatives of V, which in exact arithmetic exceeds the unadjusted
+    one; `FitError` where it is lost to rounding."""
+    adjusted = KenwardRoger(linear=True, information=information).adjusted(fit)
+    if smallest_share(fit, adjusted) < SMALL:
+        raise FitError(
+            "Kenward–Roger's covariance of the fixed effects is lost to rounding: the data hardly determine some "
+            "covariance parameter, or columns of X are nearly dependent. Use ddf='satterthwaite', or simplify it."
+        )
+    return adjusted
+
+
+def described(note: str, fit: Fit, adjusted: Array) -> str:
+    """Return the note of a method with what became of its adjusted covariance."""
+    share = smallest_share(fit, adjusted)
+    if share <= COLLAPSED:
+        return f"{note}, whose covariance is not positive definite here: first order instead"
+    if share < SMALL:
+        return (
+            f"{note}; it makes a variance {share:.2g} times the unadjusted one: consider kenward-roger-linear"
+        )
+    return note
+
+
+def smallest_share(fit: Fit, adjusted: Array) -> float:
+    """Return the least ratio of adjusted and unadjusted variance over all functions of β, 1 without any."""
+    if not len(adjusted):
+        return 1.0
+    phi = model_vcov(fit)
+    # the ratios do not depend on the units of the columns of X; the Cholesky factor should not either
+    unit = 1.0 / np.sqrt(np.diagonal(phi))
+    half = np.linalg.cholesky(phi * unit[:, None] * unit)
+    inner = np.linalg.solve(half, np.linalg.solve(half, adjusted * unit[:, None] * unit).T)
+    return float(np.linalg.eigvalsh(0.5 * (inner + inner.T))[0])
+
+
 def scaled_f(s: Sensitivity, rows: Array) -> tuple[float, float]:
-    """Return λ and m of Kenward and Roger's F for linearly independent rows (q, r), q ≥ 2."""
+    """Return λ and m of Kenward and Roger's F for linearly independent rows (q, r), q ≥ 2; NaN where the approximate
+    moments of the statistic are those of no F distribution."""
     q = len(rows)
     theta = rows.T @ np.linalg.solve(rows @ s.phi @ rows.T, rows)
     moved = np.einsum("ij,jk,akl,lm->aim", theta, s.phi, s.p, s.phi, optimize=True)
@@ -93,4 +168,5 @@ def scaled_f(s: Sensitivity, rows: Array) -> tuple[float, float]:
         return 1.0, float("inf")
     m = 4 + (q + 2) * inverse_rho / (q - inverse_rho)
     scale = m / (mean * (m - 2)) if abs(m - 2) >= 1e-2 else 1.0
-    return scale, m
+    # no F distribution has such moments: there is no test, rather than a negative F or negative df
+    return (scale, m) if scale > 0 and m > 0 else (float("nan"), float("nan"))

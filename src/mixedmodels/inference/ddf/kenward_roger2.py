@@ -11,9 +11,9 @@ from ...criterion.sensitivity import bend_traces
 from ...errors import SpecError
 from ...fit import Fit
 from ...typing import Array
-from ..sensitivity import Information, sensitivity
+from ..sensitivity import Information, curved_weights, sensitivity
 from .base import DegreesOfFreedom
-from .kenward_roger import KenwardRoger
+from .kenward_roger import KenwardRoger, described, positive_or_first_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,25 @@ class KenwardRoger2(DegreesOfFreedom):
         kind = "Kenward–Roger (2009)"
         return kind if self.information == "observed" else f"{kind}, expected information"
 
+    def describe(self, fit: Fit) -> str:
+        self.vcov(fit)
+        return described(self.note, fit, self.adjusted(fit))
+
     def vcov(self, fit: Fit) -> Array:
         if not fit.design.reml:
             raise SpecError(
                 "ddf='kenward-roger2' is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
             )
+        return positive_or_first_order(fit, self)
+
+    def adjusted(self, fit: Fit) -> Array:
+        """Return the adjusted covariance of β̂ by its formula, (rank, rank), positive definite or not."""
         return fit.keep(f"kenward-roger2 {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
         moved = np.einsum("i,ijk->jk", bias(fit, self.information), s.p)
-        return np.asarray(self._first().vcov(fit) + s.phi @ (0.5 * (moved + moved.T)) @ s.phi)
+        return np.asarray(self._first().adjusted(fit) + s.phi @ (0.5 * (moved + moved.T)) @ s.phi)
 
     def _first(self) -> KenwardRoger:
         return KenwardRoger(information=self.information)
@@ -71,9 +79,9 @@ class KenwardRoger2(DegreesOfFreedom):
 def bias(fit: Fit, information: Information) -> Array:
     """Return the bias of the natural parameters to second order as a change of the working ones, (k,)."""
     criterion, theta = fit.criterion_function(), fit.optimum.theta
-    jacobian = criterion.natural(theta).jacobian
-    w = criterion.working_covariance(theta, expected=information == "expected")
-    weights = jacobian @ w @ jacobian.T
+    weights = curved_weights(fit, sensitivity(fit, information).w)
+    if not weights.any():
+        return np.zeros(criterion.absolute(theta).shape)
     traces = bend_traces(criterion, theta, weights)
     if not traces.any():
         return traces

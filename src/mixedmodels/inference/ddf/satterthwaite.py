@@ -70,4 +70,5 @@ def fai_cornelius(nu: Array) -> float:
     if np.any(nu <= 2):
         return 2.0
     expectation = float(np.sum(np.where(np.isinf(nu), 1.0, nu / (nu - 2.0))))
-    return 2 * expectation / (expectation - q)
+    # very large ν leave nothing over q
+    return 2 * expectation / (expectation - q) if expectation > q else float("inf")
