@@ -311,6 +311,16 @@ class DenseEquations(Equations):
         return DenseEquations(design, self.groups, self.homogeneous)
 
 
+def equal_errors(random: Sequence[Array], sigma2: float = 1.0) -> Covariances:
+    """Return covariances of a design with independent errors of variance σ²/w, from Σ of every term."""
+    return Covariances(tuple(random), None, (np.full((1, 1, 1), sigma2),))
+
+
+def from_roots(*roots: Array) -> Covariances:
+    """Return covariances from Λ of every term, each (sets, p, p), with σ² = 1."""
+    return replace(equal_errors([root @ root.transpose(0, 2, 1) for root in roots]), roots=roots)
+
+
 def own_groups(design: Design) -> tuple[SizeGroup, ...]:
     """Return the residual clusters by size, each a class of its own; for independent equal errors the one of σ²."""
     none = np.zeros(1, np.intp)
