@@ -48,6 +48,7 @@ class DenseEquations(Equations):
         self.homogeneous = design.residual is None if homogeneous is None else homogeneous  # type: ignore[misc]
         self.groups = own_groups(design) if groups is None else groups
         self.holder = None
+        self.evaluations = 0
         self.x = np.asarray(design.x, dtype=float)
         self.z = [design_matrix(term) for term in design.random]
         weights = np.ones(design.n) if design.weights is None else design.weights
@@ -111,6 +112,10 @@ class DenseEquations(Equations):
     # -- criterion -------------------------------------------------------------------------------------------
 
     def factor(self, covariances: Covariances) -> Pieces:
+        self.evaluations += 1
+        return self._take(covariances)
+
+    def _take(self, covariances: Covariances) -> Pieces:
         self.given, self.s = covariances, self.row_sd(covariances)
         self.r = self.spread(covariances.errors) * np.outer(self.s, self.s)
         self.g = [random_covariance(*one) for one in zip(self.design.random, covariances.random, strict=True)]
@@ -147,7 +152,7 @@ class DenseEquations(Equations):
         given = self.given
         roots = None if given.roots is None else tuple(np.sqrt(factor) * root for root in given.roots)
         random, errors = (tuple(factor * one for one in part) for part in (given.random, given.errors))
-        self.factor(Covariances(random, roots, errors, given.sd))
+        self._take(Covariances(random, roots, errors, given.sd))
 
     # -- derivatives -----------------------------------------------------------------------------------------
 

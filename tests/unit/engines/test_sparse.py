@@ -12,10 +12,6 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from mixedmodels.engines.blocked.engine import BlockedEngine
-from mixedmodels.engines.sparse.engine import SparseEngine
-from mixedmodels.engines.sparse.system import JOINT_COLUMNS
-
 from dense_algebra import fixed_terms, make_design, random_codes, random_term
 from dense_equations import DenseEquations, from_roots
 from mixedmodels import lmm
@@ -23,7 +19,10 @@ from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
 from mixedmodels.engines import choose_engine
 from mixedmodels.engines.base import Direction
+from mixedmodels.engines.blocked.engine import BlockedEngine
 from mixedmodels.engines.sparse import start_moments
+from mixedmodels.engines.sparse.engine import SparseEngine
+from mixedmodels.engines.sparse.system import JOINT_COLUMNS
 from mixedmodels.errors import DataError, FitError
 from mixedmodels.terms.design import Design, Kernel, RandomTerm
 

@@ -21,7 +21,7 @@ def test_random_effects_and_their_standard_errors(fit: Fit, oracle: Oracle) -> N
         np.einsum("jaa->ja", oracle.equations.conditional_covariance(k)).ravel()
         for k in range(len(fit.design.random))
     ]
-    np.testing.assert_allclose(table["std_error"] ** 2, fit.sigma2 * np.concatenate(variances), **CLOSE)
+    np.testing.assert_allclose(table["std_error"] ** 2, np.concatenate(variances), **CLOSE)
 
 
 def test_joint_covariance_of_one_term(fit: Fit, oracle: Oracle) -> None:
