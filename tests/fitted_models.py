@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 import mixedmodels as mm
-from dense_algebra import DenseSystem
-from mixedmodels.covariance.base import semidefinite_cholesky
+from dense_equations import DenseEquations, equal_errors
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """The dense system of a fit at its own estimates, and V̂ itself."""
+    """The dense equations of a fit at its own estimates, and V̂ itself."""
 
-    system: DenseSystem
+    equations: DenseEquations
     v: Array
 
 
@@ -51,7 +50,6 @@ MODELS: dict[str, Callable[[], Fit]] = {
 
 def make_oracle(fit: Fit) -> Oracle:
     """Return the dense algebra of a fit at θ̂."""
-    system = DenseSystem(fit.design)
-    relative = [sigma / fit.sigma2 for sigma in fit.covariances]
-    system.factor([np.array([semidefinite_cholesky(s) for s in sigmas]) for sigmas in relative])
-    return Oracle(system, fit.sigma2 * system.covariance(relative))
+    equations, at = DenseEquations(fit.design), equal_errors(fit.covariances, fit.sigma2)
+    equations.factor(at)
+    return Oracle(equations, equations.covariance(at))

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dense_algebra import DenseSystem, make_design, random_codes, random_kernel, random_term
+from dense_algebra import make_design, random_codes, random_kernel, random_term
 from dense_criterion import dense_gaussian
+from dense_equations import DenseEquations, equal_errors
 from mixedmodels.covariance import structure_class
 from mixedmodels.criterion.gaussian import Gaussian
-from mixedmodels.engines.homogeneous import HomogeneousEquations
-from mixedmodels.engines.relative import TermDirection
+from mixedmodels.engines.base import Direction
 from mixedmodels.errors import FitError
 from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
@@ -58,18 +58,27 @@ def differences(function: object, theta: Array, step: float = 1e-5) -> Array:
     return np.array(rows)
 
 
+def slopes_of(objective: Gaussian, theta: Array, unit: float = 1.0) -> list[Direction]:
+    """Return ∂Σ by every parameter of a random term times a unit, as directions."""
+    return [
+        Direction(random=((b.term, b.set, unit * m),))
+        for b in objective.model.random_blocks
+        for m in b.structure.d_matrix(theta[b.place], b.positions)
+    ]
+
+
 @pytest.mark.parametrize("joint", [False, True])
 @pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_value_is_minus_two_log_likelihood(kind: str, reml: bool, joint: bool) -> None:
     design = design_of(kind, reml)
-    system = DenseSystem(design)
-    objective = Gaussian(design, HomogeneousEquations(system), profiled=not joint)
+    objective = dense_gaussian(design, profiled=not joint)
     theta = random_theta(objective, np.random.default_rng(1))
     value = objective.value(theta)
     sigma2 = objective.sigma2(theta)
     unit = 1.0 if joint else sigma2
-    v = sigma2 * system.covariance([m * unit / sigma2 for m in objective.matrices(theta)])
+    absolute = [m * unit for m in objective.matrices(theta)]
+    v = DenseEquations(design).covariance(equal_errors(absolute, sigma2))
     x, y = design.x, design.y
     beta = np.linalg.solve(x.T @ np.linalg.solve(v, x), x.T @ np.linalg.solve(v, y))
     residual = y - x @ beta
@@ -99,20 +108,13 @@ def test_gradient_is_the_derivative_of_the_value(kind: str, reml: bool, joint: b
 @pytest.mark.parametrize("kind", KINDS)
 def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: bool) -> None:
     design = design_of(kind, reml)
-    system = DenseSystem(design)
-    objective = Gaussian(design, HomogeneousEquations(system), profiled=False)
+    objective = dense_gaussian(design, profiled=False)
     theta = random_theta(objective, np.random.default_rng(2))
     evaluation = objective.evaluate(theta)
-    sigma2 = evaluation.sigma2
-    p, py = system.p / sigma2, system.py / sigma2
-    middle = p if reml else system.v_inverse / sigma2
-    slopes = [
-        system.derivative(TermDirection(b.term, b.set, m))
-        for b in objective.model.random_blocks
-        for m in b.structure.d_matrix(theta[b.place], b.positions)
-    ] + [sigma2 * np.diag(system.inverse_weights)]
-    average = np.array([[py @ a @ p @ b @ py for b in slopes] for a in slopes])
-    traces = np.array([[np.sum((middle @ a) * (middle @ b).T) for b in slopes] for a in slopes])
+    sigma2, oracle = evaluation.sigma2, DenseEquations(design)
+    oracle.factor(equal_errors(objective.matrices(theta), sigma2))
+    directions = [*slopes_of(objective, theta), Direction(errors=lambda g: np.full((1, 1, 1), sigma2))]
+    average, traces = oracle.information(directions), oracle.trace_products(directions, reml)
     scale = np.abs(average).max()
     np.testing.assert_allclose(evaluation.information, average, atol=1e-10 * scale)
     hessian = differences(objective.gradient, theta)
@@ -128,18 +130,16 @@ def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: 
 @pytest.mark.parametrize("kind", ["slopes", "crossed", "sets", "kernel", "precision", "structured"])
 def test_profiled_information_is_the_schur_complement_of_the_residual_variance(kind: str, reml: bool) -> None:
     design = design_of(kind, reml)
-    system = DenseSystem(design)
-    objective = Gaussian(design, HomogeneousEquations(system))
+    objective, oracle = dense_gaussian(design), DenseEquations(design)
     theta = random_theta(objective, np.random.default_rng(3))
     evaluation = objective.evaluate(theta)
-    sigma2, py = evaluation.sigma2, system.py
+    sigma2, relative = evaluation.sigma2, objective.matrices(theta)
+    oracle.factor(equal_errors([sigma2 * m for m in relative], sigma2))
     # joint parameters (relative θ, log σ²): V̇_θ = σ²·∂Ṽ, V̇_s = V
-    slopes = [
-        system.derivative(TermDirection(b.term, b.set, m))
-        for b in objective.model.random_blocks
-        for m in b.structure.d_matrix(theta[b.place], b.positions)
-    ] + [system.covariance(objective.matrices(theta))]
-    average = np.array([[py @ a @ system.p @ b @ py for b in slopes] for a in slopes]) / sigma2
+    whole = [(k, s, sigma2 * m) for k, stack in enumerate(relative) for s, m in enumerate(stack)]
+    directions = slopes_of(objective, theta, sigma2)
+    directions.append(Direction(tuple(whole), errors=lambda g: np.full((1, 1, 1), sigma2)))
+    average = oracle.information(directions)
     schur = average[:-1, :-1] - np.outer(average[:-1, -1], average[:-1, -1]) / average[-1, -1]
     np.testing.assert_allclose(evaluation.information, schur, atol=1e-10 * np.abs(average).max())
     assert np.linalg.eigvalsh(evaluation.information).min() > -1e-9 * np.abs(average).max()
@@ -147,15 +147,15 @@ def test_profiled_information_is_the_schur_complement_of_the_residual_variance(k
 
 def test_evaluate_reuses_the_factorisation_of_value() -> None:
     design = design_of("crossed", True)
-    system = DenseSystem(design)
-    objective = Gaussian(design, HomogeneousEquations(system))
+    equations = DenseEquations(design)
+    objective = Gaussian(design, equations)
     theta = random_theta(objective, np.random.default_rng(4))
     objective.value(theta)
     objective.evaluate(theta.copy())
     objective.solve(theta)
-    assert system.evaluations == objective.evaluations == 1
+    assert equations.evaluations == objective.evaluations == 1
     objective.value(theta + 0.1)
-    assert system.evaluations == 2
+    assert equations.evaluations == 2
 
 
 def test_objectives_that_share_a_system_do_not_mistake_its_state() -> None:
@@ -182,17 +182,19 @@ def test_absolute_and_relative_parameters_are_one_model(kind: str) -> None:
 @pytest.mark.parametrize("reml", [False, True])
 def test_natural_covariance_is_twice_the_inverse_observed_information(reml: bool) -> None:
     design = replace(design_of("crossed", reml, seed=3))
-    system = DenseSystem(design)
-    objective = Gaussian(design, HomogeneousEquations(system))
+    objective, oracle = dense_gaussian(design), DenseEquations(design)
     theta = stationary(objective)
     natural = objective.natural(theta)
     sigma2 = objective.sigma2(theta)
     directions = [
-        TermDirection(b.term, b.set, matrix)
+        Direction(random=((b.term, b.set, matrix),))
         for b in objective.model.random_blocks
         for matrix in b.structure.d_natural(theta[b.place], b.positions)
     ]
-    hessian = system.observed_information(directions, sigma2, reml)
+    directions.append(Direction(errors=lambda g: np.ones((1, 1, 1))))
+    oracle.factor(equal_errors([sigma2 * m for m in objective.matrices(theta)], sigma2))
+    # the Hessian of −2l, whose directions do not bend
+    hessian = 2 * oracle.information(directions) - oracle.trace_products(directions, reml)
     scale = np.sqrt(np.diag(2 * np.linalg.inv(hessian)))
     actual = objective.natural_covariance(theta) / np.outer(scale, scale)
     # differences of the analytic gradient: 1e-7 relative, and θ is stationary to 1e-6 standard errors

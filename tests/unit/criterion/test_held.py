@@ -9,7 +9,8 @@ import pytest
 from scipy import optimize
 
 from dense_algebra import make_design, random_codes, random_term
-from dense_criterion import dense_equations, dense_gaussian
+from dense_criterion import dense_gaussian
+from dense_equations import DenseEquations
 from mixedmodels.covariance import structure_class
 from mixedmodels.criterion.held import NaturalCoordinates, held_gaussian
 from mixedmodels.errors import SpecError
@@ -61,8 +62,8 @@ def constrained_minimum(design: Design, hold: dict[str, float]) -> tuple[float, 
         theta[-1] = np.log(values[-1])
         return objective.value(theta)
 
-    start = optimise(held_gaussian(design, dense_equations(design), hold))
-    found = held_gaussian(design, dense_equations(design), hold).natural(start.theta).values
+    start = optimise(held_gaussian(design, DenseEquations(design), hold))
+    found = held_gaussian(design, DenseEquations(design), hold).natural(start.theta).values
     best = optimize.minimize(
         criterion, found[free] * 1.02 + 0.002, method="Nelder-Mead",
         options={"xatol": 1e-7, "fatol": 1e-9, "maxfev": 800, "adaptive": True},
@@ -85,7 +86,7 @@ def constrained_minimum(design: Design, hold: dict[str, float]) -> tuple[float, 
 )
 def test_the_rest_is_optimised_with_some_parameters_held(hold: dict[str, float]) -> None:
     design = slopes()
-    objective = held_gaussian(design, dense_equations(design), hold)
+    objective = held_gaussian(design, DenseEquations(design), hold)
     optimum = optimise(objective)
     natural = objective.natural(optimum.theta)
     named = dict(zip(natural.names, natural.values, strict=True))
@@ -101,7 +102,7 @@ def test_the_rest_is_optimised_with_some_parameters_held(hold: dict[str, float])
 def test_everything_held_needs_no_step() -> None:
     design = slopes()
     hold = dict(zip(parameter_names(design), [1.0, 0.1, 0.5, 0.3, 2.0], strict=True))
-    objective = held_gaussian(design, dense_equations(design), hold)
+    objective = held_gaussian(design, DenseEquations(design), hold)
     optimum = optimise(objective)
     assert optimum.converged
     assert optimum.iterations == 0
@@ -113,7 +114,7 @@ def test_a_nonlinear_structure_is_held_in_its_natural_parameters() -> None:
     design = slopes(structure="ar1")
     names = parameter_names(design)
     correlation = next(name for name in names if name.startswith(("rho", "ar", "cor")))
-    objective = held_gaussian(design, dense_equations(design), {correlation: 0.3})
+    objective = held_gaussian(design, DenseEquations(design), {correlation: 0.3})
     optimum = optimise(objective)
     named = dict(zip(names, objective.natural(optimum.theta).values, strict=True))
     assert named[correlation] == pytest.approx(0.3, rel=1e-10)
@@ -123,7 +124,7 @@ def test_a_nonlinear_structure_is_held_in_its_natural_parameters() -> None:
 def test_held_parameters_map_back_to_the_models_own() -> None:
     design = slopes()
     hold = {"cov(g: (Intercept), z1)": 0.05}
-    objective = held_gaussian(design, dense_equations(design), hold)
+    objective = held_gaussian(design, DenseEquations(design), hold)
     assert isinstance(objective.model.random_blocks[0].structure, NaturalCoordinates)
     optimum = optimise(objective)
     plain = dense_gaussian(design, profiled=False)
@@ -163,7 +164,7 @@ def test_a_held_value_that_pushes_correlations_to_one_is_reported() -> None:
     y = np.sum(term.values * b[term.codes], axis=1) + rng.standard_normal(design.n)
     design = replace(design, y=y)
     assert optimise(dense_gaussian(design)).singular[0] == (1,)
-    objective = held_gaussian(design, dense_equations(design), {"var(g: z1)": 0.6})
+    objective = held_gaussian(design, DenseEquations(design), {"var(g: z1)": 0.6})
     optimum = optimise(objective)
     assert not optimum.converged
     assert "did not converge" in optimum.statuses[0].message
@@ -174,4 +175,4 @@ def test_a_held_value_that_pushes_correlations_to_one_is_reported() -> None:
 def test_an_unknown_name_is_an_error() -> None:
     design = slopes()
     with pytest.raises(SpecError, match="is no covariance parameter of this model"):
-        held_gaussian(design, dense_equations(design), {"var(q)": 1.0})
+        held_gaussian(design, DenseEquations(design), {"var(q)": 1.0})

@@ -12,19 +12,19 @@ from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from dense_algebra import DenseSystem, fixed_terms, make_design, random_codes, random_term
+from dense_algebra import fixed_terms, make_design, random_codes, random_term
+from dense_equations import DenseEquations, from_roots
 from mixedmodels import lmm
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
 from mixedmodels.engines import choose_engine
+from mixedmodels.engines.base import Direction
 from mixedmodels.engines.blocked.engine import BlockedEngine
-from mixedmodels.engines.relative import TermDirection
-from mixedmodels.engines.sparse import start_moments as sparse_moments
+from mixedmodels.engines.sparse import start_moments
 from mixedmodels.engines.sparse.engine import SparseEngine
 from mixedmodels.engines.sparse.system import JOINT_COLUMNS
 from mixedmodels.errors import DataError, FitError
 from mixedmodels.terms.design import Design, Kernel, RandomTerm
-from mixedmodels.typing import Array
 
 US = structure_class("us")()
 
@@ -92,26 +92,27 @@ def test_equals_blocked_on_designs_of_hundreds_of_levels(case: str) -> None:
     else:
         design = crossed_design(3_000, (400, 250, 120, 20), local=True)
     control = Control(threads=2)
-    systems = [engine().equations(design, control).system for engine in (BlockedEngine, SparseEngine)]
-    factors = [np.full((1, 1, 1), 0.3 + 0.4 * k) for k in range(len(design.random))]
-    directions = [TermDirection(k, 0, np.ones((1, 1))) for k in range(len(design.random))]
+    both = [engine().equations(design, control) for engine in (BlockedEngine, SparseEngine)]
+    at = from_roots(*(np.full((1, 1, 1), 0.3 + 0.4 * k) for k in range(len(design.random))))
+    directions = [Direction(random=((k, 0, np.ones((1, 1))),)) for k in range(len(design.random))]
+    weights = np.ones((len(directions), len(directions)))
     found = []
-    for system in systems:
-        pieces = system.factor(factors)
-        scores = system.scores(True)
-        solution = system.solution()
+    for equations in both:
+        pieces = equations.factor(at)
+        scores = equations.scores(True).random
+        solution = equations.solution()
         found.append(
             [
                 np.array([pieces.logdet, pieces.logdet_x, pieces.quadratic]),
                 *(s.trace for s in scores),
                 *(s.quadratic for s in scores),
-                system.average_information(directions),
-                *system.fixed_information(directions),
+                equations.information(directions),
+                *equations.fixed_information(directions, weights),
                 solution.beta,
                 solution.vcov,
                 *solution.random,
-                system.conditional_covariance(0),
-                *system.start_moments(),
+                equations.conditional_covariance(0),
+                *equations.start_moments(),
             ]
         )
     for blocked, own in zip(*found, strict=True):
@@ -130,12 +131,12 @@ def test_trace_near_the_boundary(shrinkage: float) -> None:
     design = make_design(
         rng, [random_term("g", codes, values, US), random_term("h", other, None, US)], weighted=True
     )
-    factors = [np.array([[[shrinkage, 0.0], [0.1, 0.0]]]), np.full((1, 1, 1), shrinkage)]
-    system, oracle = SparseEngine().equations(design, Control(threads=1)).system, DenseSystem(design)
-    system.factor(factors)
-    oracle.factor(factors)
+    at = from_roots(np.array([[[shrinkage, 0.0], [0.1, 0.0]]]), np.full((1, 1, 1), shrinkage))
+    equations, oracle = SparseEngine().equations(design, Control(threads=1)), DenseEquations(design)
+    equations.factor(at)
+    oracle.factor(at)
     for reml in (True, False):
-        for mine, theirs in zip(system.scores(reml), oracle.scores(reml), strict=True):
+        for mine, theirs in zip(equations.scores(reml).random, oracle.scores(reml).random, strict=True):
             # dividing by λ² ≥ 1e-6/information leaves 1e-16/1e-6 = 1e-10 of the largest element
             np.testing.assert_allclose(
                 mine.trace, theirs.trace, rtol=0, atol=1e-8 * np.abs(theirs.trace).max()
@@ -144,10 +145,10 @@ def test_trace_near_the_boundary(shrinkage: float) -> None:
 
 def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
     design = animal_design(2_000, 1_500, 200, 40)
-    system = SparseEngine().equations(design, Control(threads=1)).system
-    exact, forms = system.start_moments()
-    monkeypatch.setattr(sparse_moments, "EXACT", 1_000)
-    estimated, again = system.start_moments()
+    equations = SparseEngine().equations(design, Control(threads=1))
+    exact, forms = equations.start_moments()
+    monkeypatch.setattr(start_moments, "EXACT", 1_000)
+    estimated, again = equations.start_moments()
     # a first guess: the standard deviation of sixteen probes is a few per cent here
     np.testing.assert_allclose(estimated, exact, rtol=0.2)
     np.testing.assert_array_equal(again, forms)
@@ -156,23 +157,23 @@ def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatc
 
 def test_other_responses_do_not_disturb_each_other() -> None:
     design = crossed_design(500, (60, 40), local=False)
-    system = SparseEngine().equations(design, Control(threads=1)).system
-    factors: list[Array] = [np.ones((1, 1, 1)), np.ones((1, 1, 1))]
-    system.factor(factors)
-    before = system.scores(True)[0].trace
-    other = system.with_response(replace(design, y=design.y[::-1].copy()))
-    other.factor([2 * f for f in factors])
-    np.testing.assert_array_equal(system.scores(True)[0].trace, before)
-    assert other.factor(factors).logdet == system.factor(factors).logdet
+    equations = SparseEngine().equations(design, Control(threads=1))
+    at, elsewhere = (from_roots(*[np.full((1, 1, 1), value)] * 2) for value in (1.0, 2.0))
+    equations.factor(at)
+    before = equations.scores(True).random[0].trace
+    other = equations.with_response(replace(design, y=design.y[::-1].copy()))
+    other.factor(elsewhere)
+    np.testing.assert_array_equal(equations.scores(True).random[0].trace, before)
+    assert other.factor(at).logdet == equations.factor(at).logdet
 
 
 def test_what_it_refuses_and_why() -> None:
     large = crossed_design(10_000, (JOINT_COLUMNS + 1, 5), local=False)
-    system = SparseEngine().equations(large, Control(threads=1)).system
-    system.factor([np.ones((1, 1, 1))] * 2)
+    equations = SparseEngine().equations(large, Control(threads=1))
+    equations.factor(from_roots(*[np.ones((1, 1, 1))] * 2))
     with pytest.raises(FitError, match="joint covariance of the 3001 predictions of 'g0'"):
-        system.joint_covariance(0)
-    assert system.joint_covariance(1).shape == (5, 5)
+        equations.joint_covariance(0)
+    assert equations.joint_covariance(1).shape == (5, 5)
     reason = SparseEngine().supports(large, Control(memory=1e5))
     assert reason is not None
     assert "control.memory" in reason
@@ -191,15 +192,15 @@ def test_prediction_variance_on_and_off_the_pattern() -> None:
     """Rows of the data need entries of the selected inverse alone; pairs of levels never met need solves."""
     design = crossed_design(1_200, (200, 150, 30), local=True)
     control = Control(threads=1)
-    systems = [engine().equations(design, control).system for engine in (BlockedEngine, SparseEngine)]
-    for system in systems:
-        system.factor([np.full((1, 1, 1), 0.5)] * 3)
+    both = [engine().equations(design, control) for engine in (BlockedEngine, SparseEngine)]
+    for equations in both:
+        equations.factor(from_roots(*[np.full((1, 1, 1), 0.5)] * 3))
     met = [term.codes for term in design.random]
     rng = np.random.default_rng(3)
     unmet = [rng.permutation(codes) for codes in met]
     unmet[0][:40] = -1
     for codes in (met, unmet, [met[0], None, met[2]]):
-        found = [system.prediction_variance(design.x, codes, [None] * 3) for system in systems]
+        found = [equations.prediction_variance(design.x, codes, [None] * 3) for equations in both]
         np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import mixedmodels as mm
-from dense_algebra import DenseSystem
+from dense_equations import DenseEquations, equal_errors
 
 TO_ROUNDING = mm.Control(decrement=1e-13)
 
@@ -47,11 +47,9 @@ def test_degrees_of_freedom_are_traces(name: str) -> None:
     fit = FITS[name]
     table = fit.conditional_aic()
     scale = 0 if name == "held" else 1
-    system = DenseSystem(fit.design)
-    system.factor(
-        [np.linalg.cholesky(s / fit.sigma2 + 1e-300 * np.eye(s.shape[-1])) for s in fit.covariances]
-    )
-    hat = np.eye(fit.nobs) - system.inverse_weights[:, None] * system.p
+    equations = DenseEquations(fit.design)
+    equations.factor(equal_errors(fit.covariances, fit.sigma2))
+    hat = np.eye(fit.nobs) - equations.r @ equations.p
     np.testing.assert_allclose(hat @ fit.design.y, fit.fitted, rtol=1e-6)
     assert table["df"][0] == pytest.approx(np.trace(hat) + scale, rel=1e-6)
 
@@ -93,17 +91,17 @@ def test_finite_sample_correction_is_unbiased() -> None:
     data = {"y": rng.standard_normal(15), "group": group, "x": np.tile([0.0, 1.0, 2.0], 5)}
     held = {"var(group: (Intercept))": 1.0}
     fit = mm.lmm("y ~ x + (1 | group)", data, hold={**held, "var(Residual)": 1.0})
-    system = DenseSystem(fit.design)
-    system.factor([np.ones((1, 1, 1))])
+    equations = DenseEquations(fit.design)
+    equations.factor(equal_errors([np.ones((1, 1, 1))]))
     n, p, draws = 15, 2, 40_000
     b, e, new = (rng.standard_normal((k, draws)) for k in (5, n, n))
     mean = data["x"][:, None] + b[group]
     y = mean + e
-    py = system.p @ y
+    py = equations.p @ y
     sigma2 = np.einsum("id,id->d", y, py) / (n - p)
     own = n * np.log(2 * np.pi * sigma2) + np.sum(py**2, axis=0) / sigma2
     others = n * np.log(2 * np.pi * sigma2) + np.sum((mean + new - y + py) ** 2, axis=0) / sigma2
-    rho = n - np.trace(system.p)
+    rho = n - np.trace(equations.p)
     k = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2)
     gap = others - own
     assert gap.mean() == pytest.approx(2 * k, abs=4 * gap.std() / np.sqrt(draws))

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dense_algebra import DenseSystem, make_design, random_codes, random_term
+from dense_algebra import make_design, random_codes, random_term
 from dense_criterion import dense_gaussian
+from dense_equations import DenseEquations
 from mixedmodels.covariance import structure_class
 from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.errors import SpecError
@@ -49,13 +50,13 @@ def test_moments_are_unbiased() -> None:
     c = rng.standard_normal((200, 30)) * 0.8
     g, h = design.random[0], design.random[1]
     estimates = []
-    system = DenseSystem(design)
-    inverse = np.linalg.inv(system.start_moments()[0])
+    equations = DenseEquations(design)
+    inverse = np.linalg.inv(equations.start_moments()[0])
     for i in range(200):
         y = np.einsum("ia,ia->i", g.values, b[i][g.codes]) + c[i][h.codes] + 2 * rng.standard_normal(design.n)
         residual = y - design.x @ np.linalg.lstsq(design.x, y)[0]
-        forms = [np.sum((system.z[0][:, a::2].T @ residual) ** 2) for a in range(2)]
-        forms += [np.sum((system.z[1].T @ residual) ** 2), residual @ residual]
+        forms = [np.sum((equations.z[0][:, a::2].T @ residual) ** 2) for a in range(2)]
+        forms += [np.sum((equations.z[1].T @ residual) ** 2), residual @ residual]
         estimates.append(inverse @ np.array(forms))
     mean, error = np.mean(estimates, axis=0), np.std(estimates, axis=0) / np.sqrt(200)
     assert np.all(np.abs(mean - [2.25, 0.25, 0.64, 4.0]) < 4 * error)

@@ -1,0 +1,200 @@
+"""Every engine answers as dense algebra does: each verb, on each layout that it takes, and on designs at random."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import mixedmodels as mm
+from dense_equations import DenseEngine, DenseEquations
+from drawn_designs import CHECKED, designs, seeds, without_bounds
+from engine_checks import (
+    CHECKS,
+    CONTROL,
+    Case,
+    criterion,
+    draw_covariances,
+    draw_random,
+    information,
+    leverages,
+    make_case,
+    prediction_variance,
+    scores,
+    solution,
+    traces,
+)
+from engine_layouts import LAYOUTS, layout
+from mixedmodels.engines import ENGINES
+from mixedmodels.engines.base import Covariances
+from mixedmodels.terms.design import Design
+
+BOUNDED = ("regular", "singular", "zero")
+UNBOUNDED = ("indefinite", "negative", "mixed", "zero")
+REFUSED = (mm.FitError, ArithmeticError, np.linalg.LinAlgError)
+
+
+def taken(engine: str) -> list[str]:
+    """Return the layouts that an engine takes."""
+    return [name for name in LAYOUTS if ENGINES[engine]().supports(layout(name), CONTROL) is None]
+
+
+CASES = [
+    (engine, name, kind)
+    for engine in ENGINES
+    for name in taken(engine)
+    for kind in (BOUNDED if layout(name).bounded else UNBOUNDED)
+    if layout(name).random or kind == "regular"
+]
+
+
+@pytest.fixture(scope="module", params=CASES, ids="/".join)
+def case(request: pytest.FixtureRequest) -> Case:
+    engine, name, kind = request.param
+    return make_case(engine, layout(name), kind, seed=list(LAYOUTS).index(name))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_verb(case: Case, check: Callable[[Case], None]) -> None:
+    check(case)
+
+
+def test_every_layout_is_taken_and_every_engine_takes_several() -> None:
+    by_engine = {engine: taken(engine) for engine in ENGINES}
+    assert {name for names in by_engine.values() for name in names} == set(LAYOUTS)
+    assert all(len(names) >= 4 for names in by_engine.values())
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@settings(CHECKED, max_examples=40)
+@given(design=designs(), kind=st.sampled_from(["regular", "singular", "some zero", "large"]), seed=seeds)
+def test_drawn_designs(engine: str, design: Design, kind: str, seed: int) -> None:
+    if ENGINES[engine]().supports(design, CONTROL) is not None:
+        design = without_bounds(design)
+        kind = {"regular": "indefinite", "large": "negative", "some zero": "mixed"}.get(kind, kind)
+    assume(ENGINES[engine]().supports(design, CONTROL) is None)
+    # V in the oracle has a condition of up to 1e5; a score of a dense tail divides by Λ'SΛ ≥ 1e-4 twice
+    case = make_case(engine, design, kind, seed, tolerance=1e-7)
+    for check in CHECKS:
+        check(case)
+
+
+# -- weights of either sign ----------------------------------------------------------------------------------
+
+DIAGONAL = [
+    (engine, name)
+    for engine in ENGINES
+    for name in taken(engine)
+    if layout(name).residual is None
+    and layout(name).bounded
+    and ENGINES[engine]().equations(layout(name), CONTROL).diagonal
+]
+
+
+@pytest.mark.parametrize(("engine", "name"), DIAGONAL)
+def test_weights_of_either_sign(engine: str, name: str) -> None:
+    """They are taken where the mixed-model equations and X'V⁻¹X stay positive definite, and refused elsewhere."""
+    design, rng = layout(name), np.random.default_rng(3)
+    equations = ENGINES[engine]().equations(design, CONTROL)
+    positive, negative = rng.uniform(0.5, 2.0, design.n), rng.permutation(design.n)[: design.n // 10]
+    for size in (8.0, 0.5, 0.2, 0.05, 0.01):
+        weights = positive.copy()
+        weights[negative] *= -size
+        signed = replace(design, weights=weights)
+        oracle = DenseEquations(signed, equations.groups, equations.homogeneous)
+        covariances = draw_covariances(oracle, np.random.default_rng(5), "regular")
+        if not accepts(oracle, covariances):
+            with pytest.raises(REFUSED):
+                equations.with_response(signed).factor(covariances)
+            continue
+        case = Case(signed, equations.with_response(signed), "regular", seed=5)
+        for check in (criterion, scores, traces, information, solution, leverages, prediction_variance):
+            check(case)
+
+
+def accepts(oracle: DenseEquations, covariances: Covariances) -> bool:
+    """Return whether the equations are positive definite."""
+    try:
+        oracle.factor(covariances)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("engine", "name"), sorted({(engine, name) for engine, name, _ in CASES}))
+def test_covariances_that_are_not_finite_are_refused(engine: str, name: str) -> None:
+    case = make_case(engine, layout(name), "regular" if layout(name).bounded else "mixed", 1)
+    errors = tuple(np.full_like(r, np.nan) for r in case.covariances.errors)
+    with pytest.raises(REFUSED):
+        case.equations.factor(replace(case.covariances, errors=errors))
+    # and the equations can be used again
+    case.factor()
+    criterion(case)
+
+
+INDEFINITE = [engine for engine in ENGINES if any(not layout(name).bounded for name in taken(engine))]
+
+
+@pytest.mark.parametrize("engine", INDEFINITE)
+@CHECKED
+@given(design=designs(), seed=seeds, size=st.sampled_from([0.05, 0.3, 1.0, 5.0]))
+def test_what_is_not_positive_definite_is_refused(
+    engine: str, design: Design, seed: int, size: float
+) -> None:
+    design = without_bounds(design)
+    assume(bool(design.random) and ENGINES[engine]().supports(design, CONTROL) is None)
+    case = make_case(engine, design, "zero", seed)
+    random, _ = draw_random(design, np.random.default_rng(seed), "indefinite")
+    given = replace(case.covariances, random=tuple(size * sigma for sigma in random))
+    smallest = np.linalg.eigvalsh(case.oracle.covariance(given))[0]
+    # nearer to singular than this the sign of the smallest eigenvalue is a matter of rounding
+    assume(abs(smallest) > 1e-8)
+    if smallest > 0:
+        assert np.isfinite(case.equations.factor(given).logdet)
+    else:
+        with pytest.raises(REFUSED):
+            case.equations.factor(given)
+
+
+# -- a further engine ----------------------------------------------------------------------------------------
+
+
+def test_an_engine_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "dense", DenseEngine)
+    data = mm.datasets.load("sleepstudy")
+    ours, theirs = (
+        mm.lmm("Reaction ~ Days + (Days | Subject)", data, control=mm.Control(engine=name, decrement=1e-14))
+        for name in ("dense", "blocked")
+    )
+    assert ours.engine == "dense"
+    assert ours.criterion == pytest.approx(theirs.criterion, rel=1e-10)
+    for what in ("beta", "vcov", "sigma2"):
+        np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), rtol=1e-8)
+    np.testing.assert_allclose(ours.covariances[0], theirs.covariances[0], rtol=1e-7)
+    for ddf in ("satterthwaite", "kenward-roger"):
+        tables = [fit.fixed_effects(ddf=ddf).to_frame() for fit in (ours, theirs)]
+        # a Hessian by central differences in one of them
+        np.testing.assert_allclose(tables[0]["df"], tables[1]["df"], rtol=1e-6)
+        np.testing.assert_allclose(tables[0]["std_error"], tables[1]["std_error"], rtol=1e-8)
+
+
+def test_a_further_engine_takes_structured_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENGINES, "dense", DenseEngine)
+    data = mm.datasets.load("orthodont")
+    ours, theirs = (
+        mm.lmm(
+            "Y ~ sex * age + (1 | id)", data, residual="ar1(1 | id)", variance="ident(sex)",
+            control=mm.Control(engine=name, decrement=1e-14),
+        )
+        for name in ("dense", "clusters")
+    )  # fmt: skip
+    assert ours.criterion == pytest.approx(theirs.criterion, rel=1e-10)
+    np.testing.assert_allclose(ours.beta, theirs.beta, rtol=1e-7)
+    np.testing.assert_allclose(ours.vcov, theirs.vcov, rtol=1e-7)
