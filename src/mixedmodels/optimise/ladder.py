@@ -136,7 +136,7 @@ def _pairwise_moments(criterion: Gaussian, block: ResidualBlock, theta: Array, v
     counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.parts]
     sums: Sequence[Array] = criterion.equations.response_squares()
     if criterion.model.random_blocks:
-        explained = criterion.equations.explained_squares(model.numbers(theta))
+        explained = criterion.equations.explained_squares(model.numbers(theta, roots=False))
         sums = [s - e for s, e in zip(sums, explained, strict=True)]
     shaped = [np.broadcast_to(c, s.shape) for c, s in zip(counts, sums, strict=True)]
     total, number = model.grid_gamma(block, sums), model.grid_gamma(block, shaped)
