@@ -92,7 +92,9 @@ class DenseEquations(Equations):
     def covariance(self, covariances: Covariances) -> Array:
         """Return V, (n, n)."""
         s = self.row_sd(covariances)
-        return self.effect_covariance(covariances.matrices()) + self.spread(covariances.errors) * np.outer(s, s)
+        return self.effect_covariance(covariances.matrices()) + self.spread(covariances.errors) * np.outer(
+            s, s
+        )
 
     def derivative(self, direction: Direction, s: Array) -> Array:
         """Return V̇ along a direction, (n, n), for rows of standard deviations s."""
@@ -118,7 +120,9 @@ class DenseEquations(Equations):
     def _take(self, covariances: Covariances) -> Pieces:
         self.given, self.s = covariances, self.row_sd(covariances)
         self.r = self.spread(covariances.errors) * np.outer(self.s, self.s)
-        self.g = [random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)]
+        self.g = [
+            random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)
+        ]
         v = self.covariance(covariances)
         if not np.isfinite(v).all():
             raise np.linalg.LinAlgError("V is not finite")

@@ -11,9 +11,8 @@ import numpy as np
 
 from .control import Control
 from .covariance.base import semidefinite_cholesky
-from .criterion import choose_criterion
+from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
 from .criterion.coordinates import WrittenEquations, own_design, written_covariances, written_solution
-from .criterion.gaussian import Gaussian
 from .criterion.parameters import design_blocks
 from .engines import choose_engine
 from .engines.base import Equations, Solution
@@ -313,7 +312,7 @@ class Fit:
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
-        criterion: Gaussian,
+        criterion: Criterion,
         optimum: Optimum,
         *,
         engine: str,
@@ -322,9 +321,10 @@ class Fit:
         inputs: Inputs | None = None,
     ) -> Fit:
         """Return the fit at an optimum of a criterion."""
-        solution, sigma2 = criterion.solve(optimum.theta)
+        linear = linear_part(criterion)
+        solution, sigma2 = linear.solve(optimum.theta)
         solution = written_solution(criterion.design, solution)
-        relative = criterion.relative(optimum.theta)
+        relative = linear.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
     def equations(self) -> WrittenEquations:
@@ -341,21 +341,21 @@ class Fit:
         """Return Σ̂ of each random term of `own_design`, (sets, p, p)."""
         return self._once("own covariances", self._own_covariances)
 
-    def criterion_function(self) -> Gaussian:
+    def criterion_function(self) -> LinearCriterion:
         """Return the criterion as a function of θ, built at first use and not pickled.
 
         It holds the factorisation at the θ last asked for, so that every thread has its own.
         """
         own = self._once("criterion", local)
         if not hasattr(own, "function"):
-            own.function = self._build_criterion()
-        criterion: Gaussian = own.function
+            own.function = linear_part(self._build_criterion())
+        criterion: LinearCriterion = own.function
         return criterion
 
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
 
-        See `Gaussian.natural_covariance`; computed at first use and kept.
+        See `LinearCriterion.natural_covariance`; computed at first use and kept.
         """
         criterion = self.criterion_function()
         return self._once("natural_covariance", lambda: criterion.natural_covariance(self.optimum.theta))
@@ -408,7 +408,7 @@ class Fit:
         value: T = self._cache[key]
         return value
 
-    def _build_criterion(self) -> Gaussian:
+    def _build_criterion(self) -> Criterion:
         control = replace(self.control, engine=self.engine)
         design = self.own_design()
         return build_criterion(self.spec, design, choose_engine(design, control).equations(design, control))
@@ -456,7 +456,7 @@ def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
     return own_design(design, shift=not spec.hold, threads=control.threads_for(design.n))
 
 
-def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Gaussian:
+def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
     """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
     return choose_criterion(design, equations, _held_values(spec))
 

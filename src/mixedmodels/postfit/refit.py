@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api import fit_design, fit_model, start_near
+from ..criterion import Criterion, linear_part
 from ..criterion.coordinates import written_solution
-from ..criterion.gaussian import Gaussian
 from ..engines.base import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
@@ -138,7 +138,7 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
             continue
         design = replace(fit.design, y=_without_offset(fit, responses[:, i]))
         _, criterion_function, optimum = _optimise(fit, design)
-        solution, sigma2[i] = criterion_function.solve(optimum.theta)
+        solution, sigma2[i] = linear_part(criterion_function).solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
         ranks = zip(sizes, optimum.singular, strict=True)
@@ -180,7 +180,7 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, design: Design) -> tuple[Design, Gaussian, Optimum]:
+def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
     """Return the design of another response, its criterion and optimum, searched from near θ̂."""
     own = replace(fit.own_design(), y=design.y)
     equations = fit.criterion_function().equations.with_response(own)
