@@ -37,6 +37,8 @@ class DenseEquations(Equations):
     `groups` are those of the equations that it is held against; without them errors are taken by residual cluster.
     """
 
+    takes_roots = False
+
     exact_information: ClassVar[bool] = True
     indefinite: ClassVar[bool] = True
     diagonal: ClassVar[bool] = True
