@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .control import Control
-from .criterion import Gaussian, check_identified
+from .criterion import Criterion, check_identified, linear_part
 from .engines import choose_engine
 from .engines.base import Equations
 from .errors import Severity, SpecError, Status
@@ -300,7 +300,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
 
 def fit_design(
     spec: ModelSpec, design: Design, equations: Equations, control: Control, start: Start = None
-) -> tuple[Design, Gaussian, Optimum]:
+) -> tuple[Design, Criterion, Optimum]:
     """Return a design with its criterion and optimum, variance functions of the fitted mean settled.
 
     Notes
@@ -314,7 +314,7 @@ def fit_design(
         return design, criterion, optimum
     for _ in range(RENEWALS):
         before = optimum
-        design = _renewed(design, conditional_mean(design, criterion.solve(optimum.theta)[0]))
+        design = _renewed(design, conditional_mean(design, linear_part(criterion).solve(optimum.theta)[0]))
         criterion = build_criterion(spec, design, equations.with_response(design))
         optimum = _continued(optimise(criterion, control, before.theta), before)
         if abs(optimum.value - before.value) <= SETTLED:

@@ -11,8 +11,7 @@ import numpy as np
 
 from .control import Control
 from .covariance.base import semidefinite_cholesky
-from .criterion import choose_criterion
-from .criterion.gaussian import Gaussian
+from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
 from .criterion.parameters import design_blocks
 from .engines import choose_engine
 from .engines.base import Equations, Solution
@@ -312,7 +311,7 @@ class Fit:
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
-        criterion: Gaussian,
+        criterion: Criterion,
         optimum: Optimum,
         *,
         engine: str,
@@ -321,8 +320,9 @@ class Fit:
         inputs: Inputs | None = None,
     ) -> Fit:
         """Return the fit at an optimum of a criterion."""
-        solution, sigma2 = criterion.solve(optimum.theta)
-        relative = criterion.relative(optimum.theta)
+        linear = linear_part(criterion)
+        solution, sigma2 = linear.solve(optimum.theta)
+        relative = linear.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
     def equations(self) -> Equations:
@@ -330,21 +330,21 @@ class Fit:
         # Other questions move the factorisation; this brings it back, at no cost where it stayed.
         return self.criterion_function().settle(self.optimum.theta)
 
-    def criterion_function(self) -> Gaussian:
+    def criterion_function(self) -> LinearCriterion:
         """Return the criterion as a function of θ, built at first use and not pickled.
 
         It holds the factorisation at the θ last asked for, so that every thread has its own.
         """
         own = self._once("criterion", local)
         if not hasattr(own, "function"):
-            own.function = self._build_criterion()
-        criterion: Gaussian = own.function
+            own.function = linear_part(self._build_criterion())
+        criterion: LinearCriterion = own.function
         return criterion
 
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
 
-        See `Gaussian.natural_covariance`; computed at first use and kept.
+        See `LinearCriterion.natural_covariance`; computed at first use and kept.
         """
         criterion = self.criterion_function()
         return self._once("natural_covariance", lambda: criterion.natural_covariance(self.optimum.theta))
@@ -397,7 +397,7 @@ class Fit:
         value: T = self._cache[key]
         return value
 
-    def _build_criterion(self) -> Gaussian:
+    def _build_criterion(self) -> Criterion:
         control = replace(self.control, engine=self.engine)
         equations = choose_engine(self.design, control).equations(self.design, control)
         return build_criterion(self.spec, self.design, equations)
@@ -437,7 +437,7 @@ class Plots:
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
 
 
-def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Gaussian:
+def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
     """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
     return choose_criterion(design, equations, _held_values(spec))
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import mixedmodels as mm
-from dense_equations import DenseEngine, DenseEquations
+from dense_equations import DenseEquations
 from drawn_designs import CHECKED, designs, seeds, without_bounds
 from engine_checks import (
     CHECKS,
@@ -161,40 +161,3 @@ def test_what_is_not_positive_definite_is_refused(
     else:
         with pytest.raises(REFUSED):
             case.equations.factor(given)
-
-
-# -- a further engine ----------------------------------------------------------------------------------------
-
-
-def test_an_engine_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "dense", DenseEngine)
-    data = mm.datasets.load("sleepstudy")
-    ours, theirs = (
-        mm.lmm("Reaction ~ Days + (Days | Subject)", data, control=mm.Control(engine=name, decrement=1e-14))
-        for name in ("dense", "blocked")
-    )
-    assert ours.engine == "dense"
-    assert ours.criterion == pytest.approx(theirs.criterion, rel=1e-10)
-    for what in ("beta", "vcov", "sigma2"):
-        np.testing.assert_allclose(getattr(ours, what), getattr(theirs, what), rtol=1e-8)
-    np.testing.assert_allclose(ours.covariances[0], theirs.covariances[0], rtol=1e-7)
-    for ddf in ("satterthwaite", "kenward-roger"):
-        tables = [fit.fixed_effects(ddf=ddf).to_frame() for fit in (ours, theirs)]
-        # a Hessian by central differences in one of them
-        np.testing.assert_allclose(tables[0]["df"], tables[1]["df"], rtol=1e-6)
-        np.testing.assert_allclose(tables[0]["std_error"], tables[1]["std_error"], rtol=1e-8)
-
-
-def test_a_further_engine_takes_structured_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ENGINES, "dense", DenseEngine)
-    data = mm.datasets.load("orthodont")
-    ours, theirs = (
-        mm.lmm(
-            "Y ~ sex * age + (1 | id)", data, residual="ar1(1 | id)", variance="ident(sex)",
-            control=mm.Control(engine=name, decrement=1e-14),
-        )
-        for name in ("dense", "clusters")
-    )  # fmt: skip
-    assert ours.criterion == pytest.approx(theirs.criterion, rel=1e-10)
-    np.testing.assert_allclose(ours.beta, theirs.beta, rtol=1e-7)
-    np.testing.assert_allclose(ours.vcov, theirs.vcov, rtol=1e-7)

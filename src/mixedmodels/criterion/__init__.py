@@ -1,16 +1,19 @@
-"""−2l as a function of covariance parameters: one file per likelihood, one line in `CRITERIA`."""
+"""−2l as a function of covariance parameters: one file per criterion, one line in `CRITERIA`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 from ..engines.base import Equations
+from ..registry import look_up
 from ..terms.design import Design
+from .base import Criterion, LinearCriterion, linear_part
 from .gaussian import Gaussian
 from .held import held_gaussian
 from .identified import check_identified
 
-Build = Callable[[Design, Equations, Mapping[str, float]], Gaussian]
+Build = Callable[[Design, Equations, Mapping[str, float]], Criterion]
+"""(design, its equations, natural values to hold by name) ↦ the criterion."""
 
 
 def _gaussian(design: Design, equations: Equations, held: Mapping[str, float]) -> Gaussian:
@@ -20,9 +23,16 @@ def _gaussian(design: Design, equations: Equations, held: Mapping[str, float]) -
 CRITERIA: dict[str, Build] = {"gaussian": _gaussian}
 
 
-def choose_criterion(design: Design, equations: Equations, held: Mapping[str, float]) -> Gaussian:
-    """Return the criterion of a design on its equations, some natural parameters held at values by name."""
-    return CRITERIA["gaussian"](design, equations, held)
+def choose_criterion(design: Design, equations: Equations, held: Mapping[str, float]) -> Criterion:
+    """Return the criterion that a design names on its equations, some natural parameters held at values by name."""
+    return look_up("criterion", design.criterion, CRITERIA)(design, equations, held)
 
 
-__all__ = ["CRITERIA", "Gaussian", "check_identified", "choose_criterion"]
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "LinearCriterion",
+    "check_identified",
+    "choose_criterion",
+    "linear_part",
+]

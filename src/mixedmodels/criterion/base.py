@@ -1,4 +1,8 @@
-"""What optimisers ask of a criterion, whichever likelihood it is and whichever engine computes it."""
+"""What is asked of a criterion, whichever likelihood it is and whichever engine computes it.
+
+`Criterion` is what a search for the optimum needs; `LinearCriterion` what only a linear mixed model has besides. Other
+code names these, never a class of criteria.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import Equations
+from ..engines.base import Equations, Solution
+from ..errors import SpecError
 from ..terms.design import Design
 from ..typing import Array
 from .covariances import CovarianceModel
@@ -20,9 +25,9 @@ class Criterion(Protocol):
     """−2l of one design as a function of working parameters θ, with exact derivatives.
 
     `model` has the blocks of θ with their structures; `free` says which parameters may move and `held` which natural
-    values every θ has; `joint` whether θ describes absolute covariances rather than those relative to σ²; `nu` is the
-    number of observations that −2l is made of; `cheap_hessian` whether the exact Hessian costs about as much as the
-    average information.
+    values every θ has; `joint` whether θ describes absolute covariances, as it always does where there is no `linear`
+    part, rather than those relative to σ²; `nu` is the number of observations that −2l is made of; `cheap_hessian`
+    whether the exact Hessian costs about as much as the average information.
     """
 
     evaluations: int
@@ -38,6 +43,10 @@ class Criterion(Protocol):
     def joint(self) -> bool: ...
     @property
     def cheap_hessian(self) -> bool: ...
+    @property
+    def linear(self) -> LinearCriterion | None:
+        """What only a linear mixed model has, at the same θ; None for other models."""
+        ...
 
     def value(self, theta: Array) -> float:
         """Return −2l, infinite where V is not positive definite."""
@@ -63,6 +72,62 @@ class Criterion(Protocol):
         """Return every covariance parameter on the reporting scale, those of the errors last."""
         ...
 
+    def unit(self, theta: Array) -> float:
+        """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
+        ...
+
+
+class LinearCriterion(Criterion, Protocol):
+    """−2l of a linear mixed model: σ², relative and absolute parameters, β̂ and b̂, and the covariance of θ̂."""
+
+    reml: bool
+
     def sigma2(self, theta: Array) -> float:
         """Return the variance that results are relative to."""
         ...
+
+    def scale(self, theta: Array) -> float:
+        """Return the factor of V that minimises −2l at the shape θ has."""
+        ...
+
+    def absolute(self, theta: Array) -> Array:
+        """Return the joint parameters of the same model."""
+        ...
+
+    def relative(self, theta: Array) -> Array:
+        """Return the parameters of Σ/σ² of the random terms in the design's own structures, (n,)."""
+        ...
+
+    def jointly(self) -> LinearCriterion:
+        """Return the criterion in joint parameters on the same equations."""
+        ...
+
+    def settle(self, theta: Array) -> Equations:
+        """Return the equations with V(θ) factored, absolute whatever θ is relative to."""
+        ...
+
+    def solve(self, theta: Array) -> tuple[Solution, float]:
+        """Return β̂, (X'V⁻¹X)⁻¹ and b̂, and σ²."""
+        ...
+
+    def matrices(self, theta: Array) -> tuple[Array, ...]:
+        """Return Σ (joint) or Σ/σ² of every random term, each (sets, p, p)."""
+        ...
+
+    def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:
+        """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
+        ...
+
+    def working_covariance(self, theta: Array, *, expected: bool = False) -> Array:
+        """Return the asymptotic covariance of the joint working parameters, (k, k), zero for held ones."""
+        ...
+
+
+def linear_part(criterion: Criterion) -> LinearCriterion:
+    """Return what only a linear mixed model has, or raise `SpecError` for other models."""
+    if criterion.linear is None:
+        raise SpecError(
+            f"criterion={criterion.design.criterion!r} is not that of a linear mixed model: it has no σ² and no "
+            "relative covariances, which the results of `lmm` are made of; use 'gaussian'."
+        )
+    return criterion.linear

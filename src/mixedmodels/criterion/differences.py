@@ -25,8 +25,6 @@ class Evaluation:
         for the replacement of tr(PV̇_aPV̇_b) by its data counterpart.
     curvature
         ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), to be added to `information` where the sum is positive definite.
-    sigma2
-        Residual variance at θ (for unit weight).
     gammas
         Γ = ∂value/∂Σ̃ (profiled) or ∂value/∂Σ (joint) of each random term, (sets, p, p).
     traces
@@ -37,7 +35,6 @@ class Evaluation:
     gradient: Array
     information: Array
     curvature: Array
-    sigma2: float
     gammas: tuple[Array, ...]
     traces: tuple[Array, ...]
 

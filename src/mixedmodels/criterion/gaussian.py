@@ -102,6 +102,11 @@ class Gaussian:
         return not self.model.profiled
 
     @property
+    def linear(self) -> Gaussian:
+        """This criterion, which is that of a linear mixed model."""
+        return self
+
+    @property
     def cheap_hessian(self) -> bool:
         """Whether the exact Hessian costs about as much as the average information."""
         return self.equations.exact_information
@@ -126,19 +131,18 @@ class Gaussian:
         if point.evaluation is None:
             gradient = self.gradient(theta)
             assert point.scores is not None
-            unit = self._unit(point)
+            unit = self._factor_of_v(point)
             point.evaluation = Evaluation(
                 point.value,
                 gradient,
                 self._information(point, theta),
                 self.model.curvature(theta, point.gammas, point.scores),
-                self.sigma2(theta),
                 point.gammas,
                 tuple(unit * score.trace for score in point.scores.random),
             )
         return point.evaluation
 
-    def _unit(self, point: _Point) -> float:
+    def _factor_of_v(self, point: _Point) -> float:
         """Return what Σ(θ) is multiplied by in V."""
         return point.sigma2 if self.model.profiled else 1.0
 
@@ -192,7 +196,7 @@ class Gaussian:
         """Compute Γ and the gradient at the point."""
         self._finite(theta)
         point.scores = scores = self.equations.scores(self.reml)
-        unit = self._unit(point)
+        unit = self._factor_of_v(point)
         point.gammas = tuple(unit * (score.trace - score.quadratic) for score in scores.random)
         point.gradient = self.model.gradient(theta, point.gammas, scores)
 
@@ -233,6 +237,10 @@ class Gaussian:
     def sigma2(self, theta: Array) -> float:
         """Return σ²: concentrated out, or the error variance of the first set at its first position."""
         return self._at(theta).sigma2 if self.model.profiled else self.model.first_variance(theta)
+
+    def unit(self, theta: Array) -> float:
+        """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
+        return self.sigma2(theta) if self.joint else 1.0
 
     def matrices(self, theta: Array) -> tuple[Array, ...]:
         """Return Σ (joint) or Σ̃ (profiled) of every random term, each (sets, p, p)."""

@@ -17,19 +17,19 @@ from ..covariance.base import semidefinite_cholesky
 from ..engines.base import Covariances, Direction
 from ..errors import FitError, SpecError
 from ..typing import Array
-from .gaussian import Gaussian
+from .base import LinearCriterion
 
 SMALL = 1e-4
 """Relative change of V by which its bend is followed."""
 
 
-def fixed_information(criterion: Gaussian, theta: Array, weights: Array) -> tuple[Array, Array]:
+def fixed_information(criterion: LinearCriterion, theta: Array, weights: Array) -> tuple[Array, Array]:
     """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) at θ for the joint parameters, weights (k, k)."""
     directions = criterion.jointly().model.directions(criterion.absolute(theta))
     return criterion.settle(theta).fixed_information(directions, weights)
 
 
-def second_order(criterion: Gaussian, theta: Array, weights: Array) -> Array:
+def second_order(criterion: LinearCriterion, theta: Array, weights: Array) -> Array:
     """Return X'V⁻¹V̈V⁻¹X, (r, r), for weights (k, k) of the natural parameters in the order of `natural`."""
     bend = criterion.jointly().model.bend(criterion.absolute(theta), weights)
     if bend is None:
@@ -38,7 +38,7 @@ def second_order(criterion: Gaussian, theta: Array, weights: Array) -> Array:
     return np.asarray(-criterion.settle(theta).fixed_information([bend], np.zeros((1, 1)))[0][0])
 
 
-def bend_traces(criterion: Gaussian, theta: Array, weights: Array) -> Array:
+def bend_traces(criterion: LinearCriterion, theta: Array, weights: Array) -> Array:
     """Return tr(PV̈PV_i) for every joint parameter, (k,).
 
     Notes
@@ -54,7 +54,7 @@ def bend_traces(criterion: Gaussian, theta: Array, weights: Array) -> Array:
     return _followed(joint, at, bend) if found is None else found[0, 1:]
 
 
-def _followed(joint: Gaussian, theta: Array, bend: Direction) -> Array:
+def _followed(joint: LinearCriterion, theta: Array, bend: Direction) -> Array:
     if bend.rows is not None:
         raise SpecError(
             "ddf='kenward-roger2' is not computed for variance functions whose rows random effects tie together; "

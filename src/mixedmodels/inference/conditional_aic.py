@@ -8,7 +8,7 @@ from math import inf, log, nan, pi
 import numpy as np
 from scipy.sparse import linalg
 
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import LinearCriterion
 from ..criterion.parameters import RESIDUAL
 from ..errors import SpecError
 from ..fit import Fit, conditional_mean, row_products
@@ -100,7 +100,7 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
     return fit.keep("conditional aic", lambda: compute(fit, criterion))
 
 
-def _compute(fit: Fit, criterion: Gaussian) -> ConditionalAic:
+def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
     n, p = fit.nobs, fit.design.fixed.rank
     weights = np.ones(n) if fit.design.weights is None else fit.design.weights
     residual = fit.resid
@@ -117,21 +117,21 @@ def _compute(fit: Fit, criterion: Gaussian) -> ConditionalAic:
     return ConditionalAic(deviance, df)
 
 
-def _compute_structured(fit: Fit, criterion: Gaussian) -> ConditionalAic:
+def _compute_structured(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
     known = effective_df(fit, criterion) + error_parameters(fit, criterion)
     df = {"vaida-blanchard": known, "finite-sample": nan}
     df["greven-kneib"] = known + structured_estimation_df(fit, criterion)
     return ConditionalAic(conditional_deviance(fit, criterion), df)
 
 
-def effective_df(fit: Fit, criterion: Gaussian) -> float:
+def effective_df(fit: Fit, criterion: LinearCriterion) -> float:
     """Return tr(∂ŷ/∂y) = n − tr(RP) = rank X + Σ_k tr(Z_k'PZ_kΣ_k), covariance parameters known."""
     traces, _ = criterion.settle(fit.optimum.theta).traces(True)
     pairs = zip(traces, fit.covariances, strict=True)
     return fit.design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
 
 
-def _estimation_df(fit: Fit, criterion: Gaussian, weights: Array) -> float:
+def _estimation_df(fit: Fit, criterion: LinearCriterion, weights: Array) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(RPV_aPy − R_aPy), what estimating the covariance parameters adds."""
     if not fit.design.random:
         return 0.0
@@ -172,7 +172,7 @@ def _across_levels(term: RandomTerm, effects: Array) -> Array:
     return np.asarray(linalg.splu(term.kernel.precision.tocsc()).solve(effects))
 
 
-def _conditional_residual(fit: Fit, criterion: Gaussian, y: Array) -> Array:
+def _conditional_residual(fit: Fit, criterion: LinearCriterion, y: Array) -> Array:
     """Return RPy for another response at the same covariance parameters, (n,)."""
     equations = criterion.equations.with_response(replace(fit.design, y=y))
     equations.factor(criterion.model.numbers(fit.optimum.theta))

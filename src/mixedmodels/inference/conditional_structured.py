@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..criterion.base import LinearCriterion
 from ..criterion.errors import FittedErrors
-from ..criterion.gaussian import Gaussian
 from ..fit import Fit, conditional_mean
 from ..typing import Array
 
 
-def conditional_deviance(fit: Fit, criterion: Gaussian) -> float:
+def conditional_deviance(fit: Fit, criterion: LinearCriterion) -> float:
     """Return −2 log f(y | b̂) = n log 2π + log|R̂| + (y − ŷ)'R̂⁻¹(y − ŷ)."""
     theta = fit.optimum.theta
     errors = FittedErrors(fit.design, criterion.model, theta)
@@ -20,7 +20,7 @@ def conditional_deviance(fit: Fit, criterion: Gaussian) -> float:
     return fit.nobs * float(np.log(2 * np.pi)) + logdet + float(np.sum(errors.whitened(fit.resid) ** 2))
 
 
-def error_parameters(fit: Fit, criterion: Gaussian) -> int:
+def error_parameters(fit: Fit, criterion: LinearCriterion) -> int:
     """Return the number of estimated parameters of the errors."""
     free = criterion.free.copy()
     for block in criterion.model.random_blocks:
@@ -28,7 +28,7 @@ def error_parameters(fit: Fit, criterion: Gaussian) -> int:
     return int(free.sum())
 
 
-def structured_estimation_df(fit: Fit, criterion: Gaussian) -> float:
+def structured_estimation_df(fit: Fit, criterion: LinearCriterion) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(∂ŷ/∂θ_a), what estimating the covariance parameters adds.
 
     Notes
@@ -58,7 +58,7 @@ def structured_estimation_df(fit: Fit, criterion: Gaussian) -> float:
     return -float(np.sum(w[np.ix_(moving, moving)] * products))
 
 
-def _against(fit: Fit, criterion: Gaussian, theta: Array, mean: Array, vectors: Array) -> Array:
+def _against(fit: Fit, criterion: LinearCriterion, theta: Array, mean: Array, vectors: Array) -> Array:
     """Return (Py)'v for each of several vectors (k, n), Py = R⁻¹(y − ŷ) at these parameters."""
     errors = FittedErrors(fit.design, criterion.model, theta)
     left = errors.whitened(fit.response - mean)

@@ -9,7 +9,7 @@ from math import inf, sqrt
 import numpy as np
 from scipy import special
 
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import LinearCriterion
 from ..errors import SpecError, suggest
 from ..fit import Fit, build_criterion
 from ..optimise.newton import optimise
@@ -292,7 +292,7 @@ def _no_profile(reason: str) -> Profile:
 
 
 def _covariance_profile(
-    criterion: Gaussian, theta: Array, parameter: Reported, cutoff: float, model: Fit
+    criterion: LinearCriterion, theta: Array, parameter: Reported, cutoff: float, model: Fit
 ) -> tuple[float, Profile]:
     natural = criterion.natural(theta)
     if parameter.kind == "angle" and not _regular(parameter, natural.values):

@@ -10,7 +10,7 @@ from math import inf, isfinite, isnan, nan, sqrt
 import numpy as np
 from scipy import optimize
 
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import LinearCriterion
 from ..engines import choose_engine
 from ..errors import FitError
 from ..fit import Fit, build_criterion
@@ -62,7 +62,7 @@ class CovariancePath(Path):
     the unknowns, so that singular matrices on the way are nothing special.
     """
 
-    def __init__(self, criterion: Gaussian, theta: Array, parameter: Reported, best: float) -> None:
+    def __init__(self, criterion: LinearCriterion, theta: Array, parameter: Reported, best: float) -> None:
         self.criterion, self.parameter, self.best = criterion, parameter, best
         self.free = np.flatnonzero(criterion.free)
         variance = np.diag(criterion.working_covariance(theta))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from ..covariance.base import Structure
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import LinearCriterion
 from ..criterion.parameters import NaturalParameters
 from ..typing import Array
 
@@ -76,7 +76,7 @@ class Reported:
         return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))
 
 
-def reported_parameters(criterion: Gaussian, theta: Array) -> list[Reported]:
+def reported_parameters(criterion: LinearCriterion, theta: Array) -> list[Reported]:
     """Return every covariance parameter of a model that is not held, in the order of `natural`."""
     natural = criterion.natural(theta)
     places = {name: i for i, name in enumerate(natural.names)}
@@ -105,7 +105,7 @@ def own_scale(kind: str, decay: bool) -> str:
     return "log" if kind in POSITIVE else "plain"
 
 
-def decay_parameters(criterion: Gaussian, theta: Array) -> frozenset[int]:
+def decay_parameters(criterion: LinearCriterion, theta: Array) -> frozenset[int]:
     """Return the places of correlations per unit of distance, which lie between 0 and 1."""
     if criterion.design.residual is None:
         return frozenset()
@@ -121,7 +121,7 @@ def decay_parameters(criterion: Gaussian, theta: Array) -> frozenset[int]:
     return frozenset(out)
 
 
-def _unbounded(criterion: Gaussian, theta: Array) -> set[int]:
+def _unbounded(criterion: LinearCriterion, theta: Array) -> set[int]:
     """Return the places of the natural parameters of covariances without bounds, which may be negative."""
     out: set[int] = set()
     first = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..control import Control
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import Criterion
 from ..engines.base import Refits, Refitted
 from ..typing import Array
 
@@ -18,9 +18,9 @@ class ResponseRefitter:
     entries: tuple[tuple[int, int, int, int, int], ...]
 
     @classmethod
-    def of(cls, criterion: Gaussian) -> ResponseRefitter | None:
+    def of(cls, criterion: Criterion) -> ResponseRefitter | None:
         """Return the refitter of a criterion, or None where the native search does not apply."""
-        if criterion.joint or not criterion.free.all():
+        if criterion.linear is not criterion or criterion.joint or not criterion.free.all():
             return None
         refits = criterion.equations.refits()
         entries = _entries(criterion)
@@ -31,7 +31,7 @@ class ResponseRefitter:
         return self.refits.refit(responses, self.entries, start, control)
 
 
-def _entries(criterion: Gaussian) -> tuple[tuple[int, int, int, int, int], ...] | None:
+def _entries(criterion: Criterion) -> tuple[tuple[int, int, int, int, int], ...] | None:
     """Return (term, set, row, column, parameter) of every entry of Λ, or None if some Λ is not linear in θ."""
     out: list[tuple[int, int, int, int, int]] = []
     for block in criterion.model.random_blocks:

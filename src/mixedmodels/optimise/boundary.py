@@ -48,7 +48,7 @@ def _escape_errors(criterion: Criterion, theta: Array, evaluation: Evaluation) -
     if not blocks:
         return None
     gammas = criterion.gammas(theta)
-    first = criterion.sigma2(theta) * (2.0 / criterion.nu) ** 0.5
+    first = criterion.unit(theta) * (2.0 / criterion.nu) ** 0.5
     for block in blocks:
         assert block.structure is not None
         own = theta[block.place]

@@ -38,20 +38,19 @@ _WALLED = (
 )
 
 
-def ranks(criterion: Criterion, theta: Array, sigma2: float) -> tuple[tuple[int, ...], ...]:
+def ranks(criterion: Criterion, theta: Array, unit: float) -> tuple[tuple[int, ...], ...]:
     """Return the numerical rank of Σ for each random term and set."""
     found: list[list[int]] = [[] for _ in criterion.design.random]
-    scales = _scales(criterion, sigma2)
+    scales = _scales(criterion, unit)
     for block in criterion.model.random_blocks:
         rank = block.structure.rank(theta[block.place], block.positions, scales[block.term])
         found[block.term].append(rank)
     return tuple(tuple(sets) for sets in found)
 
 
-def _scales(criterion: Criterion, sigma2: float) -> list[Array]:
+def _scales(criterion: Criterion, unit: float) -> list[Array]:
     """Return for each column of each term the variance of b that adds one residual variance to y, (p,) in
     units of Σ(θ)."""
-    unit = sigma2 if criterion.joint else 1.0
     return [unit * column_unit(term) for term in criterion.design.random]
 
 
@@ -62,11 +61,11 @@ def column_unit(term: RandomTerm) -> Array:
 
 
 def singular_statuses(
-    criterion: Criterion, theta: Array, sigma2: float, singular: tuple[tuple[int, ...], ...]
+    criterion: Criterion, theta: Array, unit: float, singular: tuple[tuple[int, ...], ...]
 ) -> tuple[Status, ...]:
     """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
     statuses = []
-    scales = _scales(criterion, sigma2)
+    scales = _scales(criterion, unit)
     for block in criterion.model.random_blocks:
         term, rank = criterion.design.random[block.term], singular[block.term][block.set]
         if rank < term.n_columns:

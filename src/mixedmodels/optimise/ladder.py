@@ -9,7 +9,7 @@ from math import isfinite
 
 import numpy as np
 
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import Criterion
 from ..criterion.parameters import ResidualBlock
 from ..typing import Array
 
@@ -30,7 +30,7 @@ class Candidate:
     place: tuple[int, int]
 
 
-def ladder_starts(criterion: Gaussian, place: Callable[[Array], Array] | None = None) -> list[Array]:
+def ladder_starts(criterion: Criterion, place: Callable[[Array], Array] | None = None) -> list[Array]:
     """Return the θ to search from, the most promising first; `place` puts held values where they belong.
 
     Notes
@@ -53,12 +53,14 @@ def _beats(other: Candidate, one: Candidate) -> bool:
 
 
 def _candidate(
-    criterion: Gaussian, theta: Array, at: tuple[int, int], place: Callable[[Array], Array] | None
+    criterion: Criterion, theta: Array, at: tuple[int, int], place: Callable[[Array], Array] | None
 ) -> Candidate:
     if place is not None:
         theta = place(theta)
         return Candidate(criterion.value(theta), theta, at)
-    factor = criterion.scale(theta)
+    if criterion.linear is None:
+        return Candidate(criterion.value(theta), theta, at)
+    factor = criterion.linear.scale(theta)
     if not (isfinite(factor) and factor > 0):
         return Candidate(float("inf"), theta, at)
     if _scalable(criterion):
@@ -66,14 +68,14 @@ def _candidate(
     return Candidate(criterion.value(theta), theta, at)
 
 
-def _scalable(criterion: Gaussian) -> bool:
+def _scalable(criterion: Criterion) -> bool:
     """Return whether every structure can take a common factor."""
     structures = [b.structure for b in criterion.model.random_blocks]
     structures += [b.structure for b in criterion.model.residual_blocks if b.structure is not None]
     return all(structure.scale_free for structure in structures)
 
 
-def ladder(criterion: Gaussian) -> list[tuple[tuple[int, int], Array]]:
+def ladder(criterion: Criterion) -> list[tuple[tuple[int, int], Array]]:
     """Return starting points by place: rows differ in shares and variance functions, columns in ranges."""
     shares = SHARES if criterion.design.random else (0.0,)
     functions = _variance_starts(criterion)
@@ -96,18 +98,18 @@ def ladder(criterion: Gaussian) -> list[tuple[tuple[int, int], Array]]:
     return out
 
 
-def _variance_starts(criterion: Gaussian) -> list[tuple[Array, ...]]:
+def _variance_starts(criterion: Criterion) -> list[tuple[Array, ...]]:
     terms = [criterion.model.variance[block.index] for block in criterion.model.variance_blocks]
     return list(product(*(term.function.starts(len(term.group_labels)) for term in terms)))
 
 
-def _ordinary_variance(criterion: Gaussian) -> float:
+def _ordinary_variance(criterion: Criterion) -> float:
     """Return the residual variance of least squares, of a row of weight one."""
     total = sum(float(np.einsum("cii->", squares)) for squares in criterion.equations.response_squares())
     return max(total / max(criterion.design.n - criterion.design.fixed.rank, 1), 1e-300)
 
 
-def _fill_random(criterion: Gaussian, theta: Array, share: float) -> float:
+def _fill_random(criterion: Criterion, theta: Array, share: float) -> float:
     """Put random effects that explain a share of the variance into θ, and return what is left for the
     errors."""
     variance = _ordinary_variance(criterion)
@@ -120,7 +122,7 @@ def _fill_random(criterion: Gaussian, theta: Array, share: float) -> float:
     return (1.0 - share) * variance
 
 
-def _residual_starts(criterion: Gaussian, block: ResidualBlock, theta: Array, variance: float) -> Array:
+def _residual_starts(criterion: Criterion, block: ResidualBlock, theta: Array, variance: float) -> Array:
     """Return parameters of Σ_R to start from, (a, b, k)."""
     if block.structure is None:
         return np.full((1, 1, 1), np.log(variance))
@@ -129,7 +131,7 @@ def _residual_starts(criterion: Gaussian, block: ResidualBlock, theta: Array, va
     return block.structure.starts(_pairwise_moments(criterion, block, theta, variance), block.positions)
 
 
-def _pairwise_moments(criterion: Gaussian, block: ResidualBlock, theta: Array, variance: float) -> Array:
+def _pairwise_moments(criterion: Criterion, block: ResidualBlock, theta: Array, variance: float) -> Array:
     """Return the mean products of residuals of every pair of positions less what random effects explain,
     made PD."""
     model = criterion.model

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..criterion.base import Criterion
-from ..criterion.gaussian import Gaussian
 from ..terms.design import RandomTerm, column_squares
 from ..typing import Array
 
@@ -17,7 +16,7 @@ _FEW_LEVELS = 4
 """A term with fewer levels than this starts from one variance for all its columns."""
 
 
-def moment_start(criterion: Gaussian) -> Array:
+def moment_start(criterion: Criterion) -> Array:
     """Return θ at the MIVQUE0 estimate of one variance per random column, covariances zero.
 
     Notes
@@ -77,7 +76,7 @@ def _solve_moments(moments: Array, forms: Array) -> Array:
     return solution / scale
 
 
-def _theta(criterion: Gaussian, variances: Array, residual: float) -> Array:
+def _theta(criterion: Criterion, variances: Array, residual: float) -> Array:
     """Return θ whose covariances are diagonal with the given variances per column."""
     theta = np.zeros(criterion.n_theta)
     unit = 1.0 if criterion.joint else residual

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..control import Control
 from ..criterion.base import Criterion
 from ..criterion.differences import Evaluation
-from ..criterion.gaussian import Gaussian
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
@@ -56,7 +55,7 @@ _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
 
 
-def optimise(criterion: Gaussian, control: Control | None = None, start: Start = None) -> Optimum:
+def optimise(criterion: Criterion, control: Control | None = None, start: Start = None) -> Optimum:
     """Return the minimiser of a criterion by average-information Newton steps with exact curvature.
 
     Parameters
@@ -170,8 +169,8 @@ class _Search:
             if converged
             else (stalled_status(criterion, theta, evaluation, decrement, iterations, reason),)
         )
-        value, sigma2 = criterion.value(theta), criterion.sigma2(theta)
-        singular = ranks(criterion, theta, sigma2)
+        value, unit = criterion.value(theta), criterion.unit(theta)
+        singular = ranks(criterion, theta, unit)
         return Optimum(
             theta=theta,
             value=value,
@@ -182,7 +181,7 @@ class _Search:
             trace=tuple(self.trace),
             singular=singular,
             statuses=stalled
-            + singular_statuses(criterion, theta, sigma2, singular)
+            + singular_statuses(criterion, theta, unit, singular)
             + indefinite_statuses(criterion, theta)
             + error_statuses(criterion, theta, evaluation),
         )

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..criterion.gaussian import Gaussian
+from ..criterion.base import Criterion
 from ..criterion.parameters import place_by_name
 from ..errors import SpecError
 from ..typing import Array
@@ -21,7 +21,7 @@ RAISES = 40
 """Times variances that were not given are doubled to make room for values that were."""
 
 
-def starting_points(criterion: Gaussian, start: Start) -> list[Array]:
+def starting_points(criterion: Criterion, start: Start) -> list[Array]:
     """Return the θ to search from, the most promising first.
 
     Parameters
@@ -45,22 +45,23 @@ def starting_points(criterion: Gaussian, start: Start) -> list[Array]:
 
 
 def given_points(
-    criterion: Gaussian, start: Mapping[str, float] | Sequence[Mapping[str, float]]
+    criterion: Criterion, start: Mapping[str, float] | Sequence[Mapping[str, float]]
 ) -> list[Array | None]:
     """Return θ at natural values given by name, one for each set; None for sets of a grid that define no Σ.
 
     Parameters not named are at moments. Values that the criterion holds are put in place too.
     """
     rows = [start] if isinstance(start, Mapping) else list(start)
-    joint = criterion.jointly()
-    base = criterion.absolute(_moments(criterion))
+    linear, base = criterion.linear, _moments(criterion)
+    joint = criterion if linear is None else linear.jointly()
+    base = base if linear is None else linear.absolute(base)
     names, held = joint.natural(base).names, _held_values(criterion)
     given = [place_by_name(row, names, "start") for row in rows]
     argument = "start= or hold" if held else "start"
 
     def place(values: Mapping[int, float]) -> Array:
         theta = place_values(joint, base, {**values, **held}, argument)
-        return theta if criterion.joint else joint.relative(theta)
+        return theta if linear is None or linear.joint else linear.jointly().relative(theta)
 
     if len(rows) == 1:
         return [place(given[0])]
@@ -77,7 +78,7 @@ def given_points(
     return found
 
 
-def _moments(criterion: Gaussian) -> Array:
+def _moments(criterion: Criterion) -> Array:
     """Return θ from the data alone, whatever is held."""
     if criterion.equations.homogeneous:
         return moment_start(criterion)
@@ -87,14 +88,14 @@ def _moments(criterion: Gaussian) -> Array:
     )[0]
 
 
-def _held_values(criterion: Gaussian) -> dict[int, float]:
+def _held_values(criterion: Criterion) -> dict[int, float]:
     if not criterion.held:
         return {}
     usual = moment_start(criterion) if criterion.equations.homogeneous else ladder(criterion)[0][1]
     return place_by_name(dict(criterion.held), criterion.natural(usual).names, "hold")
 
 
-def place_values(criterion: Gaussian, theta: Array, given: Mapping[int, float], argument: str) -> Array:
+def place_values(criterion: Criterion, theta: Array, given: Mapping[int, float], argument: str) -> Array:
     """Return joint θ with some natural values replaced, by their places.
 
     Variances not given are raised where Σ would not be valid.
@@ -115,7 +116,7 @@ def place_values(criterion: Gaussian, theta: Array, given: Mapping[int, float], 
 
 
 def _from_natural(
-    criterion: Gaussian,
+    criterion: Criterion,
     place: slice,
     target: Array,
     raisable: NDArray[np.bool_],

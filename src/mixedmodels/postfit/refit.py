@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..api import fit_design, fit_model, start_near
-from ..criterion.gaussian import Gaussian
+from ..criterion import Criterion, linear_part
 from ..engines.base import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
@@ -137,7 +137,7 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
             continue
         design = replace(fit.design, y=_without_offset(fit, responses[:, i]))
         _, criterion_function, optimum = _optimise(fit, design)
-        solution, sigma2[i] = criterion_function.solve(optimum.theta)
+        solution, sigma2[i] = linear_part(criterion_function).solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
         ranks = zip(sizes, optimum.singular, strict=True)
@@ -179,7 +179,7 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, design: Design) -> tuple[Design, Gaussian, Optimum]:
+def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
     """Return the design of another response, its criterion and optimum, searched from near θ̂."""
     equations = fit.criterion_function().equations.with_response(design)
     return fit_design(fit.spec, design, equations, fit.control, start_near(fit))

@@ -258,7 +258,8 @@ class Design:
     `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,)
     or None are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in
     the data given, None when all were used. `encoding` holds what was learned from the data (levels, knots,
-    transforms) for use on new data; `notes` what the user should know about the terms.
+    transforms) for use on new data; `notes` what the user should know about the terms; `criterion` names the likelihood
+    in `CRITERIA`.
     """
 
     y: Array
@@ -271,6 +272,7 @@ class Design:
     residual: Residual | None = None
     encoding: Encoding | None = None
     notes: tuple[Status, ...] = ()
+    criterion: str = "gaussian"
 
     @property
     def n(self) -> int:

@@ -111,7 +111,7 @@ def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: 
     objective = dense_gaussian(design, profiled=False)
     theta = random_theta(objective, np.random.default_rng(2))
     evaluation = objective.evaluate(theta)
-    sigma2, oracle = evaluation.sigma2, DenseEquations(design)
+    sigma2, oracle = objective.sigma2(theta), DenseEquations(design)
     oracle.factor(equal_errors(objective.matrices(theta), sigma2))
     directions = [*slopes_of(objective, theta), Direction(errors=lambda g: np.full((1, 1, 1), sigma2))]
     average, traces = oracle.information(directions), oracle.trace_products(directions, reml)
@@ -133,7 +133,7 @@ def test_profiled_information_is_the_schur_complement_of_the_residual_variance(k
     objective, oracle = dense_gaussian(design), DenseEquations(design)
     theta = random_theta(objective, np.random.default_rng(3))
     evaluation = objective.evaluate(theta)
-    sigma2, relative = evaluation.sigma2, objective.matrices(theta)
+    sigma2, relative = objective.sigma2(theta), objective.matrices(theta)
     oracle.factor(equal_errors([sigma2 * m for m in relative], sigma2))
     # joint parameters (relative θ, log σ²): V̇_θ = σ²·∂Ṽ, V̇_s = V
     whole = [(k, s, sigma2 * m) for k, stack in enumerate(relative) for s, m in enumerate(stack)]

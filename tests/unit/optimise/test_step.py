@@ -13,7 +13,7 @@ from mixedmodels.typing import Array
 
 
 def evaluation(gradient: Array, information: Array, curvature: Array) -> Evaluation:
-    return Evaluation(0.0, gradient, information, curvature, 1.0, (), ())
+    return Evaluation(0.0, gradient, information, curvature, (), ())
 
 
 def random_evaluation(seed: int, curvature: float) -> Evaluation:
