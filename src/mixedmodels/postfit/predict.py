@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
-from .missing_responses import new_errors, predict_unobserved
+from .missing_responses import ErrorsOfRows, new_errors, predict_unobserved
 from .standard_errors import standard_errors
 from .unobserved import own_variances, reach, without_new_levels
 
@@ -99,6 +99,55 @@ def predict(
     54.1085  2.31299  44.3219  63.8951
     95% prediction limits; df: residual (n − rank X)
     """
+    _check(level, new_levels, interval, confidence)
+    conditional, response = level == "conditional", interval == "prediction"
+    rows = _fitted_rows(fit) if newdata is None else _new_rows(fit, newdata, conditional or response)
+    if conditional and new_levels == "raise":
+        _refuse_new_levels(fit, rows)
+    found = _predicted(fit, rows, newdata, conditional=conditional, response=response)
+    if not se and interval is None:
+        return found.mean
+    method = method_for(fit, ddf, information=information)
+    variance = _variance(fit, found, conditional, method)
+    columns = {"fit": found.mean, "se": standard_errors(fit, variance)}
+    notes = _missing_notes(found)
+    if response:
+        own = _own_variance(fit, found, conditional)
+        variance = variance + np.where(found.missing, 0.0, own)
+        notes += _response_notes(fit, found, own)
+    if interval is not None:
+        df, note = _interval_df(fit, found.rows, conditional, method)
+        half = t_quantile(confidence, df) * standard_errors(fit, variance)
+        columns.update(lower=found.mean - half, upper=found.mean + half)
+        notes = [f"{100 * confidence:g}% {interval} limits; df: {note}", *notes]
+    return Table(columns, notes=tuple(notes), backend=found.rows.backend)
+
+
+def conditional_means(fit: Fit, newdata: Any) -> Array:
+    """Return offset + Xβ̂ + Zb̂ at new rows, (rows,), whatever is known of their errors."""
+    rows = reach(fit, _new_rows(fit, newdata, True)).rows
+    return np.where(rows.complete, _mean(fit, rows, True), np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Predicted:
+    """Means of m rows, with what their variances are made of.
+
+    `rest` (m,) is the variance of effects at points without data; `valid` (m,) which rows have a mean; `errors` what is
+    known of their errors; `missing` (m,) which rows are missing responses, predicted from their cluster, and
+    `missing_variance` what the cluster leaves open of those.
+    """
+
+    rows: NewRows
+    rest: Array
+    valid: NDArray[np.bool_]
+    mean: Array
+    errors: ErrorsOfRows
+    missing: NDArray[np.bool_]
+    missing_variance: Array
+
+
+def _check(level: str, new_levels: str, interval: str | None, confidence: float) -> None:
     if isinstance(level, float):
         raise SpecError(
             f"level={level!r} is 'conditional' or 'population'; the probability of intervals is confidence=."
@@ -108,65 +157,60 @@ def predict(
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
     check_level(confidence)
-    conditional = level == "conditional"
-    rows = (
-        _fitted_rows(fit)
-        if newdata is None
-        else _new_rows(fit, newdata, conditional or interval == "prediction")
-    )
-    if conditional and new_levels == "raise":
-        _refuse_new_levels(fit, rows)
+
+
+def _predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> _Predicted:
+    """Return the means of rows; with `response` the variances of their errors are needed too."""
     reached = reach(fit, rows)
     rows = reached.rows
     valid = rows.complete & _estimable(fit, rows)
     mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
-    errors = new_errors(fit, rows, newdata, mean, required=interval == "prediction", conditional=conditional)
+    errors = new_errors(fit, rows, newdata, mean, required=response, conditional=conditional)
     missing = errors.unobserved & valid if conditional else np.zeros(len(rows), dtype=bool)
+    left = np.zeros(0)
     if missing.any():
-        own_rows = _take(rows, missing)
-        bare, new = without_new_levels(fit, own_rows)
-        known = predict_unobserved(fit, bare, errors, missing)
-        mean[missing] = known[0] + (0.0 if rows.offset is None else rows.offset[missing])
-    if not se and interval is None:
-        return mean
+        bare, _ = without_new_levels(fit, _take(rows, missing))
+        predicted, left = predict_unobserved(fit, bare, errors, missing)
+        mean[missing] = predicted + (0.0 if rows.offset is None else rows.offset[missing])
+    return _Predicted(rows, reached.rest, valid, mean, errors, missing, left)
+
+
+def _variance(fit: Fit, found: _Predicted, conditional: bool, method: DegreesOfFreedom) -> Array:
+    """Return the variances of means less what they predict, (m,); of the responses where those are missing."""
+    rows, missing = found.rows, found.missing
     variance = np.full(len(rows), np.nan)
-    method = method_for(fit, ddf, information=information)
-    variance[valid] = _mean_variance(fit, _take(rows, valid), conditional, method)
+    variance[found.valid] = _mean_variance(fit, _take(rows, found.valid), conditional, method)
     if missing.any():
-        variance[missing] = known[1] + own_variances(fit, own_rows, new)
+        own = _take(rows, missing)
+        variance[missing] = found.missing_variance + own_variances(fit, own, without_new_levels(fit, own)[1])
+    return variance + found.rest if conditional else variance
+
+
+def _own_variance(fit: Fit, found: _Predicted, conditional: bool) -> Array:
+    """Return what a new observation varies about its mean by, (m,), NaN where that is not known."""
+    own, rows = found.errors.variances, found.rows
     if conditional:
-        variance = variance + reached.rest
-    columns = {"fit": mean, "se": standard_errors(fit, variance)}
-    notes: list[str] = []
-    if missing.any():
-        count = int(missing.sum())
-        what = "1 row is a missing response" if count == 1 else f"{count} rows are missing responses"
-        notes.append(f"{what}, predicted from the observed rows of the same cluster")
-    if interval == "prediction":
-        own = errors.variances
-        if not conditional:
-            effects = own_variances(fit, rows, (rows.complete,) * len(rows.codes)) + reached.rest
-            own = own + np.where(rows.complete, effects, np.nan)
-        variance = variance + np.where(missing, 0.0, own)
-        if unknown := int(np.count_nonzero(np.isnan(own) & valid)):
-            what = "1 row has" if unknown == 1 else f"{unknown} rows have"
-            notes.append(
-                f"{what} no limits: a position or group that was not in the fit, so no known variance"
-            )
-        if fit.design.weights is not None and rows.weights is None:
-            notes.append("new observations have weight 1: newdata holds no weights")
-    if interval is not None:
-        df, note = _interval_df(fit, rows, conditional, method)
-        half = t_quantile(confidence, df) * standard_errors(fit, variance)
-        columns.update(lower=mean - half, upper=mean + half)
-        notes.insert(0, f"{100 * confidence:g}% {interval} limits; df: {note}")
-    return Table(columns, notes=tuple(notes), backend=rows.backend)
+        return own
+    effects = own_variances(fit, rows, (rows.complete,) * len(rows.codes)) + found.rest
+    return np.asarray(own + np.where(rows.complete, effects, np.nan))
 
 
-def conditional_means(fit: Fit, newdata: Any) -> Array:
-    """Return offset + Xβ̂ + Zb̂ at new rows, (rows,), whatever is known of their errors."""
-    rows = reach(fit, _new_rows(fit, newdata, True)).rows
-    return np.where(rows.complete, _mean(fit, rows, True), np.nan)
+def _missing_notes(found: _Predicted) -> list[str]:
+    count = int(found.missing.sum())
+    if not count:
+        return []
+    what = "1 row is a missing response" if count == 1 else f"{count} rows are missing responses"
+    return [f"{what}, predicted from the observed rows of the same cluster"]
+
+
+def _response_notes(fit: Fit, found: _Predicted, own: Array) -> list[str]:
+    notes = []
+    if unknown := int(np.count_nonzero(np.isnan(own) & found.valid)):
+        what = "1 row has" if unknown == 1 else f"{unknown} rows have"
+        notes.append(f"{what} no limits: a position or group that was not in the fit, so no known variance")
+    if fit.design.weights is not None and found.rows.weights is None:
+        notes.append("new observations have weight 1: newdata holds no weights")
+    return notes
 
 
 def _fitted_rows(fit: Fit) -> NewRows:
@@ -242,7 +286,7 @@ def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:
         warnings.warn(
             f"{missed} rows cannot be predicted: their mean is not estimable, since columns of X "
             f"are aliased ({', '.join(fit.design.fixed.aliased)})",
-            stacklevel=3,
+            stacklevel=4,
         )
     return estimable
 
