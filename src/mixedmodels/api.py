@@ -13,7 +13,7 @@ from .criterion import Criterion, check_identified, linear_part
 from .engines import choose_engine
 from .engines.base import Equations
 from .errors import Severity, SpecError, Status
-from .fit import Fit, Inputs, build_criterion, conditional_mean
+from .fit import Fit, Inputs, build_criterion, conditional_mean, own_columns
 from .frame.ingest import build_frame
 from .optimise.newton import optimise
 from .optimise.optimum import Optimum
@@ -280,22 +280,34 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
     threads = control.threads_for(frame.n)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
-    engine = choose_engine(design, control)
-    equations = engine.equations(design, control)
-    if not equations.homogeneous:
-        check_identified(design, equations)
-    design, criterion, optimum = fit_design(spec, design, equations, control, spec.start_values)
+    design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
     return Fit.from_optimum(
         spec,
         frame.schema,
         design,
         criterion,
         optimum,
-        engine=engine.name,
+        engine=engine,
         control=control,
         notes=frame.notes + design.notes,
         inputs=inputs,
     )
+
+
+def search(
+    spec: ModelSpec, design: Design, control: Control, start: Start = None
+) -> tuple[Design, Criterion, Optimum, str]:
+    """Return a design, variance functions of the fitted mean settled, its criterion and optimum, and the engine's name.
+
+    Criterion and optimum are about the random columns in coordinates of their own.
+    """
+    own = own_columns(spec, design, control)
+    engine = choose_engine(own, control)
+    equations = engine.equations(own, control)
+    if not equations.homogeneous:
+        check_identified(own, equations)
+    own, criterion, optimum = fit_design(spec, own, equations, control, start)
+    return replace(design, residual=own.residual), criterion, optimum, engine.name
 
 
 def fit_design(

@@ -12,6 +12,7 @@ import numpy as np
 from .control import Control
 from .covariance.base import semidefinite_cholesky
 from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
+from .criterion.coordinates import WrittenEquations, own_design, written_covariances, written_solution
 from .criterion.parameters import design_blocks
 from .engines import choose_engine
 from .engines.base import Equations, Solution
@@ -322,13 +323,23 @@ class Fit:
         """Return the fit at an optimum of a criterion."""
         linear = linear_part(criterion)
         solution, sigma2 = linear.solve(optimum.theta)
+        solution = written_solution(criterion.design, solution)
         relative = linear.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
-    def equations(self) -> Equations:
+    def equations(self) -> WrittenEquations:
         """Return the mixed-model equations with V̂ factored, built at first use and not pickled."""
         # Other questions move the factorisation; this brings it back, at no cost where it stayed.
-        return self.criterion_function().settle(self.optimum.theta)
+        criterion = self.criterion_function()
+        return WrittenEquations(criterion.settle(self.optimum.theta), criterion.design)
+
+    def own_design(self) -> Design:
+        """Return the design with random columns in coordinates of their own, built at first use and not pickled."""
+        return self._once("own design", lambda: own_columns(self.spec, self.design, self.control))
+
+    def own_covariances(self) -> tuple[Array, ...]:
+        """Return Σ̂ of each random term of `own_design`, (sets, p, p)."""
+        return self._once("own covariances", self._own_covariances)
 
     def criterion_function(self) -> LinearCriterion:
         """Return the criterion as a function of θ, built at first use and not pickled.
@@ -399,13 +410,16 @@ class Fit:
 
     def _build_criterion(self) -> Criterion:
         control = replace(self.control, engine=self.engine)
-        equations = choose_engine(self.design, control).equations(self.design, control)
-        return build_criterion(self.spec, self.design, equations)
+        design = self.own_design()
+        return build_criterion(self.spec, design, choose_engine(design, control).equations(design, control))
 
     def _covariances(self) -> tuple[Array, ...]:
+        return written_covariances(self.own_design(), self.own_covariances())
+
+    def _own_covariances(self) -> tuple[Array, ...]:
         theta, sigma2 = self.relative, self.sigma2
         parts: list[list[Array]] = [[] for _ in self.design.random]
-        for block in design_blocks(self.design):
+        for block in design_blocks(self.own_design()):
             parts[block.term].append(sigma2 * block.structure.matrix(theta[block.place], block.positions))
         return tuple(np.array(matrices) for matrices in parts)
 
@@ -435,6 +449,11 @@ class Plots:
 
     trajectories = Tool[Any]("plots.trajectories:trajectories", of="fit")
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
+
+
+def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
+    """Return a design with random columns in coordinates of their own; where values are held, scaled alone."""
+    return own_design(design, shift=not spec.hold, threads=control.threads_for(design.n))
 
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:

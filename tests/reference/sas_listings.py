@@ -162,7 +162,7 @@ def tools_of(name: str) -> Any:
 def without_weights(fit: Fit) -> Fit:
     """Return a fit whose Satterthwaite df come from ∂Σ/∂θ in place of W^-½ ∂Σ/∂θ W^-½, all else as it is."""
     design, residual = fit.design, fit.design.residual
-    inverse = whole_clusters(fit, "a test")._inverse_matrix()
+    inverse = whole_clusters(fit, "a test").equations._inverse_matrix()
     solved = inverse @ design.x
     same = residual.clusters[:, None] == residual.clusters
     p = []

@@ -127,7 +127,7 @@ def _compute_structured(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
 def effective_df(fit: Fit, criterion: LinearCriterion) -> float:
     """Return tr(∂ŷ/∂y) = n − tr(RP) = rank X + Σ_k tr(Z_k'PZ_kΣ_k), covariance parameters known."""
     traces, _ = criterion.settle(fit.optimum.theta).traces(True)
-    pairs = zip(traces, fit.covariances, strict=True)
+    pairs = zip(traces, fit.own_covariances(), strict=True)
     return fit.design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
 
 
@@ -139,7 +139,7 @@ def _estimation_df(fit: Fit, criterion: LinearCriterion, weights: Array) -> floa
     joint, residual = criterion.absolute(theta), fit.resid
     py = weights * residual / fit.sigma2
     slopes = [
-        _slope(fit, b.term, b.set, d, py)
+        _slope(criterion.design.random[b.term], b.set, d, py)
         for b in criterion.jointly().model.random_blocks
         for d in b.structure.d_matrix(joint[b.place], b.positions)
     ]
@@ -151,9 +151,8 @@ def _estimation_df(fit: Fit, criterion: LinearCriterion, weights: Array) -> floa
     return float(np.sum(w * (left * weights / fit.sigma2 @ right.T)))
 
 
-def _slope(fit: Fit, k: int, which: int, matrix: Array, py: Array) -> Array:
+def _slope(term: RandomTerm, which: int, matrix: Array, py: Array) -> Array:
     """Return V_aPy (n,) for ∂Σ of one set of one random term."""
-    term = fit.design.random[k]
     values = term.dense_values()
     inner = np.zeros((term.n_levels, term.n_columns))
     np.add.at(inner, term.codes, values * py[:, None])
@@ -174,7 +173,8 @@ def _across_levels(term: RandomTerm, effects: Array) -> Array:
 
 def _conditional_residual(fit: Fit, criterion: LinearCriterion, y: Array) -> Array:
     """Return RPy for another response at the same covariance parameters, (n,)."""
-    equations = criterion.equations.with_response(replace(fit.design, y=y))
+    design = replace(criterion.design, y=y)
+    equations = criterion.equations.with_response(design)
     equations.factor(criterion.model.numbers(fit.optimum.theta))
-    mean = conditional_mean(fit.design, equations.solution())
+    mean = conditional_mean(design, equations.solution())
     return np.asarray(y - mean if fit.design.offset is None else y - mean + fit.design.offset)

@@ -46,7 +46,7 @@ def structured_estimation_df(fit: Fit, criterion: LinearCriterion) -> float:
         for sign in (1.0, -1.0):
             moved = theta.copy()
             moved[a] += sign * step
-            pair.append((moved, conditional_mean(fit.design, criterion.solve(moved)[0])))
+            pair.append((moved, conditional_mean(criterion.design, criterion.solve(moved)[0])))
         sides.append(pair)
     slopes = np.array([(up[1] - down[1]) / (2 * h) for (up, down), h in zip(sides, steps, strict=True)])
     products = np.array(

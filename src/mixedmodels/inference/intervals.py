@@ -254,7 +254,7 @@ def _profiles(
 
 
 def _restarted(model: Fit, better: BetterOptimum) -> Fit:
-    criterion = build_criterion(model.spec, model.design, model.criterion_function().equations)
+    criterion = build_criterion(model.spec, model.own_design(), model.criterion_function().equations)
     start = better.theta
     if better.joint and not criterion.joint:
         start = model.criterion_function().jointly().relative(start)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..api import fit_design
-from ..engines import choose_engine
+from ..api import search
 from ..fit import Fit
 from ..spec import Method, ModelSpec
 from ..terms.design import Design
@@ -30,10 +29,8 @@ def null_model(fit: Fit) -> Fit:
 
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
     control = replace(fit.control, engine="auto")
-    engine = choose_engine(design, control)
-    equations = engine.equations(design, control)
-    design, criterion, optimum = fit_design(spec, design, equations, control, spec.start_values)
+    design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
     return Fit.from_optimum(
-        spec, fit.schema, design, criterion, optimum, engine=engine.name, control=fit.control,
+        spec, fit.schema, design, criterion, optimum, engine=engine, control=fit.control,
         notes=fit.notes, inputs=fit.inputs,
     )  # fmt: skip

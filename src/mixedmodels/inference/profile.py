@@ -13,7 +13,7 @@ from scipy import optimize
 from ..criterion.base import LinearCriterion
 from ..engines import choose_engine
 from ..errors import FitError
-from ..fit import Fit, build_criterion
+from ..fit import Fit, build_criterion, own_columns
 from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
 from ..typing import Array
@@ -166,6 +166,7 @@ class FixedPath(Path):
         fixed = FixedTerms(rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0)))
         self.design = replace(design, fixed=fixed)
         control = replace(fit.control, engine="auto")
+        self.design = own_columns(fit.spec, self.design, control)
         self.equations = choose_engine(self.design, control).equations(self.design, control)
         self.found = {self.estimate: fit.optimum.theta}
 

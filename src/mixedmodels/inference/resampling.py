@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_design, start_near
-from ..engines import choose_engine
+from ..api import search, start_near
 from ..errors import DataError, FitError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source
@@ -117,11 +116,9 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
         residual=None if design.residual is None else _redrawn_errors(design.residual, rows, draws),
     )
     control = replace(fit.control, engine="auto")
-    engine = choose_engine(drawn, control)
-    equations, start = engine.equations(drawn, control), start_near(fit)
-    drawn, criterion, optimum = fit_design(fit.spec, drawn, equations, control, start)
+    drawn, criterion, optimum, engine = search(fit.spec, drawn, control, start_near(fit))
     found = Fit.from_optimum(
-        fit.spec, fit.schema, drawn, criterion, optimum, engine=engine.name, control=fit.control
+        fit.spec, fit.schema, drawn, criterion, optimum, engine=engine, control=fit.control
     )
     return share_predictors(found, fit, rows)
 

@@ -53,7 +53,7 @@ def cov_params(fit: Fit, *, ddf: str | None = None, information: Information = "
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
     >>> round(float(fit.cov_params()["Days", "Days"]), 4)
-    2.3904
+    2.3895
     """
     names = fit.design.fixed.columns
     matrix = vcov(fit, ddf=ddf, information=information)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..criterion.base import Criterion
+from ..criterion.coordinates import column_map
 from ..criterion.differences import Evaluation
 from ..criterion.parameters import Block
 from ..errors import Severity, Status
@@ -70,13 +71,8 @@ def singular_statuses(
         term, rank = criterion.design.random[block.term], singular[block.term][block.set]
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
-            statuses.append(
-                Status(
-                    Severity.NOTE,
-                    _singular_message(term, block, sigma, scales[block.term], rank),
-                    _LEGITIMATE,
-                )
-            )
+            message = _singular_message(term, block, sigma, scales[block.term], rank)
+            statuses.append(Status(Severity.NOTE, message, _LEGITIMATE))
     return tuple(statuses)
 
 
@@ -90,6 +86,8 @@ def indefinite_statuses(criterion: Criterion, theta: Array) -> tuple[Status, ...
         sigma = block.structure.matrix(theta[block.place], block.positions)
         lowest = float(np.linalg.eigvalsh(sigma)[0])
         if lowest < 0:
+            a = column_map(term)
+            sigma = sigma if a is None else a @ sigma @ a.T
             statuses.append(Status(Severity.NOTE, _indefinite_message(term, block, sigma), _NEGATIVE))
     return tuple(statuses)
 
@@ -111,7 +109,9 @@ def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array,
         noun = "variance" if term.n_columns == 1 else "variances"
         verb = "is" if term.n_columns == 1 else "are"
         return f"the {noun} of {_listed(term.columns)} for {where} {verb} zero"
-    zero = np.flatnonzero(sigma.diagonal() <= 1e-8 * unit)
+    found = column_map(term)
+    a: Array = np.eye(term.n_columns) if found is None else found
+    zero = np.flatnonzero(np.einsum("ia,ab,ib->i", a, sigma, a) <= 1e-8 * (a**2 @ unit))
     if len(zero) == term.n_columns - rank:
         names = _listed([term.columns[j] for j in zero])
         return f"the variance of {names} for {where} is zero"
@@ -120,10 +120,14 @@ def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array,
 
 
 def _null_direction(term: RandomTerm, sigma: Array) -> str:
-    """Write the combination of columns with the smallest variance, in the correlation scale's eigenvector."""
+    """Write the combination of columns with the smallest variance, in the correlation scale's eigenvector.
+
+    w*'b* with w* of Σ* is w'b with w = A⁻ᵀw*.
+    """
     scale = np.sqrt(np.maximum(sigma.diagonal(), 1e-300))
     vectors = np.linalg.eigh(sigma / np.outer(scale, scale))[1]
-    weights = vectors[:, 0] / scale
+    weights, a = np.asarray(vectors[:, 0] / scale), column_map(term)
+    weights = weights if a is None else np.asarray(np.linalg.solve(a.T, weights), dtype=float)
     weights = weights / weights[np.argmax(np.abs(weights))]
     order = [int(j) for j in np.argsort(-np.abs(weights)) if abs(weights[j]) > 1e-6][:_SHOWN]
     signs = ["-" if weights[j] < 0 else "+" for j in order]

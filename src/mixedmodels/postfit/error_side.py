@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..criterion.coordinates import WrittenEquations
 from ..criterion.covariances import CovarianceModel
 from ..criterion.errors import FittedErrors
 from ..engines import ENGINES
-from ..engines.base import Engine, Equations
+from ..engines.base import Engine
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array
@@ -50,7 +51,7 @@ def draw_errors(fit: Fit, rng: np.random.Generator) -> Array:
     return np.asarray(np.sqrt(error_variances(fit)) * rng.standard_normal(fit.nobs))
 
 
-def whole_clusters(fit: Fit, tool: str) -> Equations:
+def whole_clusters(fit: Fit, tool: str) -> WrittenEquations:
     """Return V̂ of every independent cluster, factored; `SpecError` where clusters are too large."""
     equations = fit.equations()
     if equations.whole_clusters:
@@ -62,12 +63,12 @@ def whole_clusters(fit: Fit, tool: str) -> Equations:
     return fit.keep("whole clusters", lambda: _factored(fit, engine))
 
 
-def _factored(fit: Fit, engine: Engine) -> Equations:
+def _factored(fit: Fit, engine: Engine) -> WrittenEquations:
     # held parameters may be counted in other coordinates: those of the fit's own criterion
     own = fit.criterion_function()
     joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
-    equations = engine.equations(fit.design, fit.control)
-    model = CovarianceModel(fit.design, equations.groups)
+    equations = engine.equations(own.design, fit.control)
+    model = CovarianceModel(own.design, equations.groups)
     model.random_blocks, model.residual_blocks = joint.model.random_blocks, joint.model.residual_blocks
     equations.factor(model.numbers(theta))
-    return equations
+    return WrittenEquations(equations, own.design)

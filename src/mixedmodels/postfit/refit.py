@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..api import fit_design, fit_model, start_near
 from ..criterion import Criterion, linear_part
+from ..criterion.coordinates import written_solution
 from ..engines.base import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
@@ -170,7 +171,7 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
         fit.schema,
         design,
         optimum,
-        found.solution,
+        written_solution(fit.own_design(), found.solution),
         found.theta,
         found.sigma2,
         fit.engine,
@@ -181,8 +182,10 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
 
 def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
     """Return the design of another response, its criterion and optimum, searched from near θ̂."""
-    equations = fit.criterion_function().equations.with_response(design)
-    return fit_design(fit.spec, design, equations, fit.control, start_near(fit))
+    own = replace(fit.own_design(), y=design.y)
+    equations = fit.criterion_function().equations.with_response(own)
+    own, criterion, optimum = fit_design(fit.spec, own, equations, fit.control, start_near(fit))
+    return replace(design, residual=own.residual), criterion, optimum
 
 
 def _without_offset(fit: Fit, y: Array) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Positions
+from ..criterion.coordinates import own_values
 from ..criterion.parameters import Block, design_blocks
 from ..errors import DataError
 from ..fit import Fit
@@ -96,12 +97,14 @@ def _scales(term: RandomTerm, codes: Codes) -> Array:
 def own_variances(fit: Fit, rows: NewRows, chosen: tuple[NDArray[np.bool_], ...]) -> Array:
     """Return Σ_k z'Σ_kz over the rows chosen for each term, (m,): the variance of effects not predicted."""
     variance = np.zeros(len(rows))
-    for k, (term, sigmas) in enumerate(zip(fit.design.random, fit.covariances, strict=True)):
+    own = fit.own_design()
+    values = own_values(own, rows.values)
+    for k, (term, sigmas) in enumerate(zip(own.random, fit.own_covariances(), strict=True)):
         at = np.flatnonzero(chosen[k])
         if not len(at):
             continue
         _need_sets(fit, k, rows.sets[k][at])
-        given = rows.values[k]
+        given = values[k]
         z = np.ones((len(at), 1)) if given is None else given[at]
         sigma = sigmas[rows.sets[k][at]]
         variance[at] += _scales(term, rows.codes[k][at]) * np.einsum("ia,iab,ib->i", z, sigma, z)

@@ -173,7 +173,7 @@ def natural_std_errors(fit: Fit) -> Array:
 def natural_parameters(fit: Fit) -> list[tuple[Block, Natural]]:
     """Return the parameters of each set of each random term on the reporting scale, not relative to σ²."""
     out = []
-    for block in design_blocks(fit.design):
+    for block in design_blocks(fit.own_design()):
         at = block.positions
         theta = block.structure.rescale(fit.relative[block.place], fit.sigma2, at)
         out.append((block, block.structure.natural(theta, at)))
