@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES = 600
-MOST_LINES_BY_NAME = {"README.md": 100, "CONTRIBUTING.md": 60}
+MOST_LINES_BY_NAME = {"README.md": 100, "CONTRIBUTING.md": 110}
 SOURCES = {".py", ".rs"}
 # The tree speaks of mixed models, not of the machine or the meeting it was written in.
 FORBIDDEN = (

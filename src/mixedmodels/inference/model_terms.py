@@ -13,6 +13,7 @@ from ..frame.column import Column
 from ..syntax.algebra import Atom
 from ..syntax.tokens import Kind, tokenize
 from ..terms.encoder import DirectEncoder, atom_values
+from ..terms.encoding import encoding_of
 from ..typing import Array, Labels
 from .predictors import predictors
 
@@ -68,7 +69,7 @@ def split_term(name: str) -> Labels:
 
 def _factor_names(fit: Fit) -> set[str]:
     """Return the atoms that stand for levels: `sex`, `C(week)`."""
-    encoding = fit.design.encoding
+    encoding = encoding_of(fit.design)
     if encoding is None:
         return set()
     encoder = encoding.fixed.encoder
@@ -133,7 +134,7 @@ def _number_columns(fit: Fit, atom: str, terms: list[ModelTerm], data: Mapping[s
     for term in terms:
         if term.name == atom:
             return fit.design.fixed.matrix[:, list(term.place)]
-    encoding = fit.design.encoding
+    encoding = encoding_of(fit.design)
     if encoding is not None and isinstance(encoding.fixed.encoder, DirectEncoder):
         parts: list[Atom] = [part.atom for block in encoding.fixed.encoder.blocks for part in block]
         found = next((each for each in parts if each.label == atom), None)

@@ -14,6 +14,7 @@ from ..frame.ingest import read_columns
 from ..frame.readers import open_source
 from ..syntax.spelling import variables
 from ..terms.encoder import DirectEncoder
+from ..terms.encoding import encoding_of
 
 
 def predictors(fit: Fit) -> dict[str, Column]:
@@ -42,7 +43,7 @@ def _read(fit: Fit) -> dict[str, Column]:
         source, rows = fit.keep(_SHARED, _nothing_shared)
         columns = predictors(source)
         return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
-    encoding = fit.design.encoding
+    encoding = encoding_of(fit.design)
     if fit.inputs is None or encoding is None:
         raise DataError(
             "this fit does not hold its data (it was unpickled or refitted), which this question needs; "

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from ..variance.base import VarianceFunction
-    from .encoding import Encoding
     from .rank import ColumnMoments
 
 
@@ -258,8 +257,8 @@ class Design:
     `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,)
     or None are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in
     the data given, None when all were used. `encoding` holds what was learned from the data (levels, knots,
-    transforms) for use on new data; `notes` what the user should know about the terms; `criterion` names the likelihood
-    in `CRITERIA`.
+    transforms) for use on new data, see `encoding_of`; `notes` what the user should know about the terms; `criterion`
+    names the likelihood in `CRITERIA`.
     """
 
     y: Array
@@ -270,7 +269,7 @@ class Design:
     rows: NDArray[np.intp] | None = None
     reml: bool = True
     residual: Residual | None = None
-    encoding: Encoding | None = None
+    encoding: object | None = None
     notes: tuple[Status, ...] = ()
     criterion: str = "gaussian"
 

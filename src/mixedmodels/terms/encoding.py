@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .design import Design
 from .fixed import FixedEncoding, NumberEncoding
 from .random import RandomEncoding
 from .residual import ResidualEncoding
@@ -18,3 +19,9 @@ class Encoding:
     offsets: tuple[NumberEncoding, ...]
     random: tuple[RandomEncoding, ...]
     residual: ResidualEncoding | None = None
+
+
+def encoding_of(design: Design) -> Encoding | None:
+    """Return what was learned from the data of a design, None where it was not built from data."""
+    assert design.encoding is None or isinstance(design.encoding, Encoding)
+    return design.encoding

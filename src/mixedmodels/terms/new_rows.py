@@ -17,7 +17,7 @@ from ..spec import ModelSpec
 from ..table import Backend
 from ..typing import Array, Codes
 from .design import Design
-from .encoding import Encoding
+from .encoding import Encoding, encoding_of
 from .residual import NewErrors
 
 
@@ -158,9 +158,10 @@ def encode_response(design: Design, spec: ModelSpec, newdata: Any) -> Array:
 
 
 def _encoding(design: Design) -> Encoding:
-    if design.encoding is None:
+    encoding = encoding_of(design)
+    if encoding is None:
         raise DataError("this design was not built from data, so new data cannot be encoded like it.")
-    return design.encoding
+    return encoding
 
 
 def _predictors(encoding: Encoding, random: bool) -> set[str]:
