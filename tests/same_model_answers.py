@@ -97,7 +97,9 @@ def offset(asked: Asked) -> float:
 def information_criteria(asked: Asked) -> Iterator[Answer]:
     """Penalties only: −2l itself is asked for by `criterion`."""
     table = asked.fit.information_criteria()
-    for column in ("lme4", "nlme", "sas"):
+    # SAS counts the levels of the first random term where none holds all others
+    in_order = asked.written.recoding.terms == "as given" or len(asked.fit.design.random) < 2
+    for column in ("lme4", "nlme", "sas") if in_order else ("lme4", "nlme"):
         values = table[column]
         for i in range(1, len(table)):
             yield f"{column} {table['criterion'][i]}", float(values[i] - values[0]), 1.0
@@ -141,10 +143,15 @@ def anova(asked: Asked) -> Iterator[Answer]:
 
 def tests(asked: Asked, table: Table, kind: int, label: str) -> Iterator[Answer]:
     terms = [":".join(sorted(asked.written.read(term).split(":"))) for term in table["term"]]
+    # the degrees of freedom of Fai and Cornelius depend on the basis of L, which SAS takes from the order of levels
+    basis = "satterthwaite" in label or (asked.fit.spec.method == "ml" and "None" in label)
+    moved = basis and asked.written.recoding.levels == "reversed"
     for i, term in enumerate(terms):
         if kind != 1 and not invariant(term, terms, kind):
             continue
         for column in ("num_df", "den_df", "statistic", "p_value"):
+            if moved and table["num_df"][i] > 1 and column in ("den_df", "p_value"):
+                continue
             small = column in ("statistic", "p_value")
             yield f"{label} {term} {column}", float(table[column][i]), 1.0 if small else 0.0
 
@@ -263,10 +270,12 @@ def variance_components(asked: Asked) -> Iterator[Answer]:
     groups = [written.read(g) for g in table["group"]]
     names = [frozenset(written.read(table[c][i]) for c in ("name1", "name2")) for i in range(len(table))]
     slopes = {g for g, n in zip(groups, names, strict=True) if "x" in n}
+    whole = float(asked.fit.sigma2) / asked.y**2
     for i, (group, name) in enumerate(zip(groups, names, strict=True)):
         kind = str(table["kind"][i])
         free = group == "Residual" and (case.variance is not None or "by=" in str(case.residual))
-        if kind not in ("variance", "covariance") or free or "spline" in group:
+        relative = any(part.startswith("second.") for part in name)  # of a product, to the first factor
+        if kind not in ("variance", "covariance") or free or "spline" in group or relative:
             continue
         if group in slopes and asked.shifted() and name != frozenset({"x", ""}):
             continue
@@ -275,8 +284,9 @@ def variance_components(asked: Asked) -> Iterator[Answer]:
             unit /= asked.x if written.read(table[column][i]) == "x" else 1.0
         label = f"{group} {' '.join(sorted(name))} {kind}"
         error = float(table["std_error"][i]) / unit
-        yield f"{label} estimate", float(table["variance"][i]) / unit, error if np.isfinite(error) else 0.0
-        yield f"{label} std_error", error, 0.0
+        size = whole if case.small_components else 0.0
+        yield f"{label} estimate", float(table["variance"][i]) / unit, max(float(np.nan_to_num(error)), size)
+        yield f"{label} std_error", error, size
 
 
 def marginal_cov(asked: Asked) -> Iterator[Answer]:

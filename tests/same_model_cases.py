@@ -33,6 +33,8 @@ class Case:
     profile: bool = False
     coefficients: bool = True
     """Whether the coefficient of x means the same whatever the origin and the coding (no products with x)."""
+    small_components: bool = False
+    """Whether some variance is estimated as zero up to rounding, so that only its share of the residual's counts."""
 
 
 WRITTEN = {
@@ -74,7 +76,7 @@ def effect_case(name: str) -> Case:
     """Return a model with the structure on the random effects of subjects at visits."""
     term = f"{WRITTEN.get(name, name)}({positions(name, errors=False)} | id)"
     hold = {"hold": {f"{HELD[name]}(id)": 0.8}} if name in HELD else {}
-    return Case(f"y ~ x + arm + {term}", options=hold)
+    return Case(f"y ~ x + arm + {term}", options=hold, small_components=name in ("fa", "fa1"))
 
 
 def slope_case(name: str) -> Case:
