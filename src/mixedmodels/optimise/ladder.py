@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite
+from math import isfinite, log
 
 import numpy as np
 
@@ -63,9 +63,12 @@ def _candidate(
     factor = criterion.linear.scale(theta)
     if not (isfinite(factor) and factor > 0):
         return Candidate(float("inf"), theta, at)
+    value = criterion.value(theta)
     if _scalable(criterion):
         theta = criterion.model.rescaled(theta, factor)
-    return Candidate(criterion.value(theta), theta, at)
+        # −2l of cV from that of V, c = y'Py/ν: nothing is factored again
+        value += criterion.nu * (1.0 - factor + log(factor))
+    return Candidate(value, theta, at)
 
 
 def _scalable(criterion: Criterion) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...blas import one_thread
 from ...control import Control
 from ...lazy import LazyModule
 from ...terms.design import Design, RandomTerm
@@ -17,6 +19,7 @@ from ..targets import own_variance
 from .algebra import Clusters, Directions
 from .arrange import cluster_codes
 from .random_rows import RandomRows, Rows
+from .rows import LARGE
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -43,6 +46,7 @@ class ClusterEquations(Equations):
         self.clusters = Clusters(design, control, by_row=self.by_row, layouts=layouts)
         self.groups = self.clusters.layouts
         self.random_rows = RandomRows(design, self.groups)
+        self._large = any(group.rows.shape[1] > LARGE for group in self.groups)
         self.holder = None
         self._factored: tuple[Covariances, Rows] | None = None
 
@@ -59,7 +63,12 @@ class ClusterEquations(Equations):
         if covariances.sd is not None:
             self.clusters.scale(covariances.sd)
         self._factored = (covariances, z)
-        return self.clusters.factor(self._totals())
+        with self._threads():
+            return self.clusters.factor(self._totals())
+
+    def _threads(self) -> AbstractContextManager[object]:
+        """Return where products are taken: of large clusters on one thread of BLAS."""
+        return one_thread() if self._large else nullcontext()
 
     def _at(self) -> tuple[Covariances, Rows]:
         if self._factored is None:
@@ -79,7 +88,8 @@ class ClusterEquations(Equations):
     # -- derivatives -----------------------------------------------------------------------------------------
 
     def scores(self, reml: bool, *, errors: bool = True) -> Scores:
-        found = self.clusters.scores(reml)
+        with self._threads():
+            found = self.clusters.scores(reml)
         by_cluster = tuple(self.clusters.gammas_by_cluster(reml)) if self.by_row else None
         traces, quadratics = self._folded([t for t, _ in found]), self._folded([q for _, q in found])
         return Scores(
@@ -98,15 +108,18 @@ class ClusterEquations(Equations):
 
     def information(self, directions: Sequence[Direction]) -> Array:
         stacks, order = self._stacks(directions)
-        return _in_order(self.clusters.average_information(stacks, len(directions)), order)
+        with self._threads():
+            return _in_order(self.clusters.average_information(stacks, len(directions)), order)
 
     def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array:
         stacks, order = self._stacks(directions)
-        return _in_order(self.clusters.expected_information(stacks, len(directions), reml), order)
+        with self._threads():
+            return _in_order(self.clusters.expected_information(stacks, len(directions), reml), order)
 
     def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
         stacks, order = self._stacks(directions)
-        found, q = self.clusters.fixed_information(stacks, len(directions), weights[np.ix_(order, order)])
+        with self._threads():
+            found, q = self.clusters.fixed_information(stacks, len(directions), weights[np.ix_(order, order)])
         p = np.empty_like(found)
         p[order] = found
         return p, q
