@@ -1,8 +1,7 @@
 //! Right-hand sides pushed through the elimination: average information and variances of linear combinations.
 
+use crate::backward::{Backward, LevelSums, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
-use crate::leaf::Moments;
-use crate::selected_inverse::{Backward, TailSolution};
 use crate::small_dense::{apply_posterior, multiply, outer_product, remaining};
 use crate::threads::map_parts;
 
@@ -32,11 +31,11 @@ pub fn chain_information(
         gram: vec![0.0; nd * nd],
     };
     if let [Backward {
-        moments: Some(moments),
+        level_sums: Some(sums),
         ..
     }] = backward
     {
-        from_moments(moments, blocked.cross.chain[0].p, m, directions, &mut out);
+        from_level_sums(sums, blocked.cross.chain[0].p, m, directions, &mut out);
         return out;
     }
     let coefficients: Vec<Vec<f64>> = (0..blocked.cross.chain.len())
@@ -86,9 +85,9 @@ pub fn chain_products(
     }
 }
 
-/// The same from the moments a sweep over narrow leaves has kept.
-fn from_moments(
-    moments: &Moments,
+/// The same from the sums that a sweep over narrow leaves has kept.
+fn from_level_sums(
+    sums: &LevelSums,
     p: usize,
     m: usize,
     directions: &[Direction],
@@ -98,14 +97,14 @@ fn from_moments(
     let mut column = vec![0.0; m];
     for (a, one) in directions.iter().enumerate() {
         column.fill(0.0);
-        moments.linear(one.set as usize, p, m, &one.matrix, &mut column);
+        sums.linear(one.set as usize, p, m, &one.matrix, &mut column);
         for (k, v) in column.iter().enumerate() {
             out.rhs[k * nd + a] = *v;
         }
         for (b, other) in directions.iter().enumerate() {
             if one.set == other.set {
                 out.gram[a * nd + b] =
-                    moments.quadratic(one.set as usize, p, &one.matrix, &other.matrix);
+                    sums.quadratic(one.set as usize, p, &one.matrix, &other.matrix);
             }
         }
     }

@@ -1,26 +1,17 @@
 //! The backward sweep when one factor with narrow blocks is all there is: no ancestors, no tail.
 //!
-//! Everything is one pass over the levels with blocks on the stack. Along the way it keeps the moments
+//! Everything is one pass over the levels with blocks on the stack. Along the way it keeps the sums
 //! Σ r⊗B⊗r and Σ r⊗N°, from which the average information of any direction c = Σ̃̇r follows without another pass:
 //! c_a'Bc_b and N°'c_a are linear in them.
 
+use crate::backward::{Backward, LevelSums, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::gram::product;
-use crate::selected_inverse::{Backward, TailSolution};
 use crate::small_dense::{block_size, outer_product, remaining};
 use crate::threads::map_parts;
 
 /// Widest block handled on the stack.
 pub const WIDEST: usize = 3;
-
-/// Sums over levels, per parameter set.
-#[derive(Default, Clone)]
-pub struct Moments {
-    /// Σ r_i B_jk r_l, (sets, p, p, p, p).
-    pub fourth: Vec<f64>,
-    /// Σ r_i N°_jx over columns x of X, (sets, p, p, r).
-    pub cross: Vec<f64>,
-}
 
 struct Part<'a> {
     first: usize,
@@ -28,7 +19,7 @@ struct Part<'a> {
     b: &'a mut [f64],
     trace: Vec<f64>,
     quadratic: Vec<f64>,
-    moments: Moments,
+    level_sums: LevelSums,
 }
 
 /// The backward sweep of the only factor.
@@ -71,7 +62,7 @@ fn sweep<const P: usize, const D: usize>(blocked: &Blocked, tail: &TailSolution<
             b,
             trace: vec![0.0; sets * p * p],
             quadratic: vec![0.0; sets * p * p],
-            moments: Moments {
+            level_sums: LevelSums {
                 fourth: vec![0.0; sets * p.pow(4)],
                 cross: vec![0.0; sets * p * p * x],
             },
@@ -79,9 +70,9 @@ fn sweep<const P: usize, const D: usize>(blocked: &Blocked, tail: &TailSolution<
         .collect();
     let sums = map_parts(parts, |mut part| {
         chunk::<P, D>(blocked, tail, &sigma, &mut part);
-        (part.trace, part.quadratic, part.moments)
+        (part.trace, part.quadratic, part.level_sums)
     });
-    let mut moments = Moments {
+    let mut level_sums = LevelSums {
         fourth: vec![0.0; sets * p.pow(4)],
         cross: vec![0.0; sets * p * p * x],
     };
@@ -90,10 +81,10 @@ fn sweep<const P: usize, const D: usize>(blocked: &Blocked, tail: &TailSolution<
     for (trace, quadratic, part) in &sums {
         add(&mut out.trace, trace);
         add(&mut out.quadratic, quadratic);
-        add(&mut moments.fourth, &part.fourth);
-        add(&mut moments.cross, &part.cross);
+        add(&mut level_sums.fourth, &part.fourth);
+        add(&mut level_sums.cross, &part.cross);
     }
-    out.moments = Some(moments);
+    out.level_sums = Some(level_sums);
     out
 }
 
@@ -154,8 +145,8 @@ fn chunk<const P: usize, const D: usize>(
                 quadratic[i * p + m] += r[i] * r[m];
             }
         }
-        let fourth = &mut part.moments.fourth[set * p.pow(4)..(set + 1) * p.pow(4)];
-        let cross = &mut part.moments.cross[set * p * p * x..(set + 1) * p * p * x];
+        let fourth = &mut part.level_sums.fourth[set * p.pow(4)..(set + 1) * p.pow(4)];
+        let cross = &mut part.level_sums.cross[set * p * p * x..(set + 1) * p * p * x];
         for i in 0..p {
             for m in 0..p {
                 for q in 0..p {
@@ -182,34 +173,4 @@ fn full(lower: &[f64], size: usize) -> Vec<f64> {
         }
     }
     out
-}
-
-/// c_a'Bc_b summed over levels for two directions of one set, and N°'c_a (x) for one.
-impl Moments {
-    pub fn quadratic(&self, set: usize, p: usize, a: &[f64], b: &[f64]) -> f64 {
-        let fourth = &self.fourth[set * p.pow(4)..(set + 1) * p.pow(4)];
-        let mut total = 0.0;
-        for i in 0..p {
-            for m in 0..p {
-                for q in 0..p {
-                    for l in 0..p {
-                        total +=
-                            a[m * p + i] * b[q * p + l] * fourth[((i * p + m) * p + q) * p + l];
-                    }
-                }
-            }
-        }
-        total
-    }
-
-    pub fn linear(&self, set: usize, p: usize, x: usize, a: &[f64], out: &mut [f64]) {
-        let cross = &self.cross[set * p * p * x..(set + 1) * p * p * x];
-        for i in 0..p {
-            for m in 0..p {
-                for q in 0..x {
-                    out[q] += a[m * p + i] * cross[(i * p + m) * x + q];
-                }
-            }
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! Pure kernels live in files that know nothing of Python (tested by `cargo test`); the `py*` files alone know PyO3.
 
 pub mod average_information;
+pub mod backward;
 pub mod blocked_cholesky;
 pub mod cross_product;
 pub mod dense;

@@ -5,9 +5,10 @@
 //! converge, is handed back as such.
 
 use crate::average_information::{chain_information, Direction};
+use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::Blocked;
 use crate::cross_product::{response_products, DenseRows, FactorRows};
-use crate::selected_inverse::{backward, Backward, TailSolution};
+use crate::selected_inverse::backward;
 
 /// One entry of Λ of a chain factor's parameter set that is the parameter `theta`.
 #[derive(Debug, Clone, Copy)]

@@ -10,11 +10,12 @@ use crate::average_information::{
     chain_information, chain_products, level_columns, prediction_variance, ChainInformation,
     Direction, NewRows,
 };
+use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::cross_product::{cross_products, row_major, DenseRows, FactorRows};
 use crate::error::KernelError;
 use crate::predictions::predictions;
-use crate::selected_inverse::{backward, Backward, TailSolution};
+use crate::selected_inverse::backward;
 use crate::threads::run;
 
 /// Rows from which threads share the sums over levels.

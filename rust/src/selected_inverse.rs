@@ -5,38 +5,12 @@
 //!   T = Z'P̃Z = B − N°HN°',   r = Z'P̃y = N°(y) − N°x,   var(b − b̂)/σ² = Σ − ΣTΣ,   cov(b, outside) = −ΣN°H,   b̂ = Σr.
 //! None of this divides by Σ, so singular covariances need no care.
 
+use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::by_block_size;
-use crate::leaf::{backward_leaf, Moments, WIDEST};
+use crate::leaf::{backward_leaf, WIDEST};
 use crate::small_dense::{block_size, multiply, outer_product, remaining};
 use crate::threads::map_parts;
-
-/// The dense solution on the tail: H lower (m, m) with m = tail + r, and the coefficients x (m).
-pub struct TailSolution<'a> {
-    pub h: &'a [f64],
-    pub x: &'a [f64],
-}
-
-/// What the backward sweep leaves for one chain factor.
-#[derive(Default)]
-pub struct Backward {
-    /// Z'P̃y per level, (q, p).
-    pub r: Vec<f64>,
-    /// b̂ per level, (q, p).
-    pub b: Vec<f64>,
-    /// T per level (q, p, p), kept on request.
-    pub t: Vec<f64>,
-    /// Σ over levels of T and of rr', (sets, p, p).
-    pub trace: Vec<f64>,
-    pub quadratic: Vec<f64>,
-    /// Moments for the average information, where the sweep kept them.
-    pub moments: Option<Moments>,
-    /// cov(b, outside) per level for factors that have something below: own block, ancestors, tail entries, X.
-    pub own: Vec<f64>,
-    pub ancestor: Vec<f64>,
-    pub tail: Vec<f64>,
-    pub dense: Vec<f64>,
-}
 
 /// The chunk-wise outputs of one factor.
 struct Part<'a> {
@@ -94,7 +68,7 @@ fn backward_factor<const P: usize>(
         ancestor: vec![0.0; if inner { f.ancestor.len() } else { 0 }],
         tail: vec![0.0; if inner { f.tail.len() } else { 0 }],
         dense: vec![0.0; if inner { f.q * p * r } else { 0 }],
-        moments: None,
+        level_sums: None,
     };
     let sigma: Vec<f64> = blocked.lambda[c]
         .values
