@@ -152,8 +152,11 @@ class Visits:
     def _variance(self, name: str) -> VarianceTerm:
         function = make_function(name)
         if name == "ident":
-            return VarianceTerm("stratum", function, None, self.stratum, ("a", "b"))
-        return VarianceTerm("w", function, self.covariate, np.zeros(len(self.subject), np.int32), ("",))
+            own = function.reference(None, self.stratum, 2)
+            return VarianceTerm("stratum", function, None, self.stratum, ("a", "b"), own)
+        one = np.zeros(len(self.subject), np.int32)
+        own = function.reference(self.covariate, one, 1)
+        return VarianceTerm("w", function, self.covariate, one, ("",), own)
 
     def design(self, *terms: RandomTerm, residual: Residual, **options: object) -> Design:
         blank = [] if terms else [self.rows.term("subject", self.subject)]

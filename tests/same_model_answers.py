@@ -252,7 +252,7 @@ def random_effects(asked: Asked) -> Iterator[Answer]:
     if not asked.fit.design.random:
         return
     table = asked.fit.random_effects()
-    moved = asked.shifted() and any("x" == asked.written.read(term) for term in table["term"])
+    moved = asked.shifted() and any(asked.written.read(term) == "x" for term in table["term"])
     for i in range(0, len(table), 7 if "spline" not in asked.case.formula else 1):
         group, level, term = (asked.written.read(table[c][i]) for c in ("group", "level", "term"))
         if "spline" in group or (term != "x" and moved):
@@ -327,7 +327,10 @@ def vcov_robust(asked: Asked) -> Iterator[Answer]:
             arm = asked.written.names.get("arm", "arm")
             means = robust.emmeans(arm)
             yield from estimates(
-                means.table, lambda i: asked.written.read(means[arm][i]), asked.y, f"{kind} "
+                means.table,
+                lambda i, means=means, arm=arm: asked.written.read(means[arm][i]),
+                asked.y,
+                f"{kind} ",
             )
         yield from estimates(robust.emmeans("1").table, lambda i: "overall", asked.y, f"{kind} ")
 

@@ -152,7 +152,9 @@ OTHERS = {
     "variance by visit": Case(residual="ar1(visit | run)", variance="ident(visit)"),
     "power of the fitted mean": Case(variance="power(fitted)"),
     "exp of the fitted mean": Case(variance="exp(fitted)"),
-    "product of functions": Case(residual="ar1(visit | run)", variance="power(w) * ident(kind)", affine=False),
+    "product of functions": Case(
+        residual="ar1(visit | run)", variance="power(w) * ident(kind)", affine=False
+    ),
     "interaction": Case("y ~ x * arm + (1 | id)", coefficients=False),
     "square": Case("y ~ x + I(x**2) + (1 | id)", coefficients=False),
     "square in groups": Case("y ~ (x + I(x**2)) * arm + (1 | id)", coefficients=False),

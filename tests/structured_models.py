@@ -161,7 +161,9 @@ def error_covariance(objective: Gaussian, theta: Array) -> Array:
     sd = np.ones(n) if design.weights is None else 1 / np.sqrt(design.weights)
     for block in objective.model.variance_blocks:
         term = residual.variance[block.index]
-        sd = sd * np.exp(term.function.log_sd(theta[block.place], term.covariate, term.groups))
+        delta = term.reference.plain @ theta[block.place]
+        sd = sd * np.exp(term.function.log_sd(delta, term.covariate, term.groups))
+        sd = sd * np.exp(-term.reference.common(theta[block.place]))
     return np.asarray(r * np.outer(sd, sd))
 
 

@@ -10,14 +10,14 @@ ER* + R*E, E = diag(∂log s/∂δ).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Natural, Positions
 from ..engines.base import Covariances, Direction, Scores, SizeGroup
-from ..terms.design import Design, VarianceTerm
+from ..terms.design import Design
 from ..typing import Array
 from .parameters import (
     Block,
@@ -26,6 +26,7 @@ from .parameters import (
     VarianceBlock,
     design_blocks,
     natural_names,
+    regular_target,
     residual_labels,
     residual_name,
 )
@@ -34,6 +35,8 @@ UNIT = np.ones((1, 1, 1))
 """σ² where it is profiled out."""
 LARGEST_STACK = 2e7
 """Numbers at most in a stack of second derivatives."""
+_DEGREES = {"variance": 1.0, "covariance": 1.0, "loading": 0.5}
+"""With which power of a factor of Σ a natural parameter of value zero goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,18 @@ class CovarianceModel:
         Clusters whose R is asked for by class (`Equations.groups`).
     profiled
         Whether σ² is left out of θ, Σ being relative to it.
+    centred
+        Whether Σ_R in θ is that of the errors of a row of ordinary standard deviation rather than where variance
+        functions are one (`variance.reference`). Without it each natural parameter has a block of θ to itself.
     """
 
-    def __init__(self, design: Design, groups: Sequence[SizeGroup], *, profiled: bool = False) -> None:
+    def __init__(
+        self, design: Design, groups: Sequence[SizeGroup], *, profiled: bool = False, centred: bool = True
+    ) -> None:
         self.design = design
         self.profiled = profiled
+        terms = () if design.residual is None else design.residual.variance
+        self.variance = terms if centred else tuple(term.uncentred() for term in terms)
         self.random_blocks = design_blocks(design)
         first = self.random_blocks[-1].place.stop if self.random_blocks else 0
         self.n_random = first
@@ -76,10 +86,6 @@ class CovarianceModel:
         self.variance_blocks, self.n_theta = self._variance_blocks(first)
         self.parts = [self._part(group) for group in groups]
         self._kept: tuple[bytes, tuple[Block, ...], list[Array]] = (b"?", (), [])
-
-    @property
-    def variance(self) -> tuple[VarianceTerm, ...]:
-        return () if self.design.residual is None else self.design.residual.variance
 
     @property
     def by_row(self) -> bool:
@@ -102,7 +108,7 @@ class CovarianceModel:
     def _variance_blocks(self, first: int) -> tuple[tuple[VarianceBlock, ...], int]:
         blocks = []
         for k, term in enumerate(self.variance):
-            size = term.function.size(len(term.group_labels))
+            size = term.n_theta
             blocks.append(VarianceBlock(k, slice(first, first + size)))
             first += size
         return tuple(blocks), first
@@ -144,11 +150,11 @@ class CovarianceModel:
         return tuple(out)
 
     def relative_log_sd(self, theta: Array) -> Array:
-        """Return log g by row, (n,)."""
+        """Return log s by row without weights, (n,): log g less what is common to all rows."""
         total = np.zeros(self.design.n)
         for block in self.variance_blocks:
             term = self.variance[block.index]
-            total += term.function.log_sd(theta[block.place], term.covariate, term.groups)
+            total += term.log_sd(theta[block.place], term.covariate, term.groups)
         return total
 
     def residuals(self, theta: Array) -> list[Array]:
@@ -232,8 +238,7 @@ class CovarianceModel:
     def _log_slopes(self, theta: Array) -> Iterator[Array]:
         """Yield ∂log s/∂δ by row, (n,), for every parameter of a variance function."""
         for block in self.variance_blocks:
-            term = self.variance[block.index]
-            yield from term.function.d_log_sd(theta[block.place], term.covariate, term.groups)
+            yield from self.variance[block.index].d_log_sd(theta[block.place])
 
     def gradient(self, theta: Array, random: Sequence[Array], scores: Scores) -> Array:
         """Return ∂(−2l)/∂θ, (n_theta,), from Γ of Σ(θ) by term (sets, p, p) and the scores of the errors."""
@@ -380,8 +385,7 @@ class CovarianceModel:
     def _add_second_log_slopes(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
         weighted: Array | None = None
         for block in self.variance_blocks:
-            term = self.variance[block.index]
-            second = term.function.d2_log_sd(theta[block.place], term.covariate, term.groups)
+            second = self.variance[block.index].d2_log_sd(theta[block.place])
             if second is None:
                 continue
             weighted = self._weighted(theta, by_cluster) if weighted is None else weighted
@@ -434,13 +438,8 @@ class CovarianceModel:
         return own, np.asarray(inverse @ bends)
 
     def _error_jacobian(self, theta: Array) -> Array:
-        found = self.natural_blocks(theta)[len(self.random_blocks) :]
-        jacobian = np.zeros((sum(len(names) for _, _, names in found), self.n_theta), dtype=theta.dtype)
-        first = 0
-        for place, natural, names in found:
-            jacobian[first : first + len(names), place] = natural.jacobian
-            first += len(names)
-        return jacobian
+        random = [b.structure.natural(theta[b.place], b.positions) for b in self.random_blocks]
+        return self.natural(theta).jacobian[sum(len(found.values) for found in random) :]
 
     def _error_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
         """Return Σ w_abR*_ab − Σ v_aR*_a by class (C, t, t) of one size group, over parameters of Σ_R."""
@@ -477,8 +476,7 @@ class CovarianceModel:
         """Return Σ_ab w_ab ∂²log s/∂δ_a∂δ_b by row, (n,)."""
         total = np.zeros(self.design.n)
         for block in self.variance_blocks:
-            term = self.variance[block.index]
-            second = term.function.d2_log_sd(theta[block.place], term.covariate, term.groups)
+            second = self.variance[block.index].d2_log_sd(theta[block.place])
             if second is not None:
                 inside = slice(block.place.start - self.n_structural, block.place.stop - self.n_structural)
                 total += np.tensordot(weights[inside, inside], second, 2)
@@ -500,11 +498,37 @@ class CovarianceModel:
         return out
 
     def first_variance(self, theta: Array) -> float:
-        """Return the error variance of the first set at its first position: σ² (nlme's where rows differ)."""
-        block = self.residual_blocks[0]
+        """Return the error variance of the first set at its first position: σ² (nlme's where rows differ).
+
+        Where no number holds that of a row whose variance functions are one, it is that of an ordinary row.
+        """
+        block, factor = self.residual_blocks[0], float(self.plain_factor(theta))
         if block.structure is None:
-            return float(np.exp(theta[block.place][0]))
-        return float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
+            own = float(np.exp(theta[block.place][0]))
+        else:
+            own = float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
+        return factor * own if own == 0 or 1e-290 < factor * own < 1e290 else own
+
+    def plain_factor(self, theta: Array) -> float:
+        """Return exp(−2Σc(δ)): what the user's Σ_R, where variance functions are one, is of that in θ."""
+        total = 0.0
+        for block in self.variance_blocks:
+            total += self.variance[block.index].reference.common(theta[block.place])
+        factor: float = np.exp(-2.0 * total)
+        return factor
+
+    def _degrees(self, block: ResidualBlock) -> Array:
+        """Return with which power of a factor of Σ_R its natural parameters go, (k,)."""
+        if block.structure is None:
+            return np.ones(1)
+        at = block.positions
+        own = block.structure.start(regular_target(at), at)
+        before = block.structure.natural(own, at)
+        after = block.structure.natural(block.structure.rescale(own, 4.0, at), at).values
+        by_kind = [_DEGREES.get(kind, 0.0) for kind in before.kinds]
+        known = (before.values != 0) & (after / np.where(before.values == 0, 1.0, before.values) > 0)
+        ratio = np.where(known, after, 1.0) / np.where(known, before.values, 1.0)
+        return np.where(known, np.round(np.log(ratio) / np.log(2.0)) / 2.0, by_kind)
 
     def natural(self, theta: Array) -> NaturalParameters:
         """Return every covariance parameter by name on the natural scale, those of the errors last."""
@@ -513,42 +537,65 @@ class CovarianceModel:
         values: list[Array] = []
         found = self.natural_blocks(theta)
         jacobian = np.zeros((sum(len(labels) for _, _, labels in found), self.n_theta), dtype=theta.dtype)
+        errors = {(block.place.start, block.place.stop): block for block in self.residual_blocks}
         for place, natural, labels in found:
-            jacobian[len(names) : len(names) + len(labels), place] = natural.jacobian
+            rows = slice(len(names), len(names) + len(labels))
+            jacobian[rows, place] = natural.jacobian
+            of = errors.get((place.start, place.stop))
+            if of is not None and self.variance_blocks:
+                slopes = -2.0 * self._degrees(of) * natural.values
+                for block in self.variance_blocks:
+                    common = self.variance[block.index].reference.common_slopes
+                    jacobian[rows, block.place] = np.multiply.outer(slopes, common)
             names += labels
             kinds += natural.kinds
             values.append(natural.values)
         return NaturalParameters(tuple(names), np.concatenate(values), jacobian, tuple(kinds))
 
     def natural_blocks(self, theta: Array) -> list[tuple[slice, Natural, list[str]]]:
-        """Return for every block its place in θ, its natural parameters and their full names."""
+        """Return for every block its place in θ, its natural parameters and their full names.
+
+        Each Jacobian is about the block's own parameters; `natural` has that of Σ_R about variance functions too.
+        """
         out = []
         for block in self.random_blocks:
             found = block.structure.natural(theta[block.place], block.positions)
             out.append((block.place, found, natural_names(self.design.random[block.term], block.set, found)))
         labels = residual_labels(self.design)
         for residual in self.residual_blocks:
-            found = residual_natural(residual, theta[residual.place])
+            found = self._plain_natural(residual, theta)
             names = [residual_name(name, labels[residual.set]) for name in found.names]
             out.append((residual.place, found, names))
         for variance in self.variance_blocks:
             term = self.variance[variance.index]
-            found = term.function.natural(theta[variance.place], term.group_labels)
+            found = term.natural(theta[variance.place])
             out.append((variance.place, found, [f"{term.label}: {name}" for name in found.names]))
         return out
 
-    def from_natural(self, place: slice, values: Array) -> Array:
-        """Return the working parameters of the block at `place` from its natural values; ValueError for none."""
+    def _plain_natural(self, block: ResidualBlock, theta: Array) -> Natural:
+        """Return the natural parameters of the user's Σ_R of one set."""
+        found = residual_natural(block, theta[block.place])
+        if not self.variance_blocks:
+            return found
+        powers = self.plain_factor(theta) ** self._degrees(block)
+        return replace(found, values=powers * found.values, jacobian=powers[:, None] * found.jacobian)
+
+    def from_natural(self, place: slice, values: Array, theta: Array) -> Array:
+        """Return the working parameters of the block at `place` from its natural values; ValueError for none.
+
+        θ has the parameters of the variance functions in place, by which those of Σ_R are read.
+        """
         for block in self.random_blocks:
             if block.place == place:
                 return block.structure.from_natural(values, block.positions)
         for residual in self.residual_blocks:
             if residual.place == place:
+                if self.variance_blocks:
+                    values = values / self.plain_factor(theta) ** self._degrees(residual)
                 return _residual_from_natural(residual, values)
         for variance in self.variance_blocks:
             if variance.place == place:
-                term = self.variance[variance.index]
-                return term.function.from_natural(values, term.group_labels)
+                return self.variance[variance.index].from_natural(values)
         raise ValueError(f"no block of parameters stands at {place}")
 
 

@@ -51,7 +51,7 @@ class FittedErrors:
         return np.asarray(total * scale)
 
     def common_variance(self) -> float:
-        """Return σ² of a design without residual structure."""
+        """Return the error variance where s is one, of a design without residual structure."""
         block = self.model.residual_blocks[0]
         return float(np.exp(self.theta[block.place][0]))
 
@@ -93,7 +93,7 @@ class FittedErrors:
             term = self.model.variance[block.index]
             values = mean if term.fitted else covariate
             known = np.maximum(groups, 0)
-            own = term.function.log_sd(self.theta[block.place], values, known)
+            own = term.log_sd(self.theta[block.place], values, known)
             log_sd += np.where(groups >= 0, own, np.nan)
         return np.asarray(np.exp(log_sd) / (1.0 if weights is None else np.sqrt(weights)))
 

@@ -16,7 +16,7 @@ from ..terms.design import Design
 from ..typing import Array
 from .covariances import CovarianceModel
 from .gaussian import Gaussian
-from .parameters import Block, ResidualBlock, place_by_name
+from .parameters import Block, ResidualBlock, place_by_name, regular_target
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -89,7 +89,7 @@ class NaturalCoordinates(Structure):
 
     def _d_natural(self, theta: Array, at: Positions) -> Array:
         if self.base.linear:
-            return self.base.d_natural(self.base.start(_regular_target(at), at), at)
+            return self.base.d_natural(self.base.start(regular_target(at), at), at)
         try:
             return self.base.d_natural(self._base_theta(theta, at), at)
         except np.linalg.LinAlgError:
@@ -99,7 +99,7 @@ class NaturalCoordinates(Structure):
             ) from None
 
     def _regular(self, at: Positions) -> Natural:
-        return self.base.natural(self.base.start(_regular_target(at), at), at)
+        return self.base.natural(self.base.start(regular_target(at), at), at)
 
     def _variances(self, at: Positions) -> Mask:
         return np.array([kind == "variance" for kind in self._regular(at).kinds])
@@ -119,9 +119,11 @@ def held_gaussian(design: Design, equations: Equations, hold: Mapping[str, float
     converged.
     """
     model = CovarianceModel(design, equations.groups)
-    found = model.natural_blocks(_regular_theta(model))
-    names = tuple(name for _, _, labels in found for name in labels)
+    names = model.natural(_regular_theta(model)).names
     held = place_by_name(hold, names, "hold")
+    if _mixed(model, list(held)):
+        model = CovarianceModel(design, equations.groups, centred=False)
+    found = model.natural_blocks(_regular_theta(model))
     free = np.ones(model.n_theta, dtype=bool)
     random = {b.place.start: b for b in model.random_blocks}
     errors = {b.place.start: b for b in model.residual_blocks}
@@ -145,18 +147,32 @@ def held_gaussian(design: Design, equations: Equations, hold: Mapping[str, float
     return Gaussian(design, equations, profiled=False, model=model, free=free, held=kept)
 
 
+def _mixed(model: CovarianceModel, held: list[int]) -> bool:
+    """Return whether held parameters depend on more parameters of variance functions than are held.
+
+    So does σ² where the origin of a covariate is taken out of its function, and the constant of const_power.
+    """
+    if not model.variance_blocks:
+        return False
+    theta = _regular_theta(model)
+    own = slice(model.n_structural, model.n_theta)
+    jacobian = model.natural(theta).jacobian
+    depends = np.any(jacobian[held, own] != 0, axis=0)
+    functions = np.any(jacobian[:, own] != 0, axis=1) & ~np.any(jacobian[:, : own.start] != 0, axis=1)
+    return bool(depends.sum() > functions[held].sum())
+
+
 def _regular_theta(model: CovarianceModel) -> Array:
     """Return parameters at which no variance vanishes and nothing has a special symmetry."""
     theta = np.zeros(model.n_theta)
     for block in model.random_blocks:
-        theta[block.place] = block.structure.start(_regular_target(block.positions), block.positions)
+        theta[block.place] = block.structure.start(regular_target(block.positions), block.positions)
     for residual in model.residual_blocks:
         if residual.structure is not None:
             at = residual.positions
-            theta[residual.place] = residual.structure.start(_regular_target(at), at)
+            theta[residual.place] = residual.structure.start(regular_target(at), at)
     for variance in model.variance_blocks:
-        term = model.variance[variance.index]
-        theta[variance.place] = term.function.starts(len(term.group_labels))[0]
+        theta[variance.place] = model.variance[variance.index].starts()[0]
     return theta
 
 
@@ -180,10 +196,4 @@ def _natural_slopes(block: Block | ResidualBlock) -> Array:
     """Return ∂natural/∂θ at a point where nothing vanishes, (natural, θ)."""
     at = block.positions
     assert block.structure is not None
-    return block.structure.natural(block.structure.start(_regular_target(at), at), at).jacobian
-
-
-def _regular_target(at: Positions) -> Array:
-    """Return a covariance matrix with no zero element and no special symmetry, (m, m)."""
-    m = at.size
-    return np.diag(1.0 + np.arange(m) / m) + 0.25
+    return block.structure.natural(block.structure.start(regular_target(at), at), at).jacobian

@@ -60,8 +60,7 @@ def _regular_points(model: CovarianceModel) -> list[Array]:
         own = (0.6 + 0.1 * k) * np.eye(block.positions.size)
         base[block.place] = block.structure.start(own, block.positions)
     for variance in model.variance_blocks:
-        term = model.variance[variance.index]
-        base[variance.place] = term.function.starts(len(term.group_labels))[0]
+        base[variance.place] = model.variance[variance.index].starts()[0]
     ladders = [_residual_points(block) for block in model.residual_blocks]
     count = min(len(ladder) for ladder in ladders)
     points = []
@@ -129,7 +128,7 @@ def _parts(
         found.append((what, residual.place, natural.jacobian, names))
     for variance in model.variance_blocks:
         term = model.variance[variance.index]
-        natural = term.function.natural(theta[variance.place], term.group_labels)
+        natural = term.natural(theta[variance.place])
         what = f"the variance function {term.label}"
         found.append((what, variance.place, natural.jacobian, list(natural.names)))
     out = []

@@ -98,6 +98,12 @@ def natural_names(term: RandomTerm, which: int, natural: Natural) -> list[str]:
     return out
 
 
+def regular_target(at: Positions) -> Array:
+    """Return a covariance matrix with no zero element and no special symmetry, (m, m)."""
+    m = at.size
+    return np.diag(1.0 + np.arange(m) / m) + 0.25
+
+
 def residual_name(name: str, where: str) -> str:
     """Return `var(week1)` as `var(Residual: week1)`, `rho` as `rho(Residual)`."""
     head, _, rest = name.partition("(")

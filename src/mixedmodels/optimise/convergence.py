@@ -156,6 +156,11 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
             "at most 2,500 rows are tied together, mm.Control(engine='clusters')"
         )
         notes.append(Status(Severity.WARNING, edge, hint))
+    factor = criterion.model.plain_factor(theta)
+    if not 1e-290 < factor < 1e290:
+        message = "no number holds the variance of an error where the variance functions are one, so far from the data"
+        hint = "Centre the covariate, or divide it by its mean, for a var(Residual) that can be read"
+        notes.append(Status(Severity.NOTE, message, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
         if name.startswith("nugget") and value == 0:
             notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))

@@ -103,7 +103,7 @@ def ladder(criterion: Criterion) -> list[tuple[tuple[int, int], Array]]:
 
 def _variance_starts(criterion: Criterion) -> list[tuple[Array, ...]]:
     terms = [criterion.model.variance[block.index] for block in criterion.model.variance_blocks]
-    return list(product(*(term.function.starts(len(term.group_labels)) for term in terms)))
+    return list(product(*(term.starts() for term in terms)))
 
 
 def _ordinary_variance(criterion: Criterion) -> float:

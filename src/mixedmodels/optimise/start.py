@@ -101,22 +101,34 @@ def place_values(criterion: Criterion, theta: Array, given: Mapping[int, float],
     Variances not given are raised where Σ would not be valid.
     """
     out = theta.copy()
+    structural = criterion.model.n_structural
+    # variances of the errors are read by the parameters of variance functions, so that these come first
+    stages = ((structural, criterion.n_theta), (0, structural))
+    for lowest, end in stages if criterion.model.by_row else stages[1:]:
+        _place_blocks(criterion, out, (lowest, end), given, argument)
+    return out
+
+
+def _place_blocks(
+    criterion: Criterion, out: Array, among: tuple[int, int], given: Mapping[int, float], argument: str
+) -> None:
+    """Put natural values into θ for the blocks that stand among some of its parameters."""
     first = 0
-    for place, found, names in criterion.model.natural_blocks(theta):
+    for place, found, names in criterion.model.natural_blocks(out):
         inside = {i - first: v for i, v in given.items() if first <= i < first + len(names)}
-        if inside:
+        if inside and among[0] <= place.start < among[1]:
             target = np.array(found.values, dtype=float)
             raisable = np.array([kind == "variance" for kind in found.kinds])
             for i, value in inside.items():
                 target[i], raisable[i] = value, False
             named = {names[i]: v for i, v in inside.items()}
-            out[place] = _from_natural(criterion, place, target, raisable, named, argument)
+            out[place] = _from_natural(criterion, out, place, target, raisable, named, argument)
         first += len(names)
-    return out
 
 
 def _from_natural(
     criterion: Criterion,
+    theta: Array,
     place: slice,
     target: Array,
     raisable: NDArray[np.bool_],
@@ -125,7 +137,7 @@ def _from_natural(
 ) -> Array:
     for _ in range(RAISES):
         try:
-            return criterion.model.from_natural(place, target)
+            return criterion.model.from_natural(place, target, theta)
         except ValueError as error:
             reason = str(error)
         if not raisable.any():

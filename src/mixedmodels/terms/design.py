@@ -5,7 +5,7 @@ Levels, columns and names are kept beside the arrays so that results can be labe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from ..covariance.base import Positions, Structure
 from ..errors import Status
+from ..natural import Natural
 from ..typing import Array, Codes, Labels
 
 if TYPE_CHECKING:
     from scipy import sparse
 
     from ..variance.base import VarianceFunction
+    from ..variance.reference import Reference
     from .rank import ColumnMoments
 
 
@@ -166,7 +168,8 @@ class VarianceTerm:
 
     `function` gives log g and its derivatives; `covariate` (n,) are the values v, None for functions of
     groups alone; `groups` (n,) the stratum of each row, whose names are `group_labels`. Where `fitted` is
-    true the covariate is the fitted mean and is renewed between fits.
+    true the covariate is the fitted mean and is renewed between fits. `reference` is the origin and unit of the
+    working parameters δ, kept where the covariate is renewed so that δ means the same before and after.
     """
 
     label: str
@@ -174,12 +177,48 @@ class VarianceTerm:
     covariate: Array | None
     groups: Codes
     group_labels: Labels
+    reference: Reference
     fitted: bool = False
 
     @property
     def n_theta(self) -> int:
         """Number of working parameters δ."""
         return self.function.size(len(self.group_labels))
+
+    def uncentred(self) -> VarianceTerm:
+        """Return the term with the unit of its covariate taken out, and not its origin."""
+        count = len(self.group_labels)
+        own = self.function.reference(self.covariate, self.groups, count, centred=False)
+        return replace(self, reference=own)
+
+    def log_sd(self, delta: Array, covariate: Array | None, groups: Codes) -> Array:
+        """Return log s of rows with these values of the covariate, (n,)."""
+        own = self.function.log_sd(delta, self.reference.values(covariate), groups)
+        return np.asarray(own + self.reference.offsets(groups) @ delta) if len(delta) else own
+
+    def d_log_sd(self, delta: Array) -> Array:
+        """Return ∂log s/∂δ of the rows, (k, n)."""
+        own = self.function.d_log_sd(delta, self.reference.values(self.covariate), self.groups)
+        return np.asarray(own + self.reference.offsets(self.groups).T)
+
+    def d2_log_sd(self, delta: Array) -> Array | None:
+        """Return ∂²log s/∂δ∂δ' of the rows, (k, k, n), or None where log s is linear in δ."""
+        return self.function.d2_log_sd(delta, self.reference.values(self.covariate), self.groups)
+
+    def starts(self) -> list[Array]:
+        """Return working parameters to start from."""
+        return self.function.starts(len(self.group_labels))
+
+    def natural(self, delta: Array) -> Natural:
+        """Return the parameters of the function of the user's covariate, as nlme reports them."""
+        plain = self.reference.plain
+        found = self.function.natural(plain @ delta, self.group_labels)
+        return replace(found, jacobian=found.jacobian @ plain)
+
+    def from_natural(self, values: Array) -> Array:
+        """Return working parameters from reported ones; ValueError when they are not admissible."""
+        own = self.function.from_natural(values, self.group_labels)
+        return np.asarray(np.linalg.solve(self.reference.plain, own))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from .design import FixedTerms, RandomTerm
 from .encoder import INTERCEPT, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
-from .kernel import bind_kernel
+from .known import bind_kernel
 from .positions import order_notes
 from .smooth import SplineBasis
 

@@ -288,7 +288,9 @@ def _bind_variance(
         covariate = mean if reader == FITTED else _covariate(asked, frame.columns[reader])
     function = make_function(asked.name, columns)
     function.check(covariate, str(asked))
-    term = VarianceTerm(str(asked), function, covariate, strata.codes, labels, fitted=reader == FITTED)
+    reference = function.reference(covariate, strata.codes, len(labels))
+    fitted = reader == FITTED
+    term = VarianceTerm(str(asked), function, covariate, strata.codes, labels, reference, fitted=fitted)
     return term, VarianceEncoding(names, strata.parts, reader)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ..errors import DataError
 from ..natural import Natural
 from ..typing import Array, Codes, Labels
+from .reference import Reference, shares_of
 
 
 class VarianceFunction(ABC):
@@ -59,6 +60,17 @@ class VarianceFunction(ABC):
     @abstractmethod
     def from_natural(self, values: Array, group_labels: Labels) -> Array:
         """Return δ from natural values; ValueError when they are not admissible."""
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        """Return origin and unit of the working parameters for the rows of a covariate.
+
+        Without `centred` only the unit is the data's own, so that every natural parameter, σ² among them, depends on
+        one working parameter.
+        """
+        k = self.size(n_groups)
+        return Reference(0.0, 1.0, np.eye(k), np.zeros((n_groups, k)), shares_of(groups, n_groups))
 
     def check(self, covariate: Array | None, label: str) -> None:
         """Raise `DataError` where g cannot be computed from the covariate."""

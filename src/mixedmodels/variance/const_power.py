@@ -11,6 +11,7 @@ from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction
 from .grouped import group_names, log_magnitude
+from .reference import Reference, mean_log, shares_of
 
 
 @final
@@ -60,6 +61,16 @@ class ConstantPlusPower(VarianceFunction):
         # at δ = 0 the constant could not be told from σ
         pairs = ((1.0, 0.25), (0.1, 1.0), (10.0, 1.0), (1.0, -0.5))
         return [np.tile([np.log(c), power], n_groups) for c, power in pairs]
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        assert covariate is not None
+        mean = mean_log(covariate, centred=centred)
+        # c + |v|^δ = ṽ^δ(c* + |v/ṽ|^δ) with log c = log c* + δ log ṽ
+        plain = np.kron(np.eye(n_groups), np.array([[1.0, mean], [0.0, 1.0]]))
+        level = np.kron(np.eye(n_groups), np.array([[0.0, mean]]))
+        return Reference(0.0, float(np.exp(mean)), plain, level, shares_of(groups, n_groups))
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         """Return `const` and `power`, by stratum."""

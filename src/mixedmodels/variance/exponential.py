@@ -11,6 +11,7 @@ from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction
 from .grouped import by_group, identity_natural
+from .reference import Reference, centre_and_spread, shares_of
 
 
 @final
@@ -41,6 +42,15 @@ class Exponential(VarianceFunction):
 
     def starts(self, n_groups: int) -> list[Array]:
         return [np.zeros(n_groups)]
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        assert covariate is not None
+        centre, spread = centre_and_spread(covariate, centred=centred)
+        one = np.eye(n_groups)
+        shares = shares_of(groups, n_groups)
+        return Reference(centre, spread, one / spread, one * (centre / spread), shares)
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         """Return the rates δ, by nlme's name `expon`."""

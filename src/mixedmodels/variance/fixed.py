@@ -11,6 +11,7 @@ from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction, refuse_zero
 from .grouped import log_magnitude
+from .reference import Reference, shares_of
 
 
 @final
@@ -40,6 +41,15 @@ class Fixed(VarianceFunction):
 
     def starts(self, n_groups: int) -> list[Array]:
         return [np.zeros(0)]
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        assert covariate is not None
+        mean = float(np.mean(log_magnitude(covariate))) if centred else 0.0
+        shares = shares_of(groups, n_groups)
+        scale = float(np.exp(mean))
+        return Reference(0.0, scale, np.eye(0), np.zeros((n_groups, 0)), shares, 0.5 * mean)
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         return Natural((), delta, np.zeros((0, 0)), ())

@@ -10,6 +10,7 @@ import numpy as np
 from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction
+from .reference import Reference, centre_and_spread, shares_of
 
 
 @final
@@ -45,6 +46,15 @@ class LogLinear(VarianceFunction):
 
     def starts(self, n_groups: int) -> list[Array]:
         return [np.zeros(self.size(n_groups))]
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        assert covariate is not None
+        centre, spread = centre_and_spread(covariate, centred=centred)
+        plain = np.diag(np.tile(1.0 / spread, n_groups))
+        level = np.asarray(np.kron(np.eye(n_groups), 0.5 * (centre / spread)[None]), dtype=float)
+        return Reference(centre, spread, plain, level, shares_of(groups, n_groups))
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         """Return the slopes of the log variance, `log_variance(column)`."""

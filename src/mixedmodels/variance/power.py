@@ -11,6 +11,7 @@ from ..natural import Natural
 from ..typing import Array, Codes, Labels
 from .base import VarianceFunction, refuse_zero
 from .grouped import by_group, identity_natural, log_magnitude
+from .reference import Reference, mean_log, shares_of
 
 
 @final
@@ -41,6 +42,14 @@ class Power(VarianceFunction):
 
     def starts(self, n_groups: int) -> list[Array]:
         return [np.zeros(n_groups)]
+
+    def reference(
+        self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
+    ) -> Reference:
+        assert covariate is not None
+        mean = mean_log(covariate, centred=centred)
+        one = np.eye(n_groups)
+        return Reference(0.0, float(np.exp(mean)), one, one * mean, shares_of(groups, n_groups))
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         """Return the exponents δ."""
