@@ -12,6 +12,7 @@ import numpy as np
 from ..criterion.base import Criterion
 from ..criterion.parameters import ResidualBlock
 from ..typing import Array
+from .step import newton_step
 
 SHARES = (0.5, 0.1)
 """Shares of the residual variance that random effects start from."""
@@ -19,6 +20,8 @@ FLOOR = 0.02
 """Smallest eigenvalue of a starting covariance, relative to its largest."""
 MOST_RUNS = 3
 """Searches at most, one from each of the lowest local minima among the starting points."""
+FIRST_STEPS = 3
+"""Newton steps of the variance functions alone before the rest of θ moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,27 @@ def ladder_starts(criterion: Criterion, place: Callable[[Array], Array] | None =
     tried = [_candidate(criterion, theta, at, place) for at, theta in ladder(criterion)]
     found = [one for one in tried if isfinite(one.value)] or tried[:1]
     minima = [one for one in found if not any(_beats(other, one) for other in found)]
-    return [one.theta for one in sorted(minima, key=lambda one: one.value)[:MOST_RUNS]]
+    chosen = sorted(minima, key=lambda one: one.value)[:MOST_RUNS]
+    return [_with_variances(criterion, one) for one in chosen]
+
+
+def _with_variances(criterion: Gaussian, one: Candidate) -> Array:
+    """Return θ after a few descending steps of the variance functions alone.
+
+    Ranges and random effects that move first take up the unequal variances, and may run away from where they belong.
+    """
+    own = np.arange(criterion.model.n_structural, criterion.n_theta)
+    own = own[criterion.free[own]]
+    theta, value = one.theta, one.value
+    if not len(own) or not isfinite(value):
+        return theta
+    for _ in range(FIRST_STEPS):
+        moved = theta + newton_step(criterion.evaluate(theta), own).step
+        found = criterion.value(moved)
+        if not found < value:
+            break
+        theta, value = moved, found
+    return theta
 
 
 def _beats(other: Candidate, one: Candidate) -> bool:
