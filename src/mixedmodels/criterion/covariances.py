@@ -26,17 +26,17 @@ from .parameters import (
     VarianceBlock,
     design_blocks,
     natural_names,
-    regular_target,
     residual_labels,
     residual_name,
+    scale_degrees,
 )
 
 UNIT = np.ones((1, 1, 1))
 """σ² where it is profiled out."""
 LARGEST_STACK = 2e7
 """Numbers at most in a stack of second derivatives."""
-_DEGREES = {"variance": 1.0, "covariance": 1.0, "loading": 0.5}
-"""With which power of a factor of Σ a natural parameter of value zero goes."""
+_LARGEST_LOG = 500.0
+"""Logarithm of a factor of variances beyond which it is not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,37 +498,29 @@ class CovarianceModel:
         return out
 
     def first_variance(self, theta: Array) -> float:
-        """Return the error variance of the first set at its first position: σ² (nlme's where rows differ).
-
-        Where no number holds that of a row whose variance functions are one, it is that of an ordinary row.
-        """
-        block, factor = self.residual_blocks[0], float(self.plain_factor(theta))
+        """Return the error variance of the first set at its first position: σ² (nlme's where rows differ)."""
+        block, factor = self.residual_blocks[0], float(np.exp(self._log_factor(theta)))
         if block.structure is None:
-            own = float(np.exp(theta[block.place][0]))
-        else:
-            own = float(block.structure.matrix(theta[block.place], block.positions)[0, 0])
-        return factor * own if own == 0 or 1e-290 < factor * own < 1e290 else own
+            return float(factor * np.exp(theta[block.place][0]))
+        return float(factor * block.structure.matrix(theta[block.place], block.positions)[0, 0])
 
-    def plain_factor(self, theta: Array) -> float:
-        """Return exp(−2Σc(δ)): what the user's Σ_R, where variance functions are one, is of that in θ."""
+    def readable(self, theta: Array) -> bool:
+        """Return whether a number holds the error variance where variance functions are one.
+
+        Where none does Σ_R is reported for a row of ordinary standard deviation.
+        """
+        return abs(self._log_common(theta)) < _LARGEST_LOG
+
+    def _log_common(self, theta: Array) -> float:
+        """Return −2Σc(δ)."""
         total = 0.0
         for block in self.variance_blocks:
-            total += self.variance[block.index].reference.common(theta[block.place])
-        factor: float = np.exp(-2.0 * total)
-        return factor
+            total -= 2.0 * self.variance[block.index].reference.common(theta[block.place])
+        return total
 
-    def _degrees(self, block: ResidualBlock) -> Array:
-        """Return with which power of a factor of Σ_R its natural parameters go, (k,)."""
-        if block.structure is None:
-            return np.ones(1)
-        at = block.positions
-        own = block.structure.start(regular_target(at), at)
-        before = block.structure.natural(own, at)
-        after = block.structure.natural(block.structure.rescale(own, 4.0, at), at).values
-        by_kind = [_DEGREES.get(kind, 0.0) for kind in before.kinds]
-        known = (before.values != 0) & (after / np.where(before.values == 0, 1.0, before.values) > 0)
-        ratio = np.where(known, after, 1.0) / np.where(known, before.values, 1.0)
-        return np.where(known, np.round(np.log(ratio) / np.log(2.0)) / 2.0, by_kind)
+    def _log_factor(self, theta: Array) -> float:
+        """Return the logarithm of what the reported Σ_R, where variance functions are one, is of that in θ."""
+        return self._log_common(theta) if self.readable(theta) else 0.0
 
     def natural(self, theta: Array) -> NaturalParameters:
         """Return every covariance parameter by name on the natural scale, those of the errors last."""
@@ -542,8 +534,8 @@ class CovarianceModel:
             rows = slice(len(names), len(names) + len(labels))
             jacobian[rows, place] = natural.jacobian
             of = errors.get((place.start, place.stop))
-            if of is not None and self.variance_blocks:
-                slopes = -2.0 * self._degrees(of) * natural.values
+            if of is not None and self.variance_blocks and self.readable(theta):
+                slopes = -2.0 * scale_degrees(of) * natural.values
                 for block in self.variance_blocks:
                     common = self.variance[block.index].reference.common_slopes
                     jacobian[rows, block.place] = np.multiply.outer(slopes, common)
@@ -577,7 +569,7 @@ class CovarianceModel:
         found = residual_natural(block, theta[block.place])
         if not self.variance_blocks:
             return found
-        powers = self.plain_factor(theta) ** self._degrees(block)
+        powers = np.exp(self._log_factor(theta) * scale_degrees(block))
         return replace(found, values=powers * found.values, jacobian=powers[:, None] * found.jacobian)
 
     def from_natural(self, place: slice, values: Array, theta: Array) -> Array:
@@ -591,7 +583,7 @@ class CovarianceModel:
         for residual in self.residual_blocks:
             if residual.place == place:
                 if self.variance_blocks:
-                    values = values / self.plain_factor(theta) ** self._degrees(residual)
+                    values = values * np.exp(-self._log_factor(theta) * scale_degrees(residual))
                 return _residual_from_natural(residual, values)
         for variance in self.variance_blocks:
             if variance.place == place:

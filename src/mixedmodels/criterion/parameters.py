@@ -13,6 +13,8 @@ from ..terms.design import Design, RandomTerm
 from ..typing import Array, Labels
 
 RESIDUAL = "var(Residual)"
+_DEGREES = {"variance": 1.0, "covariance": 1.0, "loading": 0.5}
+"""With which power of a factor of Σ a natural parameter of value zero goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,20 @@ def regular_target(at: Positions) -> Array:
     """Return a covariance matrix with no zero element and no special symmetry, (m, m)."""
     m = at.size
     return np.diag(1.0 + np.arange(m) / m) + 0.25
+
+
+def scale_degrees(block: ResidualBlock) -> Array:
+    """Return with which power of a factor of Σ_R its natural parameters go, (k,)."""
+    if block.structure is None:
+        return np.ones(1)
+    at = block.positions
+    own = block.structure.start(regular_target(at), at)
+    before = block.structure.natural(own, at)
+    after = block.structure.natural(block.structure.rescale(own, 4.0, at), at).values
+    by_kind = [_DEGREES.get(kind, 0.0) for kind in before.kinds]
+    known = (before.values != 0) & (after / np.where(before.values == 0, 1.0, before.values) > 0)
+    ratio = np.where(known, after, 1.0) / np.where(known, before.values, 1.0)
+    return np.where(known, np.round(np.log(ratio) / np.log(2.0)) / 2.0, by_kind)
 
 
 def residual_name(name: str, where: str) -> str:

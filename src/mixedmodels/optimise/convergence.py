@@ -148,6 +148,7 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
         return ()
     natural = criterion.natural(theta)
     notes = []
+    furthest = _smallest_correlation(criterion, theta)
     criterion.value(theta)
     edge = criterion.equations.edge()
     if edge is not None:
@@ -156,15 +157,19 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
             "at most 2,500 rows are tied together, mm.Control(engine='clusters')"
         )
         notes.append(Status(Severity.WARNING, edge, hint))
-    factor = criterion.model.plain_factor(theta)
-    if not 1e-290 < factor < 1e290:
-        message = "no number holds the variance of an error where the variance functions are one, so far from the data"
-        hint = "Centre the covariate, or divide it by its mean, for a var(Residual) that can be read"
+    if not criterion.model.readable(theta):
+        message = (
+            "variances of the errors are those of a row of average log standard deviation: no number holds those of "
+            "a row whose variance functions are one, so far is it from the data"
+        )
+        hint = "Centre the covariate, or divide it by its mean, to read them where the functions are one"
         notes.append(Status(Severity.NOTE, message, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
         if name.startswith("nugget") and value == 0:
             notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))
-        elif kind == "correlation" and name.split("(")[-1].startswith("Residual") and abs(value) > _UNIT:
+        elif kind != "correlation" or not name.split("(")[-1].startswith("Residual"):
+            continue
+        elif abs(value if furthest is None else furthest) > _UNIT:
             notes.append(
                 Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range", _LEGITIMATE)
             )
@@ -179,6 +184,22 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
             message = f"the likelihood is flat in {', '.join(named)}: the data do not determine it"
             notes.append(Status(Severity.NOTE, message, "Simplify the residual structure"))
     return tuple(notes)
+
+
+def _smallest_correlation(criterion: Criterion, theta: Array) -> float | None:
+    """Return the smallest correlation of two positions where correlations are given per unit of distance, or None.
+
+    Such a parameter is near one in a small unit, whatever the errors do.
+    """
+    found = []
+    for block in criterion.model.residual_blocks:
+        structure, at = block.structure, block.positions
+        if structure is None or not structure.needs_coordinates or structure.names[0] == "kron":
+            return None
+        sigma = structure.matrix(theta[block.place], at)
+        sd = np.sqrt(np.maximum(np.diag(sigma), 1e-300))
+        found.append(float((sigma / np.outer(sd, sd)).min()))
+    return min(found)
 
 
 def _singular_errors(criterion: Criterion, theta: Array) -> str:

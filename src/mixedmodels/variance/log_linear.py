@@ -53,7 +53,7 @@ class LogLinear(VarianceFunction):
         assert covariate is not None
         centre, spread = centre_and_spread(covariate, centred=centred)
         plain = np.diag(np.tile(1.0 / spread, n_groups))
-        level = np.asarray(np.kron(np.eye(n_groups), 0.5 * (centre / spread)[None]), dtype=float)
+        level = np.asarray(np.kron(np.eye(n_groups), 0.5 * (centre / spread)[None]), dtype=np.float64)
         return Reference(centre, spread, plain, level, shares_of(groups, n_groups))
 
     def natural(self, delta: Array, group_labels: Labels) -> Natural:

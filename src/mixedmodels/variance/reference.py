@@ -13,7 +13,6 @@ a reparametrisation of the same family whatever the strata, since c is one numbe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -57,10 +56,8 @@ class Reference:
 
     def common(self, delta: Array) -> float:
         """Return c(δ*)."""
-        # complex where slopes are taken by the complex step
-        found: Any = self.common_slopes @ delta + self.constant
-        value: float = found
-        return value
+        found: float = (self.common_slopes @ delta).item() + self.constant
+        return found
 
     def offsets(self, groups: Codes) -> Array:
         """Return the slopes in δ* of what the level of each row's stratum is above c, (n, k)."""
