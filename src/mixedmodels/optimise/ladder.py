@@ -50,7 +50,7 @@ def ladder_starts(criterion: Criterion, place: Callable[[Array], Array] | None =
     return [_with_variances(criterion, one) for one in chosen]
 
 
-def _with_variances(criterion: Gaussian, one: Candidate) -> Array:
+def _with_variances(criterion: Criterion, one: Candidate) -> Array:
     """Return θ after a few descending steps of the variance functions alone.
 
     Ranges and random effects that move first take up the unequal variances, and may run away from where they belong.
