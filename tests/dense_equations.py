@@ -37,6 +37,8 @@ class DenseEquations(Equations):
     `groups` are those of the equations that it is held against; without them errors are taken by residual cluster.
     """
 
+    takes_roots = False
+
     exact_information: ClassVar[bool] = True
     indefinite: ClassVar[bool] = True
     diagonal: ClassVar[bool] = True
@@ -92,7 +94,9 @@ class DenseEquations(Equations):
     def covariance(self, covariances: Covariances) -> Array:
         """Return V, (n, n)."""
         s = self.row_sd(covariances)
-        return self.effect_covariance(covariances.random) + self.spread(covariances.errors) * np.outer(s, s)
+        return self.effect_covariance(covariances.matrices()) + self.spread(covariances.errors) * np.outer(
+            s, s
+        )
 
     def derivative(self, direction: Direction, s: Array) -> Array:
         """Return V̇ along a direction, (n, n), for rows of standard deviations s."""
@@ -118,7 +122,9 @@ class DenseEquations(Equations):
     def _take(self, covariances: Covariances) -> Pieces:
         self.given, self.s = covariances, self.row_sd(covariances)
         self.r = self.spread(covariances.errors) * np.outer(self.s, self.s)
-        self.g = [random_covariance(*one) for one in zip(self.design.random, covariances.random, strict=True)]
+        self.g = [
+            random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)
+        ]
         v = self.covariance(covariances)
         if not np.isfinite(v).all():
             raise np.linalg.LinAlgError("V is not finite")
@@ -151,7 +157,7 @@ class DenseEquations(Equations):
     def rescale(self, factor: float) -> None:
         given = self.given
         roots = None if given.roots is None else tuple(np.sqrt(factor) * root for root in given.roots)
-        random, errors = (tuple(factor * one for one in part) for part in (given.random, given.errors))
+        random, errors = (tuple(factor * one for one in part) for part in (given.matrices(), given.errors))
         self._take(Covariances(random, roots, errors, given.sd))
 
     # -- derivatives -----------------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ class DenseEquations(Equations):
     def _middle(self, reml: bool) -> Array:
         return self.p if reml else self.v_inverse
 
-    def scores(self, reml: bool) -> Scores:
+    def scores(self, reml: bool, *, errors: bool = True) -> Scores:
         square = np.outer(self.py, self.py)
         random = tuple(
             Score(self._by_set(term, z.T @ self._middle(reml) @ z), self._by_set(term, z.T @ square @ z))
@@ -238,7 +244,7 @@ class DenseEquations(Equations):
             z = np.ones((n, 1)) if value is None else value
             for i in range(n):
                 if code[i] < 0:
-                    extra[i] += z[i] @ self.given.random[k][0] @ z[i]
+                    extra[i] += z[i] @ self.given.matrices()[k][0] @ z[i]
                 else:
                     rows[k][i, code[i] * p : (code[i] + 1) * p] = z[i]
         return np.hstack([np.zeros((n, 0)), *rows]), extra
@@ -277,7 +283,7 @@ class DenseEquations(Equations):
         if fixed:
             rows = np.hstack([self.x, *self.z])
             return np.einsum("ia,ab,ib->i", rows, self._joint(), rows)
-        zgz = self.effect_covariance(self.given.random)
+        zgz = self.effect_covariance(self.given.matrices())
         return (zgz - zgz @ self.v_inverse @ zgz).diagonal()
 
     # -- start and other responses ---------------------------------------------------------------------------
@@ -302,7 +308,7 @@ class DenseEquations(Equations):
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
         s, total = self.row_sd(covariances), np.zeros((self.design.n, self.design.n))
-        for term, z, sigma in zip(self.design.random, self.z, covariances.random, strict=True):
+        for term, z, sigma in zip(self.design.random, self.z, covariances.matrices(), strict=True):
             # a start for the errors: engines that hold K⁻¹ do not form K for it
             total += z @ random_covariance(replace(term, known=None), sigma) @ z.T
         return self.collect(total / np.outer(s, s))

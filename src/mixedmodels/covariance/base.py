@@ -251,8 +251,10 @@ class Structure(ABC):
 
     def _off_zero(self, theta: Array, at: Positions) -> Array:
         """Return θ with the parameters that Σ does not move with, to first order, off their zero."""
-        slopes = np.abs(self.natural(theta, at).jacobian).max(axis=0)
-        vanished = slopes <= 1e-9 * slopes.max(initial=0.0)
+        slopes = np.abs(self.natural(theta, at).jacobian)
+        # variances and correlations have units of their own, so that each row is measured by itself
+        size = slopes.max(axis=1, keepdims=True)
+        vanished = (slopes <= 1e-9 * size).all(axis=0)
         return np.where(vanished, theta + 1e-4 * max(float(np.abs(theta).max(initial=0.0)), 1e-4), theta)
 
 

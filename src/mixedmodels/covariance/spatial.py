@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
+from weakref import ReferenceType, ref
 
 import numpy as np
 
@@ -56,9 +57,26 @@ def triangular(h: Array) -> tuple[Array, Array, Array]:
     return np.where(near, 1.0 - h, 0.0), np.where(near, -1.0, 0.0), np.zeros_like(h)
 
 
+WORTH_KEEPING = 20_000
+"""Coordinates times positions from which on distances are kept."""
+_KEPT: tuple[ReferenceType[Array] | Callable[[], None], Array] = (lambda: None, np.zeros((0, 0)))
+
+
 def distances(at: Positions) -> Array:
-    """Return Euclidean distances between positions, (..., m, m)."""
+    """Return Euclidean distances between positions, (..., m, m); those of many are kept for the next ask."""
+    global _KEPT
     coordinates = coordinates_of(at)
+    if coordinates.size * coordinates.shape[-2] < WORTH_KEEPING:
+        return _distances(coordinates)
+    owner, known = _KEPT
+    if owner() is not coordinates:
+        known = _distances(coordinates)
+        known.flags.writeable = False
+        _KEPT = (ref(coordinates), known)
+    return known
+
+
+def _distances(coordinates: Array) -> Array:
     if coordinates.shape[-1] == 1:
         line = coordinates[..., 0]
         return np.abs(line[..., :, None] - line[..., None, :])

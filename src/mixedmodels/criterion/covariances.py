@@ -20,6 +20,7 @@ from ..engines.base import Covariances, Direction, Scores, SizeGroup
 from ..terms.design import Design, VarianceTerm
 from ..typing import Array
 from .parameters import (
+    Block,
     NaturalParameters,
     ResidualBlock,
     VarianceBlock,
@@ -29,6 +30,8 @@ from .parameters import (
     residual_name,
 )
 
+UNIT = np.ones((1, 1, 1))
+"""σ² where it is profiled out."""
 LARGEST_STACK = 2e7
 """Numbers at most in a stack of second derivatives."""
 
@@ -72,6 +75,7 @@ class CovarianceModel:
         self.n_structural = first
         self.variance_blocks, self.n_theta = self._variance_blocks(first)
         self.parts = [self._part(group) for group in groups]
+        self._kept: tuple[bytes, tuple[Block, ...], list[Array]] = (b"?", (), [])
 
     @property
     def variance(self) -> tuple[VarianceTerm, ...]:
@@ -117,15 +121,14 @@ class CovarianceModel:
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
-    def numbers(self, theta: Array) -> Covariances:
-        """Return what V is made of at θ; ValueError or ArithmeticError where θ defines no covariance."""
-        roots = None
-        if self.design.bounded:
-            roots = self._per_term(
-                [b.structure.factor(theta[b.place], b.positions) for b in self.random_blocks]
-            )
+    def numbers(self, theta: Array, *, roots: bool = True) -> Covariances:
+        """Return what V is made of at θ, Λ or Σ; ValueError or ArithmeticError where θ defines no covariance."""
         sd = np.exp(self.relative_log_sd(theta)) if self.variance_blocks else None
-        return Covariances(self.matrices(theta), roots, tuple(self.residuals(theta)), sd)
+        errors = tuple(self.residuals(theta))
+        if not roots:
+            return Covariances(self.matrices(theta), None, errors, sd)
+        factors = [b.structure.factor(theta[b.place], b.positions) for b in self.random_blocks]
+        return Covariances(None, self._per_term(factors), errors, sd)
 
     def matrices(self, theta: Array) -> tuple[Array, ...]:
         """Return Σ of every random term, each (sets, p, p)."""
@@ -151,7 +154,7 @@ class CovarianceModel:
     def residuals(self, theta: Array) -> list[Array]:
         """Return R* of every class, one (C, t, t) per size group."""
         if self.profiled:
-            return [np.ones((1, 1, 1))]
+            return [UNIT]
         return [self._residual(part, theta) for part in self.parts]
 
     def _residual(self, part: _Part, theta: Array) -> Array:
@@ -194,16 +197,16 @@ class CovarianceModel:
 
     # -- derivatives -----------------------------------------------------------------------------------------
 
-    def directions(self, theta: Array) -> list[Direction]:
-        """Return ∂V/∂θ_a of every parameter, in order."""
+    def directions(self, theta: Array, unit: float = 1.0) -> list[Direction]:
+        """Return ∂V/∂θ_a of every parameter, in order, `unit` times those of random terms."""
         out: list[Direction] = []
-        for block in self.random_blocks:
-            for sigma in block.structure.d_matrix(theta[block.place], block.positions):
+        for block, slopes in zip(self.random_blocks, self._random_slopes_at(theta), strict=True):
+            for sigma in slopes if unit == 1.0 else unit * slopes:
                 out.append(Direction(random=((block.term, block.set, sigma),)))
         for residual in self.residual_blocks:
-            slopes = self._error_slopes(residual, theta)
+            of_errors = self._error_slopes(residual, theta)
             count = residual.place.stop - residual.place.start
-            out += [Direction(errors=lambda g, a=a, slopes=slopes: slopes(g, a)) for a in range(count)]  # type: ignore[misc]
+            out += [Direction(errors=lambda g, a=a, slopes=of_errors: slopes(g, a)) for a in range(count)]  # type: ignore[misc]
         for e in self._log_slopes(theta):
             out.append(Direction(rows=lambda g, e=e: self._row_direction(g, theta, e)))  # type: ignore[misc]
         return out
@@ -251,10 +254,17 @@ class CovarianceModel:
     def _random_slopes(self, theta: Array, random: Sequence[Array]) -> Array:
         """Return ⟨S, V_i⟩ of the parameters of random terms, (n_theta,), zero elsewhere."""
         out = np.zeros(self.n_theta)
-        for block in self.random_blocks:
-            slopes = block.structure.d_matrix(theta[block.place], block.positions)
+        for block, slopes in zip(self.random_blocks, self._random_slopes_at(theta), strict=True):
             out[block.place] = slopes.reshape(len(slopes), -1) @ random[block.term][block.set].ravel()
         return out
+
+    def _random_slopes_at(self, theta: Array) -> list[Array]:
+        """Return ∂Σ/∂θ of every random block, (k, p, p), those of the last θ kept."""
+        key = theta.tobytes()
+        if self._kept[0] != key or self._kept[1] is not self.random_blocks:
+            slopes = [b.structure.d_matrix(theta[b.place], b.positions) for b in self.random_blocks]
+            self._kept = (key, self.random_blocks, slopes)
+        return self._kept[2]
 
     def _residual_slopes(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
         if block.structure is None:

@@ -78,7 +78,7 @@ def _followed(joint: LinearCriterion, theta: Array, bend: Direction) -> Array:
 
 def _moved(here: Covariances, bend: Direction, step: float) -> Covariances:
     """Return V + step·V̈."""
-    random = [sigma.copy() for sigma in here.random]
+    random = [sigma.copy() for sigma in here.matrices()]
     for k, which, matrix in bend.random:
         random[k][which] += step * matrix
     roots = tuple(np.array([semidefinite_cholesky(sigma) for sigma in stack]) for stack in random)
@@ -90,7 +90,8 @@ def _moved(here: Covariances, bend: Direction, step: float) -> Covariances:
 
 def _largest_step(here: Covariances, bend: Direction) -> float:
     """Return ε such that ε·V̈ changes every Σ and R by a ten-thousandth at most and leaves it positive definite."""
-    pairs = [(here.random[k][which], matrix) for k, which, matrix in bend.random]
+    random = here.matrices()
+    pairs = [(random[k][which], matrix) for k, which, matrix in bend.random]
     if bend.errors is not None:
         pairs += [(r, bend.errors(g)) for g, r in enumerate(here.errors)]
     largest = 0.0

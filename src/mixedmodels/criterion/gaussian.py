@@ -15,7 +15,7 @@ from math import inf, isfinite, log, pi
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import Direction, Equations, Pieces, Scores, Solution
+from ..engines.base import Equations, Pieces, Scores, Solution
 from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
@@ -23,6 +23,7 @@ from .covariances import CovarianceModel
 from .differences import Evaluation, hessian_by_differences
 from .parameters import NaturalParameters, design_blocks
 
+NOT_FINITE = "the criterion has no derivatives where it is not finite; choose another start."
 UNDETERMINED = 1e-7
 """Eigenvalue of the scaled Hessian, relative to the largest, below which a direction of θ is not determined."""
 
@@ -165,7 +166,7 @@ class Gaussian:
 
     def _factor(self, point: _Point, theta: Array) -> None:
         try:
-            covariances = self.model.numbers(theta)
+            covariances = self.model.numbers(theta, roots=self.equations.takes_roots)
         except (ValueError, ArithmeticError, MemoryError):
             return
         try:
@@ -189,35 +190,27 @@ class Gaussian:
     def _finite(self, theta: Array) -> _Point:
         point = self._at(theta)
         if not isfinite(point.value):
-            raise FitError("the criterion has no derivatives where it is not finite; choose another start.")
+            raise FitError(NOT_FINITE)
         return point
 
     def _differentiate(self, point: _Point, theta: Array) -> None:
         """Compute Γ and the gradient at the point."""
-        self._finite(theta)
-        point.scores = scores = self.equations.scores(self.reml)
+        if not isfinite(point.value):
+            raise FitError(NOT_FINITE)
+        point.scores = scores = self.equations.scores(self.reml, errors=self.joint)
         unit = self._factor_of_v(point)
         point.gammas = tuple(unit * (score.trace - score.quadratic) for score in scores.random)
         point.gradient = self.model.gradient(theta, point.gammas, scores)
 
     def _information(self, point: _Point, theta: Array) -> Array:
-        directions = self.model.directions(theta)
+        directions = self.model.directions(theta, self._factor_of_v(point))
         if not directions:
             return np.zeros((0, 0))
+        information = self.equations.information(directions)
         if not self.model.profiled:
-            return self.equations.information(directions)
+            return information
         assert point.scores is not None
-        moved = [
-            Direction(random=tuple((k, s, point.sigma2 * matrix) for k, s, matrix in d.random))
-            for d in directions
-        ]
-        information = self.equations.information(moved)
-        q = np.array(
-            [
-                sum(float(np.vdot(point.scores.random[k].quadratic[s], matrix)) for k, s, matrix in d.random)
-                for d in moved
-            ]
-        )
+        q = self.model.slopes(theta, [score.quadratic for score in point.scores.random], ()) * point.sigma2
         return np.asarray(information - np.multiply.outer(q, q) / self.nu)
 
     def gammas(self, theta: Array) -> tuple[Array, ...]:

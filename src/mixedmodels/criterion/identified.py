@@ -85,7 +85,9 @@ def _residual_points(block: ResidualBlock) -> Array:
 
 def _unchanged(equations: Equations, model: CovarianceModel, theta: Array) -> Array | None:
     """Return a direction of θ along which no V changes, or None."""
-    gram = equations.direction_gram(model.numbers(theta), model.directions(theta))
+    gram = equations.direction_gram(
+        model.numbers(theta, roots=equations.takes_roots), model.directions(theta)
+    )
     size = np.sqrt(np.diag(gram))
     if not (size > 0).all():
         return np.asarray((size == 0).astype(float))

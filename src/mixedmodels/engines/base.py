@@ -75,9 +75,9 @@ class Covariances:
     Parameters
     ----------
     random
-        Σ of every random term, each (sets, p, p).
+        Σ of every random term, each (sets, p, p); None where `roots` say it.
     roots
-        Λ with ΛΛ' = Σ, lower triangular, each (sets, p, p); None where some Σ may be indefinite.
+        Λ with ΛΛ' = Σ, lower triangular, each (sets, p, p), for equations that take them (`Equations.takes_roots`).
     errors
         R of every class, one (C, t, t) for each size group of `Equations.groups`, of rows divided by their standard
         deviations; for `Equations` whose errors are independent one (1, 1, 1), σ².
@@ -86,10 +86,17 @@ class Covariances:
         None for ones.
     """
 
-    random: tuple[Array, ...]
+    random: tuple[Array, ...] | None
     roots: tuple[Array, ...] | None
     errors: tuple[Array, ...]
     sd: Array | None = None
+
+    def matrices(self) -> tuple[Array, ...]:
+        """Return Σ of every random term, each (sets, p, p)."""
+        if self.random is not None:
+            return self.random
+        assert self.roots is not None
+        return tuple(root @ root.transpose(0, 2, 1) for root in self.roots)
 
 
 Stack = Callable[[int], Array]
@@ -248,6 +255,8 @@ class Equations(ABC):
 
     whole_clusters: ClassVar[bool] = False
     """Whether V of whole independent clusters is formed and factored."""
+    takes_roots: bool = True
+    """Whether `factor` reads Λ rather than Σ."""
 
     groups: tuple[SizeGroup, ...]
     """Clusters whose R is handed over by class."""
@@ -263,8 +272,8 @@ class Equations(ABC):
         raise TypeError("only equations with R = σ²W⁻¹ can be rescaled")
 
     @abstractmethod
-    def scores(self, reml: bool) -> Scores:
-        """Return Γ."""
+    def scores(self, reml: bool, *, errors: bool = True) -> Scores:
+        """Return Γ, that of the errors left out where they are not asked for."""
 
     @abstractmethod
     def traces(self, reml: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:

@@ -11,7 +11,7 @@ and a direction of σ² is (V̇_V − V̇_S)/σ², where that of V itself is kno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import log
 
 import numpy as np
@@ -38,12 +38,17 @@ LARGEST_LOG_VARIANCE = 600.0
 
 @dataclass(slots=True)
 class _State:
-    """σ², Σ of every term, y'P̃y, and T and Q of every term relative to σ² by likelihood, at the V last factored."""
+    """σ², what V was factored at and times what, y'P̃y, and T and Q of every term relative to σ² by likelihood."""
 
     sigma2: float
-    random: tuple[Array, ...]
+    covariances: Covariances
+    factor: float
     quadratic: float
     scores: dict[bool, list[Score]]
+
+    def random(self) -> tuple[Array, ...]:
+        """Return Σ of every term, (sets, p, p)."""
+        return tuple(self.factor * sigma for sigma in self.covariances.matrices())
 
 
 class HomogeneousEquations(Equations):
@@ -63,6 +68,11 @@ class HomogeneousEquations(Equations):
         self._state: _State | None = None
 
     @property
+    def takes_roots(self) -> bool:  # type: ignore[override]
+        """Whether `factor` reads Λ rather than Σ."""
+        return not self.system.indefinite
+
+    @property
     def indefinite(self) -> bool:  # type: ignore[override]
         """Whether Σ may be indefinite."""
         return self.system.indefinite
@@ -80,13 +90,14 @@ class HomogeneousEquations(Equations):
             raise ArithmeticError("the residual variance is out of range")
         self._state = None
         if self.system.indefinite:
-            given = covariances.random if sigma2 == 1.0 else tuple(s / sigma2 for s in covariances.random)
+            random = covariances.matrices()
+            given = random if sigma2 == 1.0 else tuple(s / sigma2 for s in random)
         else:
             assert covariances.roots is not None
             root = sigma2**-0.5
             given = covariances.roots if sigma2 == 1.0 else tuple(root * lam for lam in covariances.roots)
         pieces = self.system.factor(given)
-        self._state = _State(sigma2, covariances.random, pieces.quadratic, {})
+        self._state = _State(sigma2, covariances, 1.0, pieces.quadratic, {})
         if sigma2 == 1.0:
             return pieces
         design = self.design
@@ -98,9 +109,8 @@ class HomogeneousEquations(Equations):
 
     def rescale(self, factor: float) -> None:
         state = self._at()
-        self._state = replace(
-            state, sigma2=factor * state.sigma2, random=tuple(factor * sigma for sigma in state.random)
-        )
+        state.sigma2 *= factor
+        state.factor *= factor
 
     # -- first derivatives -----------------------------------------------------------------------------------
 
@@ -113,11 +123,13 @@ class HomogeneousEquations(Equations):
     def _degrees(self, reml: bool) -> int:
         return self.design.n - (self.design.fixed.rank if reml else 0)
 
-    def scores(self, reml: bool) -> Scores:
+    def scores(self, reml: bool, *, errors: bool = True) -> Scores:
         state, s2 = self._at(), self._at().sigma2
         found = tuple(Score(one.trace / s2, one.quadratic / s2**2) for one in self._relative_scores(reml))
+        if not errors:
+            return Scores(found, ())
         trace, quadratic = float(self._degrees(reml)), state.quadratic / s2
-        for one, sigma in zip(found, state.random, strict=True):
+        for one, sigma in zip(found, state.random(), strict=True):
             trace -= float(np.vdot(one.trace, sigma))
             quadratic -= float(np.vdot(one.quadratic, sigma))
         return Scores(found, (np.full((1, 1, 1), (trace - quadratic) / s2),))
@@ -126,7 +138,7 @@ class HomogeneousEquations(Equations):
         state, s2 = self._at(), self._at().sigma2
         found = tuple(one.trace / s2 for one in self._relative_scores(reml))
         left = self._degrees(reml) - sum(
-            float(np.vdot(trace, sigma)) for trace, sigma in zip(found, state.random, strict=True)
+            float(np.vdot(trace, sigma)) for trace, sigma in zip(found, state.random(), strict=True)
         )
         return found, (np.full((1, 1, 1), left / s2),)
 
@@ -135,6 +147,8 @@ class HomogeneousEquations(Equations):
     def _split(self, directions: Sequence[Direction]) -> _Split:
         """Write directions as combinations of Σ̇ of single terms and sets and of V."""
         state = self._at()
+        if all(d.errors is None and len(d.random) == 1 for d in directions):
+            return _Split([TermDirection(*d.random[0]) for d in directions], None, np.zeros(0))
         parts: list[TermDirection] = []
         rows: list[dict[int, float]] = []
         errors = np.array([0.0 if d.errors is None else float(d.errors(0)[0, 0, 0]) for d in directions])
@@ -143,7 +157,7 @@ class HomogeneousEquations(Equations):
             parts += [TermDirection(*one) for one in direction.random]
         whole = len(parts)
         if errors.any():
-            for k, stack in enumerate(state.random):
+            for k, stack in enumerate(state.random()):
                 parts += [TermDirection(k, s, sigma) for s, sigma in enumerate(stack)]
         combine = np.zeros((len(directions), len(parts)))
         for a, row in enumerate(rows):
@@ -160,6 +174,8 @@ class HomogeneousEquations(Equations):
         """With V̇ = (a part of the terms) + c·V: f = V̇_termsPy + c(y − Xβ̂)-like, PVP = P."""
         state, s2 = self._at(), self._at().sigma2
         split = self._split(directions)
+        if split.combine is None:
+            return self.system.average_information(split.parts) / s2**3
         out = np.zeros((len(directions), len(directions)))
         if split.parts:
             inner = self.system.average_information(split.parts) / s2**3
@@ -172,6 +188,9 @@ class HomogeneousEquations(Equations):
 
     def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array | None:
         s2, split = self._at().sigma2, self._split(directions)
+        if split.combine is None:
+            found = self.system.trace_products(split.parts, reml)
+            return None if found is None else found / s2**2
         out = np.outer(split.whole, split.whole) * float(self._degrees(reml))
         if not split.parts:
             return np.asarray(out)
@@ -188,15 +207,16 @@ class HomogeneousEquations(Equations):
         r, k = self.design.fixed.rank, len(directions)
         if not r:
             return np.zeros((k, 0, 0)), np.zeros((0, 0))
-        c, w = split.whole, split.whole
+        combine = np.eye(k) if split.combine is None else split.combine
+        c = np.zeros(k) if split.combine is None else split.whole
         p, q = np.zeros((k, r, r)), np.zeros((r, r))
         if split.parts:
             own_p, own_q = self.system.fixed_information(split.parts)
-            p = np.tensordot(split.combine, own_p, 1) / s2**2
-            inner = split.combine.T @ weights @ split.combine
+            p = np.tensordot(combine, own_p, 1) / s2**2
+            inner = combine.T @ weights @ combine
             q = np.einsum("ab,abij->ij", inner, own_q) / s2**3
             # terms of Q with one factor V: V⁻¹V̇_aV⁻¹VV⁻¹ = V⁻¹V̇_aV⁻¹
-            q = q - 2.0 * np.tensordot(weights @ w, p, 1)
+            q = q - 2.0 * np.tensordot(weights @ c, p, 1)
         if c.any():
             information = np.linalg.inv(self.solution().vcov)
             q = q + float(c @ weights @ c) * information
@@ -258,7 +278,7 @@ class HomogeneousEquations(Equations):
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
         weights, total = self.design.weights, 0.0
-        for term, sigma in zip(self.design.random, covariances.random, strict=True):
+        for term, sigma in zip(self.design.random, covariances.matrices(), strict=True):
             z = term.dense_values()
             own = np.einsum("na,nab,nb->n", z, sigma[term.sets[term.codes]], z)
             total += float(own.sum() if weights is None else own @ weights)
@@ -273,8 +293,8 @@ class HomogeneousEquations(Equations):
 
 @dataclass(frozen=True, slots=True)
 class _Split:
-    """Directions as combinations (k, parts) of Σ̇ of terms, and their shares of V, (k,)."""
+    """Directions as combinations (k, parts) of Σ̇ of terms, None where each is one, and their shares of V, (k,)."""
 
     parts: list[TermDirection]
-    combine: Array
+    combine: Array | None
     whole: Array

@@ -117,7 +117,9 @@ def _block(fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str,
     first = np.zeros(1, dtype=bool)
     for atom in split_term(term.name):
         if atom in term.factors:
-            codes = data[_coded_variable(atom) or atom.strip("`")].factor()
+            name = atom.strip("`")
+            # a column may be called anything, `the arm` or `C(x)`, so that its own name comes first
+            codes = data[name if name in data else _coded_variable(atom)].factor()
             assert codes.levels is not None
             columns = np.eye(len(codes.levels))[codes.values]
             is_first = np.arange(len(codes.levels)) == 0

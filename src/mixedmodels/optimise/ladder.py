@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import isfinite
+from math import isfinite, log
 
 import numpy as np
 
@@ -63,9 +63,12 @@ def _candidate(
     factor = criterion.linear.scale(theta)
     if not (isfinite(factor) and factor > 0):
         return Candidate(float("inf"), theta, at)
+    value = criterion.value(theta)
     if _scalable(criterion):
         theta = criterion.model.rescaled(theta, factor)
-    return Candidate(criterion.value(theta), theta, at)
+        # −2l of cV from that of V, c = y'Py/ν: nothing is factored again
+        value += criterion.nu * (1.0 - factor + log(factor))
+    return Candidate(value, theta, at)
 
 
 def _scalable(criterion: Criterion) -> bool:
@@ -138,7 +141,7 @@ def _pairwise_moments(criterion: Criterion, block: ResidualBlock, theta: Array, 
     counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.parts]
     sums: Sequence[Array] = criterion.equations.response_squares()
     if criterion.model.random_blocks:
-        explained = criterion.equations.explained_squares(model.numbers(theta))
+        explained = criterion.equations.explained_squares(model.numbers(theta, roots=False))
         sums = [s - e for s, e in zip(sums, explained, strict=True)]
     shaped = [np.broadcast_to(c, s.shape) for c, s in zip(counts, sums, strict=True)]
     total, number = model.grid_gamma(block, sums), model.grid_gamma(block, shaped)

@@ -70,5 +70,5 @@ def _factored(fit: Fit, engine: Engine) -> WrittenEquations:
     equations = engine.equations(own.design, fit.control)
     model = CovarianceModel(own.design, equations.groups)
     model.random_blocks, model.residual_blocks = joint.model.random_blocks, joint.model.residual_blocks
-    equations.factor(model.numbers(theta))
+    equations.factor(model.numbers(theta, roots=equations.takes_roots))
     return WrittenEquations(equations, own.design)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...blas import one_thread
 from ...control import Control
 from ...lazy import LazyModule
 from ...terms.design import Design, RandomTerm
@@ -17,6 +19,7 @@ from ..targets import own_variance
 from .algebra import Clusters, Directions
 from .arrange import cluster_codes
 from .random_rows import RandomRows, Rows
+from .rows import LARGE
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -32,6 +35,7 @@ class ClusterEquations(Equations):
 
     exact_information: ClassVar[bool] = True
     whole_clusters: ClassVar[bool] = True
+    takes_roots = False
 
     def __init__(
         self, design: Design, control: Control, layouts: tuple[SizeGroup, ...] | None = None
@@ -42,6 +46,7 @@ class ClusterEquations(Equations):
         self.clusters = Clusters(design, control, by_row=self.by_row, layouts=layouts)
         self.groups = self.clusters.layouts
         self.random_rows = RandomRows(design, self.groups)
+        self._large = any(group.rows.shape[1] > LARGE for group in self.groups)
         self.holder = None
         self._factored: tuple[Covariances, Rows] | None = None
 
@@ -52,13 +57,18 @@ class ClusterEquations(Equations):
         return ClusterEquations(design, self.control, self.groups if same else None)
 
     def factor(self, covariances: Covariances) -> Pieces:
-        if not all(np.isfinite(r).all() for r in (*covariances.errors, *covariances.random)):
+        if not all(np.isfinite(r).all() for r in (*covariances.errors, *covariances.matrices())):
             raise ArithmeticError("V is not finite")
         z = self.random_rows.scaled(covariances.sd)
         if covariances.sd is not None:
             self.clusters.scale(covariances.sd)
         self._factored = (covariances, z)
-        return self.clusters.factor(self._totals())
+        with self._threads():
+            return self.clusters.factor(self._totals())
+
+    def _threads(self) -> AbstractContextManager[object]:
+        """Return where products are taken: of large clusters on one thread of BLAS."""
+        return one_thread() if self._large else nullcontext()
 
     def _at(self) -> tuple[Covariances, Rows]:
         if self._factored is None:
@@ -71,14 +81,15 @@ class ClusterEquations(Equations):
         if not self.design.random:
             return list(covariances.errors)
         return [
-            r + self.random_rows.covariance(g, z, covariances.random)
+            r + self.random_rows.covariance(g, z, covariances.matrices())
             for g, r in enumerate(covariances.errors)
         ]
 
     # -- derivatives -----------------------------------------------------------------------------------------
 
-    def scores(self, reml: bool) -> Scores:
-        found = self.clusters.scores(reml)
+    def scores(self, reml: bool, *, errors: bool = True) -> Scores:
+        with self._threads():
+            found = self.clusters.scores(reml)
         by_cluster = tuple(self.clusters.gammas_by_cluster(reml)) if self.by_row else None
         traces, quadratics = self._folded([t for t, _ in found]), self._folded([q for _, q in found])
         return Scores(
@@ -97,15 +108,18 @@ class ClusterEquations(Equations):
 
     def information(self, directions: Sequence[Direction]) -> Array:
         stacks, order = self._stacks(directions)
-        return _in_order(self.clusters.average_information(stacks, len(directions)), order)
+        with self._threads():
+            return _in_order(self.clusters.average_information(stacks, len(directions)), order)
 
     def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array:
         stacks, order = self._stacks(directions)
-        return _in_order(self.clusters.expected_information(stacks, len(directions), reml), order)
+        with self._threads():
+            return _in_order(self.clusters.expected_information(stacks, len(directions), reml), order)
 
     def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
         stacks, order = self._stacks(directions)
-        found, q = self.clusters.fixed_information(stacks, len(directions), weights[np.ix_(order, order)])
+        with self._threads():
+            found, q = self.clusters.fixed_information(stacks, len(directions), weights[np.ix_(order, order)])
         p = np.empty_like(found)
         p[order] = found
         return p, q
@@ -167,7 +181,7 @@ class ClusterEquations(Equations):
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
         z = self.random_rows.scaled(covariances.sd)
         return tuple(
-            self.random_rows.covariance(g, z, covariances.random) * group.counts[:, None, None]
+            self.random_rows.covariance(g, z, covariances.matrices()) * group.counts[:, None, None]
             for g, group in enumerate(self.groups)
         )
 
@@ -179,7 +193,7 @@ class ClusterEquations(Equations):
             return ()
         alpha = self.clusters.solved_rows()[0]
         out = []
-        for term, sigma in zip(self.design.random, self._at()[0].random, strict=True):
+        for term, sigma in zip(self.design.random, self._at()[0].matrices(), strict=True):
             sums = np.zeros((term.n_levels, term.n_columns))
             np.add.at(sums, term.codes, term.dense_values() * alpha[:, None])
             out.append(np.einsum("qab,qb->qa", sigma[term.sets], sums))
@@ -191,7 +205,7 @@ class ClusterEquations(Equations):
     # -- uncertainty -----------------------------------------------------------------------------------------
 
     def conditional_covariance(self, term: int) -> Array:
-        chosen, sigma = self.design.random[term], self._at()[0].random[term]
+        chosen, sigma = self.design.random[term], self._at()[0].matrices()[term]
         z, p = chosen.dense_values(), chosen.n_columns
         inner = np.zeros((chosen.n_levels, p, p))
         for g, group in enumerate(self.groups):
@@ -207,7 +221,7 @@ class ClusterEquations(Equations):
         return np.asarray(own_sigma - own_sigma @ inner @ own_sigma)
 
     def joint_covariance(self, term: int) -> Array:
-        chosen, sigma = self.design.random[term], self._at()[0].random[term]
+        chosen, sigma = self.design.random[term], self._at()[0].matrices()[term]
         q, p, n = chosen.n_levels, chosen.n_columns, self.design.n
         rows, columns = np.repeat(np.arange(n), p), (chosen.codes[:, None] * p + np.arange(p)).ravel()
         z = sparse.csr_array((chosen.dense_values().ravel(), (rows, columns)), shape=(n, q * p))
@@ -238,7 +252,7 @@ class ClusterEquations(Equations):
             return out
         covariances, z = self._at()
         for g, group in enumerate(self.groups):
-            v = self.random_rows.covariance(g, z, covariances.random)
+            v = self.random_rows.covariance(g, z, covariances.matrices())
             left = v - v @ self._inverse(g) @ v
             out[group.rows] = np.einsum("cii->ci", left)[group.class_of]
         return np.asarray(out / self.unscale(np.arange(self.design.n)) ** 2)
@@ -266,7 +280,7 @@ class ClusterEquations(Equations):
 
     def predict(self, target: Target) -> tuple[Array, Array]:
         n = len(target)
-        variance, shift = own_variance(self.design, self._at()[0].random, target), np.zeros(n)
+        variance, shift = own_variance(self.design, self._at()[0].matrices(), target), np.zeros(n)
         alpha, u = self.clusters.solved_rows()
         slopes = np.zeros((n, u.shape[1])) if target.x is None else np.array(target.x, dtype=float)
         for g, targets, clusters in self._pairs(target, n):
@@ -323,7 +337,7 @@ class ClusterEquations(Equations):
     def _covariances(self, target: Target, own: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
         """Return v of some targets with the rows of one cluster each, (m, t)."""
         v = np.zeros(rows.shape)
-        parts = zip(self.design.random, self._at()[0].random, target.codes, target.values, strict=True)
+        parts = zip(self.design.random, self._at()[0].matrices(), target.codes, target.values, strict=True)
         for term, sigma, codes, values in parts:
             if codes is None:
                 continue

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...kernels import row_products
+from ...kernels import cholesky, cholesky_inverse, row_products, solve_lower, solve_upper
 from ...typing import Array
 from ..base import SizeGroup
 
 CHUNK = 4_000_000
 """Numbers at most in a stack of direction matrices."""
+LARGE = 64
+"""Rows of a cluster beyond which its V is factored natively, and inverted only where the inverse is asked for."""
 SMALL = 200_000
 """Numbers in such a stack below which calls cost more than arithmetic."""
 
@@ -32,8 +34,8 @@ class RowGroup:
     layout: SizeGroup
     raw: Array
     data: Array = field(init=False)
-    factor: Array = field(init=False)
-    inverse: Array = field(init=False)
+    _factors: Array | None = field(init=False, default=None)
+    _inverse: Array | None = field(init=False, default=None)
     solved: Array = field(init=False)
     alpha: Array = field(init=False)
     _root: Array = field(init=False)
@@ -47,15 +49,46 @@ class RowGroup:
 
     def set(self, covariances: Array) -> tuple[float, Array]:
         """Factor V (C, t, t) and return Σ_i log|V_i| and `total` (d, d)."""
-        self.factor = np.asarray(np.linalg.cholesky(covariances))
-        logs = np.log(np.diagonal(self.factor, axis1=1, axis2=2)).sum(axis=1)
-        identity = np.broadcast_to(np.eye(self.factor.shape[-1]), self.factor.shape)
-        half_inverse: Array = np.asarray(np.linalg.solve(self.factor, identity))
-        self.inverse = np.asarray(half_inverse.transpose(0, 2, 1) @ half_inverse)
+        if covariances.shape[-1] > LARGE:
+            return self._set_large(covariances)
+        factor = np.asarray(np.linalg.cholesky(covariances))
+        logs = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        identity = np.broadcast_to(np.eye(factor.shape[-1]), factor.shape)
+        half_inverse: Array = np.asarray(np.linalg.solve(factor, identity))
+        self._inverse = np.asarray(half_inverse.transpose(0, 2, 1) @ half_inverse)
         half = self._spread(half_inverse) @ self.data
         self.solved = self._spread(half_inverse).transpose(0, 2, 1) @ half
         flat = half.reshape(-1, half.shape[2])
         return 2.0 * float(self.layout.counts @ logs), flat.T @ flat
+
+    def _set_large(self, covariances: Array) -> tuple[float, Array]:
+        """Factor V class by class, which costs a third of its inverse; that waits until it is asked for."""
+        m, t, d = self.data.shape
+        self._inverse, self._factors = None, np.empty(covariances.shape)
+        self.solved, logdet, total = np.empty((m, t, d)), 0.0, np.zeros((d, d))
+        stops = np.append(self.layout.starts[1:], m)
+        for c, (first, stop) in enumerate(zip(self.layout.starts, stops, strict=True)):
+            self._factors[c] = lower = cholesky(np.array(covariances[c]))
+            logdet += 2.0 * (stop - first) * float(np.log(np.diagonal(lower)).sum())
+            flat = np.ascontiguousarray(self.data[first:stop].transpose(1, 0, 2).reshape(t, -1))
+            half = solve_lower(lower, flat)
+            solved = solve_upper(lower, half).reshape(t, stop - first, d)
+            self.solved[first:stop] = solved.transpose(1, 0, 2)
+            columns = half.reshape(-1, d)
+            total += columns.T @ columns
+        return logdet, total
+
+    @property
+    def inverse(self) -> Array:
+        """V⁻¹ of every class, (C, t, t)."""
+        if self._inverse is None:
+            assert self._factors is not None
+            self._inverse = np.empty(self._factors.shape)
+            for out, lower in zip(self._inverse, self._factors, strict=True):
+                out[...] = cholesky_inverse(lower)
+                rows, columns = np.tril_indices(len(out), -1)
+                out[columns, rows] = out[rows, columns]
+        return self._inverse
 
     @property
     def _rank(self) -> int:

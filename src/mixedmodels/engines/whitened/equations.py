@@ -198,7 +198,7 @@ class WhitenedEquations(Equations):
             self._known.entries = np.append(self.equations.conditional_entries(), 0.0)
         return self._known.entries
 
-    def scores(self, reml: bool) -> Scores:
+    def scores(self, reml: bool, *, errors: bool = True) -> Scores:
         random = tuple(self.equations.scores(reml))
         entries, alpha = self._entries(), self._alpha()[:, None]
         fixed = np.hstack([self._u() @ self.equations.root_of_phi().T, alpha]) if reml else alpha
@@ -332,7 +332,7 @@ class WhitenedEquations(Equations):
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
         prior = np.zeros(len(self.analysis.indices) + 1)
-        for k, (term, sigma) in enumerate(zip(self.design.random, covariances.random, strict=True)):
+        for k, (term, sigma) in enumerate(zip(self.design.random, covariances.matrices(), strict=True)):
             f, start = self.analysis.place(k)
             factor = self.analysis.factors[f]
             own = next(c for c in self.analysis.couplings if c.first == c.second == f)
@@ -418,7 +418,7 @@ class WhitenedEquations(Equations):
         """Return Z of new rows (n, order), and z'Σz of levels that are not in the fit, (n,)."""
         n, unseen = len(target), np.zeros(len(target))
         total = sparse.csr_array((n, self.analysis.order))
-        parts = zip(self.design.random, self._at().random, target.codes, target.values, strict=True)
+        parts = zip(self.design.random, self._at().matrices(), target.codes, target.values, strict=True)
         for k, (term, sigma, codes, values) in enumerate(parts):
             if codes is None:
                 continue
