@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from mixedmodels.covariance.base import Positions, Structure
-from mixedmodels.terms.design import Design, FixedTerms, Kernel, RandomTerm
+from mixedmodels.terms.design import Design, FixedTerms, KnownCovariance, RandomTerm
 from mixedmodels.typing import Array, Codes
 
 
@@ -24,10 +24,10 @@ def design_matrix(term: RandomTerm) -> Array:
 
 def level_covariance(term: RandomTerm) -> Array:
     """Return K (q, q), with levels of different parameter sets independent."""
-    kernel = term.kernel
-    if kernel is None:
+    known = term.known
+    if known is None:
         return np.eye(term.n_levels)
-    dense = kernel.covariance if kernel.covariance is not None else np.linalg.inv(kernel.precision.toarray())
+    dense = known.covariance if known.covariance is not None else np.linalg.inv(known.precision.toarray())
     return np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0)
 
 
@@ -53,7 +53,7 @@ def random_term(
     structure: Structure,
     *,
     sets: Array | None = None,
-    kernel: Kernel | None = None,
+    known: KnownCovariance | None = None,
     levels: int | None = None,
     coordinates: Array | None = None,
 ) -> RandomTerm:
@@ -66,17 +66,17 @@ def random_term(
     return RandomTerm(
         label=label, group=label, columns=columns, level_parts=(np.arange(q),), codes=codes.astype(np.int32),
         values=values, structure=structure, positions=Positions(p, columns, coordinates), sets=sets,
-        set_labels=tuple(f"set={s}" for s in range(n_sets)) if n_sets > 1 else ("",), kernel=kernel,
+        set_labels=tuple(f"set={s}" for s in range(n_sets)) if n_sets > 1 else ("",), known=known,
     )  # fmt: skip
 
 
-def random_kernel(rng: np.random.Generator, q: int, *, precision: bool) -> Kernel:
+def random_known(rng: np.random.Generator, q: int, *, precision: bool) -> KnownCovariance:
     """Return a positive definite covariance, dense or as a sparse precision (a chain), over q levels."""
     if precision:
         chain = np.eye(q) * 2.2 - np.eye(q, k=1) - np.eye(q, k=-1)
-        return Kernel("Q", precision=sparse.csc_array(chain))
+        return KnownCovariance("Q", precision=sparse.csc_array(chain))
     a = rng.standard_normal((q, q + 3))
-    return Kernel("A", covariance=a @ a.T / (q + 3))
+    return KnownCovariance("A", covariance=a @ a.T / (q + 3))
 
 
 def random_codes(rng: np.random.Generator, n: int, q: int) -> Codes:
@@ -97,7 +97,7 @@ def simulate_response(rng: np.random.Generator, design: Design, scale: float = 1
         p = term.n_columns
         root = rng.standard_normal((term.n_sets, p, p)) * rng.choice([0.1, 0.5, 1.0, 2.0])
         b = np.einsum("jab,jb->ja", root[term.sets], rng.standard_normal((term.n_levels, p)))
-        if term.kernel is not None:
+        if term.known is not None:
             b = np.linalg.cholesky(level_covariance(term)) @ b
         y = y + design_matrix(term) @ b.ravel()
     weights = np.ones(design.n) if design.weights is None else design.weights

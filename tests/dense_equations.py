@@ -310,7 +310,7 @@ class DenseEquations(Equations):
         s, total = self.row_sd(covariances), np.zeros((self.design.n, self.design.n))
         for term, z, sigma in zip(self.design.random, self.z, covariances.matrices(), strict=True):
             # a start for the errors: engines that hold K⁻¹ do not form K for it
-            total += z @ random_covariance(replace(term, kernel=None), sigma) @ z.T
+            total += z @ random_covariance(replace(term, known=None), sigma) @ z.T
         return self.collect(total / np.outer(s, s))
 
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from dense_algebra import make_design, nested_in, random_codes, random_kernel, random_term
+from dense_algebra import make_design, nested_in, random_codes, random_known, random_term
 from mixedmodels.covariance import structure_class
 from mixedmodels.covariance.unbounded import Unbounded
 from mixedmodels.terms.design import Design, RandomTerm
@@ -52,8 +52,8 @@ def build_term(
     if recipe.extra == "sets":
         return random_term(label, codes, values, US, sets=np.arange(levels) % 2, levels=levels)
     if recipe.extra in ("covariance", "precision"):
-        kernel = random_kernel(rng, levels, precision=recipe.extra == "precision")
-        return random_term(label, codes, values, US, kernel=kernel, levels=levels)
+        known = random_known(rng, levels, precision=recipe.extra == "precision")
+        return random_term(label, codes, values, US, known=known, levels=levels)
     return random_term(label, codes, values, US, levels=levels + 2 * (recipe.extra == "unused levels"))
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from dense_algebra import make_design, nested_in, random_codes, random_kernel, random_term
+from dense_algebra import make_design, nested_in, random_codes, random_known, random_term
 from mixedmodels.covariance import Positions, structure_class
 from mixedmodels.covariance.unbounded import Unbounded
 from mixedmodels.terms.design import Design, RandomTerm, Residual, VarianceTerm
@@ -60,7 +60,7 @@ def equal_errors(rows: Rows) -> dict[str, Callable[[], Design]]:
         return lambda: rows.design(terms, **options)
 
     def known(levels: int, precision: bool) -> dict[str, object]:
-        return {"kernel": random_kernel(rng, levels, precision=precision), "levels": levels}
+        return {"known": random_known(rng, levels, precision=precision), "levels": levels}
 
     outer, middle, inner, other, third = rows.outer, rows.middle, rows.inner, rows.other, rows.third
     return {
@@ -172,7 +172,7 @@ def structured_errors(visits: Visits) -> dict[str, Callable[[], Design]]:
         return lambda: visits.design(*terms, residual=residual, **options)
 
     subject, site, item = visits.subject, visits.site, rows.other
-    kernel = random_kernel(rows.rng, 6, precision=False)
+    known = random_known(rows.rng, 6, precision=False)
     of_subject = random_term("subject", subject, np.column_stack([np.ones(rows.n), visits.visit - 1.5]), US)
     return {
         "patterns": of(residual=errors()),
@@ -205,9 +205,9 @@ def structured_errors(visits: Visits) -> dict[str, Callable[[], Design]]:
             residual=errors("independent", variance=["ident", "power"]), weighted=True,
         ),
         "crossed, patterns, strata": of(term("item", item, 2), residual=errors(variance=["ident"]), fixed=0),
-        "known covariance, patterns": of(term("item", item, kernel=kernel, levels=6), residual=errors()),
+        "known covariance, patterns": of(term("item", item, known=known, levels=6), residual=errors()),
         "known precision, places": of(
-            term("item", item, 2, kernel=random_kernel(rows.rng, 6, precision=True), levels=6),
+            term("item", item, 2, known=random_known(rows.rng, 6, precision=True), levels=6),
             residual=errors("places"), weighted=True,
         ),
         "unused levels, patterns": of(term("item", item, levels=8), residual=errors()),

@@ -54,7 +54,7 @@ def visits() -> pd.DataFrame:
 
 
 @cache
-def kernels() -> dict[str, pd.DataFrame | Array]:
+def known_matrices() -> dict[str, pd.DataFrame | Array]:
     """A covariance among the nine items, and a precision among the six sites."""
     rng = np.random.default_rng(13)
     a = rng.standard_normal((9, 12))
@@ -85,7 +85,7 @@ MODELS: dict[str, Callable[[], Fit]] = {
 
 def crossed(formula: str, **options: Any) -> Callable[[], Fit]:
     """A model whose rows are tied together by crossed or related levels, by sparse equations of whitened rows."""
-    known = {name: matrix for name, matrix in kernels().items() if f"={name}" in formula}
+    known = {name: matrix for name, matrix in known_matrices().items() if f"={name}" in formula}
     return model(formula, control=mm.Control(engine="sparse"), known=known or None, **options)
 
 
@@ -99,8 +99,8 @@ CROSSED: dict[str, Callable[[], Fit]] = {
         "rated ~ x + (1 + x | item)", residual="us(visit | id)", weights="w"
     ),
     "crossed, cs by arm": crossed("rated ~ x + (1 | item)", residual="hcs(visit | id, by=arm)"),
-    "kernel, cs": crossed("rated ~ x + (1 | item, cov=A)", residual="cs(1 | id)"),
-    "kernels, exp with nugget, offset": crossed(
+    "known covariance, cs": crossed("rated ~ x + (1 | item, cov=A)", residual="cs(1 | id)"),
+    "known covariances, exp with nugget, offset": crossed(
         "rated ~ x + offset(known) + (1 | item, cov=A) + (1 | site, precision=Q)",
         residual="exp(time | id, nugget=True)",
         method="ml",

@@ -78,7 +78,7 @@ def _merge(design: Design, members: list[int]) -> Factor:
 
 
 def _same_levels(a: RandomTerm, b: RandomTerm) -> bool:
-    if a.kernel is not None or b.kernel is not None or a.n_levels != b.n_levels:
+    if a.known is not None or b.known is not None or a.n_levels != b.n_levels:
         return False
     return a.codes is b.codes or (a.group == b.group and bool(np.array_equal(a.codes, b.codes)))
 
@@ -108,16 +108,16 @@ def parents(child: Codes, q: int, parent: Codes) -> Codes | None:
 def arrange(design: Design) -> Layout:
     """Choose chain and tail.
 
-    The chain starts at the factor with most random columns that has no known kernel, and is extended by every
+    The chain starts at the factor with most random columns that has no known covariance, and is extended by every
     factor, from large to small, that the last one is nested in.
     """
     factors = merge_terms(design)
-    kernel = [any(design.random[k].kernel is not None for k in f.terms) for f in factors]
+    known = [any(design.random[k].known is not None for k in f.terms) for f in factors]
     order = sorted(range(len(factors)), key=lambda f: (-factors[f].q, f))
     chain: list[int] = []
     for f in order:
         factor = factors[f]
-        if kernel[f]:
+        if known[f]:
             continue
         if not chain:
             chain.append(f)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
 from .base import Target
@@ -18,7 +20,17 @@ def own_variance(design: Design, matrices: Sequence[Array], target: Target) -> A
     parts = zip(design.random, matrices, target.codes, target.values, strict=True)
     for term, sigma, codes, values in parts:
         if codes is not None:
+            refuse_new_levels(term.n_sets, codes < 0)
             z = np.ones((n, 1)) if values is None else values
             own = sigma[np.where(codes >= 0, term.sets[np.maximum(codes, 0)], 0)]
             out += np.einsum("na,nab,nb->n", z, own, z)
     return out
+
+
+def refuse_new_levels(sets: int, new: NDArray[np.bool_]) -> None:
+    """Raise `FitError` where levels are new and a term has several parameter sets: which is theirs is not known."""
+    if sets > 1 and new.any():
+        raise FitError(
+            "the variance of a prediction for a new level is not defined when the term's covariance differs by group; "
+            "predict at the population level instead."
+        )

@@ -232,7 +232,7 @@ def _adds_variance(smaller: Fit, larger: Fit) -> bool:
 
 def _same_term(a: RandomTerm, b: RandomTerm) -> bool:
     same = a.group == b.group and a.columns == b.columns and a.structure == b.structure
-    return same and a.n_sets == b.n_sets and (a.kernel is None) == (b.kernel is None)
+    return same and a.n_sets == b.n_sets and (a.known is None) == (b.known is None)
 
 
 def _differing(smaller: Fit, larger: Fit) -> tuple[list[RandomTerm], list[RandomTerm]]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from math import inf, log, nan, pi
 
 import numpy as np
-from scipy.sparse import linalg
 
 from ..criterion.base import LinearCriterion
 from ..criterion.parameters import RESIDUAL
@@ -157,18 +156,10 @@ def _slope(term: RandomTerm, which: int, matrix: Array, py: Array) -> Array:
     inner = np.zeros((term.n_levels, term.n_columns))
     np.add.at(inner, term.codes, values * py[:, None])
     chosen = (term.sets == which)[:, None]
-    moved = np.where(chosen, _across_levels(term, np.where(chosen, inner, 0.0)), 0.0) @ matrix
+    inner = np.where(chosen, inner, 0.0)
+    across = inner if term.known is None else term.known.times(inner)
+    moved = np.where(chosen, across, 0.0) @ matrix
     return row_products(term.values, moved[term.codes])
-
-
-def _across_levels(term: RandomTerm, effects: Array) -> Array:
-    """Return K·effects, K the known covariance among levels where there is one."""
-    if term.kernel is None:
-        return effects
-    if term.kernel.covariance is not None:
-        return np.asarray(term.kernel.covariance @ effects)
-    assert term.kernel.precision is not None
-    return np.asarray(linalg.splu(term.kernel.precision.tocsc()).solve(effects))
 
 
 def _conditional_residual(fit: Fit, criterion: LinearCriterion, y: Array) -> Array:

@@ -38,7 +38,7 @@ class Clusters:
 def independent_codes(fit: Fit, cluster: str | None, purpose: str) -> NDArray[np.intp]:
     """Return the cluster of each row, (n,), such that no random effect or error is shared by two clusters."""
     terms = fit.design.random
-    if any(term.kernel is not None for term in terms):
+    if any(term.known is not None for term in terms):
         raise SpecError(f"{purpose}: levels with a known covariance (cov=, precision=) are not independent.")
     groups = {term.group: term.codes for term in terms}
     residual = fit.design.residual

@@ -69,12 +69,8 @@ def indicator(term: RandomTerm) -> Array:
     n, p, q = len(term.codes), term.n_columns, term.n_levels
     z = np.zeros((n, q, p))
     z[np.arange(n), term.codes] = term.dense_values()
-    if term.kernel is not None:
-        known = term.kernel.covariance
-        if known is None:
-            assert term.kernel.precision is not None
-            known = np.linalg.inv(term.kernel.precision.toarray())
-        z = np.einsum("nqp,qr->nrp", z, semidefinite_cholesky(known))
+    if term.known is not None:
+        z = np.einsum("nqp,qr->nrp", z, semidefinite_cholesky(term.known.dense()))
     return z.reshape(n, q * p)
 
 

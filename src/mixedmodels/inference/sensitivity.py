@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from ..criterion.sensitivity import fixed_information, second_order
+from ..criterion.fixed_information import fixed_information, second_order
 from ..errors import SpecError
 from ..fit import Fit
 from ..typing import Array

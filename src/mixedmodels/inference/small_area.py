@@ -145,7 +145,7 @@ def _estimator(fit: Fit, asked: str) -> str:
     """Return how the variance of areas was estimated; `SpecError` where the fit is no model of areas."""
     terms = fit.design.random
     plain = len(terms) == 1 and terms[0].columns == ("(Intercept)",) and terms[0].values is None
-    simple = plain and terms[0].kernel is None and terms[0].n_sets == 1 and len(terms[0].level_parts) == 1
+    simple = plain and terms[0].known is None and terms[0].n_sets == 1 and len(terms[0].level_parts) == 1
     if not simple or fit.design.residual is not None or fit.design.offset is not None:
         raise SpecError(
             "small_area is for models with one random intercept of one factor, (1 | area), independent errors and no "

@@ -141,7 +141,8 @@ def _random_part(fit: Fit, k: int, rows: NDArray[np.intp]) -> Array:
     term, sigmas = fit.own_design().random[k], fit.own_covariances()[k]
     codes, values = term.codes[rows], term.dense_values()[rows]
     levels, place = np.unique(codes, return_inverse=True)
-    between = _kernel_block(term, levels)[np.ix_(place, place)]
+    known = np.eye(len(levels)) if term.known is None else term.known.among(levels)
+    between = known[np.ix_(place, place)]
     sets = term.sets[codes]
     out = np.zeros((len(rows), len(rows)))
     for s, sigma in enumerate(sigmas):
@@ -150,37 +151,9 @@ def _random_part(fit: Fit, k: int, rows: NDArray[np.intp]) -> Array:
     return out * between
 
 
-def _kernel_block(term: RandomTerm, levels: NDArray[np.int32]) -> Array:
-    """Return K among some levels, (len(levels),) squared."""
-    if term.kernel is None:
-        return np.eye(len(levels))
-    if term.kernel.covariance is not None:
-        return term.kernel.covariance[np.ix_(levels, levels)]
-    return _solve_precision(term, levels)[levels]
-
-
 def level_scale(term: RandomTerm) -> Array:
     """Return K_jj for the levels of a term, (q,): what Σ is multiplied by in var(b_j)."""
-    if term.kernel is None:
-        return np.ones(term.n_levels)
-    if term.kernel.covariance is not None:
-        return np.diag(term.kernel.covariance).copy()
-    out = np.empty(term.n_levels)
-    for first in range(0, term.n_levels, LEVELS_AT_ONCE):
-        levels = np.arange(first, min(first + LEVELS_AT_ONCE, term.n_levels), dtype=np.int32)
-        out[levels] = _solve_precision(term, levels)[levels, np.arange(len(levels))]
-    return out
-
-
-def _solve_precision(term: RandomTerm, levels: NDArray[np.int32]) -> Array:
-    """Return columns of K = Q⁻¹ for some levels, (q, len(levels))."""
-    from scipy.sparse.linalg import splu
-
-    assert term.kernel is not None
-    assert term.kernel.precision is not None
-    unit = np.zeros((term.n_levels, len(levels)))
-    unit[levels, np.arange(len(levels))] = 1.0
-    return np.asarray(splu(term.kernel.precision).solve(unit), dtype=float)
+    return np.ones(term.n_levels) if term.known is None else term.known.diagonal()
 
 
 def _choose_set(term: RandomTerm, by: str | None) -> int:

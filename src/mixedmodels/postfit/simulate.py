@@ -77,12 +77,8 @@ def draw_effects(rng: np.random.Generator, term: RandomTerm, sigmas: Array, root
 
 def _level_root(term: RandomTerm) -> Array | None:
     """Return a square root of K, (q, q), None for independent levels."""
-    if term.kernel is None:
+    if term.known is None:
         return None
-    if term.kernel.covariance is not None:
-        dense = term.kernel.covariance
-    else:
-        assert term.kernel.precision is not None
-        dense = np.linalg.inv(term.kernel.precision.toarray())
+    dense = term.known.dense()
     # Levels of different parameter sets are independent, whatever K says.
     return semidefinite_cholesky(np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0))

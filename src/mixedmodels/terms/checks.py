@@ -81,7 +81,7 @@ def _counted(count: int, noun: str) -> str:
 
 def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame) -> None:
     free_errors = spec.residual is None and not spec.variance and _constant(frame)
-    if term.values is not None or term.kernel is not None or not free_errors or term.n_levels < frame.n:
+    if term.values is not None or term.known is not None or not free_errors or term.n_levels < frame.n:
         return
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
     if held & {"var(residual)", f"var({term.label}:(intercept))".replace(" ", "").lower()}:
@@ -103,7 +103,7 @@ def note_exchangeable(
     """
     free_errors = spec.residual is None and not spec.variance and _constant(frame)
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
-    if term.values is None or term.kernel is not None or not free_errors or "var(residual)" in held:
+    if term.values is None or term.known is not None or not free_errors or "var(residual)" in held:
         return ()
     if np.bincount(term.codes).max() > term.n_columns or not term.structure.linear or asked.coordinates:
         return ()

@@ -15,31 +15,17 @@ from ..covariance.base import Positions, Structure
 from ..errors import Status
 from ..natural import Natural
 from ..typing import Array, Codes, Labels
+from .known import KnownCovariance
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
     from ..variance.base import VarianceFunction
     from ..variance.reference import Reference
     from .rank import ColumnMoments
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
-    """A known covariance among the levels of one random term: var(b) = K ⊗ Σ.
-
-    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the
-    levels.
-    """
-
-    name: str
-    covariance: Array | None = None
-    precision: sparse.csc_array | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class RandomTerm:
-    """One random term bound to data: b_j ~ N(0, Σ_{set(j)}), j = 1..q, independent unless `kernel` is given.
+    """One random term bound to data: b_j ~ N(0, Σ_{set(j)}), j = 1..q, independent unless `known` is given.
 
     Parameters
     ----------
@@ -62,7 +48,7 @@ class RandomTerm:
         For each level the parameter set it uses, (q,); all zero without `by=`.
     set_labels
         Names of the parameter sets; `("",)` without `by=`.
-    kernel
+    known
         Known covariance among levels.
     """
 
@@ -76,7 +62,7 @@ class RandomTerm:
     positions: Positions
     sets: Codes
     set_labels: Labels = ("",)
-    kernel: Kernel | None = None
+    known: KnownCovariance | None = None
 
     @property
     def n_levels(self) -> int:

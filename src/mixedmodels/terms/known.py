@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,12 +13,13 @@ from ..errors import DataError, SpecError, suggest
 from ..frame.levels import match_levels, object_array
 from ..lazy import LazyModule
 from ..typing import Array
-from .design import Kernel
 
 if TYPE_CHECKING:
-    from scipy import sparse
+    from scipy import linalg, sparse
+    from scipy.sparse import linalg as sparse_linalg
 else:
-    sparse = LazyModule("scipy.sparse")
+    linalg, sparse = LazyModule("scipy.linalg"), LazyModule("scipy.sparse")
+    sparse_linalg = LazyModule("scipy.sparse.linalg")
 
 DENSE_CHECK = 2000
 """Order up to which a sparse precision matrix is checked here; a larger one shows in its factorisation."""
@@ -25,15 +27,84 @@ SYMMETRY = 1e-8
 """Largest asymmetry accepted, relative to the largest element."""
 
 
+LEVELS_AT_ONCE = 256
+"""Columns of Q⁻¹ that are solved for together."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCovariance:
+    """A known covariance K among the levels of one random term: var(b) = K ⊗ Σ.
+
+    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the
+    levels.
+    """
+
+    name: str
+    covariance: Array | None = None
+    precision: sparse.csc_array | None = None
+
+    def times(self, values: Array) -> Array:
+        """Return K·values for values by level, (q,) or (q, m)."""
+        if self.covariance is not None:
+            return np.asarray(self.covariance @ values)
+        assert self.precision is not None
+        return np.asarray(sparse_linalg.splu(self.precision).solve(values))
+
+    def dense(self) -> Array:
+        """Return K, (q, q); DataError where a precision is not positive definite."""
+        if self.covariance is not None:
+            return self.covariance
+        assert self.precision is not None
+        try:
+            return positive_inverse(self.precision.toarray())
+        except np.linalg.LinAlgError as error:
+            raise self.improper() from error
+
+    def among(self, levels: NDArray[np.integer[Any]]) -> Array:
+        """Return K among some levels, (len(levels),) squared."""
+        if self.covariance is not None:
+            return np.asarray(self.covariance[np.ix_(levels, levels)])
+        columns = self.times(self._unit(levels))
+        return np.asarray(columns[levels])
+
+    def diagonal(self) -> Array:
+        """Return K_jj, (q,)."""
+        if self.covariance is not None:
+            return np.diag(self.covariance).copy()
+        assert self.precision is not None
+        solve, q = sparse_linalg.splu(self.precision).solve, self.precision.shape[0]
+        out: Array = np.empty(q)
+        for first in range(0, q, LEVELS_AT_ONCE):
+            levels = np.arange(first, min(first + LEVELS_AT_ONCE, q))
+            out[levels] = solve(self._unit(levels))[levels, np.arange(len(levels))]
+        return out
+
+    def improper(self) -> DataError:
+        """Return the error of a matrix that is not positive definite."""
+        return DataError(f"known={self.name!r}: the matrix is not positive definite; give a proper one.")
+
+    def _unit(self, levels: NDArray[np.integer[Any]]) -> Array:
+        assert self.precision is not None
+        unit = np.zeros((self.precision.shape[0], len(levels)))
+        unit[levels, np.arange(len(levels))] = 1.0
+        return unit
+
+
+def positive_inverse(matrix: Array) -> Array:
+    """Return the inverse of a symmetric positive definite matrix; LinAlgError where it is not."""
+    inverse = linalg.cho_solve((linalg.cholesky(matrix, lower=True), True), np.eye(len(matrix)))
+    return np.asarray(0.5 * (inverse + inverse.T))
+
+
 def is_sparse(matrix: Any) -> bool:
     """Return whether a matrix is one of SciPy's sparse arrays or matrices."""
     return bool(sparse.issparse(matrix))
 
 
-def bind_kernel(
+def bind_known(
     name: str, known: Mapping[str, Any], levels: NDArray[Any], *, precision: bool
-) -> tuple[Kernel, NDArray[Any]]:
-    """Return the kernel `name` ordered as `levels` and then its own further levels, and all those levels.
+) -> tuple[KnownCovariance, NDArray[Any]]:
+    """Return the known covariance `name` ordered as `levels` and then its own further levels, and all those levels.
 
     Parameters
     ----------
@@ -68,8 +139,8 @@ def bind_kernel(
         matrix = matrix[order][:, order]
     _check_positive(argument, matrix, precision=precision)
     if precision:
-        return Kernel(name, precision=sparse.csc_array(matrix)), all_levels
-    return Kernel(name, covariance=np.ascontiguousarray(_dense(matrix))), all_levels
+        return KnownCovariance(name, precision=sparse.csc_array(matrix)), all_levels
+    return KnownCovariance(name, covariance=np.ascontiguousarray(_dense(matrix))), all_levels
 
 
 def _dense(matrix: Any) -> Array:

@@ -24,7 +24,7 @@ from .design import FixedTerms, RandomTerm
 from .encoder import INTERCEPT, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
-from .known import bind_kernel
+from .known import bind_known
 from .positions import order_notes
 from .smooth import SplineBasis
 
@@ -148,7 +148,7 @@ def _bind(
         set_labels=group.set_labels,
     )
     if asked.cov or asked.precision:
-        term = _with_kernel(term, asked, group, frame)
+        term = _with_known(term, asked, group, frame)
     by_levels = frame.factors[asked.by].levels if asked.by else None
     return term, RandomEncoding(group.names, basis, asked.by, by_levels), notes
 
@@ -175,15 +175,15 @@ def _pair_levels(asked: RandomSpec, frame: ModelFrame) -> list[NDArray[Any]]:
     return [levels for levels in found if levels is not None]
 
 
-def _with_kernel(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelFrame) -> RandomTerm:
+def _with_known(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelFrame) -> RandomTerm:
     if len(group.parts) != 1:
         raise SpecError(
             f"{asked}: a known covariance belongs to one column of levels, not to {group.label!r}."
         )
     name = asked.precision or asked.cov
     assert name is not None
-    kernel, levels = bind_kernel(name, frame.known, group.parts[0], precision=asked.precision is not None)
-    return replace(term, level_parts=(levels,), sets=np.zeros(len(levels), np.int32), kernel=kernel)
+    known, levels = bind_known(name, frame.known, group.parts[0], precision=asked.precision is not None)
+    return replace(term, level_parts=(levels,), sets=np.zeros(len(levels), np.int32), known=known)
 
 
 def _bind_effects(

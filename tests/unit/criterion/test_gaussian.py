@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dense_algebra import make_design, random_codes, random_kernel, random_term
+from dense_algebra import make_design, random_codes, random_known, random_term
 from dense_criterion import dense_gaussian
 from dense_equations import DenseEquations, equal_errors
 from mixedmodels.covariance import structure_class
@@ -17,7 +17,7 @@ from mixedmodels.errors import FitError
 from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
 
-KINDS = ["slopes", "crossed", "sets", "kernel", "precision", "structured", "none"]
+KINDS = ["slopes", "crossed", "sets", "known", "precision", "structured", "none"]
 
 
 def structure(name: str) -> object:
@@ -37,9 +37,9 @@ def design_of(kind: str, reml: bool, seed: int = 0) -> Design:
             random_term("g", g, x[:, :2], us, sets=np.arange(9) % 2),
             random_term("h", h, x[:, :2], diag, sets=np.arange(6) % 3),
         ],
-        "kernel": [random_term("g", g, x[:, :2], us, kernel=random_kernel(rng, 9, precision=False))],
+        "known": [random_term("g", g, x[:, :2], us, known=random_known(rng, 9, precision=False))],
         "precision": [
-            random_term("h", h, None, homdiag, kernel=random_kernel(rng, 6, precision=True)),
+            random_term("h", h, None, homdiag, known=random_known(rng, 6, precision=True)),
             random_term("g", g, x, diag),
         ],
         "structured": [random_term("g", g, x, structure("ar1")), random_term("h", h, x, structure("hcs"))],
@@ -127,7 +127,7 @@ def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: 
 
 
 @pytest.mark.parametrize("reml", [False, True])
-@pytest.mark.parametrize("kind", ["slopes", "crossed", "sets", "kernel", "precision", "structured"])
+@pytest.mark.parametrize("kind", ["slopes", "crossed", "sets", "known", "precision", "structured"])
 def test_profiled_information_is_the_schur_complement_of_the_residual_variance(kind: str, reml: bool) -> None:
     design = design_of(kind, reml)
     objective, oracle = dense_gaussian(design), DenseEquations(design)

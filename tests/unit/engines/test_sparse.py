@@ -24,7 +24,7 @@ from mixedmodels.engines.sparse import start_moments
 from mixedmodels.engines.sparse.engine import SparseEngine
 from mixedmodels.engines.sparse.system import JOINT_COLUMNS
 from mixedmodels.errors import DataError, FitError
-from mixedmodels.terms.design import Design, Kernel, RandomTerm
+from mixedmodels.terms.design import Design, KnownCovariance, RandomTerm
 
 US = structure_class("us")()
 
@@ -52,9 +52,9 @@ def plain_design(terms: list[RandomTerm], seed: int = 0) -> Design:
 
 def animal_design(rows: int, animals: int, founders: int, sires: int) -> Design:
     rng = np.random.default_rng(1)
-    kernel = Kernel("A", precision=pedigree_precision(animals, founders, sires))
+    known = KnownCovariance("A", precision=pedigree_precision(animals, founders, sires))
     codes = rng.integers(0, animals, rows).astype(np.int32)
-    return plain_design([random_term("animal", codes, None, US, kernel=kernel, levels=animals)])
+    return plain_design([random_term("animal", codes, None, US, known=known, levels=animals)])
 
 
 def crossed_design(rows: int, levels: tuple[int, ...], *, local: bool) -> Design:
@@ -116,7 +116,7 @@ def test_equals_blocked_on_designs_of_hundreds_of_levels(case: str) -> None:
             ]
         )
     for blocked, own in zip(*found, strict=True):
-        # condition of the kernel ≲ 1e3: two exact routes in double precision agree to this
+        # condition of the known covariance ≲ 1e3: two exact routes in double precision agree to this
         np.testing.assert_allclose(own, blocked, rtol=1e-8, atol=1e-9 * np.abs(blocked).max())
 
 
@@ -143,7 +143,7 @@ def test_trace_near_the_boundary(shrinkage: float) -> None:
             )
 
 
-def test_start_moments_of_large_kernels_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_moments_of_large_known_covariances_are_close(monkeypatch: pytest.MonkeyPatch) -> None:
     design = animal_design(2_000, 1_500, 200, 40)
     equations = SparseEngine().equations(design, Control(threads=1))
     exact, forms = equations.start_moments()
@@ -177,13 +177,13 @@ def test_what_it_refuses_and_why() -> None:
     reason = SparseEngine().supports(large, Control(memory=1e5))
     assert reason is not None
     assert "control.memory" in reason
-    wide = Kernel("G", covariance=np.eye(3_001))
-    terms = [random_term("line", np.arange(3_001) % 50, None, US, kernel=wide, levels=3_001)]
+    wide = KnownCovariance("G", covariance=np.eye(3_001))
+    terms = [random_term("line", np.arange(3_001) % 50, None, US, known=wide, levels=3_001)]
     reason = SparseEngine().supports(plain_design(terms), Control())
     assert reason is not None
     assert "'G' has 3001" in reason
-    singular = Kernel("P", precision=sparse.csc_array(np.ones((4, 4))))
-    terms = [random_term("line", np.arange(40) % 4, None, US, kernel=singular, levels=4)]
+    singular = KnownCovariance("P", precision=sparse.csc_array(np.ones((4, 4))))
+    terms = [random_term("line", np.arange(40) % 4, None, US, known=singular, levels=4)]
     with pytest.raises(DataError, match="known='P'"):
         SparseEngine().cost(plain_design(terms))
 
@@ -210,7 +210,7 @@ def test_fits_agree_with_the_blocked_engine(reml: bool) -> None:
     design = animal_design(600, 300, 40, 6)
     codes, n = design.random[0].codes, design.n
     effects = np.linalg.cholesky(
-        np.linalg.inv(design.random[0].kernel.precision.toarray())
+        np.linalg.inv(design.random[0].known.precision.toarray())
     ) @ rng.standard_normal(300)
     litter = np.arange(n) % 45
     frame = {
@@ -219,7 +219,7 @@ def test_fits_agree_with_the_blocked_engine(reml: bool) -> None:
         "animal": codes,
         "litter": litter,
     }
-    known = {"A": (design.random[0].kernel.precision, list(range(300)))}
+    known = {"A": (design.random[0].known.precision, list(range(300)))}
     fits = [
         lmm(
             "y ~ x + (1 | animal, precision=A) + (1 + x | litter)",

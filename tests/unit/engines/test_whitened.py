@@ -9,8 +9,8 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.control import Control
+from mixedmodels.criterion.fixed_information import bend_traces, fixed_information, second_order
 from mixedmodels.criterion.gaussian import Gaussian
-from mixedmodels.criterion.sensitivity import bend_traces, fixed_information, second_order
 from mixedmodels.engines.whitened.equations import WhitenedEquations
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array

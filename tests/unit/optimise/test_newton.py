@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize
 
 import mixedmodels as mm
-from dense_algebra import make_design, random_codes, random_kernel, random_term
+from dense_algebra import make_design, random_codes, random_known, random_term
 from dense_criterion import dense_gaussian
 from mixedmodels.control import Control
 from mixedmodels.covariance import structure_class
@@ -64,9 +64,9 @@ def varied_design(seed: int) -> Design:
         values = None if p == 1 else np.column_stack([np.ones(n), rng.standard_normal((n, p - 1))])
         structure = [US, DIAG, HOMDIAG, US if p == 1 else CS][rng.integers(4)]
         sets = np.arange(q) % 2 if rng.random() < 0.2 else None
-        kernel = random_kernel(rng, q, precision=True) if sets is None and rng.random() < 0.2 else None
+        known = random_known(rng, q, precision=True) if sets is None and rng.random() < 0.2 else None
         codes = random_codes(rng, n, q)
-        terms.append(random_term(f"g{k}", codes, values, structure, sets=sets, kernel=kernel, levels=q))
+        terms.append(random_term(f"g{k}", codes, values, structure, sets=sets, known=known, levels=q))
     return make_design(rng, terms, fixed=2, weighted=rng.random() < 0.3, reml=rng.random() < 0.6)
 
 

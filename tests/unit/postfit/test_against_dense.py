@@ -111,7 +111,7 @@ def test_conditional_simulation_keeps_the_predicted_effects(weighted: Fit) -> No
     assert np.abs((draws.mean(axis=1) - weighted.fitted) / (error / np.sqrt(2000))).max() < 4.5
 
 
-def test_known_kernel_reaches_every_tool() -> None:
+def test_a_known_covariance_reaches_every_tool() -> None:
     rng = np.random.default_rng(2)
     q = 15
     root = rng.standard_normal((q, q + 4))

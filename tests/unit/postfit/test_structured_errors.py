@@ -108,7 +108,7 @@ def test_residuals(case: Case) -> None:
 
 def test_scaled_residuals_have_the_quadratic_form_of_the_likelihood(case: Case) -> None:
     fit, full = case.fit, case.full
-    if any(term.kernel is not None for term in fit.design.random):
+    if any(term.known is not None for term in fit.design.random):
         with pytest.raises(mm.SpecError, match="needs the covariance of whole clusters"):
             fit.residuals("scaled", level="marginal")
         return

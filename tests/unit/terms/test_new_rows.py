@@ -124,7 +124,7 @@ def test_levels_match_by_text() -> None:
     assert new.codes[0].tolist() == [3, -1]
 
 
-def test_levels_of_a_kernel_without_data() -> None:
+def test_levels_of_a_known_covariance_without_data() -> None:
     spec, schema, design = fit("y ~ x + (1 | g, cov=A)")
     new = encode_new(spec, schema, design, {"x": [1.0, 2.0], "g": ["extra", "g0"]})
     assert [design.random[0].levels[c] for c in new.codes[0]] == ["extra", "g0"]

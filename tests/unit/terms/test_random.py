@@ -1,4 +1,4 @@
-"""Random terms: levels, Z, parameter sets and kernels as the formula means; unidentifiable ones refused."""
+"""Random terms: levels, Z, parameter sets and known covariances as the formula means; unidentifiable ones refused."""
 
 from __future__ import annotations
 
@@ -207,14 +207,14 @@ LEVELS = list(range(101, 113))
 def test_a_labelled_matrix_is_matched_by_name() -> None:
     order = [3, 112, 1, *range(101, 112)]
     given = known_matrix(order)
-    kernel_term = term("(1 | id, cov=A)", known={"A": given})
-    assert kernel_term.levels == tuple(str(level) for level in [*LEVELS, 3, 1])
-    assert kernel_term.level_parts[0].dtype == np.int64
-    assert kernel_term.kernel is not None
+    known_term = term("(1 | id, cov=A)", known={"A": given})
+    assert known_term.levels == tuple(str(level) for level in [*LEVELS, 3, 1])
+    assert known_term.level_parts[0].dtype == np.int64
+    assert known_term.known is not None
     rows = [*LEVELS, 3, 1]
-    np.testing.assert_array_equal(kernel_term.kernel.covariance, given.loc[rows, rows])
-    assert len(kernel_term.sets) == 14
-    assert kernel_term.codes.max() == 11
+    np.testing.assert_array_equal(known_term.known.covariance, given.loc[rows, rows])
+    assert len(known_term.sets) == 14
+    assert known_term.codes.max() == 11
 
 
 @pytest.mark.parametrize("labels", [LEVELS, [str(level) for level in LEVELS], np.array(LEVELS)])
@@ -222,23 +222,23 @@ def test_a_pair_of_matrix_and_labels(labels: Any) -> None:
     given = known_matrix(LEVELS)
     flipped = given.to_numpy()[::-1, ::-1]
     made = term("(1 | id, cov=A)", known={"A": (flipped, list(labels)[::-1])})
-    assert made.kernel is not None
-    np.testing.assert_array_equal(made.kernel.covariance, given)
+    assert made.known is not None
+    np.testing.assert_array_equal(made.known.covariance, given)
 
 
 def test_columns_of_a_frame_may_stand_in_another_order() -> None:
     given = known_matrix(LEVELS)
     made = term("(1 | id, cov=A)", known={"A": given[given.columns[::-1]]})
-    assert made.kernel is not None
-    np.testing.assert_array_equal(made.kernel.covariance, given)
+    assert made.known is not None
+    np.testing.assert_array_equal(made.known.covariance, given)
 
 
 def test_an_unlabelled_matrix_follows_the_levels() -> None:
     given = known_matrix(LEVELS).to_numpy()
     for matrix in (given, sparse.csr_array(given), sparse.coo_matrix(given)):
         made = term("(1 | id, cov=A)", known={"A": matrix})
-        assert made.kernel is not None
-        np.testing.assert_array_equal(made.kernel.covariance, given)
+        assert made.known is not None
+        np.testing.assert_array_equal(made.known.covariance, given)
     with pytest.raises(DataError, match="5 rows for 12 levels and no names"):
         term("(1 | id, cov=A)", known={"A": np.eye(5)})
 
@@ -247,15 +247,15 @@ def test_precision_matrices_are_sparse() -> None:
     q = sparse.diags_array([np.full(13, 2.1), -np.ones(12), -np.ones(12)], offsets=[0, 1, -1]).tocsr()
     labels = [*LEVELS[::-1], 7]
     made = term("(1 | id, precision=Q)", known={"Q": (q, labels)})
-    assert made.kernel is not None
-    assert made.kernel.covariance is None
-    assert isinstance(made.kernel.precision, sparse.csc_array)
+    assert made.known is not None
+    assert made.known.covariance is None
+    assert isinstance(made.known.precision, sparse.csc_array)
     order = [*range(11, -1, -1), 12]
-    np.testing.assert_array_equal(made.kernel.precision.toarray(), q.toarray()[np.ix_(order, order)])
+    np.testing.assert_array_equal(made.known.precision.toarray(), q.toarray()[np.ix_(order, order)])
     dense = term("(1 | id, precision=Q)", known={"Q": (q.toarray(), labels)})
-    assert dense.kernel is not None
-    assert dense.kernel.precision is not None
-    np.testing.assert_array_equal(dense.kernel.precision.toarray(), made.kernel.precision.toarray())
+    assert dense.known is not None
+    assert dense.known.precision is not None
+    np.testing.assert_array_equal(dense.known.precision.toarray(), made.known.precision.toarray())
 
 
 SYMMETRIC = np.eye(12)

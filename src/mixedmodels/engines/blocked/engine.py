@@ -32,10 +32,10 @@ class BlockedEngine(Engine):
             factor = layout.factors[f]
             met = min(len(design.y) / factor.q * max(len(layout.tail), 0), layout.tail_width)
             leaves += factor.q * (factor.p * (met + design.fixed.rank + 1)) ** 2
-        # Λ and the factor of a kernel are multiplied into a tail from both sides, there and back
-        known = [layout.factors[f] for f in layout.tail if design.random[layout.factors[f].terms[0]].kernel]
-        kernels = sum(8.0 * (factor.q * factor.p) ** 2 * total for factor in known)
-        return float(total) ** 3 + kernels + 3 * leaves, 3 * 8.0 * total**2 + 16.0 * design.n
+        # Λ and the factor of a known covariance are multiplied into a tail from both sides, there and back
+        known = [layout.factors[f] for f in layout.tail if design.random[layout.factors[f].terms[0]].known]
+        there_and_back = sum(8.0 * (factor.q * factor.p) ** 2 * total for factor in known)
+        return float(total) ** 3 + there_and_back + 3 * leaves, 3 * 8.0 * total**2 + 16.0 * design.n
 
     def equations(self, design: Design, control: Control) -> HomogeneousEquations:
         return HomogeneousEquations(BlockedSystem(design, control, arrange(design)))

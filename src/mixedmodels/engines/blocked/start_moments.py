@@ -1,6 +1,6 @@
 """MIVQUE0 moment equations from cross-products alone.
 
-With M = W − WX(X'WX)⁻¹X'W, V_a = Z_aZ_a' for each random column a (Z_aK Z_a' under a known kernel K = LL') and
+With M = W − WX(X'WX)⁻¹X'W, V_a = Z_aZ_a' for each random column a (Z_aK Z_a' under a known covariance K = LL') and
 V_e = W⁻¹ for the errors, the quadratic forms q_a = y'MV_aMy have expectation Σ_b tr(MV_aMV_b) v_b. Every trace is a
 sum of squares of B_ab = Z_a'MZ_b = A_ab − x_aCx_b', A_ab = Z_a'WZ_b, x_a = Z_a'WX, C = (X'WX)⁻¹:
 
@@ -36,16 +36,16 @@ FEW = 4
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One random column over its levels: factor, column within it, x (q, r), Z'y (q,), and the kernel's factor."""
+    """One random column over its levels: factor, column within it, x (q, r), Z'y (q,), and the factor of its K."""
 
     factor: int
     column: int
     x: Array
     y: Array
-    kernel_factor: Array | None
+    known_factor: Array | None
 
     def rotate(self, values: Array) -> Array:
-        return values if self.kernel_factor is None else self.kernel_factor.T @ values
+        return values if self.known_factor is None else self.known_factor.T @ values
 
 
 def mivque0(
@@ -68,7 +68,7 @@ def mivque0(
         for j in range(i, len(columns)):
             b = columns[j]
             block = parts.products(a, b)
-            if a.kernel_factor is not None or b.kernel_factor is not None:
+            if a.known_factor is not None or b.known_factor is not None:
                 block = _rotate(block, a, b)
             total, inner = _sums(block, rotated[i], rotated[j])
             cross = float(np.sum(c * inner))
@@ -85,7 +85,7 @@ def _rotate(block: Any, a: _Column, b: _Column) -> Array:
     else:
         dense = np.diag(block) if block.ndim == 1 else np.asarray(block)
     dense = a.rotate(dense)
-    return dense if b.kernel_factor is None else dense @ b.kernel_factor
+    return dense if b.known_factor is None else dense @ b.known_factor
 
 
 def _from_sparse(block: Any) -> Array:
@@ -145,7 +145,7 @@ class _Parts:
             return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], None)
         block = self.blocks[self.layout.tail.index(f)]
         dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]
-        return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], block.kernel_factor)
+        return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], block.known_factor)
 
     def products(self, a: _Column, b: _Column) -> Any:
         """Z_a'WZ_b (q_a, q_b): a vector when diagonal, sparse, or dense."""

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...control import Control
-from ...errors import FitError
 from ...kernels import (
     Blocked,
     cholesky,
@@ -36,6 +35,7 @@ from ..base import Pieces, Refits, Score, Solution
 from ..layout import Layout, merge_factors, pad_direction, split_sets, with_in_tail
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
+from ..targets import refuse_new_levels
 from .refits import ChainRefits
 from .start_moments import mivque0
 from .tail import tail_blocks
@@ -428,11 +428,7 @@ class BlockedSystem(RelativeSystem):
         unseen = level < 0
         if not unseen.any():
             return
-        if factor.n_sets > 1:
-            raise FitError(
-                "the variance of a prediction for a new level is not defined when the term's covariance "
-                "differs by group; predict at the population level instead."
-            )
+        refuse_new_levels(factor.n_sets, unseen)
         zl = z[unseen] @ self._lambda[f][0]
         extra[unseen] += np.einsum("ij,ij->i", zl, zl)
 

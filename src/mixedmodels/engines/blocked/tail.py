@@ -1,4 +1,4 @@
-"""The dense tail: how Λ (and a known kernel) of one tail factor acts on its rows and columns.
+"""The dense tail: how Λ (and a known covariance) of one tail factor acts on its rows and columns.
 
 For a factor with iid levels D = I_q ⊗ Λ; with a known covariance K = L_K L_K' among levels, D = L_K ⊗ Λ (levels of
 different parameter sets being independent, K is block-diagonal over sets). All matrices hold their lower triangle only.
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
 from ...lazy import LazyModule
-from ...terms.design import Design, Kernel
+from ...terms.design import Design
 from ...typing import Array
 from ..layout import Factor, Layout
 
@@ -32,14 +31,14 @@ The division loses the square of this factor: 1e-16/1e-8 is left.
 
 @dataclass(frozen=True, slots=True)
 class TailBlock:
-    """One tail factor: its index, first column, and the Cholesky factor, matrix and inverse of its kernel if any."""
+    """One tail factor: its index, first column, and the Cholesky factor, matrix and inverse of its K if any."""
 
     factor: int
     first: int
     data: Factor
-    kernel_factor: Array | None = None
-    kernel: Array | None = None
-    kernel_inverse: Array | None = None
+    known_factor: Array | None = None
+    known: Array | None = None
+    known_inverse: Array | None = None
 
     @property
     def columns(self) -> slice:
@@ -47,7 +46,7 @@ class TailBlock:
 
     def diagonal(self, lam: Array) -> Array | None:
         """Return the diagonal of D (q·p,), None where D is not diagonal."""
-        if self.kernel_factor is not None or self.data.p > 1:
+        if self.known_factor is not None or self.data.p > 1:
             return None
         return np.asarray(lam[self.data.sets, 0, 0])
 
@@ -63,7 +62,7 @@ class TailBlock:
         q, p = self.data.q, self.data.p
         rows = m[self.columns]
         self._symmetrise(m)
-        if self.kernel_factor is None:
+        if self.known_factor is None:
             per_level = lam[self.data.sets]
             left = per_level.transpose(0, 2, 1) if transpose else per_level
             rows[...] = (left @ rows.reshape(q, p, -1)).reshape(rows.shape)
@@ -72,23 +71,23 @@ class TailBlock:
                 len(below), q * p
             )
             return
-        d = self._kernel_matrix(lam)
+        d = self._known_matrix(lam)
         left = d.T if transpose else d
         rows[...] = left @ rows
         m[self.first :, self.columns] = m[self.first :, self.columns] @ left.T
 
-    def _kernel_matrix(self, lam: Array) -> Array:
+    def _known_matrix(self, lam: Array) -> Array:
         """D = L_K ⊗ Λ, (q·p, q·p), with the Λ of each level's set."""
-        assert self.kernel_factor is not None
+        assert self.known_factor is not None
         q, p = self.data.q, self.data.p
-        blocks = self.kernel_factor[:, None, :, None] * lam[self.data.sets].transpose(1, 0, 2)[None]
+        blocks = self.known_factor[:, None, :, None] * lam[self.data.sets].transpose(1, 0, 2)[None]
         return np.asarray(blocks.reshape(q * p, q * p))
 
     def _symmetrise(self, m: Array) -> None:
         """Fill the upper triangle of the diagonal blocks that D mixes."""
         q, p = self.data.q, self.data.p
         block = m[self.columns, self.columns]
-        if self.kernel_factor is not None:
+        if self.known_factor is not None:
             upper = np.triu_indices(q * p, 1)
             block[upper] = block.T[upper]
             return
@@ -108,8 +107,8 @@ class TailBlock:
     def _times(self, part: Array, lam: Array, *, transpose: bool) -> Array:
         q, p = self.data.q, self.data.p
         shaped = part.reshape(q, p, -1)
-        if self.kernel_factor is not None:
-            d = self._kernel_matrix(lam)
+        if self.known_factor is not None:
+            d = self._known_matrix(lam)
             return np.asarray((d.T if transpose else d) @ part)
         per_level = lam[self.data.sets]
         return np.asarray(
@@ -119,16 +118,16 @@ class TailBlock:
     def score(self, schur: Array, h: Array, r: Array, lam: Array) -> tuple[Array, Array]:
         """Return T and Q, each (sets, p, p); `r` (m,) is Z'P̃y over the tail."""
         rb = r[self.columns].reshape(self.data.q, self.data.p)
-        if self.kernel is None:
+        if self.known is None:
             quadratic = self._sum_levels(rb[:, :, None] * rb[:, None, :])
         else:
-            quadratic = np.stack([rb[s].T @ self.kernel[np.ix_(s, s)] @ rb[s] for s in self._set_levels()])
+            quadratic = np.stack([rb[s].T @ self.known[np.ix_(s, s)] @ rb[s] for s in self._set_levels()])
         return self._trace(schur, h, lam), quadratic
 
     def _set_levels(self) -> list[NDArray[np.intp]]:
         return [np.flatnonzero(self.data.sets == s) for s in range(self.data.n_sets)]
 
-    def _kernel_sum(self, weights: Array, m: Array) -> Array:
+    def _known_sum(self, weights: Array, m: Array) -> Array:
         """Σ_jl w_jl M_jl over levels of each set, (sets, p, p), for M (q·p, q·p) symmetric."""
         q, p = self.data.q, self.data.p
         shaped = m.reshape(q, p, q, p)
@@ -147,10 +146,10 @@ class TailBlock:
             inverse = np.linalg.inv(lam)
             precision = inverse.transpose(0, 2, 1) @ inverse
             count = np.bincount(self.data.sets, minlength=self.data.n_sets)[:, None, None]
-            if self.kernel_inverse is None:
+            if self.known_inverse is None:
                 lost = self._sum_levels(self.level_blocks(h))
             else:
-                lost = self._kernel_sum(self.kernel_inverse, _full(h[self.columns, self.columns]))
+                lost = self._known_sum(self.known_inverse, _full(h[self.columns, self.columns]))
             return np.asarray(count * precision - precision @ lost @ precision)
         # T = S − S H S directly, without dividing by Λ
         size = len(h)
@@ -159,8 +158,8 @@ class TailBlock:
         couplings[: self.first] = schur[self.columns, : self.first].T
         explained = _symmetric_times(h, couplings)
         block = couplings[self.columns] - couplings.T @ explained
-        if self.kernel is not None:
-            return self._kernel_sum(self.kernel, block)
+        if self.known is not None:
+            return self._known_sum(self.known, block)
         shaped = block.reshape(q, p, q, p)
         levels = np.arange(q)
         return self._sum_levels(shaped[levels, :, levels, :])
@@ -169,8 +168,8 @@ class TailBlock:
         information = self.level_blocks(schur).mean(axis=0)
         shrinkage = lam.transpose(0, 2, 1) @ information @ lam
         smallest = float(np.linalg.eigvalsh(shrinkage).min() if lam.shape[1] > 1 else shrinkage.min())
-        if self.kernel_inverse is not None:
-            smallest /= float(np.diagonal(self.kernel_inverse).max())
+        if self.known_inverse is not None:
+            smallest /= float(np.diagonal(self.known_inverse).max())
         return smallest > SAFE_SHRINKAGE
 
     def level_blocks(self, h: Array) -> Array:
@@ -187,7 +186,7 @@ class TailBlock:
         """Return c = (I ⊗ Σ̃̇) r or (K ⊗ Σ̃̇) r for one direction of this factor, (q·p,)."""
         rb = r[self.columns].reshape(self.data.q, self.data.p)
         c = np.where((self.data.sets == set_)[:, None], rb @ matrix.T, 0.0)
-        return (c if self.kernel is None else np.asarray(self.kernel @ c)).reshape(-1)
+        return (c if self.known is None else np.asarray(self.known @ c)).reshape(-1)
 
 
 def _full(lower: Array) -> Array:
@@ -201,34 +200,19 @@ def _symmetric_times(lower: Array, b: Array) -> Array:
 
 
 def tail_blocks(design: Design, layout: Layout) -> tuple[TailBlock, ...]:
-    """Return the tail factors of a layout with their kernels prepared."""
+    """Return the tail factors of a layout with their known covariances prepared."""
     out = []
     for f, first in zip(layout.tail, layout.offsets, strict=True):
         data = layout.factors[f]
-        kernel = design.random[data.terms[0]].kernel
-        if kernel is None:
+        known = design.random[data.terms[0]].known
+        if known is None:
             out.append(TailBlock(f, first, data))
         else:
-            covariance = dense_covariance(kernel)
-            covariance = np.where(data.sets[:, None] == data.sets, covariance, 0.0)
-            factor = linalg.cholesky(covariance, lower=True)
+            covariance = np.where(data.sets[:, None] == data.sets, known.dense(), 0.0)
+            try:
+                factor = linalg.cholesky(covariance, lower=True)
+            except linalg.LinAlgError as error:
+                raise known.improper() from error
             inverse = linalg.cho_solve((factor, True), np.eye(len(covariance)))
             out.append(TailBlock(f, first, data, factor, covariance, inverse))
     return tuple(out)
-
-
-def dense_covariance(kernel: Kernel) -> Array:
-    """Return K as a dense matrix; DataError when it is not positive definite."""
-    try:
-        if kernel.covariance is not None:
-            linalg.cholesky(kernel.covariance, lower=True)
-            return kernel.covariance
-        assert kernel.precision is not None
-        precision = kernel.precision.toarray()
-        return np.asarray(
-            linalg.cho_solve((linalg.cholesky(precision, lower=True), True), np.eye(len(precision)))
-        )
-    except linalg.LinAlgError as error:
-        raise DataError(
-            f"known={kernel.name!r}: the matrix is not positive definite; give a proper one."
-        ) from error

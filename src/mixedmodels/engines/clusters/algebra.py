@@ -27,7 +27,7 @@ from ..base import Pieces, SizeGroup
 from ..standardise import Standardised, standardise
 from .arrange import size_groups
 from .rows import RowGroup
-from .tensors import MomentGroup
+from .tensors import TensorGroup
 
 Blocks: TypeAlias = Sequence[Array]
 """One (C, t, t) array per size group."""
@@ -35,7 +35,7 @@ Directions: TypeAlias = Callable[[int], tuple[Iterable[Array], Iterable[Array]]]
 """Size group ↦ its V̇ by class (C, t, t), then further ones by cluster (m, t, t)."""
 
 LARGEST_TENSOR = 5e7
-"""Numbers at most in the moment tensors of one design."""
+"""Numbers at most in the product tensors of one design."""
 
 
 class Clusters:
@@ -74,11 +74,11 @@ class Clusters:
         if design.weights is not None:
             full *= np.sqrt(design.weights)[:, None]
         self.layouts = size_groups(design) if layouts is None else layouts
-        self.groups: list[RowGroup | MomentGroup] = []
+        self.groups: list[RowGroup | TensorGroup] = []
         for layout in self.layouts:
             raw = full[layout.rows]
-            by_moments = not by_row and _worth_tensors(layout, raw.shape[2])
-            self.groups.append(MomentGroup(layout, raw) if by_moments else RowGroup(layout, raw))
+            by_tensors = not by_row and _worth_tensors(layout, raw.shape[2])
+            self.groups.append(TensorGroup(layout, raw) if by_tensors else RowGroup(layout, raw))
         self.rank = design.fixed.rank
         self._relative_sd = np.ones(0)
 
@@ -203,7 +203,7 @@ class Clusters:
 
 
 def _worth_tensors(layout: SizeGroup, d: int) -> bool:
-    """Return whether moment tensors are smaller than the rows they stand for, and cheap to form."""
+    """Return whether product tensors are smaller than the rows they stand for, and cheap to form."""
     m, t = layout.rows.shape
     size = float(len(layout.starts)) * t * t * d * d
     return bool(size <= LARGEST_TENSOR and size <= 2.0 * m * t * (t + d))

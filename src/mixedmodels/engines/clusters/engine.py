@@ -23,7 +23,7 @@ class ClustersEngine(Engine):
     whole_clusters: ClassVar[bool] = True
 
     def supports(self, design: Design, control: Control) -> str | None:
-        known = [term.label for term in design.random if term.kernel is not None]
+        known = [term.label for term in design.random if term.known is not None]
         if known:
             return f"the known covariance of {known[0]!r} ties all its levels together"
         sizes = cluster_sizes(design)

@@ -1,4 +1,4 @@
-"""Sums over the clusters of one size, kept as moment tensors by class: nothing then depends on the number of
+"""Sums over the clusters of one size, kept as product tensors by class: nothing then depends on the number of
 clusters.
 
 T_c[i, j, a, b] = Σ_{clusters of class c} [X y]_ia [X y]_jb is formed once; all that `RowGroup` answers is a
@@ -19,12 +19,12 @@ from .rows import pairs
 
 
 @dataclass(slots=True)
-class MomentGroup:
-    """The moment tensors (C, t·t, d·d) of the clusters of one size, with their V factored."""
+class TensorGroup:
+    """The product tensors (C, t·t, d·d) of the clusters of one size, with their V factored."""
 
     layout: SizeGroup
     raw: Array
-    moments: Array = field(init=False)
+    tensors: Array = field(init=False)
     inverse: Array = field(init=False)
     beta: Array = field(init=False)
     root: Array = field(init=False)
@@ -34,11 +34,11 @@ class MomentGroup:
         m, t, d = self.raw.shape
         flat = self.raw.reshape(m, t * d)
         stops = np.append(self.layout.starts[1:], m)
-        self.moments = np.empty((len(stops), t * t, d * d))
+        self.tensors = np.empty((len(stops), t * t, d * d))
         for c, (start, stop) in enumerate(zip(self.layout.starts, stops, strict=True)):
             own = flat[start:stop]
             tensor = (own.T @ own).reshape(t, d, t, d).transpose(0, 2, 1, 3)
-            self.moments[c] = tensor.reshape(t * t, d * d)
+            self.tensors[c] = tensor.reshape(t * t, d * d)
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class MomentGroup:
         half = np.linalg.solve(factor, np.broadcast_to(np.eye(t), factor.shape))
         self.inverse = half.transpose(0, 2, 1) @ half
         self._squares = None
-        total = self.inverse.reshape(1, -1) @ self.moments.reshape(-1, d * d)
+        total = self.inverse.reshape(1, -1) @ self.tensors.reshape(-1, d * d)
         return 2.0 * float(self.layout.counts @ logs), total.reshape(d, d)
 
     def estimate(self, beta: Array, root: Array) -> None:
@@ -71,7 +71,7 @@ class MomentGroup:
             c = self._contrast()
             phi = np.zeros((d, d))
             phi[:-1, :-1] = self.root.T @ self.root
-            sums = self.moments @ np.stack([np.outer(c, c).ravel(), phi.ravel()], axis=1)
+            sums = self.tensors @ np.stack([np.outer(c, c).ravel(), phi.ravel()], axis=1)
             both = np.moveaxis(sums.reshape(-1, t, t, 2), 3, 0)
             self._squares = np.asarray(self.inverse @ both @ self.inverse)
         return self._squares
@@ -87,14 +87,14 @@ class MomentGroup:
     def response_squares(self) -> Array:
         """Return Σ_i y_iy_i' of the last column of the data by class, (C, t, t)."""
         t, _ = self._shape
-        return np.asarray(self.moments[:, :, -1].reshape(-1, t, t))
+        return np.asarray(self.tensors[:, :, -1].reshape(-1, t, t))
 
     def average_information(self, directions: Iterable[Array], extra: Iterable[Array]) -> tuple[Array, Array]:
         """Return Σ_i f_a'V⁻¹f_b (k, k) and Σ_i U_i'f_a (k, r), f_a = V̇_aα."""
         moved = np.stack([*directions, *extra])
         k, (t, d) = len(moved), self._shape
         gram = pairs(moved, self.inverse, self.squares())
-        products = self.moments.reshape(-1, t * t, d, d)[:, :, :-1, :] @ self._contrast()
+        products = self.tensors.reshape(-1, t * t, d, d)[:, :, :-1, :] @ self._contrast()
         inner = products.reshape(len(products), t, t, d - 1)
         cross = np.einsum("cij,cjkx,ckl->cilx", self.inverse, inner, self.inverse, optimize=True)
         return gram, row_products(moved.reshape(k, -1), cross.reshape(moved[0].size, d - 1).T)
@@ -113,7 +113,7 @@ class MomentGroup:
         """Return Σ_i U_i'BU_i, (k, r, r), for matrices B by class (k, C, t, t)."""
         _, d = self._shape
         inner = (self.inverse @ middles @ self.inverse).reshape(len(middles), -1)
-        sums = (inner @ self.moments.reshape(-1, d * d)).reshape(-1, d, d)
+        sums = (inner @ self.tensors.reshape(-1, d * d)).reshape(-1, d, d)
         return np.ascontiguousarray(sums[:, :-1, :-1])
 
     def fixed_information(

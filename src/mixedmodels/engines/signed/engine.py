@@ -21,7 +21,7 @@ class SignedEngine(Engine):
             return "it is for covariances without bounds (bounds='none')"
         if design.residual is not None:
             return "it takes independent errors of equal (or known relative) variance only"
-        known = [term.label for term in design.random if term.kernel is not None]
+        known = [term.label for term in design.random if term.known is not None]
         if known:
             return f"a known covariance among levels ({known[0]!r}) needs bounds='psd'"
         return memory_refusal("its dense tail", self.cost(design)[1], control)

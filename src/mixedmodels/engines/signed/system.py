@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...control import Control
-from ...errors import FitError
 from ...lazy import LazyModule
 from ...terms.design import Design
 from ...typing import Array, Codes
 from ..base import Pieces, Score, Solution
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
+from ..targets import refuse_new_levels
 from .layout import SignedLayout, arrange_signed
 
 if TYPE_CHECKING:
@@ -291,11 +291,7 @@ class SignedSystem(RelativeSystem):
         for k, (term, code, value) in enumerate(zip(self.design.random, codes, values, strict=True)):
             if code is None:
                 continue
-            if term.n_sets > 1 and (code < 0).any():
-                raise FitError(
-                    "the variance of a prediction for a new level is not defined when the term's covariance "
-                    "differs by group; predict at the population level instead."
-                )
+            refuse_new_levels(term.n_sets, code < 0)
             z = np.ones((n, 1)) if value is None else value
             sigma = point.sigma[k][np.where(code >= 0, term.sets[np.maximum(code, 0)], 0)]
             moved = np.einsum("nab,nb->na", sigma, z)

@@ -16,7 +16,7 @@ from ..whitened.equations import WhitenedEquations
 from .pattern import Analysis, analyse
 from .system import SparseSystem
 
-DENSE_KERNEL = 3000
+DENSE_KNOWN = 3000
 """Levels up to which a covariance matrix among levels is inverted to a precision."""
 SPARSE_EFFORT = 3.0
 """Time of an operation in a sparse factor over one in a large dense factor."""
@@ -45,18 +45,18 @@ class SparseEngine(Engine):
     def supports(self, design: Design, control: Control) -> str | None:
         if not design.bounded:
             return "it takes positive semidefinite covariances only (bounds='psd')"
-        reason = self._refuse_kernels(design) or _refuse_errors(design, control)
+        reason = self._refuse_known(design) or _refuse_errors(design, control)
         if reason is not None:
             return reason
         return memory_refusal("its factor", self.cost(design)[1], control)
 
-    def _refuse_kernels(self, design: Design) -> str | None:
+    def _refuse_known(self, design: Design) -> str | None:
         for factor in merge_terms(design):
-            kernel = design.random[factor.terms[0]].kernel
-            if kernel is not None and kernel.covariance is not None and factor.q > DENSE_KERNEL:
+            known = design.random[factor.terms[0]].known
+            if known is not None and known.covariance is not None and factor.q > DENSE_KNOWN:
                 return (
-                    f"it needs the precision (inverse) of a covariance among more than {DENSE_KERNEL} "
-                    f"levels; {kernel.name!r} has {factor.q}"
+                    f"it needs the precision (inverse) of a covariance among more than {DENSE_KNOWN} "
+                    f"levels; {known.name!r} has {factor.q}"
                 )
         return None
 

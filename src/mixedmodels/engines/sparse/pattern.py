@@ -2,7 +2,7 @@
 
 Columns of Z are numbered factor by factor, level by level, column by column. A *coupling* holds the
 blocks of Z'WZ between the levels of two factors that meet in some row (and, within a factor with a known
-kernel, between the levels that its precision links); the pattern of M is the union of all couplings. Where
+covariance, between the levels that its precision links); the pattern of M is the union of all couplings. Where
 errors are correlated levels meet in a residual cluster rather than in a row, and Z'R⁻¹Z, which changes with the
 errors' covariance, stands for Z'WZ.
 """
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
 from ...kernels import NotPositiveDefinite, SparseSymmetric
 from ...lazy import LazyModule
-from ...terms.design import Design, Kernel
+from ...terms.design import Design
+from ...terms.known import KnownCovariance, positive_inverse
 from ...typing import Array, Codes
 from ..layout import Factor, merge_terms
 
@@ -32,7 +32,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """A known kernel of one factor: its precision Q (q, q) and the factorisation for log|K| and K b."""
+    """A known covariance of one factor: its precision Q (q, q) and the factorisation for log|K| and K b."""
 
     precision: sparse.csr_array
     native: SparseSymmetric
@@ -48,7 +48,8 @@ class Coupling:
     """Blocks of Z'WZ: `values` (k, p_first, p_second) at pairs of levels (`rows`, `columns`).
 
     Within one factor the q diagonal blocks come first, in order of level; where there are others `prior` (k,)
-    holds the entries of Q (of I without a known kernel); `place` (k, p_first, p_second) are positions in the pattern.
+    holds the entries of Q (of I without a known covariance); `place` (k, p_first, p_second) are positions in the
+    pattern.
     """
 
     first: int
@@ -141,7 +142,7 @@ def analyse(design: Design, clusters: Codes | None = None) -> Analysis:
     sizes = [f.q * f.p for f in factors]
     offsets = tuple(int(s) for s in np.concatenate(([0], np.cumsum(sizes)[:-1]))) if sizes else ()
     order = sum(sizes)
-    priors = tuple(_prior(design.random[f.terms[0]].kernel, f) for f in factors)
+    priors = tuple(_prior(design.random[f.terms[0]].known, f) for f in factors)
     if clusters is None:
         raw = [
             _coupling(factors, offsets, f, g, design.weights, priors[f])
@@ -290,40 +291,28 @@ def _compress(raw: list[Coupling], order: int) -> tuple[tuple[Coupling, ...], ND
     return tuple(out), indptr, (found % order).astype(np.int32)
 
 
-def _prior(kernel: Kernel | None, factor: Factor) -> Prior | None:
-    if kernel is None:
+def _prior(known: KnownCovariance | None, factor: Factor) -> Prior | None:
+    if known is None:
         return None
-    precision = _precision(kernel, factor)
+    precision = _precision(known, factor)
     lower = sparse.csc_array(sparse.tril(precision))
     lower.sort_indices()
     native = SparseSymmetric(factor.q, lower.indptr.astype(np.int64), lower.indices.astype(np.int32))
     try:
         logdet = -native.factor(np.ascontiguousarray(lower.data, dtype=float))
     except NotPositiveDefinite as error:
-        raise _improper(kernel) from error
+        raise known.improper() from error
     return Prior(precision, native, logdet)
 
 
-def _precision(kernel: Kernel, factor: Factor) -> sparse.csr_array:
+def _precision(known: KnownCovariance, factor: Factor) -> sparse.csr_array:
     """Q = K⁻¹, K being block-diagonal over the parameter sets of the levels."""
-    if kernel.precision is not None:
-        entries = sparse.coo_array(kernel.precision)
+    if known.precision is not None:
+        entries = sparse.coo_array(known.precision)
         if np.array_equal(factor.sets[entries.row], factor.sets[entries.col]):
-            return sparse.csr_array(kernel.precision)
+            return sparse.csr_array(known.precision)
     try:
-        covariance = kernel.covariance
-        if covariance is None:
-            assert kernel.precision is not None
-            covariance = _inverse(kernel.precision.toarray())
-        return sparse.csr_array(_inverse(np.where(factor.sets[:, None] == factor.sets, covariance, 0.0)))
+        within = np.where(factor.sets[:, None] == factor.sets, known.dense(), 0.0)
+        return sparse.csr_array(positive_inverse(within))
     except linalg.LinAlgError as error:
-        raise _improper(kernel) from error
-
-
-def _inverse(matrix: Array) -> Array:
-    inverse = linalg.cho_solve((linalg.cholesky(matrix, lower=True), True), np.eye(len(matrix)))
-    return np.asarray(0.5 * (inverse + inverse.T))
-
-
-def _improper(kernel: Kernel) -> DataError:
-    return DataError(f"known={kernel.name!r}: the matrix is not positive definite; give a proper one.")
+        raise known.improper() from error

@@ -1,11 +1,11 @@
 """MIVQUE0 moment equations of the `sparse` engine.
 
 With M = W − WX(X'WX)⁻¹X'W, C = (X'WX)⁻¹, B_ab = Z_a'MZ_b = A_ab − x_aCx_b' (A_ab = Z_a'WZ_b sparse, x_a =
-Z_a'WX) and K_a = L_aL_a' (L_a = I without a known kernel), S_ab = tr(MV_aMV_b) = ‖L_b'B_baL_a‖². Without
-kernels the squares are summed over the entries of A. With a kernel of q levels, L_b'B_baL_a is applied to
+Z_a'WX) and K_a = L_aL_a' (L_a = I without a known covariance), S_ab = tr(MV_aMV_b) = ‖L_b'B_baL_a‖². Without
+known covariances the squares are summed over the entries of A. With one of q levels, L_b'B_baL_a is applied to
 the q unit vectors in groups or, beyond `EXACT` levels, to `PROBES` fixed vectors of random signs: the
 mean square is an unbiased estimate with a relative standard deviation of √(2 tr T²/`PROBES`)/tr T, T =
-L_a'B_abK_bB_baL_a: a few per cent for kernels of thousands of levels. These equations only give the first
+L_a'B_abK_bB_baL_a: a few per cent for known covariances of thousands of levels. These equations only give the first
 guess of a search.
 """
 
@@ -33,7 +33,7 @@ PROBES = 16
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One random column over its levels: places among all columns, x (q, r), Z'y (q,), and the kernel."""
+    """One random column over its levels: places among all columns, x (q, r), Z'y (q,), and the known covariance."""
 
     factor: int
     at: slice
@@ -100,7 +100,7 @@ def _plain(block: sparse.csr_array, a: _Column, b: _Column, c: Array) -> float:
 
 
 def _probed(block: sparse.csr_array, a: _Column, b: _Column, c: Array) -> float:
-    """‖L_b'B_baL_a‖², a having the kernel."""
+    """‖L_b'B_baL_a‖², a having the known covariance."""
     total = 0.0
     for probe, weight in _probes(len(a.y)):
         spread = a.spread(probe)

@@ -1,6 +1,6 @@
 """The equations of the `sparse` engine: any random terms, exact, by one sparse Cholesky factorisation.
 
-With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known kernel, Q = K⁻¹ its precision):
+With b = D u, D = blkdiag(I⊗Λ), var(u) = σ²K⊗I (K = I without a known covariance, Q = K⁻¹ its precision):
 
     M = D'Z'WZD + Q⊗I,   B = D'Z'WX,   S = X'WX − B'M⁻¹B,   C = var(u − û)/σ² = M⁻¹ + M⁻¹B S⁻¹B'M⁻¹,
     log|Ṽ| = log|W⁻¹| + log|M| + Σ p log|K|,   log|X'Ṽ⁻¹X| = log|S|.
@@ -28,6 +28,7 @@ from ..base import Pieces, Score, Solution
 from ..layout import Factor, merge_factors, pad_direction, split_sets
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import ROWS_AT_ONCE, Standardised, standardise
+from ..targets import refuse_new_levels
 from .pattern import Analysis, analyse
 from .start_moments import sparse_mivque0
 
@@ -513,11 +514,7 @@ class SparseSystem(RelativeSystem):
             unseen = level < 0
             lam = self._at().lam[f][:, start : start + p, start : start + p]
             if unseen.any():
-                if term.n_sets > 1:
-                    raise FitError(
-                        "the variance of a prediction for a new level is not defined when the term's "
-                        "covariance differs by group; predict at the population level instead."
-                    )
+                refuse_new_levels(term.n_sets, unseen)
                 extra[unseen] += np.square(dense[unseen] @ lam[0]).sum(axis=1)
             seen = np.flatnonzero(~unseen)
             first = self.analysis.offsets[f] + level[seen].astype(np.int64) * factor.p + start

@@ -23,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...control import Control
-from ...errors import FitError
 from ...lazy import LazyModule
 from ...terms.design import Design
 from ...typing import Array, Codes
@@ -41,6 +40,7 @@ from ..relative import TermDirection
 from ..sparse.pattern import Analysis
 from ..sparse.system import SparseSystem
 from ..standardise import standardise
+from ..targets import refuse_new_levels
 from .cliques import CliqueGroup, clique_groups, residual_layouts
 
 if TYPE_CHECKING:
@@ -426,11 +426,7 @@ class WhitenedEquations(Equations):
             dense = np.ones((n, 1)) if values is None else values
             known, new = np.flatnonzero(codes >= 0), codes < 0
             if new.any():
-                if term.n_sets > 1:
-                    raise FitError(
-                        "the variance of a prediction for a new level is not defined when the term's "
-                        "covariance differs by group; predict at the population level instead."
-                    )
+                refuse_new_levels(term.n_sets, new)
                 unseen[new] += np.einsum("na,ab,nb->n", dense[new], sigma[0], dense[new])
             first = (
                 self.analysis.offsets[f] + codes[known].astype(np.int64) * self.analysis.factors[f].p + start

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...criterion.sensitivity import bend_traces
+from ...criterion.fixed_information import bend_traces
 from ...errors import SpecError
 from ...fit import Fit
 from ...typing import Array
