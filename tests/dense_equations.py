@@ -27,6 +27,7 @@ from mixedmodels.engines.base import (
     Solution,
     Target,
 )
+from mixedmodels.engines.coordinates import FixedBasis
 from mixedmodels.terms.design import Design, RandomTerm
 from mixedmodels.typing import Array, Codes
 
@@ -211,7 +212,7 @@ class DenseEquations(Equations):
             (g @ z.T @ self.py).reshape(term.n_levels, term.n_columns)
             for term, z, g in zip(self.design.random, self.z, self.g, strict=True)
         )
-        return Solution(self.beta, self.phi, random)
+        return Solution(self.beta, self.phi, random, FixedBasis.identity(self.x.shape[1]))
 
     def _joint(self) -> Array:
         """Return var(β̂ − β, b̂ − b) of everything, (rank + Σ q·p) squared."""

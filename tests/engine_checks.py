@@ -281,17 +281,27 @@ def fixed_information(case: Case) -> None:
     for _ in range(2):
         weights = symmetric(case.rng, len(case.directions))
         found = case.equations.fixed_information(case.directions, weights)
-        wanted = case.oracle.fixed_information(case.directions, weights)
+        wanted = _in_own(case, case.oracle.fixed_information(case.directions, weights))
         # Σ_ab w_ab Q_ab cancels where weights have both signs
-        size = np.abs(case.oracle.fixed_information(case.directions, np.abs(weights))[1]).max(initial=1.0)
+        unsigned = case.oracle.fixed_information(case.directions, np.abs(weights))
+        size = np.abs(_in_own(case, unsigned)[1]).max(initial=1.0)
         case.agree(found[0], wanted[0])
         case.agree(found[1], wanted[1], size)
+
+
+def _in_own(case: Case, pair: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Return A'MA of matrices in the oracle's X, A the map of the equations' own coordinates."""
+    a = case.equations.solution().basis.rows(np.eye(case.design.fixed.rank))
+    return a.T @ pair[0] @ a, a.T @ pair[1] @ a
 
 
 def solution(case: Case) -> None:
     found, wanted = case.equations.solution(), case.oracle.solution()
     case.agree(found.beta, wanted.beta)
     case.agree(found.vcov, wanted.vcov)
+    own = found.basis.rows(np.eye(len(wanted.beta)))
+    case.agree(own @ found.own_beta, wanted.beta)
+    case.agree(own @ found.own_vcov @ own.T, wanted.vcov)
     case.agree(tuple(found.random), wanted.random, case.prior)
 
 

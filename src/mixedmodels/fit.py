@@ -424,7 +424,7 @@ class Fit:
         return tuple(np.array(matrices) for matrices in parts)
 
     def _population_mean(self) -> Array:
-        mean = self.design.x @ self.solution.beta
+        mean = self.solution.estimates(self.design.x)
         return mean if self.design.offset is None else mean + self.design.offset
 
     def _conditional_mean(self) -> Array:
@@ -476,7 +476,7 @@ def _held_values(spec: ModelSpec) -> dict[str, float]:
 
 def conditional_mean(design: Design, solution: Solution) -> Array:
     """Return offset + Xβ̂ + Zb̂, (n,)."""
-    mean = design.x @ solution.beta
+    mean = solution.estimates(design.x)
     if design.offset is not None:
         mean = mean + design.offset
     for term, effects in zip(design.random, solution.random, strict=True):

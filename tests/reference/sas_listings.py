@@ -163,7 +163,7 @@ def without_weights(fit: Fit) -> Fit:
     """Return a fit whose Satterthwaite df come from ∂Σ/∂θ in place of W^-½ ∂Σ/∂θ W^-½, all else as it is."""
     design, residual = fit.design, fit.design.residual
     inverse = whole_clusters(fit, "a test").equations._inverse_matrix()
-    solved = inverse @ design.x
+    solved = inverse @ fit.solution.basis.rows(design.x)
     same = residual.clusters[:, None] == residual.clusters
     p = []
     for block in fit.criterion_function().model.residual_blocks:

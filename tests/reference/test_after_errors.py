@@ -11,7 +11,6 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.fit import Fit
-from mixedmodels.inference.vcov import model_vcov
 from mixedmodels.postfit.variance_components import list_components
 from reference.loading import FOLDER, read_frame
 
@@ -46,7 +45,7 @@ def test_estimates(name: str) -> None:
     assert fit.loglik > expected["loglik"] - 1e-8
     np.testing.assert_allclose(fit.beta, expected["beta"], atol=OPTIMUM * fit.bse.array.max())
     np.testing.assert_allclose(
-        model_vcov(fit), expected["vcov"], rtol=5 * OPTIMUM, atol=5 * OPTIMUM * model_vcov(fit).max()
+        fit.solution.vcov, expected["vcov"], rtol=5 * OPTIMUM, atol=5 * OPTIMUM * fit.solution.vcov.max()
     )
 
 

@@ -108,8 +108,8 @@ class EMM:
     @property
     def vcov(self) -> Array:
         """Covariance of the estimates, (k, k); NaN where one is not estimable."""
-        kept = kept_columns(self)
-        covariance = kept @ self.settings.method.vcov(self.fit) @ kept.T
+        own = self.fit.solution.basis.rows(kept_columns(self))
+        covariance = own @ self.settings.method.vcov(self.fit) @ own.T
         bad = ~self.estimable
         covariance[bad, :] = np.nan
         covariance[:, bad] = np.nan

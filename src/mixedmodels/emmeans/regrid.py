@@ -30,7 +30,7 @@ def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
         if given is not None and bias_sigma is None
         else read_response(emm.fit.spec.response, bias_sigma)
     )
-    fixed = kept_columns(emm) @ emm.fit.solution.beta
+    fixed = emm.fit.solution.estimates(kept_columns(emm))
     eta = fixed + emm.offset
     slope = response.mean_slope(eta)
     note = f"means on the response's scale{response.bias_note}, standard errors by the delta method"

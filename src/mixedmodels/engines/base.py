@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from ..control import Control
 from ..terms.design import Design
 from ..typing import Array, Codes
+from .coordinates import FixedBasis
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +165,35 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """β̂ (rank,), its covariance (X'V⁻¹X)⁻¹ (rank, rank), and b̂ per term, each (q, p)."""
+    """β̂ (rank,) and (X'V⁻¹X)⁻¹ (rank, rank) in the equations' own coordinates, b̂ per term, each (q, p), and the way to
+    the user's columns."""
 
-    beta: Array
-    vcov: Array
+    own_beta: Array
+    own_vcov: Array
     random: tuple[Array, ...]
+    basis: FixedBasis
+
+    @property
+    def beta(self) -> Array:
+        """β̂ by estimable column of X, (rank,)."""
+        return self.basis.coefficients(self.own_beta)
+
+    @property
+    def vcov(self) -> Array:
+        """(X'V⁻¹X)⁻¹ by estimable columns of X, (rank, rank)."""
+        return self.basis.covariance(self.own_vcov)
+
+    def estimates(self, functions: Array) -> Array:
+        """Return l'β̂ of functions on the estimable columns of X, (..., rank), such as rows of X."""
+        if self.basis.triangle is None:
+            return np.asarray(functions @ self.beta)
+        # β̂ of nearly dependent columns cancels in the sum
+        return np.asarray(self.basis.rows(functions) @ self.own_beta)
+
+    def variances(self, functions: Array) -> Array:
+        """Return l'(X'V⁻¹X)⁻¹l of functions on the estimable columns of X, (k, rank) to (k,)."""
+        own = self.basis.rows(functions)
+        return np.asarray(np.einsum("ka,ab,kb->k", own, self.own_vcov, own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +314,7 @@ class Equations(ABC):
 
     @abstractmethod
     def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
-        """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) in the user's X, for symmetric weights (k, k)."""
+        """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) in own coordinates, for symmetric weights (k, k)."""
 
     @abstractmethod
     def solution(self) -> Solution:

@@ -218,7 +218,7 @@ class HomogeneousEquations(Equations):
             # terms of Q with one factor V: V⁻¹V̇_aV⁻¹VV⁻¹ = V⁻¹V̇_aV⁻¹
             q = q - 2.0 * np.tensordot(weights @ c, p, 1)
         if c.any():
-            information = np.linalg.inv(self.solution().vcov)
+            information = np.linalg.inv(self.solution().own_vcov)
             q = q + float(c @ weights @ c) * information
             p = p - c[:, None, None] * information
         return np.asarray(p), np.asarray(0.5 * (q + q.T))
@@ -227,7 +227,7 @@ class HomogeneousEquations(Equations):
 
     def solution(self) -> Solution:
         found = self.system.solution()
-        return Solution(found.beta, self._at().sigma2 * found.vcov, found.random)
+        return replace(found, own_vcov=self._at().sigma2 * found.own_vcov)
 
     def conditional_covariance(self, term: int) -> Array:
         return self._at().sigma2 * self.system.conditional_covariance(term)

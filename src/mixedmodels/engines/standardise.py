@@ -1,13 +1,15 @@
-"""Centring and scaling of X and y before anything is squared.
+"""Centring, scaling and, where that is not enough, orthonormalising of X before anything is squared.
 
 Cross-products square the condition of X, so its columns are centred (when the model has a constant column) and scaled
-to unit standard deviation, and y is replaced by its weighted least-squares residual. With Xs = XA the fit is the same:
-log|X'Ṽ⁻¹X| = log|Xs'Ṽ⁻¹Xs| − 2 log|det A| and β = A(β₀ + βs).
+to unit standard deviation, and y is replaced by its weighted least-squares residual. Both are done on the fly in every
+pass over the rows. Columns that are nearly dependent even so, such as powers of a variable far from zero, are replaced
+by a copy with orthonormal ones. With X_own = XA the fit is the same: log|X'Ṽ⁻¹X| = log|X_own'Ṽ⁻¹X_own| − 2 log|det A|
+and β = Aβ_own (see `FixedBasis`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,67 +19,62 @@ from ..kernels import gram, response_products, solve_lower, solve_upper
 from ..terms.design import Design
 from ..terms.rank import ColumnMoments
 from ..typing import Array
+from .coordinates import FixedBasis
 
 ROWS_AT_ONCE = 16384
 NARROW = 12
 """Columns of X up to which the native pass beats BLAS on blocks."""
+NEARLY_DEPENDENT = 1e-4
+"""A share 1 − R² of a column, given those before it, below which columns are made orthonormal: cross-products keep
+some eleven digits of that share where it is larger, and at 1e-14 two."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standardised:
-    """X and y as given, with the transformation applied on the fly.
+    """X and y with the transformation applied on the fly.
 
-    `centre`, `scale` (r,) act on columns of X; `beta` (r,) are the least-squares coefficients in standardised columns;
-    `gram` (r+1, r+1) is [Xs ys]'W[Xs ys] with ys = y − Xs·beta; `constant` is the index of the constant column and
-    `level` its value; `threads` are the native threads worth using.
+    X_own = (`x` − `centre`)·`scale`, where `x` is that of the design, or a copy in own coordinates with centres zero
+    and scales one; `basis` is the map to the user's columns. `beta` (r,) are least-squares coefficients in own
+    coordinates; `gram` (r+1, r+1) is [X_own ys]'W[X_own ys] with ys = y − X_own·beta; `threads` are the native threads
+    worth using.
     """
 
     x: Array
     y: Array
     centre: Array
     scale: Array
+    basis: FixedBasis
     beta: Array
     gram: Array
-    constant: int | None
-    level: float
     log_weights: float
     threads: int
 
     @property
     def logdet_shift(self) -> float:
         """−2 log|det A|."""
-        return -2.0 * float(np.log(self.scale).sum())
+        return self.basis.logdet_shift
 
-    def rows(self, x: Array) -> Array:
-        """Return linear functions x (n, r) of β as functions of the standardised coefficients, x A."""
-        out = x * self.scale
-        if self.constant is not None:
-            out -= np.outer(x[:, self.constant] / self.level, self.centre * self.scale)
-        return out
-
-    def coefficients(self, beta: Array) -> Array:
-        """Return β = A(β₀ + `beta`) in the user's columns."""
-        return self.back(self.beta + beta)
-
-    def back(self, b: Array) -> Array:
-        """Return A b for b (r,) or (r, k)."""
-        out = (b.T * self.scale).T
-        if self.constant is not None:
-            out[self.constant] -= self.centre @ out / self.level
-        return out
+    def residuals(self, beta: Array) -> Array:
+        """Return y − X_own b for all of b, (n,)."""
+        slopes = self.scale * beta
+        return np.asarray(self.y - self.x @ slopes + self.centre @ slopes)
 
 
 def standardise(design: Design, control: Control, y: Array | None = None) -> Standardised:
-    """Return the transformation and the cross-products of the standardised dense columns, in two passes over rows."""
+    """Return the transformation and the cross-products of the own dense columns, in two passes over rows."""
     x, y, w = design.x, design.y if y is None else y, design.weights
     n, r = x.shape
     threads = control.threads_for(n)
     moments = _moments(design, x, threads)
-    centre, scale, constant, level = _columns(moments, n)
+    basis = _columns(moments, n)
+    centre, scale = basis.centre, basis.scale
     if w is None:
-        inner = _scaled(moments, centre, scale, constant, n)
+        inner = _scaled(moments, basis, n)
     else:
         inner = _weighted(x, y, w, (centre, scale, np.zeros(r)), threads)[:r, :r]
+    if _nearly_dependent(inner):
+        basis, x, inner = _orthonormal(x, w, basis)
+        centre, scale = np.zeros(r), np.ones(r)
     full = np.zeros((r + 1, r + 1))
     full[:r, :r] = inner
     beta = np.zeros(r)
@@ -90,7 +87,43 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
         beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
     log_weights = 0.0 if w is None else -float(np.log(np.abs(w)).sum())
-    return Standardised(x, y, centre, scale, beta, full, constant, level, log_weights, threads)
+    return Standardised(x, y, centre, scale, basis, beta, full, log_weights, threads)
+
+
+def _nearly_dependent(inner: Array) -> bool:
+    """Return whether a column of a Gram matrix is nearly explained by those before it."""
+    size = np.diagonal(inner)
+    if not len(inner) or not (size > 0).all():
+        # without positive weights there is nothing to decide by
+        return False
+    unit = 1.0 / np.sqrt(size)
+    try:
+        pivots = np.diagonal(np.linalg.cholesky(inner * unit[:, None] * unit))
+    except np.linalg.LinAlgError:
+        return True
+    return bool(pivots.min() ** 2 < NEARLY_DEPENDENT)
+
+
+def _orthonormal(x: Array, w: Array | None, basis: FixedBasis) -> tuple[FixedBasis, Array, Array]:
+    """Return the basis in which columns are orthonormal by their weights, X in it, and its cross-products.
+
+    Own columns are made by `basis.rows`, as those of new rows and functions are: what rounding leaves of A is common
+    to both.
+    """
+    n, r = x.shape
+    root = None if w is None else np.sqrt(np.abs(w))[:, None]
+    standard, triangle = basis.rows(x), np.eye(r)
+    for _ in range(2):
+        own = standard @ triangle
+        upper = np.linalg.qr(own if root is None else own * root, mode="r")
+        pivots = np.diagonal(upper)
+        if not (np.isfinite(pivots).all() and (pivots != 0).all()):
+            raise FitError("X is numerically rank deficient after aliased columns were removed.")
+        step = np.linalg.solve(upper, np.diag(np.sqrt(n) * np.sign(pivots)))
+        triangle = np.triu(triangle @ step)
+    basis = replace(basis, triangle=triangle)
+    own = np.ascontiguousarray(standard @ triangle)
+    return basis, own, np.asarray(own.T @ (own if w is None else own * w[:, None]))
 
 
 def _moments(design: Design, x: Array, threads: int) -> ColumnMoments:
@@ -100,9 +133,9 @@ def _moments(design: Design, x: Array, threads: int) -> ColumnMoments:
     return known if len(known.mean) == x.shape[1] else known.take(design.fixed.estimable)
 
 
-def _scaled(moments: ColumnMoments, centre: Array, scale: Array, constant: int | None, n: int) -> Array:
-    """Xs'Xs from the moments of X."""
-    shift = moments.mean - centre
+def _scaled(moments: ColumnMoments, basis: FixedBasis, n: int) -> Array:
+    """Xs'Xs of the centred, scaled columns from the moments of X."""
+    shift, scale, constant = moments.mean - basis.centre, basis.scale, basis.constant
     out: Array = (moments.gram + n * np.outer(shift, shift)) * np.outer(scale, scale)
     if constant is not None:
         out[constant] = out[:, constant] = 0.0
@@ -128,11 +161,11 @@ def _weighted(x: Array, y: Array, w: Array, transform: tuple[Array, Array, Array
     return total
 
 
-def _columns(moments: ColumnMoments, n: int) -> tuple[Array, Array, int | None, float]:
-    """Centre, 1/spread, and the constant column with its value."""
+def _columns(moments: ColumnMoments, n: int) -> FixedBasis:
+    """Return the basis of centred, scaled columns."""
     r = len(moments.mean)
     if r == 0:
-        return np.zeros(0), np.zeros(0), None, 1.0
+        return FixedBasis.identity(0)
     candidates = np.flatnonzero(moments.constant & (moments.mean != 0))
     constant = int(candidates[0]) if len(candidates) else None
     centre = moments.mean.copy() if constant is not None else np.zeros(r)
@@ -142,4 +175,4 @@ def _columns(moments: ColumnMoments, n: int) -> tuple[Array, Array, int | None, 
         level = float(moments.mean[constant])
         centre[constant], spread[constant] = 0.0, 1.0
     spread[spread == 0] = 1.0
-    return centre, 1.0 / spread, constant, level
+    return FixedBasis(centre, 1.0 / spread, constant, level)

@@ -18,7 +18,6 @@ from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
 from ..typing import Array
 from .reported import LARGEST_ANGLE, Reported
-from .vcov import model_vcov
 
 _BETTER = 1e-4
 """A point on a profile with −2l lower than the optimum's by more than this is a better optimum."""
@@ -158,7 +157,7 @@ class FixedPath(Path):
         at = kept.index(column)
         self.fit, self.best = fit, fit.criterion
         self.estimate = float(fit.solution.beta[at])
-        self.scale = sqrt(model_vcov(fit)[at, at])
+        self.scale = sqrt(fit.solution.vcov[at, at])
         self.column = design.x[:, at]
         rest = np.delete(design.x, at, axis=1)
         names = tuple(name for i, name in enumerate(design.fixed.columns) if i in kept and i != column)

@@ -18,7 +18,7 @@ Information = Literal["observed", "expected"]
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What the small-sample methods need of a fit, r = rank X, k covariance parameters.
+    """What the small-sample methods need of a fit, r = rank X, k covariance parameters; X in own coordinates.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ def _compute(fit: Fit, information: Information) -> Sensitivity:
 
 
 def bent(fit: Fit, information: Information) -> Array:
-    """Return Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in SAS's parameters, (r, r): zero for linear structures."""
+    """Return Σ_ab W_ab X'V⁻¹V̈_abV⁻¹X in SAS's parameters, (r, r), X in own coordinates: zero for linear structures."""
     weights = curved_weights(fit, sensitivity(fit, information).w)
     if not weights.any():
-        return np.zeros_like(fit.solution.vcov)
+        return np.zeros_like(model_vcov(fit))
     return second_order(fit.criterion_function(), fit.optimum.theta, weights)
 
 

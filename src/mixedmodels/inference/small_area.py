@@ -232,15 +232,14 @@ def _columns(fit: Fit, areas: Areas, targets: Targets, how: str) -> dict[str, An
         _check_sizes(fit, targets, n)
         rest = (size[:, None] * x - n[:, None] * areas.x[own]) / np.maximum(size - n, 1.0)[:, None]
         x = np.where(seen[:, None], rest, x)
-    beta, phi = fit.solution.beta, model_vcov(fit)
     d = x - gamma[:, None] * areas.x[own]
     g1 = np.where(seen, gamma * areas.error[own], areas.between)
-    g2 = np.einsum("ka,ab,kb->k", d, phi, d)
+    g2 = fit.solution.variances(d)
     uncertainty = _uncertainty(areas, how)
     g3 = np.where(seen, _third(areas, uncertainty)[own], 0.0)
     slopes = np.stack([(1 - gamma) ** 2, np.where(seen, gamma**2 / areas.weight[own], 0.0)], axis=1)
     mse = g1 + g2 + 2 * g3 - slopes @ _bias(fit, areas, uncertainty, how)
-    estimate = x @ beta + gamma * (areas.y[own] - areas.x[own] @ beta)
+    estimate = fit.solution.estimates(x) + gamma * (areas.y[own] - fit.solution.estimates(areas.x)[own])
     if size is not None:
         share = n / size
         estimate = share * areas.y[own] + (1 - share) * estimate
@@ -299,7 +298,7 @@ def _bias(fit: Fit, areas: Areas, w: Array, how: str) -> Array:
         return np.zeros(2)
     phi = model_vcov(fit)
     total = areas.within + areas.between * areas.weight
-    sums = areas.weight[:, None] * areas.x
+    sums = areas.weight[:, None] * fit.solution.basis.rows(areas.x)
     between = -(sums / total[:, None] ** 2).T @ sums
     # tr ΦP over both parameters times themselves is −r, V being homogeneous in them
     traces = np.array([np.sum(phi * between), 0.0])

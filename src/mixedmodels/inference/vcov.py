@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # the methods for degrees of freedom stand on this module
 
 
 def model_vcov(fit: Fit) -> Array:
-    """Return (X'V̂⁻¹X)⁻¹, the covariance of β̂ with covariance parameters taken as known, (rank, rank)."""
-    return fit.solution.vcov
+    """Return (X'V̂⁻¹X)⁻¹ in own coordinates (see `FixedBasis`), covariance parameters taken as known, (rank, rank)."""
+    return fit.solution.own_vcov
 
 
 def vcov(
@@ -29,7 +29,8 @@ def vcov(
     p = len(fit.design.fixed.columns)
     kept = np.array(fit.design.fixed.estimable, dtype=np.intp)
     full = np.full((p, p), np.nan)
-    full[np.ix_(kept, kept)] = method_for(fit, ddf, information=information).vcov(fit)
+    own = method_for(fit, ddf, information=information).vcov(fit)
+    full[np.ix_(kept, kept)] = fit.solution.basis.covariance(own)
     return full
 
 

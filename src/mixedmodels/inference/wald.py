@@ -110,8 +110,9 @@ def estimate_rows(
 ) -> Estimates:
     """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN."""
     check_level(level)
-    estimate = kept @ fit.solution.beta
-    std_error = np.sqrt(_variances(kept, method.vcov(fit)))
+    own = fit.solution.basis.rows(kept)
+    estimate = own @ fit.solution.own_beta
+    std_error = np.sqrt(_variances(own, method.vcov(fit)))
     df = method.single(fit, kept)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / std_error
@@ -145,9 +146,10 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
     """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
     num_df, den_df, statistic, p_value = 0, np.nan, np.nan, np.nan
     if len(kept):
-        values, directions = independent_directions(kept @ method.vcov(fit) @ kept.T)
+        own = fit.solution.basis.rows(kept)
+        values, directions = independent_directions(own @ method.vcov(fit) @ own.T)
         num_df = len(values)
-        projected = directions @ (kept @ fit.solution.beta - rhs)
+        projected = directions @ (own @ fit.solution.own_beta - rhs)
         factor, den_df = method.joint(fit, kept)
         statistic = factor * float(np.sum(projected**2 / values)) / num_df
         p_value = f_upper(statistic, num_df, den_df)

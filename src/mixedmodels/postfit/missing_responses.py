@@ -71,4 +71,4 @@ def predict_unobserved(
         error=NewErrorCovariance(fitted, new, errors.sd[chosen]),
     )
     shift, variance = fit.equations().predict(target)
-    return np.asarray(rows.x @ fit.solution.beta + shift), variance
+    return np.asarray(fit.solution.estimates(rows.x) + shift), variance

@@ -251,7 +251,7 @@ def _take(rows: NewRows, chosen: NDArray[np.bool_]) -> NewRows:
 
 
 def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
-    mean = rows.x @ fit.solution.beta
+    mean = fit.solution.estimates(rows.x)
     if rows.offset is not None:
         mean = mean + rows.offset
     if conditional:
@@ -263,7 +263,8 @@ def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
 
 def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> Array:
     if not conditional or not fit.design.random:
-        return np.asarray(np.einsum("ia,ab,ib->i", rows.x, method.vcov(fit), rows.x))
+        own = fit.solution.basis.rows(rows.x)
+        return np.asarray(np.einsum("ia,ab,ib->i", own, method.vcov(fit), own))
     known, new = without_new_levels(fit, rows)
     x = np.ascontiguousarray(rows.x)
     variance = fit.equations().prediction_variance(x, known.codes, known.values)

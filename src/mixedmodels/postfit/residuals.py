@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from ..fit import Fit
-from ..inference.vcov import model_vcov
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
@@ -73,8 +72,8 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
-    x, phi = fit.design.x, model_vcov(fit)
-    return np.asarray(error_variances(fit) + random_variances(fit) - np.einsum("ia,ab,ib->i", x, phi, x))
+    fixed = fit.solution.variances(fit.design.x)
+    return np.asarray(error_variances(fit) + random_variances(fit) - fixed)
 
 
 def _conditional_variances(fit: Fit) -> Array:

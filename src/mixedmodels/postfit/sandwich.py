@@ -40,12 +40,12 @@ class Stack:
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
     """Return the clusters of a fit by size, their rows adjusted as the kind of sandwich asks."""
     omega = model_vcov(fit)
-    residual = fit.design.y - fit.design.x @ fit.solution.beta
+    own, residual = fit.solution.basis.rows(fit.design.x), fit.design.y - fit.solution.estimates(fit.design.x)
     sizes = np.array([len(rows) for rows in clusters.rows])
     out = []
     for t in np.unique(sizes):
         rows = np.array([clusters.rows[i] for i in np.flatnonzero(sizes == t)])
-        x, total = fit.design.x[rows], cluster_covariance(fit, rows)
+        x, total = own[rows], cluster_covariance(fit, rows)
         adjusted = ADJUSTMENTS[kind](total, x, omega).transpose(0, 2, 1) @ np.linalg.solve(total, x)
         out.append(Stack(rows, adjusted, x, residual[rows], total, _alone(total, x, omega)))
     return out
@@ -122,7 +122,7 @@ class RobustMethod(DegreesOfFreedom):
     Parameters
     ----------
     covariance, omega
-        The sandwich and the covariance of the model, (r, r).
+        The sandwich and the covariance of the model, (r, r), in own coordinates, as are the rows of `stacks`.
     stacks
         The clusters.
     note
@@ -150,7 +150,7 @@ class RobustMethod(DegreesOfFreedom):
         return self.covariance
 
     def known(self, functions: Array) -> NDArray[np.bool_]:
-        """Return which functions (k, r) have a variance that residuals tell of: no cluster alone enters them."""
+        """Return which functions (k, r), in own coordinates, have a variance: those that no cluster alone enters."""
         alone = np.concatenate([s.alone for s in self.stacks])
         if not len(alone):
             return np.ones(len(functions), dtype=bool)
@@ -158,26 +158,26 @@ class RobustMethod(DegreesOfFreedom):
         return np.asarray(np.abs(functions @ alone.T).max(axis=1) <= 1e-5 * size)
 
     def single(self, fit: Fit, functions: Array) -> Array:
+        own = fit.solution.basis.rows(functions)
         if self.other is not None:
             df = self.other.single(fit, functions)
         else:
-            df = np.array([self._wishart(row[None])[0] for row in functions])
-        return np.where(self.known(functions), df, np.nan)
+            df = np.array([self._wishart(row[None])[0] for row in own])
+        return np.where(self.known(own), df, np.nan)
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
-        if not self.known(functions).all() or _rank(functions, self.covariance) < _rank(
-            functions, self.omega
-        ):
+        own = fit.solution.basis.rows(functions)
+        if not self.known(own).all() or _rank(own, self.covariance) < _rank(own, self.omega):
             # fewer clusters than functions leave the sandwich singular
             return float("nan"), float("nan")
         if self.other is not None:
             return self.other.joint(fit, functions)
-        eta, q = self._wishart(functions)
+        eta, q = self._wishart(own)
         left = eta - q + 1.0
         return (left / eta, left) if left > 0 else (float("nan"), float("nan"))
 
     def _wishart(self, functions: Array) -> tuple[float, int]:
-        """Return η of the sandwich of some functions (k, r) and their rank."""
+        """Return η of the sandwich of some functions (k, r) of own coordinates and their rank."""
         pushed = self.omega @ functions.T
         own = [(s.weighted @ pushed, s) for s in self.stacks]
         inner = np.concatenate([s.x.transpose(0, 2, 1) @ a for a, s in own])

@@ -166,13 +166,14 @@ def vcov_robust(
     name = "Bell–McCaffrey, F as Hotelling's T²" if other is None else other.note
     note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
     method = RobustMethod(sandwich, omega, stacks, note, other)
-    known = method.known(np.eye(k))
+    basis = fit.solution.basis
+    known = method.known(basis.rows(np.eye(k)))
     names, kept = fit.design.fixed.columns, np.array(fit.design.fixed.estimable, dtype=np.intp)
     if not known.all():
         unknown = ", ".join(names[j] for j in kept[~known])
         method = replace(method, note=f"{note}; estimated from one cluster alone, so without: {unknown}")
     full = np.full((len(names), len(names)), np.nan)
-    full[np.ix_(kept[known], kept[known])] = sandwich[np.ix_(known, known)]
+    full[np.ix_(kept[known], kept[known])] = basis.covariance(sandwich)[np.ix_(known, known)]
     title = f"Robust covariance of the fixed effects ({kind})"
     return RobustCovariance(fit, kind, m, LabelledMatrix(names, names, full, title, fit.backend), method)
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 import mixedmodels as mm
 from mixedmodels.inference.anova import hypotheses
-from mixedmodels.inference.ddf import choose_method
+from mixedmodels.inference.vcov import vcov
 from mixedmodels.typing import Array
 
 pytestmark = pytest.mark.full
@@ -148,7 +148,7 @@ def test_variances_of_estimates_with_serial_correlation() -> None:
         one = fit.refit(y)
         beta.append(one.beta)
         for method in methods:
-            claimed[method] += np.diag(choose_method(method).vcov(one)) / REPLICATES
+            claimed[method] += np.diag(vcov(one, ddf=method)) / REPLICATES
     ratio = {method: claimed[method] / np.var(beta, axis=0) for method in methods}
     print({method: values.round(3) for method, values in ratio.items()})
     # a variance from 3000 draws has a standard error of 2.6 %

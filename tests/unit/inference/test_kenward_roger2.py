@@ -17,7 +17,8 @@ TO_ROUNDING = mm.Control(decrement=1e-12)
 
 
 def adjusted(fit: mm.Fit, method: str = "kenward-roger2", information: Information = "observed") -> Array:
-    return choose_method(method, information=information).vcov(fit)
+    own = choose_method(method, information=information).vcov(fit)
+    return fit.solution.basis.covariance(own)
 
 
 def growth(ages: tuple[int, ...]) -> pd.DataFrame:

@@ -28,7 +28,7 @@ def dense_pieces(fit: mm.Fit) -> tuple[np.ndarray, np.ndarray]:
         v = v + spread(block.structure.matrix(own, block.positions))
         slopes += [spread(m) for m in block.structure.d_matrix(own, block.positions)]
     slopes.append(np.exp(theta[-1]) * np.eye(n))
-    vx = np.linalg.solve(v, fit.design.x)
+    vx = np.linalg.solve(v, fit.solution.basis.rows(fit.design.x))
     p = np.array([-vx.T @ s @ vx for s in slopes])
     q = np.array([[vx.T @ a @ np.linalg.solve(v, b) @ vx for b in slopes] for a in slopes])
     return p, q

@@ -8,7 +8,6 @@ import pytest
 import mixedmodels as mm
 from fitted_models import Oracle, make_oracle
 from mixedmodels.fit import Fit
-from mixedmodels.inference.vcov import model_vcov
 
 # The engine and dense algebra differ by rounding in sums over rows of a well-conditioned system.
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
@@ -35,7 +34,7 @@ def test_joint_covariance_of_one_term(fit: Fit, oracle: Oracle) -> None:
 
 def test_fixed_effects_covariance_is_the_inverse_information(fit: Fit, oracle: Oracle) -> None:
     x = fit.design.x
-    np.testing.assert_allclose(model_vcov(fit), np.linalg.inv(x.T @ np.linalg.solve(oracle.v, x)), **CLOSE)
+    np.testing.assert_allclose(fit.solution.vcov, np.linalg.inv(x.T @ np.linalg.solve(oracle.v, x)), **CLOSE)
 
 
 def test_criterion_is_the_density_of_the_data(fit: Fit, oracle: Oracle) -> None:

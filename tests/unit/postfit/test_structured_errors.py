@@ -10,7 +10,6 @@ import pytest
 import mixedmodels as mm
 from dense_algebra import design_matrix, random_covariance
 from mixedmodels.fit import Fit
-from mixedmodels.inference.vcov import model_vcov
 from structured_models import CROSSED, MODELS, Full, full_covariance, visits
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
@@ -38,7 +37,7 @@ def test_criterion_and_fixed_effects(case: Case) -> None:
         nu -= fit.design.fixed.rank
         value += np.linalg.slogdet(np.linalg.inv(full.phi))[1]
     assert fit.criterion == pytest.approx(value + nu * np.log(2 * np.pi), abs=1e-7)
-    np.testing.assert_allclose(model_vcov(fit), full.phi, **CLOSE)
+    np.testing.assert_allclose(fit.solution.vcov, full.phi, **CLOSE)
 
 
 def test_effects_and_fitted_values(case: Case) -> None:
@@ -163,7 +162,7 @@ def test_missing_responses_are_predicted_from_their_cluster() -> None:
         offset = 0.0 if both.design.offset is None else both.design.offset[outside]
         expected = full.x[outside] @ fit.solution.beta + weights.T @ own + offset
         slope = full.x[outside] - weights.T @ full.x[inside]
-        variance = full.v[np.ix_(outside, outside)] - v_om.T @ weights + slope @ model_vcov(fit) @ slope.T
+        variance = full.v[np.ix_(outside, outside)] - v_om.T @ weights + slope @ fit.solution.vcov @ slope.T
         table = fit.predict(missing, se=True, ddf="asymptotic")
         np.testing.assert_allclose(table["fit"], expected, rtol=1e-7, atol=1e-7)
         np.testing.assert_allclose(table["se"] ** 2, np.diag(variance), rtol=1e-7)

@@ -7,7 +7,6 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.fit import Fit
-from mixedmodels.inference.vcov import model_vcov
 from mixedmodels.typing import Array
 
 RULES = {
@@ -86,7 +85,7 @@ def test_a_nugget_is_part_of_a_new_point() -> None:
     far = {"field": ["f0"], "x": [300.0], "y": [300.0]}
     x = np.array([1.0, 300.0])
     assert fit.predict(far)[0] == pytest.approx(x @ fit.beta, rel=1e-12)
-    assert fit.predict(far, se=True)["se"][0] ** 2 == pytest.approx(x @ model_vcov(fit) @ x + 3.8, rel=1e-9)
+    assert fit.predict(far, se=True)["se"][0] ** 2 == pytest.approx(x @ fit.solution.vcov @ x + 3.8, rel=1e-9)
 
 
 @pytest.mark.parametrize("level", ["conditional", "population"])
@@ -96,7 +95,7 @@ def test_new_observations_at_new_points_and_in_new_fields_vary_as_all_do(level: 
     new = {"field": ["f9"], "x": [4.0], "y": [4.0]}
     table = fit.predict(new, level=level, interval="prediction", new_levels="population", ddf="asymptotic")
     x = np.array([1.0, 4.0])
-    total = x @ model_vcov(fit) @ x + fit.covariances[0][0][0, 0] + fit.sigma2
+    total = x @ fit.solution.vcov @ x + fit.covariances[0][0][0, 0] + fit.sigma2
     half = (table["upper"][0] - table["lower"][0]) / 2
     assert half**2 == pytest.approx(1.959963984540054**2 * total, rel=1e-9)
 

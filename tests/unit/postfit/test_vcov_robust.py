@@ -9,7 +9,6 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.inference.resampling import Clusters
-from mixedmodels.inference.vcov import model_vcov
 from mixedmodels.postfit.sandwich import stack_clusters
 from structured_models import MODELS as STRUCTURED
 from structured_models import full_covariance, visits
@@ -67,13 +66,13 @@ def test_cr2_is_unbiased_under_the_model():
     columns = {name: np.asarray(data[name])[keep] for name in ("Reaction", "Days", "Subject")}
     fit = mm.lmm("Reaction ~ Days + (Days | Subject)", columns)
     root = np.linalg.cholesky(_marginal(fit))
-    hat = fit.design.x @ model_vcov(fit) @ fit.design.x.T @ np.linalg.inv(root @ root.T)
-    total = np.zeros((2, 2))
+    hat = fit.design.x @ fit.solution.vcov @ fit.design.x.T @ np.linalg.inv(root @ root.T)
+    total, phi = np.zeros((2, 2)), fit.solution.own_vcov
     for stack in stack_clusters(fit, Clusters.of(fit, None, "a test"), "CR2"):
         for rows, weighted in zip(stack.rows, stack.weighted, strict=True):
             left = (np.eye(fit.nobs) - hat)[rows] @ root
-            total += model_vcov(fit) @ weighted.T @ left @ left.T @ weighted @ model_vcov(fit)
-    np.testing.assert_allclose(total, model_vcov(fit), rtol=1e-7)
+            total += phi @ weighted.T @ left @ left.T @ weighted @ phi
+    np.testing.assert_allclose(fit.solution.basis.covariance(total), fit.solution.vcov, rtol=1e-7)
 
 
 def _marginal(fit):

@@ -106,7 +106,7 @@ class ChainRefits:
         theta, value, sigma2, decrement, beta, h, b = raw
         s, r = self.system.standard, len(beta)
         lower = h.reshape(r, r)
-        vcov = sigma2 * s.back(s.back(lower).T)
+        vcov = sigma2 * 0.5 * (lower + lower.T)
         random: dict[int, Array] = {}
         first = 0
         for f in self.system.layout.chain:
@@ -115,5 +115,5 @@ class ChainRefits:
             self.system.split_levels(f, b[first : first + size].reshape(factor.q, factor.p), random)
             first += size
         effects = tuple(random[k] for k in range(len(random)))
-        solution = Solution(s.back(beta0 + beta), vcov, effects)
+        solution = Solution(beta0 + beta, vcov, effects, s.basis)
         return Refitted(theta, value, sigma2, decrement, *counts, solution)

@@ -286,8 +286,7 @@ class BlockedSystem(RelativeSystem):
             half = solve_lower(lower, rho)
             gram -= half.T @ half
         q = gram.reshape(count, r, count, r).transpose(0, 2, 1, 3)
-        back = np.linalg.inv(self.standard.back(np.eye(r)))
-        return back.T @ p @ back, back.T @ q @ back
+        return p, q
 
     def _columns_of_x(self, lower: Array) -> tuple[list[Array], Array]:
         """U = Z'Ṽ⁻¹X: per chain factor (q, p, r), and over the tail (width, r), in standardised columns."""
@@ -315,9 +314,8 @@ class BlockedSystem(RelativeSystem):
             self.split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)
         corner = point.lower[width:, width:]
         half = solve_lower(np.ascontiguousarray(corner), np.eye(len(corner)))
-        vcov = s.back(s.back(half.T @ half).T)
-        beta = s.coefficients(point.x[width:])
-        return Solution(beta, 0.5 * (vcov + vcov.T), tuple(random[k] for k in range(len(self.design.random))))
+        effects = tuple(random[k] for k in range(len(self.design.random)))
+        return Solution(s.beta + point.x[width:], half.T @ half, effects, s.basis)
 
     def split_levels(self, f: int, values: Array, out: dict[int, Array]) -> None:
         factor = self.layout.factors[f]
@@ -373,7 +371,7 @@ class BlockedSystem(RelativeSystem):
         rows = (
             np.zeros((n, self.design.fixed.rank))
             if x is None
-            else self.standard.rows(np.asarray(x, dtype=float))
+            else self.standard.basis.rows(np.asarray(x, dtype=float))
         )
         return self._row_variance(self._posterior(), rows, codes, values)
 

@@ -114,13 +114,13 @@ class Clusters:
 
     @property
     def beta(self) -> Array:
-        """β̂ in the user's columns, (rank,)."""
-        return self.standard.coefficients(self._beta)
+        """β̂ in own coordinates, (rank,)."""
+        return self.standard.beta + self._beta
 
     @property
     def phi(self) -> Array:
-        """(X'V⁻¹X)⁻¹ in the user's columns."""
-        return self.standard.back(self.standard.back(self._phi).T)
+        """(X'V⁻¹X)⁻¹ in own coordinates."""
+        return self._phi
 
     def scores(self, reml: bool) -> list[tuple[Array, Array]]:
         """Return for every size group the parts of Γ: n_cV⁻¹ [− K_c], and A_c, each (C, t, t)."""
@@ -163,28 +163,17 @@ class Clusters:
         return np.asarray(0.5 * (gram + gram.T))
 
     def fixed_information(self, directions: Directions, k: int, weights: Array) -> tuple[Array, Array]:
-        """Return P (k, r, r) and Σ_ab w_ab Q_ab (r, r) in the user's X, for weights (k, k)."""
+        """Return P (k, r, r) and Σ_ab w_ab Q_ab (r, r) in own coordinates, for weights (k, k)."""
         r = self.rank
         p, q = np.zeros((k, r, r)), np.zeros((r, r))
         for g, group in enumerate(self.groups):
             own_p, own_q = group.fixed_information(*directions(g), weights)
             p += own_p
             q += own_q
-        return self._in_user_columns(p), self._in_user_columns(q)
-
-    def _in_user_columns(self, matrices: Array) -> Array:
-        back = np.linalg.inv(self.standard.back(np.eye(self.rank)))
-        return np.asarray(back.T @ matrices @ back)
-
-    def slopes(self, directions: Directions, k: int) -> Array:
-        """Return P (k, r, r) alone, in the user's X."""
-        p = np.zeros((k, self.rank, self.rank))
-        for g, group in enumerate(self.groups):
-            p += group.expected_information(*directions(g), False)[1]
-        return self._in_user_columns(p)
+        return p, q
 
     def solved_rows(self) -> tuple[Array, Array]:
-        """Return V⁻¹(y − Xβ̂) (n,) and V⁻¹X (n, r) in the user's columns, V of the rows as they are."""
+        """Return V⁻¹(y − Xβ̂) (n,) and V⁻¹X (n, r) in own coordinates, V of the rows as they are."""
         n, r = self.design.n, self.rank
         alpha, u = np.zeros(n), np.zeros((n, r))
         for group in self.groups:
@@ -198,8 +187,7 @@ class Clusters:
         scale = np.ones(n) if self.weights is None else np.sqrt(self.weights)
         if len(self._relative_sd):
             scale = scale / self._relative_sd
-        back = np.linalg.inv(self.standard.back(np.eye(r)))
-        return alpha * scale, (u @ back) * scale[:, None]
+        return alpha * scale, u * scale[:, None]
 
 
 def _worth_tensors(layout: SizeGroup, d: int) -> bool:

@@ -200,7 +200,7 @@ class ClusterEquations(Equations):
         return tuple(out)
 
     def solution(self) -> Solution:
-        return Solution(self.clusters.beta, self.clusters.phi, self._effects())
+        return Solution(self.clusters.beta, self.clusters.phi, self._effects(), self.clusters.standard.basis)
 
     # -- uncertainty -----------------------------------------------------------------------------------------
 
@@ -259,7 +259,7 @@ class ClusterEquations(Equations):
 
     def whitened_residuals(self) -> Array:
         out = np.empty(self.design.n)
-        values = self._scaled((self.design.y - self.design.x @ self.clusters.beta)[:, None])[:, 0]
+        values = self._scaled(self.clusters.standard.residuals(self.clusters.beta)[:, None])[:, 0]
         for group, v in zip(self.groups, self._totals(), strict=True):
             factor = np.linalg.cholesky(v)[group.class_of]
             out[group.rows] = np.linalg.solve(factor, values[group.rows][:, :, None])[:, :, 0]
@@ -282,7 +282,9 @@ class ClusterEquations(Equations):
         n = len(target)
         variance, shift = own_variance(self.design, self._at()[0].matrices(), target), np.zeros(n)
         alpha, u = self.clusters.solved_rows()
-        slopes = np.zeros((n, u.shape[1])) if target.x is None else np.array(target.x, dtype=float)
+        slopes = (
+            np.zeros((n, u.shape[1])) if target.x is None else self.clusters.standard.basis.rows(target.x)
+        )
         for g, targets, clusters in self._pairs(target, n):
             layout = self.groups[g]
             t = layout.rows.shape[1]

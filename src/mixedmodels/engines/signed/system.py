@@ -201,8 +201,7 @@ class SignedSystem(RelativeSystem):
         p = point.fixed_leaf[:, :-1].T @ leaf + point.fixed_tail[:, :-1].T @ tail
         q = (leaf.T @ own + tail.T @ met).reshape(k, r, k, r).transpose(0, 2, 1, 3)
         p = -p.reshape(r, k, r).transpose(1, 0, 2)
-        back = np.linalg.inv(self.standard.back(np.eye(r)))
-        return back.T @ p @ back, back.T @ q @ back
+        return p, q
 
     def trace_products(self, directions: Sequence[TermDirection], reml: bool) -> Array | None:
         """With K = Z'P̃Z and B_a = I⊗Σ̃̇_a the traces are those of KB_aKB_b; None beyond `LARGEST_WHOLE` columns."""
@@ -230,10 +229,9 @@ class SignedSystem(RelativeSystem):
 
     def solution(self) -> Solution:
         point, s = self._at(), self.standard
-        vcov = s.back(s.back(point.phi).T)
         terms = zip(self.design.random, point.sigma, self._score_vectors(), strict=True)
         effects = tuple(np.einsum("qab,qb->qa", sigma[term.sets], v) for term, sigma, v in terms)
-        return Solution(s.coefficients(point.beta), 0.5 * (vcov + vcov.T), effects)
+        return Solution(s.beta + point.beta, point.phi, effects, s.basis)
 
     def conditional_covariance(self, term: int) -> Array:
         """Return Σ̃ − Σ̃Z_j'P̃Z_jΣ̃ for every level, (q, p, p); not a variance where Σ̃ is indefinite."""
@@ -260,7 +258,7 @@ class SignedSystem(RelativeSystem):
     ) -> Array:
         n = len(x) if x is not None else next(len(c) for c in codes if c is not None)
         r = self.design.fixed.rank
-        rows = np.zeros((n, r)) if x is None else self.standard.rows(np.asarray(x, dtype=float))
+        rows = np.zeros((n, r)) if x is None else self.standard.basis.rows(np.asarray(x, dtype=float))
         return self._by_parts(rows, codes, values)
 
     def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:

@@ -360,8 +360,7 @@ class SparseSystem(RelativeSystem):
             p[a] = -u[at].T @ pushed
         gram = self._products(coefficients.reshape(self.analysis.order, count * r), reml=False)
         q = gram.reshape(count, r, count, r).transpose(0, 2, 1, 3)
-        back = np.linalg.inv(self.standard.back(np.eye(r)))
-        return back.T @ p @ back, back.T @ q @ back
+        return p, q
 
     # -- for equations whose rows are whitened ------------------------------------------------------
 
@@ -412,13 +411,12 @@ class SparseSystem(RelativeSystem):
         point, s = self._at(), self.standard
         beta, b, _ = self.solved()
         half = solve_lower(point.corner, np.eye(len(point.corner)))
-        vcov = s.back(s.back(half.T @ half).T)
         random: list[Array] = []
         for k, term in enumerate(self.design.random):
             f, start = self.analysis.place(k)
             levels = b[self.analysis.columns(f)].reshape(term.n_levels, -1)
             random.append(np.ascontiguousarray(levels[:, start : start + term.n_columns]))
-        return Solution(s.coefficients(beta), 0.5 * (vcov + vcov.T), tuple(random))
+        return Solution(s.beta + beta, half.T @ half, tuple(random), s.basis)
 
     def conditional_covariance(self, term: int) -> Array:
         point = self._at()
@@ -461,7 +459,7 @@ class SparseSystem(RelativeSystem):
     ) -> Array:
         given = [c for c in codes if c is not None]
         n, r = len(x) if x is not None else len(given[0]), self.design.fixed.rank
-        rows = np.zeros((n, r)) if x is None else self.standard.rows(np.asarray(x, dtype=float))
+        rows = np.zeros((n, r)) if x is None else self.standard.basis.rows(np.asarray(x, dtype=float))
         out = np.zeros(n)
         return out + self.linear_variance(rows, self._new_rows(n, codes, values, out))
 

@@ -289,7 +289,7 @@ class WhitenedEquations(Equations):
         half = self.equations.half(crossed).reshape(-1, k, r)
         q -= half.reshape(-1, r).T @ (weights @ half).reshape(-1, r)
         p = p.reshape(r, k, r).transpose(1, 0, 2)
-        return self._in_user_columns(p), self._in_user_columns(0.5 * (q + q.T))
+        return p, 0.5 * (q + q.T)
 
     def _moved_part(
         self, directions: Sequence[Direction], g: int, part: slice, u: Array, random: Array
@@ -305,10 +305,6 @@ class WhitenedEquations(Equations):
             if direction.rows is not None:
                 random[:, place] += (direction.rows(g)[part] @ own).reshape(u.shape)
         return random
-
-    def _in_user_columns(self, matrices: Array) -> Array:
-        back = np.linalg.inv(self.equations.standard.back(np.eye(self.design.fixed.rank)))
-        return np.asarray(back.T @ matrices @ back)
 
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
         """⟨V̇_aω, V̇_bω⟩ summed over random ω: V̇_a that are dependent remain so, others do not become so."""
@@ -400,7 +396,7 @@ class WhitenedEquations(Equations):
         """
         n, b = len(target), self.equations.solved()[1]
         none = np.zeros((n, self.design.fixed.rank))
-        x = none if target.x is None else np.array(target.x, dtype=float)
+        x = none if target.x is None else self.equations.standard.basis.rows(target.x)
         z, unknown = self._target_rows(target)
         shift = np.asarray(z @ b)
         if target.error is not None:
@@ -408,10 +404,9 @@ class WhitenedEquations(Equations):
             if target.cluster is not None:
                 a, explained = self._error_coefficients(target.error, target.cluster)
                 unknown, shift = unknown - explained, shift + a @ self._residual()
-                x = x - a @ (self.design.x[self.order] * self.unscale(self.order)[:, None])
+                x = x - a @ self._xy[:, :-1]
                 z = sparse.csr_array(z - a @ self.z)
-        rows = self.equations.standard.rows(x)
-        known = self.equations.linear_variance(rows, sparse.csr_array(z @ self.equations.spread_factor()))
+        known = self.equations.linear_variance(x, sparse.csr_array(z @ self.equations.spread_factor()))
         return shift, np.asarray(unknown + known)
 
     def _target_rows(self, target: Target) -> tuple[sparse.csr_array, Array]:

@@ -13,7 +13,8 @@ from ..vcov import model_vcov
 class DegreesOfFreedom(ABC):
     """How the t and F statistics of a fit are referred to their distributions.
 
-    Functions L'β are given on the estimable columns of X, (k, rank).
+    Functions L'β are given on the estimable columns of X, (k, rank), by which some methods go; covariances are those of
+    the equations' own coordinates, to which `fit.solution.basis.rows` takes functions.
     """
 
     name: ClassVar[str]
@@ -33,5 +34,5 @@ class DegreesOfFreedom(ABC):
         """Return the factor on F and the denominator degrees of freedom of all rows together."""
 
     def vcov(self, fit: Fit) -> Array:
-        """Return the covariance of β̂ used with this method, (rank, rank)."""
+        """Return the covariance of β̂ used with this method, (rank, rank), in own coordinates."""
         return model_vcov(fit)

@@ -61,7 +61,7 @@ class KenwardRoger(DegreesOfFreedom):
         return first_order(fit, self.information) if self.linear else positive_or_first_order(fit, self)
 
     def adjusted(self, fit: Fit) -> Array:
-        """Return Φ_A by its formula, (rank, rank), positive definite or not."""
+        """Return Φ_A by its formula, (rank, rank) in own coordinates, positive definite or not."""
         return fit.keep(f"kenward-roger {self.linear} {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:
@@ -75,14 +75,15 @@ class KenwardRoger(DegreesOfFreedom):
 
     def single(self, fit: Fit, functions: Array) -> Array:
         self.vcov(fit)
-        return single_df(sensitivity(fit, self.information), functions)
+        return single_df(sensitivity(fit, self.information), fit.solution.basis.rows(functions))
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
         self.vcov(fit)
         s = sensitivity(fit, self.information)
-        values, directions = independent_directions(functions @ s.phi @ functions.T)
+        own = fit.solution.basis.rows(functions)
+        values, directions = independent_directions(own @ s.phi @ own.T)
         # F and its df do not depend on the basis: one of equal variances keeps what follows well scaled
-        rows = (directions / np.sqrt(values)[:, None]) @ functions
+        rows = (directions / np.sqrt(values)[:, None]) @ own
         if len(rows) == 1:
             return 1.0, float(single_df(s, rows)[0])
         return scaled_f(s, rows)
@@ -136,7 +137,7 @@ def smallest_share(fit: Fit, adjusted: Array) -> float:
     if not len(adjusted):
         return 1.0
     phi = model_vcov(fit)
-    # the ratios do not depend on the units of the columns of X; the Cholesky factor should not either
+    # own coordinates are of one size, but a column may vary between clusters alone
     unit = 1.0 / np.sqrt(np.diagonal(phi))
     half = np.linalg.cholesky(phi * unit[:, None] * unit)
     inner = np.linalg.solve(half, np.linalg.solve(half, adjusted * unit[:, None] * unit).T)

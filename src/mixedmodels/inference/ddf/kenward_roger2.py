@@ -56,7 +56,7 @@ class KenwardRoger2(DegreesOfFreedom):
         return positive_or_first_order(fit, self)
 
     def adjusted(self, fit: Fit) -> Array:
-        """Return the adjusted covariance of β̂ by its formula, (rank, rank), positive definite or not."""
+        """Return the adjusted covariance of β̂ by its formula, (rank, rank) in own coordinates."""
         return fit.keep(f"kenward-roger2 {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:

@@ -32,16 +32,17 @@ class Satterthwaite(DegreesOfFreedom):
         return "Satterthwaite" if self.information == "observed" else "Satterthwaite, expected information"
 
     def single(self, fit: Fit, functions: Array) -> Array:
-        return single_df(sensitivity(fit, self.information), functions)
+        return single_df(sensitivity(fit, self.information), fit.solution.basis.rows(functions))
 
     def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
         s = sensitivity(fit, self.information)
-        _, directions = independent_directions(functions @ s.phi @ functions.T)
-        return 1.0, fai_cornelius(single_df(s, directions @ functions))
+        own = fit.solution.basis.rows(functions)
+        _, directions = independent_directions(own @ s.phi @ own.T)
+        return 1.0, fai_cornelius(single_df(s, directions @ own))
 
 
 def single_df(s: Sensitivity, functions: Array) -> Array:
-    """Return ν of each row of `functions` (m, r); infinite where the variance does not depend on θ̂."""
+    """Return ν of functions (m, r) in own coordinates; infinite where the variance does not depend on θ̂."""
     pushed = functions @ s.phi
     variance = np.einsum("mi,mi->m", pushed, functions)
     slopes = -np.einsum("mi,aij,mj->ma", pushed, s.p, pushed)
