@@ -11,7 +11,7 @@ and a direction of σ² is (V̇_V − V̇_S)/σ², where that of V itself is kno
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np

@@ -72,36 +72,38 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
         inner = _scaled(moments, basis, n)
     else:
         inner = _weighted(x, y, w, (centre, scale, np.zeros(r)), threads)[:r, :r]
-    if _nearly_dependent(inner):
+    lower = _well_conditioned(inner)
+    if lower is None:
         basis, x, inner = _orthonormal(x, w, basis)
         centre, scale = np.zeros(r), np.ones(r)
+        lower = _cholesky(inner)
     full = np.zeros((r + 1, r + 1))
     full[:r, :r] = inner
     beta = np.zeros(r)
     if r:
         right = response_products(x, y, w, centre, scale, beta, threads)[:r]
-        try:
-            lower: Array = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
-        except np.linalg.LinAlgError as error:
-            raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
         beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
     log_weights = 0.0 if w is None else -float(np.log(np.abs(w)).sum())
     return Standardised(x, y, centre, scale, basis, beta, full, log_weights, threads)
 
 
-def _nearly_dependent(inner: Array) -> bool:
-    """Return whether a column of a Gram matrix is nearly explained by those before it."""
-    size = np.diagonal(inner)
-    if not len(inner) or not (size > 0).all():
-        # without positive weights there is nothing to decide by
-        return False
-    unit = 1.0 / np.sqrt(size)
+def _well_conditioned(inner: Array) -> Array | None:
+    """Return the Cholesky factor of a Gram matrix, None where a column is nearly explained by those before it."""
+    if not len(inner):
+        return inner
     try:
-        pivots = np.diagonal(np.linalg.cholesky(inner * unit[:, None] * unit))
+        lower: Array = np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
     except np.linalg.LinAlgError:
-        return True
-    return bool(pivots.min() ** 2 < NEARLY_DEPENDENT)
+        return None
+    return lower if (lower.diagonal() ** 2 >= NEARLY_DEPENDENT * inner.diagonal()).all() else None
+
+
+def _cholesky(inner: Array) -> Array:
+    try:
+        return np.asarray(np.linalg.cholesky(inner), dtype=np.float64)
+    except np.linalg.LinAlgError as error:
+        raise FitError("X is numerically rank deficient after aliased columns were removed.") from error
 
 
 def _orthonormal(x: Array, w: Array | None, basis: FixedBasis) -> tuple[FixedBasis, Array, Array]:
