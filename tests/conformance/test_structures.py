@@ -371,3 +371,16 @@ def test_escape_lowers_a_criterion_and_the_gradient_is_zero_before(case: Case, s
         total = structure.matrix(moved, case.at) + np.eye(m)
         value = np.linalg.slogdet(total)[1] + np.trace(np.linalg.solve(total, moments))
         assert value < np.trace(moments) - 1e-6
+
+
+@each
+@pytest.mark.parametrize("factor", [1e-18, 1e18])
+def test_second_derivatives_on_the_natural_scale_in_other_units(case: Case, factor: float) -> None:
+    """∂²Σ/∂η∂η' moves with the units of Σ and of the η, nothing else: no parameter has vanished by its size."""
+    structure, at, theta = case.structure, case.at, case.theta(1)
+    moved = structure.rescale(theta, factor, at)
+    one, other = structure.natural(theta, at).values, structure.natural(moved, at).values
+    units = np.divide(other, one, out=np.ones_like(one), where=one != 0)
+    expected = structure.d2_natural(theta, at)
+    found = structure.d2_natural(moved, at) * (units[:, None] * units / factor)[:, :, None, None]
+    close(found, expected, 1e-6)

@@ -219,11 +219,9 @@ class Structure(ABC):
 
     def d_natural(self, theta: Array, at: Positions) -> Array:
         """Return ∂Σ/∂η_c, (k, m, m), for the natural parameters η; LinAlgError where ∂η/∂θ is singular."""
-        jacobian = self.natural(theta, at).jacobian
         first = self.d_matrix(theta, at)
-        out = np.empty_like(first)
-        out.reshape(len(first), -1)[...] = np.linalg.solve(jacobian.T, first.reshape(len(first), -1))
-        return out
+        inverse = _inverse(self.natural(theta, at).jacobian)
+        return np.asarray((inverse.T @ first.reshape(len(first), -1)).reshape(first.shape))
 
     def d2_natural(self, theta: Array, at: Positions) -> Array:
         """Return ∂²Σ/∂η_c∂η_d, (k, k, m, m), for the natural parameters η; zero for linear structures.
@@ -244,7 +242,7 @@ class Structure(ABC):
             moved = np.asarray(theta, dtype=np.complex128)
             moved[b] += 1j * tiny
             hessian[:, :, b] = self.natural(moved, at).jacobian.imag / tiny  # type: ignore[arg-type]
-        inverse = np.linalg.inv(self.natural(theta, at).jacobian)
+        inverse = _inverse(self.natural(theta, at).jacobian)
         rest = self.d2_matrix(theta, at) - np.einsum("cab,cij->abij", hessian, self.d_natural(theta, at))
         value: Array = np.einsum("ac,bd,abij->cdij", inverse, inverse, rest, optimize=True)
         return value
@@ -256,6 +254,16 @@ class Structure(ABC):
         size = slopes.max(axis=1, keepdims=True)
         vanished = (slopes <= 1e-9 * size).all(axis=0)
         return np.where(vanished, theta + 1e-4 * max(float(np.abs(theta).max(initial=0.0)), 1e-4), theta)
+
+
+def _inverse(jacobian: Array) -> Array:
+    """Return ∂θ/∂η from ∂η/∂θ, whose rows and columns have units of their own; LinAlgError where it is singular."""
+    rows = np.abs(jacobian).max(axis=1, initial=0.0)
+    rows[rows == 0.0] = 1.0
+    columns = np.abs(jacobian / rows[:, None]).max(axis=0, initial=0.0)
+    columns[columns == 0.0] = 1.0
+    inverse: Array = np.linalg.inv(jacobian / rows[:, None] / columns) / columns[:, None] / rows
+    return inverse
 
 
 def positive_diagonal(t: Array, name: str) -> Array:
