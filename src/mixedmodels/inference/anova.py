@@ -16,6 +16,10 @@ from .model_terms import ModelTerm, indicator_matrix, model_terms
 from .sensitivity import Information
 from .wald import joint_test, without_test
 
+DEPENDENT = 1e-7
+"""Length of what is left of a column, of its length about its mean, below which it depends on those before it."""
+ROUNDING = 1e-13
+"""The same of its length about zero: what rounding leaves of a column."""
 Type = Literal[1, 2, 3, "I", "II", "III"]
 TYPES = {1: 1, 2: 2, 3: 3, "I": 1, "II": 2, "III": 3, "1": 1, "2": 2, "3": 3}
 NEGLIGIBLE = 1e-9
@@ -131,9 +135,40 @@ def _reduction_columns(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[st
     if not fit.spec.contrasts:
         return x, {term.name: term.place for term in terms}, np.eye(x.shape[1])
     indicators, places = indicator_matrix(fit, terms)
-    gram, _, unit = _scaled_gram(indicators)
-    coding = unit[:, None] * (np.linalg.pinv(gram, rcond=1e-9, hermitian=True) @ ((indicators * unit).T @ x))
-    return indicators, places, coding
+    centred, shift = _centre(indicators, terms, places)
+    gram, _, unit = _scaled_gram(centred)
+    coding = unit[:, None] * (np.linalg.pinv(gram, rcond=1e-9, hermitian=True) @ ((centred * unit).T @ x))
+    return indicators, places, coding - shift @ coding
+
+
+def _centre(
+    indicators: Array, terms: list[ModelTerm], places: dict[str, tuple[int, ...]]
+) -> tuple[Array, Array]:
+    """Return the columns C (n, q) with numbers about their means, and E (q, q) with indicators = C(I + E).
+
+    The columns of `x` and `x:a` are taken about the mean of x, in each cell of `a`, where the model has the indicators
+    of those cells; EE = 0. So x far from zero is told from the intercept.
+    """
+    centred, shift = indicators.copy(), np.zeros((indicators.shape[1],) * 2)
+    for term in terms:
+        cells = _cells(term, terms)
+        if not term.numbers or cells is None:
+            continue
+        own, source = list(places[term.name]), list(places[cells.name])
+        counts = indicators[:, source].sum(axis=0)
+        means = (indicators[:, source].T @ indicators[:, own]) / counts[:, None]
+        centred[:, own] -= indicators[:, source] @ means
+        shift[np.ix_(source, own)] = means
+    return centred, shift
+
+
+def _cells(term: ModelTerm, terms: list[ModelTerm]) -> ModelTerm | None:
+    """Return the term of indicators, one of them in every row, about whose means the columns of a term are taken."""
+    plain = [other for other in terms if not other.numbers]
+    same = [other for other in plain if other.factors == term.factors]
+    if term.factors or same:
+        return same[0] if same else None
+    return plain[0] if plain else None
 
 
 def _scaled_gram(matrix: Array) -> tuple[Array, Array, Array]:
@@ -147,21 +182,28 @@ def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
     """Return for blocks of columns in order their rows of the triangular factor of X'X, (q_b, p) each.
 
     Row j of R in X = QR is the estimable function the j-th column tests after those before it; columns that
-    depend on earlier ones have none.
+    depend on earlier ones have none. Products of the columns would lose a column far from zero, so that they are
+    reduced themselves, by a triangle of the same lengths and angles.
     """
     p = x.shape[1]
-    gram = x.T @ x
-    scale = np.sqrt(np.diagonal(gram))
+    length = np.sqrt(np.einsum("ij,ij->j", x, x))
+    spread = np.sqrt(len(x)) * x.std(axis=0)
+    # columns that do not vary are measured by their length; nothing is known below the rounding of the columns
+    scale = np.where(spread > ROUNDING * length, spread, length)
     unit = np.divide(1.0, scale, out=np.zeros(p), where=scale > 0)
-    left = gram * np.outer(unit, unit)
+    least = np.maximum(DEPENDENT, ROUNDING * length * unit)
+    left = np.linalg.qr(x * unit, mode="r")
     blocks = []
     for columns in order:
         rows = []
         for j in columns:
-            if left[j, j] <= 1e-8:
+            rest = float(np.linalg.norm(left[:, j]))
+            if rest <= least[j]:
                 continue
-            row = left[j] / left[j, j]
-            left = left - np.outer(row, left[j])
+            direction = left[:, j] / rest
+            row = (direction @ left) / rest
+            left = left - np.outer(direction, row * rest)
+            left[:, j] = 0.0
             rows.append(np.where(np.abs(row) < NEGLIGIBLE, 0.0, row) * scale / scale[j])
         blocks.append(np.array(rows).reshape(-1, p))
     return blocks
@@ -169,19 +211,20 @@ def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
 
 def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     indicators, places = indicator_matrix(fit, terms)
-    gram, size, unit = _scaled_gram(indicators)
+    centred, shift = _centre(indicators, terms, places)
+    gram, size, unit = _scaled_gram(centred)
     values, vectors = np.linalg.eigh(gram)
     used = values > 1e-9 * values.max(initial=0.0)
-    # rows that span the estimable functions, and what they are as functions of the columns of X; terms with
-    # the same numeric variables, between which orthogonality is asked for, are brought to one size
-    common = _common_sizes(terms, places, size)
-    span = vectors[:, used].T * (size / common)
+    # rows that span the functions estimable of the centred columns, and what they are as functions of those of X
+    span = vectors[:, used].T * size
     coding = (
-        (common * unit)[:, None]
+        unit[:, None]
         * (vectors[:, used] / values[used])
         @ vectors[:, used].T
-        @ ((indicators * unit).T @ fit.design.fixed.matrix)
+        @ ((centred * unit).T @ fit.design.fixed.matrix)
     )
+    # terms with the same numeric variables, between which orthogonality is asked for, are brought to one size
+    common = _common_sizes(terms, places, size)
     found = {}
     for term in terms:
         if term.is_intercept:
@@ -189,10 +232,14 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
         containing = [column for other in terms if other.contains(term) for column in places[other.name]]
         own = list(places[term.name])
         others = sorted(set(range(len(size))) - set(own) - set(containing))
-        involved = _combinations_without(span, others)
+        # what vanishes in an indicator does not change with what is measured from its mean
+        back = shift.copy()
+        back[others] = 0.0
+        involved = _combinations_without((span + span @ back) / common, others)
         only_containing = _combinations_without(involved, own)
-        L = _orthogonal_part(involved, only_containing)
-        found[term.name] = _drop_rounding(_reduced(L, own) @ coding, column_sizes(fit))
+        L = _reduced(_orthogonal_part(involved, only_containing), own) * common
+        L[:, others] = 0.0
+        found[term.name] = _drop_rounding((L - L @ back) @ coding, column_sizes(fit))
     return found
 
 

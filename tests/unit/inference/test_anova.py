@@ -109,3 +109,27 @@ def test_between_within_as_sas_prints_it() -> None:
     columns = np.column_stack([found[name] for name in ("estimate", "std_error", "df", "statistic")])
     # Printed to two to four decimals.
     np.testing.assert_allclose(columns, printed, atol=6e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("type", [1, 2, 3])
+@pytest.mark.parametrize("origin", [2019.0, 45000.0, 1e6])
+@pytest.mark.parametrize("fixed", ["nitro + Variety", "Variety + nitro", "Variety * nitro"])
+def test_a_covariate_far_from_zero_keeps_its_rows(fixed: str, origin: float, type: int) -> None:
+    """Without centring it is taken for the intercept from 1e4 times its spread on."""
+    data = oats(gaps=True)
+    moved = data.assign(nitro=data["nitro"] + origin)
+    near, far = (mm.lm(f"yield ~ {fixed}", frame) for frame in (data, moved))
+    for name, expected in hypotheses(near, type).items():
+        found = hypotheses(far, type)[name]
+        assert len(found) == len(expected)
+        if "nitro" in name or (fixed.startswith("nitro") and type == 1):  # functions of slopes, or after them
+            slopes = [j for j, column in enumerate(near.design.fixed.columns) if "nitro" in column]
+            size = np.abs(expected[:, slopes]).max()
+            np.testing.assert_allclose(found[:, slopes], expected[:, slopes], atol=1e-6 * size)
+
+
+def test_a_factor_whose_name_is_no_word() -> None:
+    data = oats(gaps=False)
+    plain = mm.lm("yield ~ Variety * nitro", data).anova()
+    spaced = mm.lm("yield ~ `the variety` * nitro", data.rename(columns={"Variety": "the variety"})).anova()
+    np.testing.assert_allclose(spaced["statistic"], plain["statistic"], rtol=1e-10)
