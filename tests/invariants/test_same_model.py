@@ -10,8 +10,9 @@ import pytest
 
 import mixedmodels as mm
 from mixedmodels.fit import Fit
-from recodings import Recoding, Written, recodings, write
-from same_model_answers import Asked, answers
+from mixedmodels.tool import Tool
+from recodings import FITS, LEVELS, Recoding, Written, recodings, write
+from same_model_answers import NOT_ASKED, QUESTIONS, Asked, answers
 from same_model_cases import CASES, Case
 from same_model_data import relationship, responses
 
@@ -86,9 +87,38 @@ def differences(name: str, recoding: Recoding) -> list[str]:
     return refused + [f"{error:.1e} {text}" for error, text in sorted(worst, reverse=True)]
 
 
-@pytest.mark.parametrize("row", range(4))
+@pytest.mark.parametrize("row", range(FITS))
 @pytest.mark.parametrize("name", CASES)
 def test_same_model_same_numbers(name: str, row: int) -> None:
     recoding = recodings(list(CASES).index(name))[row]
     wrong = differences(name, recoding)
     assert not wrong, f"{recoding}\n" + "\n".join(wrong[:12])
+
+
+def test_every_tool_is_asked() -> None:
+    tools = {name for name, value in vars(Fit).items() if isinstance(value, Tool)}
+    missing = tools - QUESTIONS.keys() - NOT_ASKED.keys()
+    assert not missing, f"write a question in same_model_answers.py for: {', '.join(sorted(missing))}"
+    assert NOT_ASKED.keys() <= tools
+
+
+def test_recodings_cover_every_pair() -> None:
+    """Every case meets every way of each thing, and over the cases every two ways of two things meet."""
+    met = set()
+    for place in range(len(CASES)):
+        rows = [[getattr(row, name) for name in LEVELS] for row in recodings(place)]
+        assert all(
+            set(column) == set(LEVELS[name])
+            for name, column in zip(LEVELS, zip(*rows, strict=True), strict=True)
+        )
+        for row in rows:
+            met |= {(a, row[a], b, row[b]) for a in range(len(row)) for b in range(a)}
+    names = list(LEVELS)
+    wanted = {
+        (a, one, b, other)
+        for a in range(len(names))
+        for b in range(a)
+        for one in LEVELS[names[a]]
+        for other in LEVELS[names[b]]
+    }
+    assert not wanted - met
