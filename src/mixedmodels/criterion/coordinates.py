@@ -73,6 +73,8 @@ class OwnColumns(Structure):
         basis = self.base.d_natural(self.base.start(regular, self.at), self.at)
         k, size = len(basis), np.abs(self.map)
         read = np.linalg.pinv(basis.reshape(k, -1).T)
+        # rounding here would put a part of a large variance into a small one, in units that differ by 1e9
+        read = np.where(np.abs(read) > ROUNDING * np.abs(read).max(initial=0.0), read, 0.0)
         moved = read @ (self.map @ basis @ self.map.T).reshape(k, -1).T
         # elements of M are sums of products of elements of A: what is far smaller than these is rounding
         largest = np.abs(read) @ (size @ np.abs(basis) @ size.T).reshape(k, -1).T
