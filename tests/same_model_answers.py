@@ -280,8 +280,8 @@ def variance_components(asked: Asked) -> Iterator[Answer]:
         if group in slopes and asked.shifted() and name != frozenset({"x", ""}):
             continue
         unit = asked.y**2
-        for column in ("name1", "name2") if name != frozenset({"x", ""}) else ("name1", "name1"):
-            unit /= asked.x if written.read(table[column][i]) == "x" else 1.0
+        for column in ("name1", "name1") if "" in name else ("name1", "name2"):
+            unit /= asked.x if written.read(table[column][i]) in ("x", "unique(x)") else 1.0
         label = f"{group} {' '.join(sorted(name))} {kind}"
         error = float(table["std_error"][i]) / unit
         size = whole if case.small_components else 0.0
