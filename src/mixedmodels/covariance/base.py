@@ -253,7 +253,13 @@ class Structure(ABC):
         # variances and correlations have units of their own, so that each row is measured by itself
         size = slopes.max(axis=1, keepdims=True)
         vanished = (slopes <= 1e-9 * size).all(axis=0)
-        return np.where(vanished, theta + 1e-4 * max(float(np.abs(theta).max(initial=0.0)), 1e-4), theta)
+        if not vanished.any():
+            return theta
+        # a step that fits variances and correlations alike is one where variances are about one
+        level = float(np.mean(np.diagonal(self.matrix(theta, at)))) or 1.0
+        unit = self.rescale(theta, 1.0 / level, at)
+        step = 1e-4 * max(float(np.abs(unit).max(initial=0.0)), 1e-4)
+        return self.rescale(np.where(vanished, unit + step, unit), level, at)
 
 
 def _inverse(jacobian: Array) -> Array:
