@@ -249,13 +249,13 @@ def residuals(asked: Asked) -> Iterator[Answer]:
 
 
 def random_effects(asked: Asked) -> Iterator[Answer]:
-    if not asked.fit.design.random:
-        return
+    if not asked.fit.design.random or "spline" in asked.case.formula:
+        return  # the columns of a basis have no meaning of their own
     table = asked.fit.random_effects()
     moved = asked.shifted() and any(asked.written.read(term) == "x" for term in table["term"])
-    for i in range(0, len(table), 7 if "spline" not in asked.case.formula else 1):
+    for i in range(0, len(table), 7):
         group, level, term = (asked.written.read(table[c][i]) for c in ("group", "level", "term"))
-        if "spline" in group or (term != "x" and moved):
+        if term != "x" and moved:
             continue
         unit = asked.y / (asked.x if term == "x" else 1.0)
         error = float(table["std_error"][i]) / unit
