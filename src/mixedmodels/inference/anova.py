@@ -192,7 +192,7 @@ def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
     scale = np.where(spread > ROUNDING * length, spread, length)
     unit = np.divide(1.0, scale, out=np.zeros(p), where=scale > 0)
     least = np.maximum(DEPENDENT, ROUNDING * length * unit)
-    left = np.linalg.qr(x * unit, mode="r")
+    left = np.asarray(np.linalg.qr(x * unit, mode="r"), dtype=float)
     blocks = []
     for columns in order:
         rows = []
