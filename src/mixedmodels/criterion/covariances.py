@@ -26,8 +26,10 @@ from .parameters import (
     VarianceBlock,
     design_blocks,
     natural_names,
+    residual_from_natural,
     residual_labels,
     residual_name,
+    residual_natural,
     scale_degrees,
 )
 
@@ -584,24 +586,8 @@ class CovarianceModel:
             if residual.place == place:
                 if self.variance_blocks:
                     values = values * np.exp(-self._log_factor(theta) * scale_degrees(residual))
-                return _residual_from_natural(residual, values)
+                return residual_from_natural(residual, values)
         for variance in self.variance_blocks:
             if variance.place == place:
                 return self.variance[variance.index].from_natural(values)
         raise ValueError(f"no block of parameters stands at {place}")
-
-
-def residual_natural(block: ResidualBlock, own: Array) -> Natural:
-    """Return the natural parameters of Σ_R of one set; the variance alone without a structure."""
-    if block.structure is None:
-        variance = np.exp(own)
-        return Natural(("variance",), variance, variance[:, None], ("variance",))
-    return block.structure.natural(own, block.positions)
-
-
-def _residual_from_natural(block: ResidualBlock, values: Array) -> Array:
-    if block.structure is not None:
-        return block.structure.from_natural(values, block.positions)
-    if not values[0] > 0:
-        raise ValueError(f"variance {values[0]:.6g} must be positive")
-    return np.asarray(np.log(values))

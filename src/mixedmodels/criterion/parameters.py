@@ -162,3 +162,20 @@ def place_by_name(values: Mapping[str, float], names: Labels, argument: str) -> 
 def _fold(name: str) -> str:
     folded = name.replace("(Intercept)", "Intercept").replace(" ", "").lower()
     return folded.replace(":intercept)", ")") if folded.startswith("var(") else folded
+
+
+def residual_natural(block: ResidualBlock, own: Array) -> Natural:
+    """Return the natural parameters of Σ_R of one set; the variance alone without a structure."""
+    if block.structure is None:
+        variance = np.exp(own)
+        return Natural(("variance",), variance, variance[:, None], ("variance",))
+    return block.structure.natural(own, block.positions)
+
+
+def residual_from_natural(block: ResidualBlock, values: Array) -> Array:
+    """Return the working parameters of Σ_R of one set; ValueError where its natural values define none."""
+    if block.structure is not None:
+        return block.structure.from_natural(values, block.positions)
+    if not values[0] > 0:
+        raise ValueError(f"variance {values[0]:.6g} must be positive")
+    return np.asarray(np.log(values))
