@@ -132,7 +132,7 @@ class Full:
 
 def parameters(fit: Fit) -> dict[str, float]:
     """Return the natural covariance parameters by name."""
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     return dict(zip(natural.names, natural.values.tolist(), strict=True))
 
 
@@ -178,7 +178,7 @@ def effect_covariance(objective: Gaussian, theta: Array) -> Array:
 
 def full_covariance(fit: Fit) -> Full:
     """Return the covariance of a fit from its parameters and the definition of each structure."""
-    design, objective, theta = fit.design, fit.criterion_function(), fit.optimum.theta
+    design, objective, theta = fit.design, fit._work.criterion(), fit.optimum.theta
     assert isinstance(objective, Gaussian)
     r = error_covariance(objective, theta)
     v = r + effect_covariance(objective, theta)

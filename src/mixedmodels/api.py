@@ -13,7 +13,7 @@ from .criterion import Criterion, check_identified, linear_part
 from .engines import choose_engine
 from .engines.base import Equations
 from .errors import Severity, SpecError, Status
-from .fit import Fit, Inputs, build_criterion, conditional_mean, own_columns
+from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
 from .optimise.newton import optimise
 from .optimise.optimum import Optimum
@@ -26,6 +26,7 @@ from .terms.build import build_design
 from .terms.design import Design
 from .tool import load
 from .typing import Array
+from .workings import build_criterion, own_columns
 
 RENEWALS = 50
 """Times a fitted mean inside a variance function is renewed."""

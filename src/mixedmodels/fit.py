@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from threading import local
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from .control import Control
 from .covariance.base import semidefinite_cholesky
-from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
-from .criterion.coordinates import WrittenEquations, own_design, written_covariances, written_solution
-from .criterion.parameters import design_blocks
-from .engines import choose_engine
-from .engines.base import Equations, Solution
+from .criterion import Criterion, linear_part
+from .criterion.coordinates import written_solution
+from .engines.base import Solution
 from .errors import Severity, SpecError, Status, suggest
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
-from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
 from .terms.design import Design, RandomTerm
 from .tool import Tool, load
 from .typing import Array
+from .workings import Workings
 
 T = TypeVar("T")
 OTHER_NAMES = {
@@ -35,6 +32,11 @@ OTHER_NAMES = {
     "isSingular": "singular", "df_residual": "df_resid", "n_obs": "nobs", "drop1": "anova",
 }  # fmt: skip
 """Names that users of R and statsmodels try first, and ours."""
+HELD = frozenset(
+    {"schema", "solution", "relative", "inputs", "from_optimum", "optimum", "_cache", "_once", "_spread", "_labelled",
+     "_population_mean", "_conditional_mean"}
+)  # fmt: skip
+"""Fields and makers of a fit that `dir` leaves out."""
 EXACT, NEARLY_EXACT = 1e-10, 1e-3
 """Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
 
@@ -174,7 +176,7 @@ class Fit:
     @property
     def covariances(self) -> tuple[Array, ...]:
         """Σ̂ of each random term, one (sets, p, p) array per term."""
-        return self._once("covariances", self._covariances)
+        return self._work.covariances()
 
     # -- criterion -------------------------------------------------------------------------------------------
     @property
@@ -287,7 +289,7 @@ class Fit:
     @property
     def bse(self) -> LabelledVector:
         """Standard errors of β̂ by the fit's df method, (p,)."""
-        return self._labelled(np.sqrt(np.diag(self.vcov)))
+        return self._labelled(self.fixed_effects()["std_error"])
 
     @property
     def tvalues(self) -> LabelledVector:
@@ -327,58 +329,18 @@ class Fit:
         relative = linear.relative(optimum.theta)
         return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
 
-    def equations(self) -> WrittenEquations:
-        """Return the mixed-model equations with V̂ factored, built at first use and not pickled."""
-        # Other questions move the factorisation; this brings it back, at no cost where it stayed.
-        criterion = self.criterion_function()
-        return WrittenEquations(criterion.settle(self.optimum.theta), criterion.design)
-
-    def own_design(self) -> Design:
-        """Return the design with random columns in coordinates of their own, built at first use and not pickled."""
-        return self._once("own design", lambda: own_columns(self.spec, self.design, self.control))
-
-    def own_covariances(self) -> tuple[Array, ...]:
-        """Return Σ̂ of each random term of `own_design`, (sets, p, p)."""
-        return self._once("own covariances", self._own_covariances)
-
-    def criterion_function(self) -> LinearCriterion:
-        """Return the criterion as a function of θ, built at first use and not pickled.
-
-        It holds the factorisation at the θ last asked for, so that every thread has its own.
-        """
-        own = self._once("criterion", local)
-        if not hasattr(own, "function"):
-            own.function = linear_part(self._build_criterion())
-        criterion: LinearCriterion = own.function
-        return criterion
-
-    def natural_covariance(self) -> Array:
-        """Return the asymptotic covariance of the covariance parameters as reported, σ² last, (k, k).
-
-        See `LinearCriterion.natural_covariance`; computed at first use and kept.
-        """
-        criterion = self.criterion_function()
-        return self._once("natural_covariance", lambda: criterion.natural_covariance(self.optimum.theta))
-
-    def refitter(self) -> ResponseRefitter | None:
-        """Return the native search for other responses, None where the model needs the general one."""
-        own = self._once("refitter", local)
-        if not hasattr(own, "search"):
-            own.search = ResponseRefitter.of(self.criterion_function())
-        search: ResponseRefitter | None = own.search
-        return search
-
-    def keep(self, key: str, compute: Callable[[], T]) -> T:
-        """Return what `compute` gives, computed once per fit under this key."""
-        return self._once(key, compute)
-
-    def holds(self, key: str) -> bool:
-        """Return whether what `keep` computes under this key is there already."""
-        return key in self._cache
+    @property
+    def _work(self) -> Workings:
+        """What tools compute with: equations, criterion, and what they keep."""
+        return Workings(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
         return restore, ({**kept, "inputs": None, "_cache": {}},)
+
+    def __dir__(self) -> list[str]:
+        # what a fit says and does; how it is held is nobody's question
+        return [name for name in object.__dir__(self) if name not in HELD and not name.startswith("_abc")]
 
     def __copy__(self) -> Fit:
         return self
@@ -408,21 +370,6 @@ class Fit:
         value: T = self._cache[key]
         return value
 
-    def _build_criterion(self) -> Criterion:
-        control = replace(self.control, engine=self.engine)
-        design = self.own_design()
-        return build_criterion(self.spec, design, choose_engine(design, control).equations(design, control))
-
-    def _covariances(self) -> tuple[Array, ...]:
-        return written_covariances(self.own_design(), self.own_covariances())
-
-    def _own_covariances(self) -> tuple[Array, ...]:
-        theta, sigma2 = self.relative, self.sigma2
-        parts: list[list[Array]] = [[] for _ in self.design.random]
-        for block in design_blocks(self.own_design()):
-            parts[block.term].append(sigma2 * block.structure.matrix(theta[block.place], block.positions))
-        return tuple(np.array(matrices) for matrices in parts)
-
     def _population_mean(self) -> Array:
         mean = self.solution.estimates(self.design.x)
         return mean if self.design.offset is None else mean + self.design.offset
@@ -449,29 +396,6 @@ class Plots:
 
     trajectories = Tool[Any]("plots.trajectories:trajectories", of="fit")
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
-
-
-def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
-    """Return a design with random columns in coordinates of their own; where values are held, scaled alone."""
-    return own_design(design, shift=not spec.hold, threads=control.threads_for(design.n))
-
-
-def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
-    """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
-    return choose_criterion(design, equations, _held_values(spec))
-
-
-def _held_values(spec: ModelSpec) -> dict[str, float]:
-    start = dict(spec.start)
-    held: dict[str, float] = {}
-    for item in spec.hold:
-        name, value = item if isinstance(item, tuple) else (item, start.get(item))
-        if value is None:
-            raise SpecError(
-                f"hold: {name!r} has no value; write hold={{{name!r}: value}} or give it in start=."
-            )
-        held[name] = value
-    return held
 
 
 def conditional_mean(design: Design, solution: Solution) -> Array:

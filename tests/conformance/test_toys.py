@@ -126,7 +126,7 @@ def test_a_structure(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_allclose(tables[0]["df"], tables[1]["df"], rtol=1e-5)
         components = [fit.variance_components().to_frame()["variance"] for fit in (ours, theirs)]
         np.testing.assert_allclose(*components, rtol=1e-6)
-        criterion, away = ours.criterion_function(), ours.optimum.theta + 0.1
+        criterion, away = ours._work.criterion(), ours.optimum.theta + 0.1
         np.testing.assert_allclose(criterion.gradient(away), slopes(criterion, away), rtol=1e-6, atol=1e-6)
 
 

@@ -59,7 +59,7 @@ def same(a: mm.Fit, b: mm.Fit, unit: float = 1.0) -> None:
 
 
 def natural(fit: mm.Fit) -> dict[str, float]:
-    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    criterion, theta = fit._work.criterion(), fit.optimum.theta
     found = criterion.natural(theta)
     return dict(zip(found.names, found.values.tolist(), strict=True))
 

@@ -166,12 +166,12 @@ def without_weights(fit: Fit) -> Fit:
     solved = inverse @ fit.solution.basis.rows(design.x)
     same = residual.clusters[:, None] == residual.clusters
     p = []
-    for block in fit.criterion_function().model.residual_blocks:
+    for block in fit._work.criterion().model.residual_blocks:
         for slope in block.structure.d_matrix(fit.optimum.theta[block.place], block.positions):
             moved = slope[np.ix_(residual.index, residual.index)] * same
             p.append(-solved.T @ moved @ solved)
     copy = replace(fit, _cache={})
-    copy.keep("sensitivity observed", lambda: replace(sensitivity(fit), p=np.array(p)))
+    copy._work.keep("sensitivity observed", lambda: replace(sensitivity(fit), p=np.array(p)))
     return copy
 
 

@@ -175,7 +175,7 @@ HELD = {
 def test_profile_limits_are_where_minus_two_l_has_risen_by_the_quantile(name: str) -> None:
     """The limits through a route of their own: fits with the parameter held there."""
     fit = fit_of(name)
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     places = {c.index: k for k, c in enumerate(list_components(fit))}
     table = fit.variance_components(ci="profile", level=0.9)
     for parameter in HELD[name]:

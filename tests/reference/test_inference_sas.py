@@ -174,9 +174,9 @@ def test_textbook(name: str) -> None:
     read, formula, ddf, parameters = TEXTBOOK[name]
     fit = mm.lmm(formula, read())
     group = next(iter(fit.ngroups))
-    natural = fit.criterion_function().jointly().natural(fit.criterion_function().absolute(fit.optimum.theta))
+    natural = fit._work.criterion().jointly().natural(fit._work.criterion().absolute(fit.optimum.theta))
     places = {label: i for i, label in enumerate(natural.names)}
-    std_error = np.sqrt(np.diag(fit.natural_covariance()))
+    std_error = np.sqrt(np.diag(fit._work.natural_covariance()))
     # SAS stops when −2l is to fall by less than 1e-8 of itself, which is 5e-4 with 7185 pupils; a parameter
     # may then be the root of that times its standard error away
     slack = float(np.sqrt(1e-8 * fit.criterion))

@@ -101,7 +101,7 @@ def test_sas_stopped_early_in_the_exponential() -> None:
     # −2l rises by (Δ/SE)²: printed estimates are rounded by 1e-4 of their standard errors at most
     assert theirs.criterion == pytest.approx(results["objective_final"], abs=2e-6)
     assert theirs.criterion > fit.criterion + 1e-5
-    gradient = fit.criterion_function().gradient(fit.optimum.theta)
+    gradient = fit._work.criterion().gradient(fit.optimum.theta)
     assert np.abs(gradient).max() < 1e-3
 
 
@@ -174,8 +174,8 @@ def parameter_names(name: str) -> dict[str, str]:
 
 def test_covariance_parameters_and_their_limits(name: str) -> None:
     fit, slack = fit_of(name), short_of_optimum(name)
-    natural = fit.criterion_function().natural(fit.optimum.theta)
-    std_error = np.sqrt(np.diag(fit.natural_covariance()))
+    natural = fit._work.criterion().natural(fit.optimum.theta)
+    std_error = np.sqrt(np.diag(fit._work.natural_covariance()))
     # the table has one row per parameter, in the order of the natural parameters for errors
     table = fit.variance_components(ci="satterthwaite")
     places = {label: i for i, label in enumerate(natural.names)}
@@ -376,7 +376,7 @@ def test_sas_leaves_weights_out_of_the_slopes_of_satterthwaite() -> None:
 
 def satterthwaite_by_differences(fit: Any) -> np.ndarray:
     """Return 2Φ_jj²/(g'Wg) with g from central differences of the covariance of β̂ in θ."""
-    objective, theta = fit.criterion_function(), np.array(fit.optimum.theta)
+    objective, theta = fit._work.criterion(), np.array(fit.optimum.theta)
     slopes = []
     for a in range(len(theta)):
         step = 1e-5 * max(abs(theta[a]), 1.0)

@@ -81,7 +81,9 @@ class OwnColumns(Structure):
         return np.where(np.abs(moved) > ROUNDING * largest, moved, 0.0)
 
     def _scales(self) -> Array:
-        """Return c with θ = c∘θ* for a diagonal A, (k,)."""
+        """Return c with θ = c∘θ* for a diagonal A, (k,); nothing for others."""
+        if not self._diagonal:
+            return np.empty(0)
         ones = np.ones(self.base.size(self.at.size))
         return self.base.transform(ones, self.map, self.at)
 
@@ -132,14 +134,42 @@ class OwnColumns(Structure):
         if self.base.linear:
             own = self.base.natural(theta, at)
             return Natural(own.names, self._own @ own.values, self._own @ own.jacobian, own.kinds)
-        found = self.base.natural(self._own * theta, at)
-        return Natural(found.names, found.values, found.jacobian * self._own, found.kinds)
+        if self._diagonal:
+            found = self.base.natural(self._own * theta, at)
+            return Natural(found.names, found.values, found.jacobian * self._own, found.kinds)
+        written = self.base.transform(theta, self.map, at)
+        found = self.base.natural(written, at)
+        return Natural(
+            found.names, found.values, found.jacobian @ self._turn(theta, written, at), found.kinds
+        )
+
+    def _turn(self, theta: Array, written: Array, at: Positions) -> Array:
+        """Return ∂θ/∂θ*, (k, k), of parameters of Σ = AΣ*A' that are turned by the map, from ∂Σ/∂θ."""
+        k = len(theta)
+        moved = (self.map @ self.base.d_matrix(theta, at) @ self.map.T).reshape(k, -1)
+        found = np.linalg.lstsq(self.base.d_matrix(written, at).reshape(k, -1).T, moved.T, rcond=None)[0]
+        return np.asarray(found, dtype=float)
 
     def from_natural(self, values: Array, at: Positions) -> Array:
         """Return θ of Σ* from the parameters of Σ."""
         if self.base.linear:
             return self.base.from_natural(np.asarray(np.linalg.solve(self._own, values), dtype=float), at)
-        return self.base.from_natural(values, at) / self._own
+        written = self.base.from_natural(values, at)
+        if self._diagonal:
+            return written / self._own
+        return self.base.transform(written, np.asarray(np.linalg.inv(self.map), dtype=float), at)
+
+    def d2_natural(self, theta: Array, at: Positions) -> Array:
+        """Return ∂²Σ*/∂η∂η', (k, k, m, m): Σ* = A⁻¹ΣA⁻ᵀ is linear in Σ."""
+        if self.base.linear:
+            return np.zeros((len(theta), len(theta), at.size, at.size))
+        written = self._own * theta if self._diagonal else self.base.transform(theta, self.map, at)
+        back = np.linalg.inv(self.map)
+        return np.asarray(back @ self.base.d2_natural(written, at) @ back.T, dtype=float)
+
+    @property
+    def _diagonal(self) -> bool:
+        return bool(np.array_equal(self.map, np.diag(np.diagonal(self.map))))
 
 
 def own_design(design: Design, *, shift: bool = True, threads: int = 1) -> Design:
@@ -176,7 +206,9 @@ def _own_term(term: RandomTerm, design: Design, shift: bool, threads: int) -> Ra
     size = np.sqrt(np.diagonal(gram))
     if not (size > 0).all():
         return term
-    linear = shift and "linear" in closed and term.structure.linear
+    linear = (
+        shift and "linear" in closed and term.structure.size(len(size)) == len(size) * (len(size) + 1) // 2
+    )
     cosine = np.abs(gram / np.outer(size, size) - np.eye(len(size))).max(initial=0.0) if linear else 0.0
     if size.min() >= SMALL and size.max() <= LARGE and cosine <= ALIKE:
         return term

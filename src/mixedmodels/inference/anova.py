@@ -101,7 +101,7 @@ def hypotheses(fit: Fit, type: int) -> dict[str, Array]:
     """Return for each term but the intercept the rows L (q, p) of its hypothesis of type 1, 2 or 3."""
     terms = model_terms(fit)
     build = {1: _sequential, 2: _after_others, 3: _marginal}[type]
-    return fit.keep(f"hypotheses {type}", lambda: build(fit, terms))
+    return fit._work.keep(f"hypotheses {type}", lambda: build(fit, terms))
 
 
 def _sequential(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:

@@ -299,7 +299,7 @@ def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> N
 
 def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
     """Return the reported covariance parameters at working parameters found for another response."""
-    criterion = fit.criterion_function()
+    criterion = fit._work.criterion()
     parameters = reported_parameters(criterion, fit.optimum.theta)
     if criterion.joint:
         natural = criterion.natural(theta)
@@ -312,7 +312,7 @@ def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
 def _evaluate(fit: Fit, stat: Statistic | None) -> tuple[Labels, Array]:
     """Return the names and values of a statistic of a fit."""
     if stat is None:
-        criterion, theta = fit.criterion_function(), fit.optimum.theta
+        criterion, theta = fit._work.criterion(), fit.optimum.theta
         parameters, natural = reported_parameters(criterion, theta), criterion.natural(theta)
         values = [p.shown(p.locate(natural)[0]) for p in parameters]
         return (*(p.name for p in parameters), *fit.design.fixed.columns), np.array([*values, *fit.beta])

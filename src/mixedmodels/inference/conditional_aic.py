@@ -89,14 +89,14 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
         raise SpecError(
             "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
         )
-    criterion = fit.criterion_function()
+    criterion = fit._work.criterion()
     if not criterion.equations.homogeneous and fit.design.residual is None:
         raise SpecError(
             f"the conditional AIC is not computed with the {fit.engine!r} engine; fit again without "
             "Control(engine=…)."
         )
     compute = _compute if criterion.equations.homogeneous else _compute_structured
-    return fit.keep("conditional aic", lambda: compute(fit, criterion))
+    return fit._work.keep("conditional aic", lambda: compute(fit, criterion))
 
 
 def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
@@ -126,7 +126,7 @@ def _compute_structured(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
 def effective_df(fit: Fit, criterion: LinearCriterion) -> float:
     """Return tr(∂ŷ/∂y) = n − tr(RP) = rank X + Σ_k tr(Z_k'PZ_kΣ_k), covariance parameters known."""
     traces, _ = criterion.settle(fit.optimum.theta).traces(True)
-    pairs = zip(traces, fit.own_covariances(), strict=True)
+    pairs = zip(traces, fit._work.own_covariances(), strict=True)
     return fit.design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
 
 

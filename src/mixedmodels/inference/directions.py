@@ -46,7 +46,7 @@ def column_sizes(fit: Fit) -> Array:
         size = np.sqrt(np.einsum("ij,ij->j", matrix, matrix) / max(len(matrix), 1))
         return np.where(size > 0, size, 1.0)
 
-    return fit.keep("column sizes", compute)
+    return fit._work.keep("column sizes", compute)
 
 
 def estimability_gap(fit: Fit, rows: Array) -> tuple[Array, Array]:
@@ -68,7 +68,7 @@ def estimability_gap(fit: Fit, rows: Array) -> tuple[Array, Array]:
     null = design.null_basis
     if null.shape[1] == 0:
         return np.zeros((len(rows), 0)), np.asarray(np.linalg.norm(rows, axis=1))
-    level, spread, constant = fit.keep("column spreads", lambda: _spreads(design))
+    level, spread, constant = fit._work.keep("column spreads", lambda: _spreads(design))
     functions, directions = rows / spread, null * spread[:, None]
     noise = np.abs(functions)
     if constant is not None:

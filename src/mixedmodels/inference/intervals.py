@@ -11,11 +11,12 @@ from scipy import special
 
 from ..criterion.base import LinearCriterion
 from ..errors import SpecError, suggest
-from ..fit import Fit, build_criterion
+from ..fit import Fit
 from ..optimise.newton import optimise
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
+from ..workings import build_criterion
 from .bootstrap import KINDS as RESAMPLING
 from .bootstrap import bootstrap
 from .distributions import t_quantile
@@ -164,13 +165,13 @@ def choose(terms: str | Iterable[str], covariance: Sequence[str], fixed: Sequenc
 
 
 def _parameters(fit: Fit) -> list[Reported]:
-    return reported_parameters(fit.criterion_function(), fit.optimum.theta)
+    return reported_parameters(fit._work.criterion(), fit.optimum.theta)
 
 
 def _wald_rows(
     fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
 ) -> list[dict[str, float | str]]:
-    natural, covariance = fit.criterion_function().natural(fit.optimum.theta), fit.natural_covariance()
+    natural, covariance = fit._work.criterion().natural(fit.optimum.theta), fit._work.natural_covariance()
     half = float(t_quantile(level, np.array([np.inf]))[0])
     # slopes in the natural parameters themselves: those of their own identity
     itself = replace(natural, jacobian=np.eye(len(natural.values)))
@@ -254,10 +255,10 @@ def _profiles(
 
 
 def _restarted(model: Fit, better: BetterOptimum) -> Fit:
-    criterion = build_criterion(model.spec, model.own_design(), model.criterion_function().equations)
+    criterion = build_criterion(model.spec, model._work.own_design(), model._work.criterion().equations)
     start = better.theta
     if better.joint and not criterion.joint:
-        start = model.criterion_function().jointly().relative(start)
+        start = model._work.criterion().jointly().relative(start)
     optimum = optimise(criterion, model.control, start)
     return Fit.from_optimum(
         model.spec, model.schema, model.design, criterion, optimum, engine=model.engine,
@@ -268,7 +269,7 @@ def _restarted(model: Fit, better: BetterOptimum) -> Fit:
 def _follow_all(
     model: Fit, chosen: list[str], cutoff: float
 ) -> tuple[dict[str, tuple[float, Profile]], list[str]]:
-    criterion, theta = model.criterion_function(), model.optimum.theta
+    criterion, theta = model._work.criterion(), model.optimum.theta
     parameters = {p.name: p for p in reported_parameters(criterion, theta)}
     columns, estimable = model.design.fixed.columns, model.design.fixed.estimable
     found: dict[str, tuple[float, Profile]] = {}
@@ -319,7 +320,7 @@ def covariance_limits(
     notes: tuple[str, ...] = ()
     model = fit
     for _ in range(_RESTARTS):
-        criterion, theta = model.criterion_function(), model.optimum.theta
+        criterion, theta = model._work.criterion(), model.optimum.theta
         try:
             found = [_covariance_profile(criterion, theta, p, cutoff, model)[1] for p in parameters]
         except BetterOptimum as better:

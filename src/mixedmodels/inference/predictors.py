@@ -22,12 +22,12 @@ def predictors(fit: Fit) -> dict[str, Column]:
 
     A numeric column that enters as `C(x)` counts as a factor.
     """
-    return fit.keep("predictors", lambda: _read(fit))
+    return fit._work.keep("predictors", lambda: _read(fit))
 
 
 def share_predictors(fit: Fit, source: Fit, rows: NDArray[np.intp] | None = None) -> Fit:
     """Return a fit that finds its predictors with another one: the same rows, or some of them, (n,)."""
-    fit.keep(_SHARED, lambda: (source, rows))
+    fit._work.keep(_SHARED, lambda: (source, rows))
     return fit
 
 
@@ -39,8 +39,8 @@ def _nothing_shared() -> tuple[Fit, NDArray[np.intp] | None]:
 
 
 def _read(fit: Fit) -> dict[str, Column]:
-    if fit.inputs is None and fit.holds(_SHARED):
-        source, rows = fit.keep(_SHARED, _nothing_shared)
+    if fit.inputs is None and fit._work.holds(_SHARED):
+        source, rows = fit._work.keep(_SHARED, _nothing_shared)
         columns = predictors(source)
         return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
     encoding = encoding_of(fit.design)

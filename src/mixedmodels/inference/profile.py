@@ -13,10 +13,11 @@ from scipy import optimize
 from ..criterion.base import LinearCriterion
 from ..engines import choose_engine
 from ..errors import FitError
-from ..fit import Fit, build_criterion, own_columns
+from ..fit import Fit
 from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
 from ..typing import Array
+from ..workings import build_criterion, own_columns
 from .reported import LARGEST_ANGLE, Reported
 
 _BETTER = 1e-4

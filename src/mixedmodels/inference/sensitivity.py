@@ -42,11 +42,11 @@ def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
     """Return the sensitivity of a fit, with W from the observed (SAS, lmerTest) or expected information (pbkrtest)."""
     if information not in get_args(Information):
         raise SpecError(f"information={information!r} is not known; use 'observed' or 'expected'.")
-    return fit.keep(f"sensitivity {information}", lambda: _compute(fit, information))
+    return fit._work.keep(f"sensitivity {information}", lambda: _compute(fit, information))
 
 
 def _compute(fit: Fit, information: Information) -> Sensitivity:
-    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    criterion, theta = fit._work.criterion(), fit.optimum.theta
     w = criterion.working_covariance(theta, expected=information == "expected")
     p, squared = fixed_information(criterion, theta, w)
     return Sensitivity(model_vcov(fit), p, w, squared)
@@ -57,7 +57,7 @@ def bent(fit: Fit, information: Information) -> Array:
     weights = curved_weights(fit, sensitivity(fit, information).w)
     if not weights.any():
         return np.zeros_like(model_vcov(fit))
-    return second_order(fit.criterion_function(), fit.optimum.theta, weights)
+    return second_order(fit._work.criterion(), fit.optimum.theta, weights)
 
 
 def curved_weights(fit: Fit, w: Array) -> Array:
@@ -66,7 +66,7 @@ def curved_weights(fit: Fit, w: Array) -> Array:
     Second derivatives of V need no more: natural parameters are not always SAS's (ratios of standard deviations for
     variances per group, loadings for those of an unstructured matrix), but where V is linear in SAS's it does not bend.
     """
-    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    criterion, theta = fit._work.criterion(), fit.optimum.theta
     jacobian = criterion.natural(theta).jacobian
     weights = jacobian @ w @ jacobian.T
     residual, joint = fit.design.residual, criterion.absolute(theta)

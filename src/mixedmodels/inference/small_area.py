@@ -153,7 +153,7 @@ def _estimator(fit: Fit, asked: str) -> str:
         )
     if not fit.design.bounded:
         raise SpecError("small_area: the variance of areas must not be negative; fit with bounds='psd'.")
-    held = fit.criterion_function().held
+    held = fit._work.criterion().held
     if f"var({terms[0].label}: (Intercept))" not in held:
         if asked not in ("auto", fit.spec.method):
             raise SpecError(
@@ -180,7 +180,7 @@ def _areas(fit: Fit) -> Areas:
     y = np.bincount(term.codes, weights * fit.design.y, q) / total
     between = float(fit.covariances[0][0, 0, 0])
     counts: Array = np.bincount(term.codes, np.ones(n), q).astype(np.float64)
-    held = RESIDUAL in fit.criterion_function().held
+    held = RESIDUAL in fit._work.criterion().held
     return Areas(counts, total, x / total[:, None], y, between, fit.sigma2, held)
 
 

@@ -42,7 +42,7 @@ def random_effects(fit: Fit, term: str | None = None, *, level: float = 0.95, so
     k = 0 if term is None and fit.design.random else choose_term(fit, term)
     chosen = fit.design.random[k]
     effects = fit.solution.random[k]
-    variance = np.einsum("jaa->ja", fit.equations().conditional_covariance(k))
+    variance = np.einsum("jaa->ja", fit._work.equations().conditional_covariance(k))
     half = float(t_quantile(level, np.array([np.inf]))[0]) * standard_errors(fit, variance)
     order = np.argsort(effects[:, 0], kind="stable") if sort else np.arange(chosen.n_levels)
     names = [chosen.levels[j] for j in order]

@@ -128,7 +128,7 @@ def marginal_cov(
 def random_variances(fit: Fit) -> Array:
     """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ'."""
     total = np.zeros(fit.nobs)
-    for term, sigmas in zip(fit.own_design().random, fit.own_covariances(), strict=True):
+    for term, sigmas in zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True):
         scale = level_scale(term)
         values = term.dense_values()
         for s, sigma in enumerate(sigmas):
@@ -138,7 +138,7 @@ def random_variances(fit: Fit) -> Array:
 
 
 def _random_part(fit: Fit, k: int, rows: NDArray[np.intp]) -> Array:
-    term, sigmas = fit.own_design().random[k], fit.own_covariances()[k]
+    term, sigmas = fit._work.own_design().random[k], fit._work.own_covariances()[k]
     codes, values = term.codes[rows], term.dense_values()[rows]
     levels, place = np.unique(codes, return_inverse=True)
     known = np.eye(len(levels)) if term.known is None else term.known.among(levels)

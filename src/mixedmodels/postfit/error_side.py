@@ -19,11 +19,11 @@ def fitted_errors(fit: Fit) -> FittedErrors | None:
     """Return R̂ of a fit with a residual structure or variance functions, None for errors of variance σ²/w."""
     if fit.design.residual is None:
         return None
-    return fit.keep("fitted errors", lambda: _build(fit))
+    return fit._work.keep("fitted errors", lambda: _build(fit))
 
 
 def _build(fit: Fit) -> FittedErrors:
-    return FittedErrors(fit.design, fit.criterion_function().model, fit.optimum.theta)
+    return FittedErrors(fit.design, fit._work.criterion().model, fit.optimum.theta)
 
 
 def error_variances(fit: Fit) -> Array:
@@ -53,19 +53,19 @@ def draw_errors(fit: Fit, rng: np.random.Generator) -> Array:
 
 def whole_clusters(fit: Fit, tool: str) -> WrittenEquations:
     """Return V̂ of every independent cluster, factored; `SpecError` where clusters are too large."""
-    equations = fit.equations()
+    equations = fit._work.equations()
     if equations.whole_clusters:
         return equations
     engine = next(kind() for kind in ENGINES.values() if kind.whole_clusters)
     reason = engine.supports(fit.design, fit.control)
     if reason is not None:
         raise SpecError(f"{tool} needs the covariance of whole clusters: {reason}.")
-    return fit.keep("whole clusters", lambda: _factored(fit, engine))
+    return fit._work.keep("whole clusters", lambda: _factored(fit, engine))
 
 
 def _factored(fit: Fit, engine: Engine) -> WrittenEquations:
     # held parameters may be counted in other coordinates: those of the fit's own criterion
-    own = fit.criterion_function()
+    own = fit._work.criterion()
     joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
     equations = engine.equations(own.design, fit.control)
     model = CovarianceModel(own.design, equations.groups)

@@ -97,7 +97,7 @@ def variance_parts(fit: Fit) -> VarianceParts:
     """Return the partition of the variance of an observation, averaged over the data."""
     residual = float(np.mean(error_variances(fit)))
     mean = fit.solution.estimates(fit.design.x)
-    terms = zip(fit.own_design().random, fit.own_covariances(), strict=True)
+    terms = zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True)
     random = tuple(_mean_variance(term, sigmas) for term, sigmas in terms)
     return VarianceParts(float(np.var(mean, ddof=1)), random, residual)
 

@@ -96,7 +96,7 @@ def _parameters_off_boundary(fit: Fit) -> int:
         for kind, value in zip(natural.kinds, natural.values, strict=True):
             count -= kind == "variance" and value * scale < 1e-8 * fit.sigma2
     if fit.design.residual is not None:
-        errors = fit.criterion_function().natural(fit.optimum.theta)
+        errors = fit._work.criterion().natural(fit.optimum.theta)
         for name, value in zip(errors.names, errors.values, strict=True):
             count -= name.startswith("nugget") and value < 1e-8 * fit.sigma2
     return count

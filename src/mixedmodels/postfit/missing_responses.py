@@ -70,5 +70,5 @@ def predict_unobserved(
         cluster=fitted.first_rows()[new.clusters].astype(np.intp),
         error=NewErrorCovariance(fitted, new, errors.sd[chosen]),
     )
-    shift, variance = fit.equations().predict(target)
+    shift, variance = fit._work.equations().predict(target)
     return np.asarray(fit.solution.estimates(rows.x) + shift), variance

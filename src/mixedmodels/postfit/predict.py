@@ -267,7 +267,7 @@ def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOf
         return np.asarray(np.einsum("ia,ab,ib->i", own, method.vcov(fit), own))
     known, new = without_new_levels(fit, rows)
     x = np.ascontiguousarray(rows.x)
-    variance = fit.equations().prediction_variance(x, known.codes, known.values)
+    variance = fit._work.equations().prediction_variance(x, known.codes, known.values)
     return variance + own_variances(fit, rows, new)
 
 

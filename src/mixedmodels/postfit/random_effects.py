@@ -77,7 +77,7 @@ def _term_columns(fit: Fit, k: int, se: bool) -> dict[str, Any]:
         "estimate": fit.solution.random[k].reshape(-1),
     }
     if se:
-        variance = np.einsum("jaa->ja", fit.equations().conditional_covariance(k))
+        variance = np.einsum("jaa->ja", fit._work.equations().conditional_covariance(k))
         columns["std_error"] = standard_errors(fit, variance).reshape(-1)
     return columns
 
@@ -85,7 +85,7 @@ def _term_columns(fit: Fit, k: int, se: bool) -> dict[str, Any]:
 def _joint_covariance(fit: Fit, k: int) -> LabelledMatrix:
     term = fit.design.random[k]
     names = effect_names(term)
-    array = fit.equations().joint_covariance(k)
+    array = fit._work.equations().joint_covariance(k)
     return LabelledMatrix(names, names, array, f"var(b̂ − b) of {term.label}", fit.backend)
 
 

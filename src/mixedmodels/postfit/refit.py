@@ -150,7 +150,7 @@ def _natively(fit: Fit, responses: Array) -> list[Refitted | None] | None:
     """Return the interior optima of responses (m, n), offset removed; None for the general search."""
     if fit.singular:
         return None
-    refitter = fit.refitter()
+    refitter = fit._work.refitter()
     return None if refitter is None else refitter.refit(responses, fit.optimum.theta, fit.control)
 
 
@@ -171,7 +171,7 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
         fit.schema,
         design,
         optimum,
-        written_solution(fit.own_design(), found.solution),
+        written_solution(fit._work.own_design(), found.solution),
         found.theta,
         found.sigma2,
         fit.engine,
@@ -182,8 +182,8 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
 
 def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
     """Return the design of another response, its criterion and optimum, searched from near θ̂."""
-    own = replace(fit.own_design(), y=design.y)
-    equations = fit.criterion_function().equations.with_response(own)
+    own = replace(fit._work.own_design(), y=design.y)
+    equations = fit._work.criterion().equations.with_response(own)
     own, criterion, optimum = fit_design(fit.spec, own, equations, fit.control, start_near(fit))
     return replace(design, residual=own.residual), criterion, optimum
 

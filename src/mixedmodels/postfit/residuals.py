@@ -80,7 +80,7 @@ def _conditional_variances(fit: Fit) -> Array:
     """Return the diagonal of RPR, (n,)."""
     if not fit.design.random and fit.design.residual is None:
         return _marginal_variances(fit)
-    return fit.equations().conditional_residual_variances()
+    return fit._work.equations().conditional_residual_variances()
 
 
 def _scaled(fit: Fit, raw: Array) -> Array:

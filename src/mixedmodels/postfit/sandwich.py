@@ -63,7 +63,7 @@ def _alone(total: Array, x: Array, omega: Array) -> Array:
 def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
     """Return V among rows (..., t), as (..., t, t), for levels that are independent of each other."""
     total = error_covariance(fit, rows)
-    for term, sigmas in zip(fit.own_design().random, fit.own_covariances(), strict=True):
+    for term, sigmas in zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True):
         codes, values = term.codes[rows], term.dense_values()[rows]
         scaled = np.einsum("...a,...ab->...b", values, sigmas[term.sets[codes]])
         total = total + (scaled @ values.swapaxes(-1, -2)) * (codes[..., :, None] == codes[..., None, :])

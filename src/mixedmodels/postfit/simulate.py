@@ -56,11 +56,11 @@ def simulate(
         equations = whole_clusters(fit, "simulate")
         return np.column_stack([mean + equations.draw(rng) for _ in range(n)])
     roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
-    terms = fit.own_design().random[: len(roots)]
+    terms = fit._work.own_design().random[: len(roots)]
     out = np.empty((fit.nobs, n))
     for column in range(n):
         y = mean + draw_errors(fit, rng)
-        for term, sigmas, root in zip(terms, fit.own_covariances(), roots, strict=False):
+        for term, sigmas, root in zip(terms, fit._work.own_covariances(), roots, strict=False):
             y += row_products(term.values, draw_effects(rng, term, sigmas, root)[term.codes])
         out[:, column] = y
     return out

@@ -41,7 +41,7 @@ def start_grid(fit: Fit) -> Table:
         raise SpecError(
             "start_grid: the model was fitted without start=; give values there by parameter name."
         )
-    criterion = fit.criterion_function()
+    criterion = fit._work.criterion()
     points = given_points(criterion, rows)
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: np.array([row.get(name, np.nan) for row in rows]) for name in names}

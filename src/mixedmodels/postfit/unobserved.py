@@ -97,9 +97,9 @@ def _scales(term: RandomTerm, codes: Codes) -> Array:
 def own_variances(fit: Fit, rows: NewRows, chosen: tuple[NDArray[np.bool_], ...]) -> Array:
     """Return Σ_k z'Σ_kz over the rows chosen for each term, (m,): the variance of effects not predicted."""
     variance = np.zeros(len(rows))
-    own = fit.own_design()
+    own = fit._work.own_design()
     values = own_values(own, rows.values)
-    for k, (term, sigmas) in enumerate(zip(own.random, fit.own_covariances(), strict=True)):
+    for k, (term, sigmas) in enumerate(zip(own.random, fit._work.own_covariances(), strict=True)):
         at = np.flatnonzero(chosen[k])
         if not len(at):
             continue

@@ -123,7 +123,7 @@ def _profile_limits(
     fit: Fit, components: list[Component], level: float
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Return profile limits of the parameters as the table holds them, those of held ones missing."""
-    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    criterion, theta = fit._work.criterion(), fit.optimum.theta
     natural, decays = criterion.natural(theta), decay_parameters(criterion, theta)
     free = [k for k, c in enumerate(components) if natural.names[c.index] not in criterion.held]
     unbounded = _unbounded_blocks(fit)
@@ -147,7 +147,7 @@ def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
 
     `"unit"` for correlations of errors per unit of distance, `"plain"` for variances without bounds.
     """
-    decays, free = decay_parameters(fit.criterion_function(), fit.optimum.theta), _unbounded_blocks(fit)
+    decays, free = decay_parameters(fit._work.criterion(), fit.optimum.theta), _unbounded_blocks(fit)
     return tuple("plain" if c.block in free else "unit" if c.index in decays else c.kind for c in components)
 
 
@@ -161,8 +161,8 @@ def natural_std_errors(fit: Fit) -> Array:
 
     Parameters that are held, or variances estimated as zero, have none and are NaN.
     """
-    variance = np.diag(fit.natural_covariance())
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    variance = np.diag(fit._work.natural_covariance())
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     zero = [
         value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)
     ]
@@ -173,7 +173,7 @@ def natural_std_errors(fit: Fit) -> Array:
 def natural_parameters(fit: Fit) -> list[tuple[Block, Natural]]:
     """Return the parameters of each set of each random term on the reporting scale, not relative to σ²."""
     out = []
-    for block in design_blocks(fit.own_design()):
+    for block in design_blocks(fit._work.own_design()):
         at = block.positions
         theta = block.structure.rescale(fit.relative[block.place], fit.sigma2, at)
         out.append((block, block.structure.natural(theta, at)))
@@ -195,7 +195,7 @@ def list_components(fit: Fit) -> list[Component]:
 
 def _error_components(fit: Fit, first: int) -> list[Component]:
     """Return the parameters of structured or unequal errors, in the order of the natural parameters."""
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     assert fit.design.residual is not None
     functions = [term.label for term in fit.design.residual.variance]
     rows = []

@@ -59,7 +59,7 @@ def fit(request: pytest.FixtureRequest) -> Fit:
 
 @pytest.fixture(scope="module")
 def at(fit: Fit) -> tuple[Gaussian, Dense]:
-    objective = fit.criterion_function()
+    objective = fit._work.criterion()
     assert isinstance(objective, Gaussian)
     assert isinstance(objective.equations, WhitenedEquations)
     rng = np.random.default_rng(1)
@@ -157,7 +157,7 @@ def test_curvature(at: tuple[Gaussian, Dense]) -> None:
 
 
 def test_the_optimum_is_stationary(fit: Fit) -> None:
-    objective, theta = fit.criterion_function(), fit.optimum.theta
+    objective, theta = fit._work.criterion(), fit.optimum.theta
     here = objective.evaluate(theta)
     size = np.sqrt(np.maximum(here.information.diagonal() + np.abs(here.curvature.diagonal()), 1e-8))
     # the search ends at a decrement of 1e-8, a ten-thousandth of a standard error
@@ -167,7 +167,7 @@ def test_the_optimum_is_stationary(fit: Fit) -> None:
 def test_a_variance_of_zero_is_exact() -> None:
     fit = CROSSED["singular, ar1"]()
     assert fit.singular
-    objective, theta = fit.criterion_function(), fit.optimum.theta
+    objective, theta = fit._work.criterion(), fit.optimum.theta
     dense = Dense(objective, theta)
     assert fit.criterion == pytest.approx(dense.value(), abs=1e-8)
     gamma = dense.middle - np.outer(dense.py, dense.py)
@@ -199,7 +199,7 @@ def test_both_engines_agree(name: str) -> None:
     ]
     one, other = fits
     theta = one.optimum.theta
-    a, b = one.criterion_function(), other.criterion_function()
+    a, b = one._work.criterion(), other._work.criterion()
     assert a.value(theta) == pytest.approx(b.value(theta), abs=1e-8)
     assert one.criterion == pytest.approx(other.criterion, abs=1e-7)
     here, there = a.evaluate(theta), b.evaluate(theta)
@@ -267,7 +267,7 @@ def test_held_parameters_stay() -> None:
     )  # fmt: skip
     one, other = make("sparse"), make("clusters")
     assert one.criterion == pytest.approx(other.criterion, abs=1e-7)
-    natural = one.criterion_function().natural(one.optimum.theta)
+    natural = one._work.criterion().natural(one.optimum.theta)
     values = dict(zip(natural.names, natural.values, strict=True))
     assert values["var(item: (Intercept))"] == pytest.approx(0.5)
 
@@ -292,7 +292,7 @@ def test_a_cluster_too_large_for_one_matrix_is_taken() -> None:
     fit = mm.lmm("y ~ 1 + (1 | item)", data, residual="ar1(time | id)")
     assert fit.engine == "sparse"
     assert fit.converged
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     errors_of = fit.variance_components(ci="wald")
     found = dict(zip(natural.names, natural.values, strict=True))
     assert found["correlation(Residual)"] == pytest.approx(0.6, abs=0.05)
@@ -320,11 +320,11 @@ def test_parts_of_clusters_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     whole = make()
     weights = symmetric_weights(len(whole.optimum.theta), 2)
-    expected = fixed_information(whole.criterion_function(), whole.optimum.theta, weights)
+    expected = fixed_information(whole._work.criterion(), whole.optimum.theta, weights)
     monkeypatch.setattr("mixedmodels.engines.whitened.cliques.CHUNK", 100)
     parts = make()
     assert parts.criterion == pytest.approx(whole.criterion, abs=1e-9)
-    found = fixed_information(parts.criterion_function(), whole.optimum.theta, weights)
+    found = fixed_information(parts._work.criterion(), whole.optimum.theta, weights)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(other).max())
 

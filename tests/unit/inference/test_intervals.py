@@ -171,7 +171,7 @@ def test_profile_table_is_monotone(dyestuff):
 def test_a_better_optimum_on_the_way_restarts(sleep):
     best = sleep.update(method="ml")
     theta = 1.3 * best.optimum.theta
-    stopped = replace(best.optimum, theta=theta, value=best.criterion_function().value(theta))
+    stopped = replace(best.optimum, theta=theta, value=best._work.criterion().value(theta))
     worse = replace(best, optimum=stopped, _cache={})
     assert worse.criterion > best.criterion + 0.1
     found, notes = _profiles(worse, ["sd(Residual)"], 0.95, "ml")
@@ -199,7 +199,7 @@ def test_residual_of_a_linear_model_in_closed_form():
 
 def test_steps_reach_the_cutoff_asked_for(dyestuff):
     ml = dyestuff.update(method="ml")
-    objective, theta = ml.criterion_function(), ml.optimum.theta
+    objective, theta = ml._work.criterion(), ml.optimum.theta
     joint, at = objective.jointly(), objective.absolute(theta)
     parameter = reported_parameters(objective, theta)[1]
     points = follow(CovariancePath(joint, at, parameter, ml.criterion), 3.0)

@@ -135,7 +135,7 @@ def dense(data: pd.DataFrame, v: Callable[[Array], Array], theta: Array) -> Arra
 def test_the_formula_by_dense_algebra_on_two_scales() -> None:
     data, visits = serial()
     fit = mm.gls("y ~ time + arm", data, residual="ar1(visit | id)", control=TO_ROUNDING)
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     starts = np.cumsum([0, *map(len, visits)])
 
     def v(theta: Array) -> Array:

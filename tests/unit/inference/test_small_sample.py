@@ -12,7 +12,7 @@ from mixedmodels.inference.sensitivity import sensitivity
 
 def dense_pieces(fit: mm.Fit) -> tuple[np.ndarray, np.ndarray]:
     """P and Q by their definitions with V (n, n), in the joint parameters (entries of L, log σ²)."""
-    objective = fit.criterion_function()
+    objective = fit._work.criterion()
     theta = objective.absolute(fit.optimum.theta)
     n = fit.nobs
     slopes, v = [], np.exp(theta[-1]) * np.eye(n)

@@ -25,7 +25,7 @@ def triangular(seed: int, *, nugget: bool = False) -> pd.DataFrame:
 
 def lowest(fit: Any, ranges: Any) -> float:
     """Return the least −2l over ranges, the variance at its best for each."""
-    objective, found = fit.criterion_function(), []
+    objective, found = fit._work.criterion(), []
     for r in ranges:
         theta = fit.optimum.theta.copy()
         theta[1] = np.log(r)
@@ -56,7 +56,7 @@ def test_a_maximum_at_a_kink_is_noted() -> None:
     kinks = [fit for fit in fits if any("kink" in str(status) for status in fit.status)]
     assert kinks
     for fit in kinks:
-        objective, theta = fit.criterion_function(), fit.optimum.theta
+        objective, theta = fit._work.criterion(), fit.optimum.theta
         for step in (-1e-6, 1e-6):
             moved = theta + np.array([0.0, step])
             assert objective.value(moved) > fit.criterion
@@ -68,7 +68,7 @@ def test_linear_ranges_with_a_nugget_and_beside_random_effects() -> None:
     data = triangular(3, nugget=True)
     fit = mm.gls("y ~ 1", data, residual="lin_sp(time | id, nugget=True)")
     assert fit.converged
-    objective = fit.criterion_function()
+    objective = fit._work.criterion()
     for r in np.geomspace(1, 9, 30):
         theta = fit.optimum.theta.copy()
         theta[1] = np.log(r)
@@ -124,7 +124,7 @@ def test_linear_ranges_of_random_effects_are_looked_for_at_every_distance(seed: 
     data = pd.DataFrame({"g": np.tile(codes, 2), "t": np.tile(times, 2), "y": y})
     fit = mm.lmm("y ~ 1 + lin_sp(t | g)", data)
     assert fit.converged
-    objective = fit.criterion_function()
+    objective = fit._work.criterion()
     for r in (0.8, 1.5, 2.5, 3.5, 5.0, 8.0, 15.0):
         for s in (0.5, 1.0, 2.0):
             assert objective.value(np.array([s, np.log(r)])) >= fit.criterion - 1e-7

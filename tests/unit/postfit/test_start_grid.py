@@ -43,7 +43,7 @@ def test_the_search_starts_from_the_best_row() -> None:
 
 def test_rows_may_name_different_parameters_and_hold_grids_themselves() -> None:
     data = mm.datasets.load("orthodont")
-    names = mm.gls("Y ~ age", data, residual="ar1(age | id)").criterion_function()
+    names = mm.gls("Y ~ age", data, residual="ar1(age | id)")._work.criterion()
     natural = names.natural(np.zeros(2)).names
     rows = [{natural[1]: [0.2, 0.6]}, {natural[0]: 4.0}]
     fit = mm.gls("Y ~ age", data, residual="ar1(age | id)", start=rows)

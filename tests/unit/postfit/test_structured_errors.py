@@ -60,8 +60,8 @@ def test_errors_of_prediction(case: Case) -> None:
     table = fit.predict(se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["se"] ** 2, variance, **CLOSE)
     for k, term in enumerate(fit.design.random):
-        own = fit.equations().conditional_covariance(k)
-        joint = fit.equations().joint_covariance(k)
+        own = fit._work.equations().conditional_covariance(k)
+        joint = fit._work.equations().joint_covariance(k)
         p = term.n_columns
         blocks = [joint[j * p : (j + 1) * p, j * p : (j + 1) * p] for j in range(term.n_levels)]
         np.testing.assert_allclose(own, np.array(blocks), **CLOSE)
@@ -174,7 +174,7 @@ def test_missing_responses_are_predicted_from_their_cluster() -> None:
 
 
 def held_at(fit: Fit) -> dict[str, float]:
-    natural = fit.criterion_function().natural(fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
     return dict(zip(natural.names, natural.values.tolist(), strict=True))
 
 
@@ -183,7 +183,7 @@ def test_a_new_cluster_is_predicted_by_its_mean() -> None:
     new = {"x": [0.5, 0.5], "id": [999, 999], "visit": [1, 2]}
     table = fit.predict(new, interval="prediction", ddf="asymptotic")
     np.testing.assert_allclose(table["fit"], [1, 0.5] @ fit.beta)
-    sd = np.sqrt(np.diag(fit.criterion_function().model.residual_blocks[0].structure.matrix(
+    sd = np.sqrt(np.diag(fit._work.criterion().model.residual_blocks[0].structure.matrix(
         fit.optimum.theta, fit.design.residual.positions))[:2])  # fmt: skip
     half = (table["upper"] - table["lower"]) / 2 / 1.959963984540054
     np.testing.assert_allclose(half, np.sqrt(table["se"] ** 2 + sd**2), rtol=1e-6)

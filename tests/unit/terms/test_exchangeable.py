@@ -32,8 +32,8 @@ def test_one_row_for_each_column(term: str, bounds: Any, one_row_each: pd.DataFr
     fit = mm.lmm(f"y ~ f + {term}", one_row_each, bounds=bounds)
     assert len(warnings_of(fit)) == 1
     # and it is so: another division of the variances has the same likelihood
-    objective = fit.criterion_function().jointly()
-    theta = fit.criterion_function().absolute(fit.optimum.theta)
+    objective = fit._work.criterion().jointly()
+    theta = fit._work.criterion().absolute(fit.optimum.theta)
     assert objective.value(theta) == pytest.approx(fit.criterion, abs=1e-9)
     if term == "diag(0 + f | g)" and bounds == "none":
         moved = theta.copy()

@@ -22,7 +22,7 @@ class ByColumn(DegreesOfFreedom):
         """Return the degrees of freedom of the estimable columns of X, (rank,)."""
 
     def single(self, fit: Fit, functions: Array) -> Array:
-        df = fit.keep(f"ddf {self.name}", lambda: self.of_columns(fit))
+        df = fit._work.keep(f"ddf {self.name}", lambda: self.of_columns(fit))
         size = np.abs(functions)
         involved = size > INVOLVED * size.max(axis=1, keepdims=True, initial=0.0)
         return np.asarray(np.where(involved, df, np.inf).min(axis=1, initial=np.inf))

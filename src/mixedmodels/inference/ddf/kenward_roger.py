@@ -62,7 +62,7 @@ class KenwardRoger(DegreesOfFreedom):
 
     def adjusted(self, fit: Fit) -> Array:
         """Return Φ_A by its formula, (rank, rank) in own coordinates, positive definite or not."""
-        return fit.keep(f"kenward-roger {self.linear} {self.information}", lambda: self._adjusted(fit))
+        return fit._work.keep(f"kenward-roger {self.linear} {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)

@@ -57,7 +57,7 @@ class KenwardRoger2(DegreesOfFreedom):
 
     def adjusted(self, fit: Fit) -> Array:
         """Return the adjusted covariance of β̂ by its formula, (rank, rank) in own coordinates."""
-        return fit.keep(f"kenward-roger2 {self.information}", lambda: self._adjusted(fit))
+        return fit._work.keep(f"kenward-roger2 {self.information}", lambda: self._adjusted(fit))
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
@@ -78,7 +78,7 @@ class KenwardRoger2(DegreesOfFreedom):
 
 def bias(fit: Fit, information: Information) -> Array:
     """Return the bias of the natural parameters to second order as a change of the working ones, (k,)."""
-    criterion, theta = fit.criterion_function(), fit.optimum.theta
+    criterion, theta = fit._work.criterion(), fit.optimum.theta
     weights = curved_weights(fit, sensitivity(fit, information).w)
     if not weights.any():
         return np.zeros(criterion.absolute(theta).shape)

@@ -1,0 +1,148 @@
+"""What the tools of a fit compute with: its equations, its criterion, and what they keep of each other's work.
+
+Everything is built at first use, kept with the fit, and left behind by pickling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import local
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from .control import Control
+from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
+from .criterion.coordinates import WrittenEquations, own_design, written_covariances
+from .criterion.parameters import design_blocks
+from .engines import choose_engine
+from .engines.base import Equations
+from .errors import SpecError
+from .optimise.batched import ResponseRefitter
+from .optimise.optimum import Optimum
+from .spec import ModelSpec
+from .terms.design import Design
+from .typing import Array
+
+T = TypeVar("T")
+
+
+class Fitted(Protocol):
+    """What workings read of a fit."""
+
+    @property
+    def spec(self) -> ModelSpec: ...
+    @property
+    def design(self) -> Design: ...
+    @property
+    def control(self) -> Control: ...
+    @property
+    def engine(self) -> str: ...
+    @property
+    def optimum(self) -> Optimum: ...
+    @property
+    def relative(self) -> Array: ...
+    @property
+    def sigma2(self) -> float: ...
+    @property
+    def _cache(self) -> dict[str, Any]: ...
+    def _once(self, key: str, compute: Callable[[], T]) -> T: ...
+
+
+class Workings:
+    """The workings of one fit."""
+
+    __slots__ = ("fit",)
+
+    def __init__(self, fit: Fitted) -> None:
+        self.fit = fit
+
+    def keep(self, key: str, compute: Callable[[], T]) -> T:
+        """Return what `compute` gives, computed once per fit under this key."""
+        return self.fit._once(key, compute)
+
+    def holds(self, key: str) -> bool:
+        """Return whether what `keep` computes under this key is there already."""
+        return key in self.fit._cache
+
+    def equations(self) -> WrittenEquations:
+        """Return the mixed-model equations with V̂ factored."""
+        # Other questions move the factorisation; this brings it back, at no cost where it stayed.
+        criterion = self.criterion()
+        return WrittenEquations(criterion.settle(self.fit.optimum.theta), criterion.design)
+
+    def criterion(self) -> LinearCriterion:
+        """Return the criterion as a function of θ.
+
+        It holds the factorisation at the θ last asked for, so that every thread has its own.
+        """
+        own = self.keep("criterion", local)
+        if not hasattr(own, "function"):
+            own.function = linear_part(self._build_criterion())
+        criterion: LinearCriterion = own.function
+        return criterion
+
+    def own_design(self) -> Design:
+        """Return the design with random columns in coordinates of their own."""
+        fit = self.fit
+        return self.keep("own design", lambda: own_columns(fit.spec, fit.design, fit.control))
+
+    def own_covariances(self) -> tuple[Array, ...]:
+        """Return Σ̂ of each random term of `own_design`, (sets, p, p)."""
+        return self.keep("own covariances", self._own_covariances)
+
+    def covariances(self) -> tuple[Array, ...]:
+        """Return Σ̂ of each random term as written, (sets, p, p)."""
+        return self.keep(
+            "covariances", lambda: written_covariances(self.own_design(), self.own_covariances())
+        )
+
+    def natural_covariance(self) -> Array:
+        """Return the asymptotic covariance of the covariance parameters as reported, (k, k)."""
+        criterion, theta = self.criterion(), self.fit.optimum.theta
+        return self.keep("natural_covariance", lambda: criterion.natural_covariance(theta))
+
+    def refitter(self) -> ResponseRefitter | None:
+        """Return the native search for other responses, None where the model needs the general one."""
+        own = self.keep("refitter", local)
+        if not hasattr(own, "search"):
+            own.search = ResponseRefitter.of(self.criterion())
+        search: ResponseRefitter | None = own.search
+        return search
+
+    def _build_criterion(self) -> Criterion:
+        control, design = replace(self.fit.control, engine=self.fit.engine), self.own_design()
+        return build_criterion(
+            self.fit.spec, design, choose_engine(design, control).equations(design, control)
+        )
+
+    def _own_covariances(self) -> tuple[Array, ...]:
+        theta, sigma2 = self.fit.relative, self.fit.sigma2
+        parts: list[list[Array]] = [[] for _ in self.fit.design.random]
+        for block in design_blocks(self.own_design()):
+            parts[block.term].append(sigma2 * block.structure.matrix(theta[block.place], block.positions))
+        return tuple(np.array(matrices) for matrices in parts)
+
+
+def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
+    """Return a design with random columns in coordinates of their own; where values are held, scaled alone."""
+    return own_design(design, shift=not spec.hold, threads=control.threads_for(design.n))
+
+
+def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
+    """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
+    return choose_criterion(design, equations, _held_values(spec))
+
+
+def _held_values(spec: ModelSpec) -> dict[str, float]:
+    start = dict(spec.start)
+    held: dict[str, float] = {}
+    for item in spec.hold:
+        name, value = item if isinstance(item, tuple) else (item, start.get(item))
+        if value is None:
+            raise SpecError(
+                f"hold: {name!r} has no value; write hold={{{name!r}: value}} or give it in start=."
+            )
+        held[name] = value
+    return held
