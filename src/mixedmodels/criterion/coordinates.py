@@ -206,9 +206,7 @@ def _own_term(term: RandomTerm, design: Design, shift: bool, threads: int) -> Ra
     size = np.sqrt(np.diagonal(gram))
     if not (size > 0).all():
         return term
-    linear = (
-        shift and "linear" in closed and term.structure.size(len(size)) == len(size) * (len(size) + 1) // 2
-    )
+    linear = shift and "linear" in closed
     cosine = np.abs(gram / np.outer(size, size) - np.eye(len(size))).max(initial=0.0) if linear else 0.0
     if size.min() >= SMALL and size.max() <= LARGE and cosine <= ALIKE:
         return term
