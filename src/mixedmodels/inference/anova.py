@@ -244,11 +244,16 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
 
 
 def _common_sizes(terms: list[ModelTerm], places: dict[str, tuple[int, ...]], size: Array) -> Array:
-    """Return for each column the largest size among those of the terms with the same numeric variables."""
-    common = np.ones(len(size))
+    """Return for each column the largest size among those of the terms with the same numeric variables.
+
+    The columns of a term that shares its variables with no other, such as x and x² of a basis, keep their own.
+    """
+    common = np.where(size > 0, size, 1.0)
     for term in terms:
-        same = [column for other in terms if other.numbers == term.numbers for column in places[other.name]]
-        common[list(places[term.name])] = size[same].max(initial=0.0) or 1.0
+        alike = [other for other in terms if other.numbers == term.numbers]
+        if len(alike) > 1:
+            same = [column for other in alike for column in places[other.name]]
+            common[list(places[term.name])] = size[same].max(initial=0.0) or 1.0
     return common
 
 

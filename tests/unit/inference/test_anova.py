@@ -133,3 +133,14 @@ def test_a_factor_whose_name_is_no_word() -> None:
     plain = mm.lm("yield ~ Variety * nitro", data).anova()
     spaced = mm.lm("yield ~ `the variety` * nitro", data.rename(columns={"Variety": "the variety"})).anova()
     np.testing.assert_allclose(spaced["statistic"], plain["statistic"], rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_a_basis_keeps_its_rows_in_other_units(unit: float) -> None:
+    """The columns x and x² of a spline are of sizes that differ by a factor of the unit."""
+    data = mm.datasets.load("sleepstudy", backend="pandas")
+    one, other = (
+        mm.lmm("Reaction ~ spline(Days, degree=2, knots=4) + (1 | Subject)", frame).anova(ddf="residual")
+        for frame in (data, data.assign(Days=data["Days"] * unit))
+    )
+    assert other["num_df"].tolist() == one["num_df"].tolist() == [2]
