@@ -249,15 +249,13 @@ class Structure(ABC):
 
     def _off_zero(self, theta: Array, at: Positions) -> Array:
         """Return θ with the parameters that Σ does not move with, to first order, off their zero."""
-        slopes = np.abs(self.natural(theta, at).jacobian)
-        # variances and correlations have units of their own, so that each row is measured by itself
-        size = slopes.max(axis=1, keepdims=True)
-        vanished = (slopes <= 1e-9 * size).all(axis=0)
-        if not vanished.any():
-            return theta
-        # a step that fits variances and correlations alike is one where variances are about one
+        # variances and correlations are compared where variances are about one
         level = float(np.mean(np.diagonal(self.matrix(theta, at)))) or 1.0
         unit = self.rescale(theta, 1.0 / level, at)
+        slopes = np.abs(self.natural(unit, at).jacobian).max(axis=0)
+        vanished = slopes <= 1e-9 * slopes.max(initial=0.0)
+        if not vanished.any():
+            return theta
         step = 1e-4 * max(float(np.abs(unit).max(initial=0.0)), 1e-4)
         return self.rescale(np.where(vanished, unit + step, unit), level, at)
 
