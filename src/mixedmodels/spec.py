@@ -35,7 +35,7 @@ class StructureSpec:
         return f"{self.name}({', '.join(inside)})" if inside else self.name
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     """Return a column name as it stands in a formula, in back-ticks where it is no plain name."""
     return name if name.isidentifier() else f"`{name}`"
 
@@ -66,7 +66,7 @@ class RandomSpec:
         given = (("by", self.by), ("cov", self.cov), ("precision", self.precision))
         options = [f"{name}={value}" for name, value in given if value]
         options += ["nugget=True"] if self.structure.nugget else []
-        group = ":".join(_quoted(name) for name in self.group) or "1"
+        group = ":".join(quoted(name) for name in self.group) or "1"
         inside = ", ".join([f"{self.effects} | {group}", *options])
         plain = self.structure.name == "us" and not self.structure.nugget
         return f"({inside})" if plain else f"{self.structure}({inside})"
@@ -82,7 +82,7 @@ class SplineSpec:
 
     def __str__(self) -> str:
         knots = self.knots if isinstance(self.knots, int) else list(self.knots)
-        return f"spline({_quoted(self.variable)}, degree={self.degree}, knots={knots})"
+        return f"spline({quoted(self.variable)}, degree={self.degree}, knots={knots})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ class ResidualSpec:
     by: str | None = None
 
     def __str__(self) -> str:
-        by = f", by={_quoted(self.by)}" if self.by else ""
+        by = f", by={quoted(self.by)}" if self.by else ""
         nugget = ", nugget=True" if self.structure.nugget else ""
-        position = ", ".join(_quoted(name) for name in self.position) or "1"
-        cluster = ":".join(_quoted(name) for name in self.cluster) or "1"
+        position = ", ".join(quoted(name) for name in self.position) or "1"
+        cluster = ":".join(quoted(name) for name in self.cluster) or "1"
         return f"{self.structure}({position} | {cluster}{by}{nugget})"
 
 
@@ -111,9 +111,9 @@ class VarianceSpec:
     by: str | None = None
 
     def __str__(self) -> str:
-        by = f", by={_quoted(self.by)}" if self.by else ""
+        by = f", by={quoted(self.by)}" if self.by else ""
         plain = self.name == "log_linear"
-        inside = ", ".join(name if plain else _quoted(name) for name in self.arguments)
+        inside = ", ".join(name if plain else quoted(name) for name in self.arguments)
         return f"{self.name}({inside}{by})"
 
 

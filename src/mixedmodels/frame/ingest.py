@@ -105,7 +105,7 @@ def predictor_columns(spec: ModelSpec) -> list[str]:
     names: dict[str, None] = {}
     texts = [spec.fixed, *spec.offsets]
     for term in spec.random:
-        texts.append(term.effects.replace(",", " +") if term.coordinates else term.effects)
+        texts.append(term.effects)
     for text in texts:
         names.update(dict.fromkeys(_variables(text)))
     names.update(dict.fromkeys(spline.variable for spline in spec.splines))

@@ -20,6 +20,7 @@ from ..spec import (
     SplineSpec,
     StructureSpec,
     VarianceSpec,
+    quoted,
 )
 from .spelling import Piece, canonical_sum, check_calls, render, split_sum
 from .start_values import StartValues, read_pairs, read_start
@@ -302,7 +303,7 @@ def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
         if not names:
             example = f"{spec}(x, y | field)"
             fail_at(f"{spec} takes coordinate columns left of the bar: {example}.", text, call.left)
-        return spec, ", ".join(names), True
+        return spec, ", ".join(map(quoted, names)), True
     if structure.over_positions:
         return spec, _ordered_effects(text, spec, call.left), False
     return spec, _effects_text(text, call.left), False
@@ -312,7 +313,7 @@ def _pair_of_factors(text: str, spec: StructureSpec, tokens: Tokens) -> str:
     names = plain_names(tokens)
     if names is None or len(names) != len(spec.parts):
         fail_at(f"{spec} takes one factor per structure, separated by commas: trait, week.", text, tokens)
-    return ", ".join(names)
+    return ", ".join(map(quoted, names))
 
 
 def _effects_text(text: str, tokens: Tokens) -> str:

@@ -231,7 +231,7 @@ def _numeric_position(asked: RandomSpec, frame: ModelFrame) -> tuple[Term, ...] 
 
 
 def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateBasis, Array, Positions]:
-    names = tuple(name.strip() for name in asked.effects.split(","))
+    names = variables(asked.effects)
     given = np.column_stack([frame.columns[name].number() for name in names])
     points, place = np.unique(given, axis=0, return_inverse=True)
     if 8.0 * frame.n * len(points) > LARGEST_VALUES:
