@@ -106,7 +106,8 @@ def write(data: pd.DataFrame, recoding: Recoding, case: Case) -> Written:
     order = {"shuffled": rng.permutation(len(out)), "reversed": np.arange(len(out))[::-1]}.get(
         recoding.rows, np.arange(len(out))
     )
-    names = {name: f"the {name} here" for name in out} if recoding.names == "with spaces" else {}
+    held = "hold" in case.options  # by natural names, which hold those of the groups
+    names = {name: f"the {name} here" for name in out} if recoding.names == "with spaces" and not held else {}
     out = out.iloc[order].rename(columns=names).reset_index(drop=True)
     tokens.update({new: old for old, new in names.items()})
     return Written(recoding, out, names, tokens, units, origins, order)
@@ -119,7 +120,12 @@ def scale_of(name: str, recoding: Recoding, case: Case) -> tuple[float, float]:
         origin = 0.0
     if name == "dose" and case.moderate:
         origin = min(origin, 50.0)
-    if name == "w" and not case.units:
+    if name == "x" and case.near:
+        origin = 0.0
+    if (name == "w" and not case.units) or (
+        name in ("east", "north") and "expa" in f"{case.formula} {case.residual}"
+    ):
+        # the powers of expa are searched for in the unit of the coordinates as they come
         unit = 1.0
     return unit, origin
 

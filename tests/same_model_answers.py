@@ -82,6 +82,11 @@ def criterion(asked: Asked) -> Iterator[Answer]:
     yield "singular", float(asked.fit.singular), 0.0
 
 
+CURVED = ("kenward-roger", "kenward-roger2")
+"""Methods that are not asked for where V bends: the first is defined by parameters that change with units, the second
+is refused at a singular covariance, which rounding can make of a nearly singular one."""
+
+
 def offset(asked: Asked) -> float:
     """Return by how much −2l differs because the response and the columns of X are in other units."""
     fit = asked.fit
@@ -109,8 +114,8 @@ def fixed_effects(asked: Asked) -> Iterator[Answer]:
     if not asked.case.coefficients:
         return
     for method in (None, *DDF_METHODS):
-        if method == "kenward-roger" and not asked.fit.design.linear:
-            continue  # defined by the parameters of the covariance, which change with units
+        if method in CURVED and not asked.fit.design.linear:
+            continue
         try:
             table = asked.fit.fixed_effects(ddf=method)
         except MixedModelsError as error:
@@ -128,7 +133,7 @@ def rows_of(table: Table, terms: list[str], term: str, unit: float, label: str) 
 
 def anova(asked: Asked) -> Iterator[Answer]:
     ordered = asked.written.recoding.terms == "as given"
-    methods = [None, *(m for m in DDF_METHODS if m != "kenward-roger" or asked.fit.design.linear)]
+    methods = [None, *(m for m in DDF_METHODS if m not in CURVED or asked.fit.design.linear)]
     for kind in (1, 2, 3):
         if kind == 1 and not ordered:
             continue
@@ -216,6 +221,8 @@ def emtrends(asked: Asked) -> Iterator[Answer]:
 
 
 def joint_tests(asked: Asked) -> Iterator[Answer]:
+    if asked.case.near:
+        return  # what is left of a term beside powers is found in the columns as written, and depends on their units
     table = asked.fit.joint_tests()
     for i in range(len(table)):
         term = ":".join(sorted(asked.written.read(table[next(iter(table))][i]).split(":")))

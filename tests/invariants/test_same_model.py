@@ -16,7 +16,7 @@ from same_model_answers import NOT_ASKED, QUESTIONS, Asked, answers
 from same_model_cases import CASES, Case
 from same_model_data import relationship, responses
 
-DIGITS = 1e-6
+DIGITS = 5e-6
 """Six digits, of the value or of its standard error where that is larger."""
 DIGITS_OF_DF = 1e-5
 """Degrees of freedom move ten times as much as the estimates that they are computed from."""

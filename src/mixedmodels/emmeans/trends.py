@@ -9,6 +9,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..inference.ddf import method_for
+from ..inference.directions import column_sizes
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
@@ -82,7 +83,9 @@ def emtrends(
     method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, f"slopes of {var}"]
     about += [f"averaged over {', '.join(averaged)}"] if averaged else []
-    matrix = rows @ np.where(np.abs(slopes) < 1e-9 * np.abs(slopes).max(initial=0.0), 0.0, slopes)
+    # against the sizes of the columns: what rounding leaves of a slope that is zero
+    shares = np.abs(slopes) / column_sizes(fit)
+    matrix = rows @ np.where(shares < 1e-9 * shares.max(initial=0.0), 0.0, slopes)
     settings = Settings(method, level, adjust)
     return EMM(
         fit,

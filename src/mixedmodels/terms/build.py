@@ -83,6 +83,11 @@ def _first_mean(spec: ModelSpec, fixed: FixedTerms, y: Array, offset: Array | No
     if not any(FITTED in function.arguments for function in spec.variance):
         return y
     x = fixed.matrix[:, list(fixed.estimable)]
+    if (constant := (np.ptp(x, axis=0) == 0)).any():
+        # far from zero columns look alike to a solver that drops small singular values
+        x = np.where(constant, x, x - x.mean(axis=0))
+    size = np.sqrt(np.mean(x**2, axis=0))
+    x = x / np.where(size > 0, size, 1.0)
     own = y if offset is None else y - offset
     mean = x @ np.linalg.lstsq(x, own, rcond=None)[0]
     return np.asarray(mean if offset is None else mean + offset)
