@@ -14,7 +14,9 @@ from scipy import stats
 
 import mixedmodels as mm
 from mixedmodels.inference.ddf import DegreesOfFreedom, automatic, method_for
-from mixedmodels.inference.ddf.kenward_roger import KenwardRoger, smallest_share
+from mixedmodels.inference.ddf.kenward_roger import KenwardRoger, described, positive_or_first_order, shares
+from mixedmodels.inference.sensitivity import Information
+from mixedmodels.inference.vcov import model_vcov
 from mixedmodels.inference.wald import estimate_rows
 from mixedmodels.typing import Array
 
@@ -167,7 +169,7 @@ def series() -> mm.Fit:
 @pytest.mark.parametrize("method", ["kenward-roger", "kenward-roger2"])
 def test_a_covariance_that_is_not_positive_is_that_of_the_first_order_and_says_so(method: str) -> None:
     fit = series()
-    assert smallest_share(fit, KenwardRoger().adjusted(fit)) < 0
+    assert shares(fit, KenwardRoger().adjusted(fit))[0] < 0
     table, first = fit.fixed_effects(ddf=method), fit.fixed_effects(ddf="kenward-roger-linear")
     # without adjustment .5132 (nlme 3.1-162, gls)
     assert first["std_error"][0] == pytest.approx(0.62569, abs=1e-5)
@@ -188,6 +190,26 @@ def test_a_covariance_that_is_not_positive_is_that_of_the_first_order_and_says_s
     assert "not positive definite" not in " ".join(fit.fixed_effects().notes)
 
 
+class _Lost:
+    """Second-order terms of which rounding has made something enormous, or nothing."""
+
+    information: Information = "observed"
+
+    def __init__(self, size: float) -> None:
+        self.size = size
+
+    def adjusted(self, fit: mm.Fit) -> Array:
+        return self.size * model_vcov(fit)
+
+
+@pytest.mark.parametrize("size", [1e60, np.inf, np.nan])
+def test_a_covariance_lost_to_rounding_is_that_of_the_first_order(size: float) -> None:
+    fit = series()
+    method = _Lost(size)
+    np.testing.assert_array_equal(positive_or_first_order(fit, method), KenwardRoger(linear=True).vcov(fit))
+    assert "lost to rounding here: first order instead" in described("as asked", fit, method.adjusted(fit))
+
+
 def test_a_covariance_that_shrinks_is_given_as_asked_with_a_note() -> None:
     place = np.array([(i, j) for i in range(7) for j in range(7)], float)
     distance = np.sqrt(((place[:, None] - place[None]) ** 2).sum(-1))
@@ -206,7 +228,7 @@ def test_all_tables_are_of_one_covariance() -> None:
     fit = mm.lmm("Y ~ age * sex + (age | id)", growth())
     table, plain = fit.fixed_effects(), fit.fixed_effects(ddf="asymptotic")
     np.testing.assert_allclose(np.sqrt(np.diag(fit.vcov)), table["std_error"], rtol=1e-14)
-    np.testing.assert_array_equal(fit.bse.array, np.sqrt(np.diag(fit.vcov)))
+    np.testing.assert_array_equal(fit.bse.array, table["std_error"])
     np.testing.assert_allclose(fit.tvalues.array, fit.beta / fit.bse.array, rtol=1e-12)
     np.testing.assert_array_equal(fit.conf_int()["conf_low"], table["conf_low"])
     other = fit.cov_params(ddf="asymptotic").array

@@ -20,6 +20,8 @@ COLLAPSED = 1e-8
 """An adjusted variance below this share of the unadjusted one is zero up to the rounding of the second-order terms."""
 SMALL = 0.8
 """An adjusted variance below this share of the unadjusted one is worth a note: adjustments are meant to enlarge."""
+LOST = 1e6
+"""An adjusted variance above this share is that of rounding: a second derivative at a parameter that has vanished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,10 @@ class SecondOrder(Protocol):
 
 
 def positive_or_first_order(fit: Fit, method: SecondOrder) -> Array:
-    """Return the adjusted covariance of β̂, that of the first order where it is not positive definite."""
+    """Return the adjusted covariance of β̂, that of the first order where it is not positive definite or is lost."""
     adjusted = method.adjusted(fit)
-    if smallest_share(fit, adjusted) > COLLAPSED:
+    smallest, largest = shares(fit, adjusted)
+    if smallest > COLLAPSED and largest < LOST:
         return adjusted
     return first_order(fit, method.information)
 
@@ -112,7 +115,8 @@ def first_order(fit: Fit, information: Information) -> Array:
     """Return the adjusted covariance without second derivatives of V, which in exact arithmetic exceeds the unadjusted
     one; `FitError` where it is lost to rounding."""
     adjusted = KenwardRoger(linear=True, information=information).adjusted(fit)
-    if smallest_share(fit, adjusted) < SMALL:
+    smallest, largest = shares(fit, adjusted)
+    if not SMALL <= smallest <= largest < LOST:
         raise FitError(
             "Kenward–Roger's covariance of the fixed effects is lost to rounding: the data hardly determine some "
             "covariance parameter, or columns of X are nearly dependent. Use ddf='satterthwaite', or simplify it."
@@ -122,7 +126,9 @@ def first_order(fit: Fit, information: Information) -> Array:
 
 def described(note: str, fit: Fit, adjusted: Array) -> str:
     """Return the note of a method with what became of its adjusted covariance."""
-    share = smallest_share(fit, adjusted)
+    share, largest = shares(fit, adjusted)
+    if not largest < LOST:
+        return f"{note}, whose covariance is lost to rounding here: first order instead"
     if share <= COLLAPSED:
         return f"{note}, whose covariance is not positive definite here: first order instead"
     if share < SMALL:
@@ -132,16 +138,20 @@ def described(note: str, fit: Fit, adjusted: Array) -> str:
     return note
 
 
-def smallest_share(fit: Fit, adjusted: Array) -> float:
-    """Return the least ratio of adjusted and unadjusted variance over all functions of β, 1 without any."""
+def shares(fit: Fit, adjusted: Array) -> tuple[float, float]:
+    """Return the least and largest ratio of adjusted and unadjusted variance over all functions of β, 1 without any and
+    infinite where the adjusted covariance is not finite."""
     if not len(adjusted):
-        return 1.0
+        return 1.0, 1.0
+    if not np.isfinite(adjusted).all():
+        return np.inf, np.inf
     phi = model_vcov(fit)
     # own coordinates are of one size, but a column may vary between clusters alone
     unit = 1.0 / np.sqrt(np.diagonal(phi))
     half = np.linalg.cholesky(phi * unit[:, None] * unit)
     inner = np.linalg.solve(half, np.linalg.solve(half, adjusted * unit[:, None] * unit).T)
-    return float(np.linalg.eigvalsh(0.5 * (inner + inner.T))[0])
+    ratios = np.linalg.eigvalsh(0.5 * (inner + inner.T))
+    return float(ratios[0]), float(ratios[-1])
 
 
 def scaled_f(s: Sensitivity, rows: Array) -> tuple[float, float]:
