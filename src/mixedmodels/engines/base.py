@@ -276,7 +276,7 @@ class Equations(ABC):
     indefinite: ClassVar[bool] = False
     """Whether Σ may be indefinite."""
     diagonal: ClassVar[bool] = False
-    """Whether `reweight` takes other weights, of either sign where the equations stay positive definite."""
+    """Whether `with_response` takes other weights, of either sign where the equations stay positive definite."""
 
     whole_clusters: ClassVar[bool] = False
     """Whether V of whole independent clusters is formed and factored."""

@@ -50,7 +50,7 @@ class RelativeSystem(ABC):
 
     @abstractmethod
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
-        """Return how X'Ṽ⁻¹X changes along directions, in the user's X.
+        """Return how X'Ṽ⁻¹X changes along directions, in own coordinates.
 
         P_a = −X'Ṽ⁻¹Ṽ_aṼ⁻¹X, (K, rank, rank), and Q_ab = X'Ṽ⁻¹Ṽ_aṼ⁻¹Ṽ_bṼ⁻¹X, (K, K, rank, rank): the matrices of
         Kenward and Roger (1997).

@@ -5,7 +5,7 @@ Each reader keeps the library's own category codes and avoids copies; anything e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -306,9 +306,3 @@ def _arrow_codes(name: str, values: Any, *, sort: bool) -> Column:
     codes = values.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     levels = _level_array(values.dictionary.to_pylist())
     return _coded(name, *(sort_levels(codes, levels) if sort else (codes, levels)))
-
-
-def missing_names(source: Source, names: Iterable[str]) -> list[str]:
-    """Return those of `names` that the source does not have."""
-    have = set(source.names)
-    return [name for name in names if name not in have]
