@@ -64,6 +64,19 @@ def format_number(value: float, digits: int = 6) -> str:
     return f"{value:.{max(digits - 1 - magnitude, 0)}f}"
 
 
+def value_text(value: Any) -> str:
+    """Return a level or number as printed: no trailing zeros, seven significant digits.
+
+    Examples
+    --------
+    >>> value_text(np.float64(4.5)), value_text(2.0), value_text("a")
+    ('4.5', '2', 'a')
+    """
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.7g}"
+    return str(value)
+
+
 def _kind_of(array: np.ndarray[Any, Any]) -> str:
     if array.dtype.kind in "iu":
         return "integer"
@@ -110,7 +123,7 @@ def _format_integers(array: np.ndarray[Any, Any]) -> list[str]:
 
 
 def _format_text(array: np.ndarray[Any, Any]) -> list[str]:
-    return ["" if value is None else str(value) for value in array.tolist()]
+    return ["" if value is None else value_text(value) for value in array.tolist()]
 
 
 def _special(value: float) -> str:

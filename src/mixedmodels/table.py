@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from .errors import SpecError, suggest
-from .formats import format_column, is_number_column
+from .formats import format_column, is_number_column, value_text
 
 Backend = Literal["pandas", "polars", "pyarrow", "dict"]
 BACKENDS: tuple[Backend, ...] = ("pandas", "polars", "pyarrow", "dict")
@@ -26,8 +26,23 @@ LONG, ABRIDGED = 60, 25
 """Tables of more rows than the first are printed with as many as the second."""
 
 
+Class = TypeVar("Class", bound=type)
+
+
+def read_only(kind: Class) -> Class:
+    """Return a subclass of dict whose instances refuse to be changed."""
+
+    def refuse(self: object, *_: object, **__: object) -> None:
+        raise TypeError(f"a {type(self).__name__} cannot be changed; dict(...) of it can.")
+
+    for name in ("__setitem__", "__delitem__", "__ior__", "update", "setdefault", "pop", "popitem", "clear"):
+        setattr(kind, name, refuse)
+    return kind
+
+
+@read_only
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Table:
+class Table(dict[str, Any]):
     """Columns of equal length, a title and notes; text, HTML, LaTeX and frames are renderings of it.
 
     Parameters
@@ -43,6 +58,12 @@ class Table:
     formats
         Column name → one of `"estimate" "statistic" "df" "p" "integer" "text" "aligned"`; unnamed columns by
         their usual meaning (`p_value`, `df` …), else by type.
+    index
+        Labels of the rows in pandas frames, where they are those of the caller's data.
+
+    Notes
+    -----
+    A table is a mapping of its columns, which `pandas.DataFrame(table)` reads; its length is that of its columns.
 
     Examples
     --------
@@ -61,11 +82,27 @@ class Table:
     notes: tuple[str, ...] = ()
     backend: Backend = "pandas"
     formats: Mapping[str, str] = field(default_factory=dict)
+    index: Any = None
+
+    # two tables are one only if they are the same object
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         lengths = {name: len(values) for name, values in self.columns.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of a table must have one length, not {lengths}")
+        dict.update(self, self.columns)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Table, (
+            dict(self.columns),
+            self.title,
+            self.notes,
+            self.backend,
+            dict(self.formats),
+            self.index,
+        )
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
@@ -75,12 +112,6 @@ class Table:
             known = ", ".join(self.columns)
             raise SpecError(f"no column {name!r}.{suggest(str(name), self.columns)} Columns: {known}.")
         return np.asarray(self.columns[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self.columns
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.columns)
 
     def __str__(self) -> str:
         return self.to_text(max_rows=ABRIDGED if len(self) > LONG else None)
@@ -104,6 +135,24 @@ class Table:
         {'term': 'b', 'df': 4.0}
         """
         return {name: _plain(np.asarray(values)[index]) for name, values in self.columns.items()}
+
+    def head(self, n: int = 5) -> Table:
+        """Return the first n rows; with n < 0 all but the last −n.
+
+        Examples
+        --------
+        >>> Table({"term": ["a", "b", "c"]}).head(2)["term"].tolist()
+        ['a', 'b']
+        """
+        return self._rows(slice(0, n))
+
+    def tail(self, n: int = 5) -> Table:
+        """Return the last n rows; with n < 0 all but the first −n."""
+        return self._rows(slice(-n, None) if n else slice(0, 0))
+
+    def _rows(self, chosen: slice) -> Table:
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return replace(self, columns=columns, index=None if self.index is None else self.index[chosen])
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return column → list of plain Python values.
@@ -129,7 +178,9 @@ class Table:
             raise SpecError(f"backend={chosen!r} is not known.{near} Allowed: {', '.join(BACKENDS)}.")
         if chosen == "dict":
             return {name: np.asarray(values) for name, values in self.columns.items()}
-        return _build_frame(chosen, {name: _for_frame(values) for name, values in self.columns.items()})
+        return _build_frame(
+            chosen, {name: _for_frame(values) for name, values in self.columns.items()}, self.index
+        )
 
     def to_text(self, max_rows: int | None = None) -> str:
         """Return the table as aligned text: words to the left, numbers to the right.
@@ -187,13 +238,32 @@ class Table:
         cells, _ = self._cells(None)
         columns = "".join("r" if to_right else "l" for to_right in self._right_aligned())
         lines = [f"\\begin{{tabular}}{{{columns}}}", "\\toprule"]
-        lines.append(" & ".join(_latex(name) for name in cells) + " \\\\")
+        lines.append(" & ".join(latex_text(name) for name in cells) + " \\\\")
         lines.append("\\midrule")
         lines.extend(
-            " & ".join(_latex(text) for text in row) + " \\\\" for row in zip(*cells.values(), strict=True)
+            " & ".join(latex_text(text) for text in row) + " \\\\"
+            for row in zip(*cells.values(), strict=True)
         )
         lines.extend(["\\bottomrule", "\\end{tabular}"])
         return "\n".join(lines)
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown's pipe form, title above and notes below.
+
+        Examples
+        --------
+        >>> print(Table({"term": ["a|b"], "estimate": [1.5]}).to_markdown())
+        | term | estimate |
+        | :--- | ---: |
+        | a\\|b | 1.50000 |
+        """
+        cells, _ = self._cells(None)
+        rule = ["---:" if to_right else ":---" for to_right in self._right_aligned()]
+        rows = [[markdown_text(text) for text in row] for row in zip(*cells.values(), strict=True)]
+        lines = [f"| {' | '.join(row)} |" for row in [[markdown_text(name) for name in cells], rule, *rows]]
+        title = [f"**{markdown_text(self.title)}**", ""] if self.title else []
+        notes = [part for note in self.notes for part in ("", markdown_text(note))]
+        return "\n".join([*title, *lines, *notes])
 
     def _right_aligned(self) -> list[bool]:
         return [is_number_column(values, self.formats.get(name)) for name, values in self.columns.items()]
@@ -233,6 +303,11 @@ LATEX_ESCAPES = {
     ">": "$>$",
     "–": "--",
     "−": "$-$",
+    "²": "$^2$",
+    "×": "$\\times$",
+    "σ": "$\\sigma$",
+    "β": "$\\beta$",
+    "χ": "$\\chi$",
 }
 
 
@@ -248,8 +323,15 @@ def _html_cell(tag: str, text: str, style: str) -> str:
     return f'<{tag} style="{CELL_STYLE};{style}">{html.escape(text)}</{tag}>'
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Return text with the characters escaped that LaTeX would read as commands."""
     return "".join(LATEX_ESCAPES.get(character, character) for character in text)
+
+
+def markdown_text(text: str) -> str:
+    """Return text with the characters escaped that Markdown would read as marks."""
+    # characters that would end a cell or start emphasis
+    return "".join(f"\\{character}" if character in "\\|*_<`" else character for character in text)
 
 
 def _plain(value: Any) -> Any:
@@ -267,12 +349,20 @@ def _for_frame(values: Any) -> Any:
     return array.tolist() if array.dtype == object else array
 
 
-def _build_frame(backend: str, columns: dict[str, list[Any]]) -> Any:
+def _of_one_type(values: Any) -> Any:
+    """Return values of several types, as levels of several factors may be, as text: such frames have one type each."""
+    if not isinstance(values, list) or len({type(value) for value in values if value is not None}) < 2:
+        return values
+    return [None if value is None else value_text(value) for value in values]
+
+
+def _build_frame(backend: str, columns: dict[str, list[Any]], index: Any) -> Any:
     try:
         if backend == "pandas":
             import pandas as pd
 
-            return pd.DataFrame(columns)
+            return pd.DataFrame(columns, index=index)
+        columns = {name: _of_one_type(values) for name, values in columns.items()}
         if backend == "polars":
             import polars as pl
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
+from ..formats import value_text
 from ..inference.multiplicity import ADJUSTMENTS, ALIASES, FamilyKind
 from ..registry import look_up
 from ..typing import Array, Labels
@@ -152,7 +153,7 @@ def _names(emm: EMM, group: NDArray[np.intp]) -> Labels:
     """Return names of the functions of a group; levels that are numbers carry the factor's name."""
     parts = []
     for name in emm.primary:
-        values = [str(emm.levels[name][i]) for i in group]
+        values = [value_text(emm.levels[name][i]) for i in group]
         numeric = level_formats({name: emm.levels[name]})[name] == "aligned"
         parts.append([f"{name}{value}" if numeric else value for value in values])
     joined = [" ".join(pieces) for pieces in zip(*parts, strict=True)] if parts else ["overall"] * len(group)
@@ -161,7 +162,7 @@ def _names(emm: EMM, group: NDArray[np.intp]) -> Labels:
 
 def _plain_names(emm: EMM, group: NDArray[np.intp]) -> Labels:
     """Return the levels of the functions of a group as they stand in the data."""
-    return tuple(" ".join(str(emm.levels[name][i]) for name in emm.primary) for i in group)
+    return tuple(" ".join(value_text(emm.levels[name][i]) for name in emm.primary) for i in group)
 
 
 def _rows_of(k: int, group: NDArray[np.intp]) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
+from ..formats import value_text
 from ..table import Table
 from ..typing import Array, Labels
 
@@ -20,7 +22,7 @@ def grouped_text(table: Table, by: Labels, groups: Sequence[NDArray[np.intp]]) -
     header, *rows = Table(inner, formats=table.formats).to_text().split("\n")
     lines = [table.title] if table.title else []
     for group in groups:
-        heading = ", ".join(f"{name} = {table[name][group[0]]}" for name in by)
+        heading = ", ".join(f"{name} = {value_text(table[name][group[0]])}" for name in by)
         lines += [f"{heading}:", header, *(rows[i] for i in group), ""]
     return "\n".join([*lines, *table.notes])
 
@@ -102,6 +104,12 @@ def as_objects(values: Sequence[object]) -> NDArray[np.object_]:
     out = np.empty(len(values), object)
     out[:] = values
     return out
+
+
+def level_value(value: Any) -> object:
+    """Return a level or a value of a covariate in the data's own type, as a plain Python value; dates as text."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if isinstance(plain, (str, bool, int, float)) else value_text(value)
 
 
 def _reads_as_number(value: object) -> bool:

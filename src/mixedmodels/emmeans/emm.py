@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom
 from ..inference.multiplicity import FamilyKind
 from ..inference.wald import is_estimable
-from ..table import Backend, Table
+from ..table import Backend, Table, read_only
 from ..tool import Tool, load
 from ..typing import Array, Labels
 from .display import grouped_text
@@ -33,8 +33,9 @@ class Settings:
     """The response's transformation where results are on the response's own scale."""
 
 
+@read_only
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class EMM:
+class EMM(dict[str, Any]):
     """k linear functions l'β + c of a fit, labelled by levels of factors.
 
     Parameters
@@ -57,7 +58,8 @@ class EMM:
 
     Notes
     -----
-    As those of `Fit`, tools are functions in other modules, imported at first use.
+    As those of `Fit`, tools are functions in other modules, imported at first use. A mapping of the columns of its
+    table, as a `Table` is, which `pandas.DataFrame` reads.
     """
 
     fit: Fit
@@ -119,6 +121,21 @@ class EMM:
         """Return the same functions with another multiplicity adjustment."""
         return replace(self, settings=replace(self.settings, adjust=adjust))
 
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EMM, tuple(getattr(self, each.name) for each in fields(self) if each.init)
+
+    def keys(self) -> Any:
+        return self.table.keys()
+
+    def items(self) -> Any:
+        return self.table.items()
+
+    def values(self) -> Any:
+        return self.table.values()
+
     def __len__(self) -> int:
         return len(self.L)
 
@@ -154,6 +171,10 @@ class EMM:
         """Return column → list of plain values."""
         return self.table.to_dict()
 
+    def head(self, n: int = 5) -> Table:
+        """Return the first n rows of the table."""
+        return self.table.head(n)
+
     def to_text(self) -> str:
         """Return the estimates as text, a block per group."""
         return repr(self)
@@ -165,6 +186,10 @@ class EMM:
     def to_latex(self) -> str:
         """Return the table as a LaTeX tabular."""
         return self.table.to_latex()
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown."""
+        return self.table.to_markdown()
 
     # -- mechanics -------------------------------------------------------------------------------------------
 

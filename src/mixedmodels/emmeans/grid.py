@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
+from ..formats import value_text
 from ..frame.column import Column
 from ..inference.model_terms import model_terms
 from ..inference.predictors import predictors, row_weights
@@ -340,16 +341,3 @@ def _occurring(
             home[own[both]] = other[both]
             keep &= home[index[:, place[inner]]] == index[:, place[outer]]
     return keep
-
-
-def value_text(value: Any) -> str:
-    """Return a level or number as printed: no trailing zeros, seven significant digits.
-
-    Examples
-    --------
-    >>> value_text(np.float64(4.5)), value_text(2.0), value_text("a")
-    ('4.5', '2', 'a')
-    """
-    if isinstance(value, (float, np.floating)):
-        return f"{value:.7g}"
-    return str(value)

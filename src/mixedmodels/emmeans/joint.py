@@ -18,8 +18,8 @@ from ..inference.wald import joint_test
 from ..table import Table
 from ..typing import Array, Labels
 from .contrasts import consecutive
-from .display import level_formats
-from .grid import ReferenceGrid, build_grid, value_text
+from .display import level_formats, level_value
+from .grid import ReferenceGrid, build_grid
 from .means import average
 
 
@@ -74,7 +74,7 @@ def joint_tests(
     for values in product(*(axis.values for axis in reversed(axes))):
         here = dict(zip(groups, reversed(values), strict=True))
         grid = build_grid(fit, {**(at or {}), **here}, around=around) if groups else whole
-        _test_effects(fit, grid, method, tuple(value_text(value) for value in here.values()), found)
+        _test_effects(fit, grid, method, tuple(map(level_value, here.values())), found)
     columns: dict[str, Any] = {
         name: np.array([labels[j] for labels in found.labels], dtype=object) for j, name in enumerate(groups)
     }
@@ -96,14 +96,14 @@ def joint_tests(
 class _Found:
     """Tests as they are computed: levels of `by`, terms, numbers, and terms that lost degrees of freedom."""
 
-    labels: list[Labels] = field(default_factory=list)
+    labels: list[tuple[object, ...]] = field(default_factory=list)
     terms: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     reduced: list[str] = field(default_factory=list)
 
 
 def _test_effects(
-    fit: Fit, grid: ReferenceGrid, method: DegreesOfFreedom, labels: Labels, found: _Found
+    fit: Fit, grid: ReferenceGrid, method: DegreesOfFreedom, labels: tuple[object, ...], found: _Found
 ) -> None:
     names = tuple(axis.name for axis in grid.axes if len(axis.values) > 1)
     kept = list(fit.design.fixed.estimable)

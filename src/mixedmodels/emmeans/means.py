@@ -17,9 +17,9 @@ from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Labels
-from .display import as_objects
+from .display import as_objects, level_value
 from .emm import EMM, Settings
-from .grid import ReferenceGrid, build_grid, value_text
+from .grid import ReferenceGrid, build_grid
 from .response import read_response
 
 Weights = Literal["equal", "proportional", "cells", "outer"]
@@ -194,7 +194,7 @@ def average(
         rows.append(w / w.sum() if w.sum() > 0 else inside / inside.sum())
         places.append(place)
     levels = {
-        name: as_objects([value_text(grid.axes[j].values[place[c]]) for place in places])
+        name: as_objects([level_value(grid.axes[j].values[place[c]]) for place in places])
         for c, (name, j) in enumerate(zip((*shown, *groups), kept, strict=True))
     }
     if not levels:

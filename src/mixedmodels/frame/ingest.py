@@ -13,6 +13,7 @@ from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..syntax.tokens import find_name
 from ..typing import Array
+from .align import aligned
 from .column import Column
 from .missing import check_finite, complete_rows
 from .model_frame import ModelFrame
@@ -58,7 +59,7 @@ def build_frame(
         raise DataError("the data have no rows.")
     columns = read_columns(spec, source, model_columns(spec, source))
     if weights is not None and not isinstance(weights, str):
-        columns[WEIGHTS_KEY] = _weights_column(weights, source.n)
+        columns[WEIGHTS_KEY] = _weights_column(weights, source)
     clusters = _count_clusters(spec, columns)
     missing = {c.name: c.missing for c in columns.values() if c.missing is not None}
     rows, notes = complete_rows(missing, source.n, spec.na)
@@ -72,7 +73,7 @@ def build_frame(
         n=n,
         columns=columns,
         factors={name: columns[name].factor() for name in group_columns(spec) if name in columns},
-        schema=FrameSchema(_describe(columns.values()), source.backend, source.n, n),
+        schema=FrameSchema(_describe(columns.values()), source.backend, source.n, n, source.index),
         weights=None if used is None else _positive(used),
         rows=rows,
         known=known or {},
@@ -164,8 +165,9 @@ def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:
     raise DataError(f"column {name!r} is not in the data.{suggest(name, names)} Columns: {shown}.{pointer}")
 
 
-def _weights_column(weights: Any, n: int) -> Column:
-    column = read_values(WEIGHTS, weights)
+def _weights_column(weights: Any, source: Source) -> Column:
+    n = source.n
+    column = read_values(WEIGHTS, aligned(weights, source.index, "weights"))
     if len(column.values) != n:
         raise DataError(f"weights has {len(column.values)} values for {n} rows of data; give one per row.")
     return column

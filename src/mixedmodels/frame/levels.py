@@ -54,7 +54,7 @@ def _factorise_integers(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
         levels, inverse = np.unique(values, return_inverse=True)
         return inverse.astype(np.int32), levels
     # a presence table costs one pass; sorting a million keys costs twenty
-    offset = values if low == 0 else values - low
+    offset = (values if low == 0 else values - values.dtype.type(low)).astype(np.intp, copy=False)
     present = np.zeros(span, bool)
     present[offset] = True
     levels = np.flatnonzero(present)
@@ -62,7 +62,7 @@ def _factorise_integers(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
         codes = offset.astype(np.int32)
     else:
         codes = (np.cumsum(present, dtype=np.int32) - np.int32(1))[offset]
-    return codes, (levels + low).astype(values.dtype)
+    return codes, levels.astype(values.dtype) + values.dtype.type(low)
 
 
 def factorise_objects(values: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:

@@ -14,21 +14,25 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..table import Backend
+from .align import aligned, common_index
 from .column import Column
 from .levels import factorise_objects, object_array, sort_levels
 
+EXACT = 2**53
+"""Whole numbers above this are told apart as integers, and not as floating-point numbers."""
 HASHED_ABOVE = 5000
 """Text columns longer than this are worth importing pandas for, which hashes them at C speed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A frame to read from: its column names, length, library, and a reader of one column."""
+    """A frame to read from: its column names, length, library, a reader of one column, and pandas' row labels."""
 
     names: tuple[str, ...]
     n: int
     backend: Backend
     read: Callable[[str], Column]
+    index: Any = None
 
 
 def open_source(data: Any) -> Source:
@@ -78,7 +82,10 @@ def _mapping_source(data: Mapping[str, Any]) -> Source:
         raise DataError(f"columns of the data differ in length: {lengths}.")
     n = next(iter(lengths.values()), 0)
     named = {str(name): values for name, values in data.items()}
-    return Source(tuple(named), n, "dict", lambda name: read_values(name, named[name]))
+    index = common_index(named)
+    if index is not None:
+        named = {name: aligned(values, index, f"column {name!r}") for name, values in named.items()}
+    return Source(tuple(named), n, "dict", lambda name: read_values(name, named[name]), index)
 
 
 def read_values(name: str, values: Any) -> Column:
@@ -160,6 +167,8 @@ def _numbers_in(array: NDArray[Any]) -> NDArray[np.float64] | None:
     """Return an object array of numbers as float64, NaN where missing; None when it holds anything else."""
     missing = np.array([_is_missing(value) for value in array], bool)
     present = array[~missing]
+    if any(isinstance(value, int) and abs(value) > EXACT for value in present):
+        return None
     if not len(present) or any(isinstance(value, (str, bytes)) for value in present):
         return np.full(len(array), np.nan) if len(array) and not len(present) else None
     numbers = np.full(len(array), np.nan)
@@ -168,6 +177,11 @@ def _numbers_in(array: NDArray[Any]) -> NDArray[np.float64] | None:
     except (TypeError, ValueError):
         return None
     return numbers
+
+
+def _inexact(kind: str, low: Any, high: Any) -> bool:
+    """Return whether whole numbers from low to high, beside missing ones, would be mixed up as float64."""
+    return kind in "iu" and low is not None and low == low and max(-int(low), int(high)) > EXACT
 
 
 def _coded(name: str, codes: NDArray[Any], levels: NDArray[Any]) -> Column:
@@ -197,7 +211,7 @@ def _pandas_source(data: Any) -> Source:
             )
         return _read_pandas(name, data.iloc[:, places[name][0]])
 
-    return Source(tuple(places), len(data), "pandas", read)
+    return Source(tuple(places), len(data), "pandas", read, data.index)
 
 
 def _read_pandas(name: str, series: Any) -> Column:
@@ -210,6 +224,13 @@ def _read_pandas(name: str, series: Any) -> Column:
     if type(dtype).__name__ == "SparseDtype":
         return _read_array(name, np.asarray(series.array))
     if getattr(dtype, "kind", "") in "biuf":
+        if (
+            len(array)
+            and array.isna().any()
+            and not array.isna().all()
+            and _inexact(dtype.kind, array.min(), array.max())
+        ):
+            return _hash_pandas(name, series)
         kind = None if array.isna().any() else getattr(dtype, "numpy_dtype", np.float64)
         numbers = (
             series.to_numpy(dtype=kind) if kind is not None else series.to_numpy(np.float64, na_value=np.nan)
@@ -262,6 +283,8 @@ def _read_polars(name: str, series: Any) -> Column:
         levels = text.drop_nulls().unique().sort()
         return _polars_codes(name, text.cast(pl.Enum(levels)), object_array(levels.to_list()))
     if dtype == pl.Boolean or dtype.is_numeric():
+        if series.null_count() and dtype.is_integer() and _inexact("i", series.min(), series.max()):
+            return _read_objects(name, object_array(series.to_list()))
         if series.null_count() or isinstance(dtype, pl.Decimal):
             series = series.cast(pl.Float64)
         return _read_array(name, series.to_numpy())
@@ -294,6 +317,10 @@ def _read_arrow(name: str, values: Any) -> Column:
     if pa.types.is_null(kind):
         return _read_array(name, np.full(len(values), np.nan))
     numeric = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+    if pa.types.is_integer(kind) and values.null_count and values.null_count < len(values):
+        present = values.drop_null().to_numpy(zero_copy_only=False)
+        if _inexact("i", present.min(), present.max()):
+            return _read_objects(name, object_array(values.to_pylist()))
     if (numeric and values.null_count) or pa.types.is_decimal(kind):
         values = values.cast(pa.int8()) if pa.types.is_boolean(kind) else values
         values = values.cast(pa.float64(), safe=False)

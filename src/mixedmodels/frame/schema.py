@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from ..table import Backend
 
@@ -20,13 +20,15 @@ class ColumnSchema:
 class FrameSchema:
     """The columns a model read, in order, with the counts of rows given and used.
 
-    Levels of factors are not repeated here; they stay with the terms that use them.
+    Levels of factors are not repeated here; they stay with the terms that use them. `index` holds the row labels of
+    pandas data (n_given), None for other libraries.
     """
 
     columns: tuple[ColumnSchema, ...]
     backend: Backend
     n_given: int
     n_used: int
+    index: Any = field(default=None, compare=False, repr=False)
 
     def kind(self, name: str) -> str:
         """Return the kind of a column."""

@@ -35,6 +35,8 @@ def random_effects(
     Table or LabelledMatrix
         `group level term estimate std_error`; with `joint` a matrix whose names are `"level column"`.
 
+        Levels are of the type they have in the data (of crossed factors, their names joined by colons).
+
     Notes
     -----
     b̂ = GZ'V⁻¹(y − Xβ̂); var(b̂ − b) = G − GZ'PZG counts the uncertainty of β̂ but not that of the covariance
@@ -63,7 +65,7 @@ def random_effects(
         return _joint_covariance(fit, choose_term(fit, term))
     chosen = range(len(fit.design.random)) if term is None else [choose_term(fit, term)]
     parts = [_term_columns(fit, k, se) for k in chosen]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns = {name: stacked([part[name] for part in parts]) for name in parts[0]}
     return Table(columns, "Random effects", backend=fit.backend, formats={"level": "text"})
 
 
@@ -72,7 +74,7 @@ def _term_columns(fit: Fit, k: int, se: bool) -> dict[str, Any]:
     q, p = term.n_levels, term.n_columns
     columns: dict[str, Any] = {
         "group": np.full(q * p, term.group, dtype=object),
-        "level": np.repeat(np.array(term.levels, dtype=object), p),
+        "level": np.repeat(term.level_values, p),
         "term": np.tile(np.array(term.columns, dtype=object), q),
         "estimate": fit.solution.random[k].reshape(-1),
     }
@@ -80,6 +82,12 @@ def _term_columns(fit: Fit, k: int, se: bool) -> dict[str, Any]:
         variance = np.einsum("jaa->ja", fit._work.equations().conditional_covariance(k))
         columns["std_error"] = standard_errors(fit, variance).reshape(-1)
     return columns
+
+
+def stacked(parts: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return parts of one column under each other, each value of its own type."""
+    same = len({part.dtype for part in parts}) == 1
+    return np.concatenate(parts if same else [part.astype(object) for part in parts])
 
 
 def _joint_covariance(fit: Fit, k: int) -> LabelledMatrix:

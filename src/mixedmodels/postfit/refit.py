@@ -15,6 +15,7 @@ from ..criterion.coordinates import written_solution
 from ..engines.base import Refitted
 from ..errors import DataError, SpecError
 from ..fit import Fit, Inputs
+from ..frame.align import aligned
 from ..inference.predictors import share_predictors
 from ..optimise.optimum import Optimum
 from ..table import Table
@@ -96,6 +97,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
             )
         known = None if fit.inputs is None else fit.inputs.known
         return fit_model(fit.spec, Inputs(y, None, known), fit.control)
+    y = _in_order_of(fit, y)
     try:
         numbers = np.asarray(y, dtype=float)
     except (TypeError, ValueError):
@@ -197,6 +199,14 @@ def _is_data(y: Any) -> bool:
     if isinstance(y, Mapping) or getattr(getattr(y, "dtype", None), "names", None):
         return True
     return hasattr(y, "columns") or hasattr(y, "column_names") or hasattr(y, "__narwhals_dataframe__")
+
+
+def _in_order_of(fit: Fit, y: Any) -> Any:
+    """Return a response in the order of the rows; a pandas Series by the labels of all rows given, or of those used."""
+    index, rows = fit.schema.index, fit.design.rows
+    if index is None or rows is None or len(y) == len(index):
+        return aligned(y, index, "refit: the response")
+    return aligned(y, index[rows], "refit: the response")
 
 
 def _check_responses(fit: Fit, y: Array) -> Array:

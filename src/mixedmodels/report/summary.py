@@ -15,6 +15,7 @@ from ..inference.sensitivity import Information
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
 from .html import summary_html
+from .markup import summary_latex, summary_markdown
 from .random_table import random_table
 from .text import summary_text
 
@@ -53,6 +54,14 @@ class Summary:
         return summary_html(self.title, self.facts, self.tables, self.notes)
 
     _repr_html_ = to_html
+
+    def to_markdown(self) -> str:
+        """Return the summary in Markdown: facts as a list, tables in pipe form."""
+        return summary_markdown(self.title, self.facts, self.tables, self.notes)
+
+    def to_latex(self) -> str:
+        """Return the summary in LaTeX: facts as a list, tables with booktabs rules."""
+        return summary_latex(self.title, self.facts, self.tables, self.notes)
 
 
 def summary(

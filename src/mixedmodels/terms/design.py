@@ -77,6 +77,13 @@ class RandomTerm:
         return tuple(":".join(names) for names in zip(*parts, strict=True))
 
     @property
+    def level_values(self) -> NDArray[Any]:
+        """The q levels in the data's own type, so that results merge with the data; of crossed columns, their names."""
+        if len(self.level_parts) == 1:
+            return self.level_parts[0]
+        return np.array(self.levels, dtype=object)
+
+    @property
     def n_columns(self) -> int:
         return len(self.columns)
 

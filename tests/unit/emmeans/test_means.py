@@ -91,7 +91,7 @@ def test_nested_factors_are_averaged_within() -> None:
 
 def test_covariates_are_at_their_means_unless_asked() -> None:
     fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
-    assert fit.emmeans("Days")["Days"].tolist() == ["4.5"]
+    assert fit.emmeans("Days")["Days"].tolist() == [4.5]
     at = fit.emmeans("Days", at={"Days": [0, 20]})
     np.testing.assert_allclose(at["estimate"], fit.beta[0] + fit.beta[1] * np.array([0, 20]))
     assert "Days = 20 is outside the data (0 to 9)" in at.table.notes
