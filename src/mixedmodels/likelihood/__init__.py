@@ -1,0 +1,1 @@
+"""Likelihoods of rows given their linear predictors: families, links, zero inflation, truncation."""
