@@ -76,6 +76,12 @@ class Reported:
         return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))
 
 
+def is_regular(parameter: Reported, values: Array) -> bool:
+    """Return whether the variances a parameter depends on are not zero."""
+    places = [parameter.index] if parameter.kind == "sd" else list(parameter.variances or ())
+    return all(values[i] > 0 for i in places)
+
+
 def reported_parameters(criterion: LinearCriterion, theta: Array) -> list[Reported]:
     """Return every covariance parameter of a model that is not held, in the order of `natural`."""
     natural = criterion.natural(theta)

@@ -11,7 +11,7 @@ from ..covariance.base import Natural
 from ..covariance.correlation import own_name, pair_name
 from ..criterion.parameters import Block, design_blocks
 from ..fit import Fit
-from ..inference.intervals import covariance_limits
+from ..inference.profiles import covariance_limits
 from ..inference.reported import Reported, decay_parameters, own_scale
 from ..inference.wald import check_level
 from ..registry import check_choice
