@@ -319,8 +319,96 @@ class DenseEquations(Equations):
         moved = [(self.derivative(d, s) / np.outer(s, s)).ravel() for d in directions]
         return np.array(moved) @ np.array(moved).T
 
-    def with_response(self, design: Design) -> DenseEquations:
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
+    @property
+    def basis(self) -> FixedBasis:
+        return FixedBasis.identity(self.x.shape[1])
+
+    def solve(self, fixed: Array | None, random: Sequence[Array]) -> tuple[Array | None, tuple[Array, ...]]:
+        r, joint = self.x.shape[1], self._joint()
+        if fixed is None:
+            if not random:
+                return None, ()
+            # β held: the covariance of effects given y and β
+            gz = linalg.block_diag(*self.g) @ np.hstack(self.z).T
+            joint = linalg.block_diag(
+                np.zeros((r, r)), linalg.block_diag(*self.g) - gz @ self.v_inverse @ gz.T
+            )
+        sides = [np.zeros((r, random[0].shape[2])) if fixed is None else fixed]
+        sides += [g.reshape(-1, g.shape[2]) for g in random]
+        found = np.split(joint @ np.concatenate(sides), np.cumsum([len(one) for one in sides])[:-1])
+        effects = tuple(b.reshape(g.shape) for b, g in zip(found[1:], random, strict=True))
+        return None if fixed is None else found[0], effects
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        return self.solve(None, random)[1]
+
+    def taken_by_fixed(self) -> tuple[Array, ...]:
+        u = self.v_inverse @ self.x
+        return tuple(
+            (g @ z.T @ u).reshape(term.n_levels, term.n_columns, -1)
+            for term, z, g in zip(self.design.random, self.z, self.g, strict=True)
+        )
+
+    def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
+        u = self.v_inverse @ self.x
+        moved = [u.T @ (self.derivative(d, self.s) @ r) for d in directions]
+        return np.array(moved).reshape(len(directions), u.shape[1])
+
+    def linear_predictor(self, beta: Array, b: Sequence[Array]) -> Array:
+        out = self.x @ beta
+        for z, own in zip(self.z, b, strict=True):
+            out = out + z @ own.reshape(z.shape[1], *own.shape[2:])
+        return out
+
+    def adjoint(self, v: Array) -> tuple[Array, tuple[Array, ...]]:
+        random = tuple(
+            (z.T @ v).reshape(term.n_levels, term.n_columns, *v.shape[1:])
+            for term, z in zip(self.design.random, self.z, strict=True)
+        )
+        return self.x.T @ v, random
+
+    def with_rows(self, design: Design) -> DenseEquations:
         return DenseEquations(design, self.groups, self.homogeneous)
+
+
+class DenseWorking(DenseEquations):
+    """The oracle of working weights W of any sign or 0, and scores s in place of Wy: nothing divides by a weight.
+
+    V⁻¹ = W − WZCZ'W with C = (Z'WZ + G⁻¹)⁻¹, all over σ²; log|V| leaves out rows of weight 0. What depends on
+    s'W⁻¹s is not answered.
+    """
+
+    def __init__(self, design: Design, weights: Array, scores: Array) -> None:
+        super().__init__(replace(design, weights=None), None, True)
+        self.working, self.working_scores = weights, scores
+
+    def _take(self, covariances: Covariances) -> Pieces:
+        self.given, self.s = covariances, np.ones(self.design.n)
+        sigma2 = covariances.errors[0].item()
+        w, right, x = self.working / sigma2, self.working_scores / sigma2, self.x
+        self.g = [
+            random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)
+        ]
+        logdet = -float(np.log(np.abs(w[w != 0])).sum())
+        z = np.hstack([np.zeros((self.design.n, 0)), *self.z])
+        c = np.zeros((z.shape[1], z.shape[1]))
+        if self.z:
+            values, vectors = np.linalg.eigh(linalg.block_diag(*self.g))
+            half = vectors * np.sqrt(np.maximum(values, 0.0))
+            m = half.T @ z.T @ (w[:, None] * z) @ half + np.eye(len(c))
+            logdet += 2 * float(np.log(np.linalg.cholesky(m).diagonal()).sum())
+            c = half @ np.linalg.solve(m, half.T)
+        taken = w[:, None] * (z @ c @ z.T)
+        self.v_inverse = np.diag(w) - taken * w
+        vx = self.v_inverse @ x
+        xvx = x.T @ vx
+        self.phi = linalg.cho_solve((np.linalg.cholesky(xvx), True), np.eye(len(xvx))) if len(xvx) else xvx
+        self.p = self.v_inverse - vx @ self.phi @ vx.T
+        self.beta = self.phi @ (x.T @ (right - taken @ right))
+        self.py = right - taken @ right - vx @ self.beta
+        return Pieces(logdet, float(np.linalg.slogdet(xvx)[1]) if len(xvx) else 0.0, np.nan)
 
 
 def equal_errors(random: Sequence[Array], sigma2: float = 1.0) -> Covariances:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dense_equations import DenseEquations
+from dense_equations import DenseEquations, DenseWorking
 from mixedmodels.control import Control
 from mixedmodels.engines import ENGINES
 from mixedmodels.engines.base import Covariances, Direction, Equations, ErrorCovariance, Target
@@ -385,19 +385,94 @@ def direction_gram(case: Case) -> None:
     case.agree(bases[0] @ bases[0].T, bases[1] @ bases[1].T)
 
 
-def with_response(case: Case) -> None:
-    """Another response, and other weights where engines take them; the first equations keep their own."""
-    y = case.rng.standard_normal(case.design.n)
-    changed = [replace(case.design, y=y)]
-    if case.equations.diagonal:
-        changed.append(replace(case.design, y=y, weights=case.rng.uniform(0.3, 3.0, case.design.n)))
-    for design in changed:
-        again = Case(design, case.equations.with_response(design), case.kind, case.seed, case.tolerance)
+def draw_sides(case: Case) -> tuple[Array, list[Array]]:
+    """Return two right-hand sides over [β; b], those of β for the columns of X as they are."""
+    rng = case.rng
+    random = [rng.standard_normal((t.n_levels, t.n_columns, 2)) for t in case.design.random]
+    return rng.standard_normal((case.design.fixed.rank, 2)), random
+
+
+def own_columns(case: Case) -> Array:
+    """Return A of X_own = XA, (r, r)."""
+    return case.equations.basis.rows(np.eye(case.design.fixed.rank))
+
+
+def solve(case: Case) -> None:
+    fixed, random = draw_sides(case)
+    a = own_columns(case)
+    size = case.prior * case.design.n
+    beta, b = case.equations.solve(a.T @ fixed, random)
+    wanted = case.oracle.solve(fixed, random)
+    assert beta is not None
+    case.agree(a @ beta, wanted[0], size)
+    case.agree(b, wanted[1], size)
+    # β held
+    beta, b = case.equations.solve(None, random)
+    assert beta is None
+    case.agree(b, case.oracle.solve(None, random)[1], size)
+
+
+def rows_and_effects(case: Case) -> None:
+    """Xβ + Zb, and X'v, Z'v, of one vector and of several."""
+    fixed, random = draw_sides(case)
+    a = own_columns(case)
+    v = case.rng.standard_normal((case.design.n, 2))
+    for of in (lambda one: one, lambda one: one[..., 0]):
+        b = [of(own) for own in random]
+        found = case.equations.linear_predictor(of(fixed), b)
+        case.agree(found, case.oracle.linear_predictor(a @ of(fixed), b))
+        found = case.equations.adjoint(of(v))
+        wanted = case.oracle.adjoint(of(v))
+        case.agree(found[0], a.T @ wanted[0])
+        case.agree(found[1], wanted[1])
+
+
+def cross_fixed(case: Case) -> None:
+    r = case.rng.standard_normal(case.design.n)
+    wanted = case.oracle.cross_fixed(case.directions, r)
+    case.agree(case.equations.cross_fixed(case.directions, r), wanted @ own_columns(case))
+
+
+def other_rows(case: Case) -> None:
+    """Another response, and other weights; the first equations keep their own."""
+    rng, n = case.rng, case.design.n
+    y, weights = rng.standard_normal(n), rng.uniform(0.3, 3.0, n)
+    pairs = [(replace(case.design, y=y), case.equations.new_response(y))]
+    if case.design.bounded or case.equations.diagonal:
+        scores_ = weights * y
+        design = replace(case.design, y=scores_ / weights, weights=weights)
+        pairs.append((design, case.equations.reweight(weights, scores_)))
+    for design, equations in pairs:
+        again = Case(design, equations, case.kind, case.seed, case.tolerance)
         for check in (criterion, scores, information, solution, leverages, start_moments, start_squares):
             check(again)
     case.factor()
     criterion(case)
     solution(case)
+
+
+def working(case: Case, weights: Array, scores_: Array) -> Case:
+    """Return the case of working weights and scores: what is linear in them, and what they leave of V."""
+    equations = case.equations.reweight(weights, scores_)
+    again = replace(case, equations=equations)
+    again.oracle = DenseWorking(case.design, weights, scores_)
+    again.directions = [d for d in case.directions if d.errors is None]
+    again.factor()
+    return again
+
+
+def criterion_of_scores(case: Case) -> None:
+    """log|V| and log|X'V⁻¹X|; y'Py of a row of weight 0 is infinite."""
+    for name in ("logdet", "logdet_x"):
+        case.agree(getattr(case.pieces, name), getattr(case.expected_pieces, name))
+
+
+def scores_of_terms(case: Case) -> None:
+    for reml in (True, False):
+        found, wanted = (one.scores(reml, errors=False) for one in (case.equations, case.oracle))
+        for mine, theirs in zip(found.random, wanted.random, strict=True):
+            case.agree(mine.trace, theirs.trace)
+            case.agree(mine.quadratic, theirs.quadratic)
 
 
 def rescale(case: Case) -> None:
@@ -415,10 +490,17 @@ def rescale(case: Case) -> None:
 
 REUSABLE: tuple[Callable[[Case], None], ...] = (
     scores, traces, information, trace_products, fixed_information, solution, conditional_covariance,
-    joint_covariance, prediction_variance, predict, conditional_residual_variances, leverages,
+    joint_covariance, prediction_variance, predict, conditional_residual_variances, leverages, solve, cross_fixed,
 )  # fmt: skip
-CHECKS = (criterion, *REUSABLE, start_moments, start_squares, direction_gram, with_response, rescale)
+CHECKS = (
+    criterion, *REUSABLE, rows_and_effects, start_moments, start_squares, direction_gram, other_rows, rescale,
+)  # fmt: skip
 """One check for every verb."""
+WORKING = (
+    criterion_of_scores, scores_of_terms, information, solution, conditional_covariance, joint_covariance,
+    prediction_variance, leverages, solve, cross_fixed,
+)  # fmt: skip
+"""What is asked at working weights and scores."""
 
 
 def make_case(name: str, design: Design, kind: str, seed: int, tolerance: float = 1e-8) -> Case:

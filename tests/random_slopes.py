@@ -70,11 +70,11 @@ class SlopeSystem(RelativeSystem):
     def solution(self) -> Solution:
         raise NotImplementedError
 
-    def with_response(self, design: Design) -> RelativeSystem:
+    def with_rows(self, design: Design) -> RelativeSystem:
         raise NotImplementedError
 
     conditional_covariance = joint_covariance = prediction_variance = fixed_information = solution
-    effect_variance = solution
+    effect_variance = solve_random = fixed_columns = solution
 
 
 def slope_problem(seed: int) -> Design:

@@ -5,6 +5,7 @@
 pub mod average_information;
 pub mod backward;
 pub mod blocked_cholesky;
+pub mod chain_solve;
 pub mod cross_product;
 pub mod dense;
 pub mod error;

@@ -12,6 +12,7 @@ use crate::average_information::{
 };
 use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
+use crate::chain_solve::{reduce, substitute};
 use crate::cross_product::{cross_products, row_major, DenseRows, FactorRows};
 use crate::error::KernelError;
 use crate::predictions::predictions;
@@ -52,6 +53,23 @@ pub fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
 impl PyBlocked {
     pub fn blocked(&self) -> &Blocked {
         &self.blocked
+    }
+
+    /// Right-hand sides, flat (q, p, count) per chain factor, as vectors of our own.
+    fn right_sides(
+        &self,
+        given: &[PyReadonlyArray1<'_, f64>],
+        count: usize,
+    ) -> PyResult<Vec<Vec<f64>>> {
+        let chain = &self.blocked.cross.chain;
+        let owned: Vec<Vec<f64>> = given.iter().map(|c| c.as_array().to_vec()).collect();
+        let sizes = chain.iter().map(|f| f.q * f.p * count);
+        if owned.len() != chain.len() || owned.iter().zip(sizes).any(|(c, size)| c.len() != size) {
+            return Err(PyValueError::new_err(
+                "numbers given by level do not fit the chain factors",
+            ));
+        }
+        Ok(owned)
     }
 
     fn check_schur(&self, shape: &[usize]) -> PyResult<()> {
@@ -322,17 +340,7 @@ impl PyBlocked {
         count: usize,
     ) -> PyResult<(Flat<'py>, Flat<'py>)> {
         let cross = &self.blocked.cross;
-        let owned: Vec<Vec<f64>> = coefficients.iter().map(|c| c.as_array().to_vec()).collect();
-        let fits = owned.len() == cross.chain.len()
-            && owned
-                .iter()
-                .zip(&cross.chain)
-                .all(|(c, f)| c.len() == f.q * f.p * count);
-        if !fits {
-            return Err(PyValueError::new_err(
-                "coefficients do not fit the chain factors",
-            ));
-        }
+        let owned = self.right_sides(&coefficients, count)?;
         let m = cross.tail_width + cross.d - 1;
         let (blocked, threads) = (&self.blocked, self.threads);
         let work = || {
@@ -348,6 +356,43 @@ impl PyBlocked {
             PyArray1::from_vec(py, out.rhs),
             PyArray1::from_vec(py, out.gram),
         ))
+    }
+
+    /// What right-hand sides g, flat (q, p, count) per chain factor, leave on the tail: −Z_t'WZ_cC₁g, flat (tail, count).
+    fn reduce<'py>(
+        &self,
+        py: Python<'py>,
+        sides: Vec<PyReadonlyArray1<'_, f64>>,
+        count: usize,
+    ) -> PyResult<Flat<'py>> {
+        let mut owned = self.right_sides(&sides, count)?;
+        let mut tail = vec![0.0; self.blocked.cross.tail_width * count];
+        py.detach(|| reduce(&self.blocked, count, &mut owned, &mut tail));
+        Ok(PyArray1::from_vec(py, tail))
+    }
+
+    /// C₁(g − Z_c'WZ_t x), flat (q, p, count) per chain factor, for the solution x (tail, count) of the tail.
+    fn substitute<'py>(
+        &self,
+        py: Python<'py>,
+        sides: Vec<PyReadonlyArray1<'_, f64>>,
+        x_tail: PyReadonlyArray2<'_, f64>,
+    ) -> PyResult<Vec<Flat<'py>>> {
+        let (width, count) = (self.blocked.cross.tail_width, x_tail.shape()[1]);
+        let mut owned = self.right_sides(&sides, count)?;
+        if x_tail.shape()[0] != width {
+            return Err(PyValueError::new_err("x_tail has the wrong shape"));
+        }
+        let x = x_tail.as_slice()?;
+        let mut tail = vec![0.0; width * count];
+        py.detach(|| {
+            reduce(&self.blocked, count, &mut owned, &mut tail);
+            substitute(&self.blocked, count, &mut owned, x);
+        });
+        Ok(owned
+            .into_iter()
+            .map(|b| PyArray1::from_vec(py, b))
+            .collect())
     }
 
     /// var/σ² of new rows; `chain` and `tail` hold (codes, flat values) per factor, tail with (p, offset).

@@ -328,7 +328,7 @@ def fit_design(
     for _ in range(RENEWALS):
         before = optimum
         design = _renewed(design, conditional_mean(design, linear_part(criterion).solve(optimum.theta)[0]))
-        criterion = build_criterion(spec, design, equations.with_response(design))
+        criterion = build_criterion(spec, design, equations.with_rows(design))
         optimum = _continued(optimise(criterion, control, before.theta), before)
         if abs(optimum.value - before.value) <= SETTLED:
             return design, criterion, optimum

@@ -16,6 +16,7 @@ from drawn_designs import CHECKED, designs, seeds, without_bounds
 from engine_checks import (
     CHECKS,
     CONTROL,
+    WORKING,
     Case,
     criterion,
     draw_covariances,
@@ -27,6 +28,7 @@ from engine_checks import (
     scores,
     solution,
     traces,
+    working,
 )
 from engine_layouts import LAYOUTS, layout
 from mixedmodels.engines import ENGINES
@@ -109,11 +111,41 @@ def test_weights_of_either_sign(engine: str, name: str) -> None:
         covariances = draw_covariances(oracle, np.random.default_rng(5), "regular")
         if not accepts(oracle, covariances):
             with pytest.raises(REFUSED):
-                equations.with_response(signed).factor(covariances)
+                equations.with_rows(signed).factor(covariances)
             continue
-        case = Case(signed, equations.with_response(signed), "regular", seed=5)
+        case = Case(signed, equations.with_rows(signed), "regular", seed=5)
         for check in (criterion, scores, traces, information, solution, leverages, prediction_variance):
             check(case)
+
+
+@pytest.mark.parametrize(("engine", "name"), DIAGONAL)
+def test_working_weights_and_scores(engine: str, name: str) -> None:
+    """Weights of 0 have scores; those of either sign as long as the equations stay positive definite."""
+    case = make_case(engine, layout(name), "regular", seed=11)
+    rng, n = np.random.default_rng(4), case.design.n
+    weights, chosen = rng.uniform(0.5, 2.0, n), rng.permutation(n)
+    weights[chosen[: n // 10]] = 0.0
+    weights[chosen[n // 10 : n // 5]] *= -0.01
+    again = working(case, weights, rng.standard_normal(n))
+    for check in WORKING:
+        check(again)
+    # the first equations keep their own
+    case.factor()
+    criterion(case)
+
+
+CORRELATED = sorted({(e, name) for e, name, _ in CASES if layout(name).residual is not None})
+
+
+@pytest.mark.parametrize(("engine", "name"), CORRELATED)
+def test_weights_of_correlated_errors_are_positive(engine: str, name: str) -> None:
+    equations = ENGINES[engine]().equations(layout(name), CONTROL)
+    assert not equations.diagonal
+    weights = np.ones(layout(name).n)
+    for bad in (0.0, -1.0):
+        weights[3] = bad
+        with pytest.raises(mm.FitError, match=f"row 3 has {bad:.3g}"):
+            equations.reweight(weights, weights)
 
 
 def accepts(oracle: DenseEquations, covariances: Covariances) -> bool:

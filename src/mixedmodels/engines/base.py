@@ -16,6 +16,12 @@ never learn. At the V last factored they answer
 `trace_products(directions, reml)`   tr(PV̇_aPV̇_b): the expected information
 `fixed_information(directions, w)`   −X'V⁻¹V̇_aV⁻¹X and Σ w_ab X'V⁻¹V̇_aV⁻¹V̇_bV⁻¹X (Kenward and Roger 1997)
 `solution()` …                       β̂, b̂, and how well they are known
+`solve(fixed, random)`               M⁻¹·rhs over [β; b], or with β held: what is linear in other right-hand sides
+`cross_fixed(directions, r)`         X'V⁻¹V̇_ar
+`linear_predictor(β, b)`             Xβ + Zb
+`adjoint(v)`                         X'v and Z'v
+`reweight(weights, scores)`          the equations of other working weights and scores
+`new_response(y)`                    the equations of another response
 ===================================  ==========================================================================
 
 V⁻¹ stands in place of P for maximum likelihood. Nothing is inverted where a Σ is singular, except where an engine says
@@ -27,16 +33,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..control import Control
+from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array, Codes
 from .coordinates import FixedBasis
+from .effects import adjoint, linear_predictor, working_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +284,17 @@ class Equations(ABC):
     indefinite: ClassVar[bool] = False
     """Whether Σ may be indefinite."""
     diagonal: ClassVar[bool] = False
-    """Whether `with_response` takes other weights, of either sign where the equations stay positive definite."""
+    """Whether `reweight` takes weights of 0, and of either sign where the equations stay positive definite."""
 
     whole_clusters: ClassVar[bool] = False
     """Whether V of whole independent clusters is formed and factored."""
     takes_roots: bool = True
     """Whether `factor` reads Λ rather than Σ."""
 
+    design: Design
+    """What the equations are of."""
+    basis: FixedBasis
+    """The equations' own coordinates of β."""
     groups: tuple[SizeGroup, ...]
     """Clusters whose R is handed over by class."""
     holder: object | None = None
@@ -374,9 +386,87 @@ class Equations(ABC):
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
         """Return ⟨V̇_a, V̇_b⟩, (k, k): singular exactly where directions are dependent. Nothing is factored."""
 
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
     @abstractmethod
-    def with_response(self, design: Design) -> Equations:
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """Return var(b | y, β)·g of every term, (q, p, k), for g likewise."""
+
+    @abstractmethod
+    def taken_by_fixed(self) -> tuple[Array, ...]:
+        """Return GZ'V⁻¹X of every term, (q, p, r), in own coordinates."""
+
+    def solve(self, fixed: Array | None, random: Sequence[Array]) -> tuple[Array | None, tuple[Array, ...]]:
+        """Return M⁻¹·rhs, M the matrix of the mixed-model equations over [β; b].
+
+        Parameters
+        ----------
+        fixed
+            The part of the right-hand sides for β in own coordinates, (r, k); None to hold β.
+        random
+            Their parts for b by term, each (q, p, k).
+
+        Returns
+        -------
+        tuple
+            The solutions in the same form.
+
+        Notes
+        -----
+        With G = var(b), C = var(b | y, β) and Φ = (X'V⁻¹X)⁻¹ the solutions are β = Φ(f − X'V⁻¹ZGg) and
+        b = Cg − GZ'V⁻¹Xβ. M⁻¹ is the covariance of (β̂ − β, b̂ − b), which exists where Σ is singular.
+        """
+        effects = self.solve_random(random)
+        if fixed is None:
+            return None, effects
+        taken, left = self.taken_by_fixed(), fixed
+        for own, side in zip(taken, random, strict=True):
+            left = left - np.einsum("qpr,qpk->rk", own, side)
+        beta = self.solution().own_vcov @ left
+        return beta, tuple(b - own @ beta for b, own in zip(effects, taken, strict=True))
+
+    @abstractmethod
+    def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
+        """Return X'V⁻¹V̇_ar in own coordinates, (len(directions), rank), for one vector r by row (n,).
+
+        Those of ∂Σ are X'V⁻¹Z(K⊗Σ̇)Z'r; with r the scores of a likelihood these are half the Hessian of its
+        Laplace approximation between β and Σ.
+        """
+
+    def linear_predictor(self, beta: Array, b: Sequence[Array]) -> Array:
+        """Return Xβ + Zb, (n,), for β (r,) in own coordinates and b (q, p) by term; with a last axis of k, (n, k)."""
+        return linear_predictor(self.design, self.basis, beta, b)
+
+    def adjoint(self, v: Array) -> tuple[Array, tuple[Array, ...]]:
+        """Return X'v (r,) in own coordinates and Z'v (q, p) by term, for v (n,); with a last axis of k likewise."""
+        return adjoint(self.design, self.basis, v)
+
+    @abstractmethod
+    def with_rows(self, design: Design) -> Equations:
         """Return the equations of a design that differs in y, weights or covariates of variance functions alone."""
+
+    def new_response(self, y: Array) -> Equations:
+        """Return the equations of another response (n,)."""
+        return self.with_rows(replace(self.design, y=y))
+
+    def reweight(self, weights: Array, scores: Array) -> Equations:
+        """Return the equations of working weights W and scores s, both (n,): those whose right-hand sides are X's, Z's.
+
+        The working response is W⁻¹s; with scores given a weight may be exactly 0, and its row then leaves M and
+        log|V|. `Pieces.quadratic` is infinite in effect where such a row has a score.
+
+        Raises
+        ------
+        FitError
+            Where a weight is 0 or negative and errors are not independent (`diagonal`).
+        """
+        if not self.diagonal and not (weights > 0.0).all():
+            raise FitError(
+                f"working weights must be positive where errors are correlated or of unequal variance; row "
+                f"{int(np.argmin(weights > 0.0))} has {weights.min():.3g}."
+            )
+        working, response = working_rows(self.design, weights, scores)
+        return self.with_rows(replace(self.design, y=response, weights=working))
 
     def refits(self) -> Refits | None:
         """Return native searches for other responses with σ² profiled out, None where there are none."""

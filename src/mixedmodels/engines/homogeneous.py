@@ -30,6 +30,8 @@ from .base import (
     Solution,
     Target,
 )
+from .coordinates import FixedBasis
+from .effects import informative, prior_times
 from .relative import RelativeSystem, TermDirection
 
 LARGEST_LOG_VARIANCE = 600.0
@@ -60,12 +62,18 @@ class HomogeneousEquations(Equations):
     def __init__(self, system: RelativeSystem) -> None:
         self.system = system
         self.design = system.design
-        n = self.design.n
+        n, weights = self.design.n, self.design.weights
+        self._count = n if weights is None else len(informative(weights))
         self.groups = (
             SizeGroup(np.zeros((1, 1), np.intp), np.zeros(1, np.intp), np.array([n]), np.zeros(1, np.intp)),
         )
         self.holder = None
         self._state: _State | None = None
+
+    @property
+    def basis(self) -> FixedBasis:  # type: ignore[override]
+        """The equations' own coordinates of β."""
+        return self.system.standard.basis
 
     @property
     def takes_roots(self) -> bool:  # type: ignore[override]
@@ -100,10 +108,9 @@ class HomogeneousEquations(Equations):
         self._state = _State(sigma2, covariances, 1.0, pieces.quadratic, {})
         if sigma2 == 1.0:
             return pieces
-        design = self.design
         return Pieces(
-            pieces.logdet + design.n * log(sigma2),
-            pieces.logdet_x - design.fixed.rank * log(sigma2),
+            pieces.logdet + self._count * log(sigma2),
+            pieces.logdet_x - self.design.fixed.rank * log(sigma2),
             pieces.quadratic / sigma2,
         )
 
@@ -121,7 +128,7 @@ class HomogeneousEquations(Equations):
         return state.scores[reml]
 
     def _degrees(self, reml: bool) -> int:
-        return self.design.n - (self.design.fixed.rank if reml else 0)
+        return self._count - (self.design.fixed.rank if reml else 0)
 
     def scores(self, reml: bool, *, errors: bool = True) -> Scores:
         state, s2 = self._at(), self._at().sigma2
@@ -287,8 +294,40 @@ class HomogeneousEquations(Equations):
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
         raise TypeError("parameters of independent errors are told apart by the design alone")
 
-    def with_response(self, design: Design) -> HomogeneousEquations:
-        return HomogeneousEquations(self.system.with_response(design))
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        return tuple(self._at().sigma2 * b for b in self.system.solve_random(random))
+
+    def _fixed_columns(self) -> tuple[Array, ...]:
+        return self.system.fixed_columns() if self.design.random else ()
+
+    def taken_by_fixed(self) -> tuple[Array, ...]:
+        parts = zip(self.design.random, self._at().random(), self._fixed_columns(), strict=True)
+        return tuple(prior_times(term, sigma, u) / self._at().sigma2 for term, sigma, u in parts)
+
+    def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
+        """X'V⁻¹W⁻¹r = (X − ZGZ'V⁻¹X)'r/σ² is what a direction of σ² moves."""
+        s2, (fixed, random) = self._at().sigma2, self.adjoint(r)
+        columns = self._fixed_columns()
+        out = np.zeros((len(directions), len(fixed)))
+        for a, direction in enumerate(directions):
+            for k, which, matrix in direction.random:
+                term = self.design.random[k]
+                sigma = np.zeros((term.n_sets, *matrix.shape))
+                sigma[which] = matrix
+                moved = prior_times(term, sigma, random[k][:, :, None])
+                out[a] += np.einsum("qpr,qp->r", columns[k], moved[:, :, 0]) / s2
+            if direction.errors is not None:
+                left = fixed - sum(
+                    np.einsum("qpr,qp->r", own, side)
+                    for own, side in zip(self.taken_by_fixed(), random, strict=True)
+                )
+                out[a] += float(direction.errors(0)[0, 0, 0]) * left / s2
+        return out
+
+    def with_rows(self, design: Design) -> HomogeneousEquations:
+        return HomogeneousEquations(self.system.with_rows(design))
 
 
 @dataclass(frozen=True, slots=True)

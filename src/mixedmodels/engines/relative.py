@@ -79,6 +79,14 @@ class RelativeSystem(ABC):
         """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k))/σ² for each of n new rows, as `Equations` do, (n,)."""
 
     @abstractmethod
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """Return var(b | y, β)g/σ² of every term, (q, p, k), for g likewise."""
+
+    @abstractmethod
+    def fixed_columns(self) -> tuple[Array, ...]:
+        """Return Z'Ṽ⁻¹X of every term, (q, p, r), in own coordinates."""
+
+    @abstractmethod
     def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
         """Return var(Σ_k z_k'(b̂_k − b_k) given β)/σ² for each of n rows of levels in the fit, (n,)."""
 
@@ -91,5 +99,5 @@ class RelativeSystem(ABC):
         """Return the MIVQUE0 equations; see `Equations`."""
 
     @abstractmethod
-    def with_response(self, design: Design) -> RelativeSystem:
+    def with_rows(self, design: Design) -> RelativeSystem:
         """Return the system of a design that differs in y or weights alone, sharing everything structural."""

@@ -20,6 +20,7 @@ from ..terms.design import Design
 from ..terms.rank import ColumnMoments
 from ..typing import Array
 from .coordinates import FixedBasis
+from .effects import informative
 
 ROWS_AT_ONCE = 16384
 NARROW = 12
@@ -84,7 +85,7 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
         right = response_products(x, y, w, centre, scale, beta, threads)[:r]
         beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
-    log_weights = 0.0 if w is None else -float(np.log(np.abs(w)).sum())
+    log_weights = 0.0 if w is None else -float(np.log(np.abs(informative(w))).sum())
     return Standardised(x, y, centre, scale, basis, beta, full, log_weights, threads)
 
 

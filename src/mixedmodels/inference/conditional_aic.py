@@ -165,7 +165,7 @@ def _slope(term: RandomTerm, which: int, matrix: Array, py: Array) -> Array:
 def _conditional_residual(fit: Fit, criterion: LinearCriterion, y: Array) -> Array:
     """Return RPy for another response at the same covariance parameters, (n,)."""
     design = replace(criterion.design, y=y)
-    equations = criterion.equations.with_response(design)
+    equations = criterion.equations.new_response(design.y)
     equations.factor(criterion.model.numbers(fit.optimum.theta, roots=equations.takes_roots))
     mean = conditional_mean(design, equations.solution())
     return np.asarray(y - mean if fit.design.offset is None else y - mean + fit.design.offset)

@@ -159,7 +159,7 @@ class FixedPath(Path):
     def rise(self, value: float) -> float:
         y = self.fit.design.y - value * self.column
         design = replace(self.design, y=y)
-        criterion = build_criterion(self.fit.spec, design, self.equations.with_response(design))
+        criterion = build_criterion(self.fit.spec, design, self.equations.new_response(y))
         optimum = optimise(criterion, self.fit.control, self._start(value))
         if optimum.value < self.best - _BETTER:
             raise BetterOptimum(optimum.theta, optimum.value, joint=False)

@@ -150,6 +150,34 @@ class Blocked:
         weighted = self.inverse @ f
         return (self.o.T @ weighted).ravel(), (f.T @ weighted).ravel()
 
+    def reduce(self, sides: Sequence[Array], count: int) -> Array:
+        """Return −Z_t'WZ_cC₁g, flat (tail, count), C₁ the covariance of the chain's effects given y and all others."""
+        z, c = self._posterior()
+        g = np.concatenate([np.reshape(one, (-1, count)) for one in sides])
+        return np.asarray(-self._tail_columns().T @ (self.w[:, None] * (z @ (c @ g)))).ravel()
+
+    def substitute(self, sides: Sequence[Array], x_tail: Array) -> list[Array]:
+        """Return C₁(g − Z_c'WZ_t x) per chain factor, flat (q, p, count)."""
+        z, c = self._posterior()
+        g = np.concatenate([np.reshape(one, (-1, x_tail.shape[1])) for one in sides])
+        b = c @ (g - z.T @ (self.w[:, None] * (self._tail_columns() @ x_tail)))
+        return [one.ravel() for one in np.split(b, np.cumsum([p * q for p, q in self.sizes])[:-1])]
+
+    def _tail_columns(self) -> Array:
+        return self.o[:, : self.o.shape[1] - self.x.shape[1]]
+
+    def _posterior(self) -> tuple[Array, Array]:
+        """Z_c (n, k) and C₁ = G − GZ_c'V₁⁻¹Z_cG, (k, k)."""
+        z, first = np.hstack(self.chain), 0
+        g = np.zeros((z.shape[1], z.shape[1]))
+        for lam in self.lam:
+            for one in lam:
+                place = slice(first, first + len(one))
+                g[place, place] = one @ one.T
+                first += len(one)
+        zg = z @ g
+        return z, g - zg.T @ self.inverse @ zg
+
     def prediction_variance(
         self,
         h: Array,

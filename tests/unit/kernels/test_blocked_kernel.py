@@ -149,6 +149,19 @@ def test_columns_of_x_and_products(pair) -> None:
         same(actual, expected)
 
 
+def test_solutions_for_other_right_hand_sides(pair) -> None:
+    native, twin, given, rng, *_ = eliminated(pair)
+    sides = [rng.standard_normal(q * p * 2) for _, _, p, q in given[0]]
+    if not sides:
+        return
+    same(native.reduce(sides, 2), twin.reduce(sides, 2))
+    x_tail = rng.standard_normal((twin.o.shape[1] - given[3].shape[1], 2))
+    for actual, expected in zip(
+        native.substitute(sides, x_tail), twin.substitute(sides, x_tail), strict=True
+    ):
+        same(actual, expected)
+
+
 def test_prediction_variance(pair) -> None:
     native, twin, given, rng, *_ = eliminated(pair)
     chain, tail, n = given[0], given[1], 11

@@ -38,7 +38,7 @@ from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
 from .refits import ChainRefits
 from .start_moments import mivque0
-from .tail import tail_blocks
+from .tail import TailBlock, tail_blocks
 
 
 @dataclass(slots=True)
@@ -56,13 +56,18 @@ class BlockedSystem(RelativeSystem):
     """Mixed-model equations by elimination of a chain and a dense tail."""
 
     def __init__(
-        self, design: Design, control: Control, layout: Layout, standard: Standardised | None = None
+        self,
+        design: Design,
+        control: Control,
+        layout: Layout,
+        standard: Standardised | None = None,
+        blocks: tuple[TailBlock, ...] | None = None,
     ) -> None:
         self.design = design
         self.control = control
         self.layout = layout
         self.standard = standardise(design, control) if standard is None else standard
-        self.blocks = tail_blocks(design, layout)
+        self.blocks = tail_blocks(design, layout) if blocks is None else blocks
         self.native = self._accumulate()
         self._width = layout.tail_width
         self._size = self._width + design.fixed.rank
@@ -436,5 +441,45 @@ class BlockedSystem(RelativeSystem):
     def start_moments(self) -> tuple[Array, Array]:
         return mivque0(self.native, self.layout, self.blocks, self.standard.gram, self.design)
 
-    def with_response(self, design: Design) -> BlockedSystem:
-        return BlockedSystem(design, self.control, self.layout, standardise(design, self.control))
+    # -- other right-hand sides, other rows ----------------------------------------------------------
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """With the chain integrated out the tail has D(D'SD + I)⁻¹D', S without X."""
+        count, width = random[0].shape[2] if random else 0, self._width
+        merged = [self._merged(f, random) for f in range(len(self.layout.factors))]
+        chain = [merged[f].reshape(-1) for f in self.layout.chain]
+        tail = np.zeros((width, count))
+        for block in self.blocks:
+            tail[block.columns] = merged[block.factor].reshape(-1, count)
+        tail += self.native.reduce(chain, count).reshape(width, count)
+        for block in self.blocks:
+            block.transpose_apply(tail, self._lambda[block.factor])
+        lower = np.ascontiguousarray(self._at().lower[:width, :width])
+        x = np.ascontiguousarray(solve_upper(lower, solve_lower(lower, tail)))
+        for block in self.blocks:
+            block.apply(x, self._lambda[block.factor])
+        out: dict[int, Array] = {}
+        for f, b in zip(self.layout.chain, self.native.substitute(chain, x), strict=True):
+            self.split_levels(f, b.reshape(merged[f].shape), out)
+        for block in self.blocks:
+            self.split_levels(block.factor, x[block.columns].reshape(merged[block.factor].shape), out)
+        return tuple(out[k] for k in range(len(random)))
+
+    def _merged(self, f: int, random: Sequence[Array]) -> Array:
+        """Return the columns of a factor, (q, p, k), from those of its terms."""
+        return np.concatenate([random[k] for k in self.layout.factors[f].terms], axis=1)
+
+    def fixed_columns(self) -> tuple[Array, ...]:
+        lower = np.ascontiguousarray(self._at().lower[: self._width, : self._width])
+        chain, tail = self._columns_of_x(lower)
+        out: dict[int, Array] = {}
+        for f, u in zip(self.layout.chain, chain, strict=True):
+            self.split_levels(f, u, out)
+        for block in self.blocks:
+            shape = (block.data.q, block.data.p, tail.shape[1])
+            self.split_levels(block.factor, tail[block.columns].reshape(shape), out)
+        return tuple(out[k] for k in range(len(self.design.random)))
+
+    def with_rows(self, design: Design) -> BlockedSystem:
+        standard = standardise(design, self.control)
+        return BlockedSystem(design, self.control, self.layout, standard, self.blocks)

@@ -15,6 +15,7 @@ from ...lazy import LazyModule
 from ...terms.design import Design, RandomTerm
 from ...typing import Array, Codes
 from ..base import Covariances, Direction, Equations, Pieces, Score, Scores, SizeGroup, Solution, Target
+from ..effects import prior_times
 from ..targets import own_variance
 from .algebra import Clusters, Directions
 from .arrange import cluster_codes
@@ -44,17 +45,12 @@ class ClusterEquations(Equations):
         self.control = control
         self.by_row = design.residual is not None and bool(design.residual.variance)
         self.clusters = Clusters(design, control, by_row=self.by_row, layouts=layouts)
+        self.basis = self.clusters.standard.basis
         self.groups = self.clusters.layouts
         self.random_rows = RandomRows(design, self.groups)
         self._large = any(group.rows.shape[1] > LARGE for group in self.groups)
         self.holder = None
         self._factored: tuple[Covariances, Rows] | None = None
-
-    def with_response(self, design: Design) -> ClusterEquations:
-        fitted = design.residual is not None and any(term.fitted for term in design.residual.variance)
-        # rows of equal covariance are no longer those they were where a variance follows the fitted mean
-        same = not fitted and design.weights is self.design.weights
-        return ClusterEquations(design, self.control, self.groups if same else None)
 
     def factor(self, covariances: Covariances) -> Pieces:
         if not all(np.isfinite(r).all() for r in (*covariances.errors, *covariances.matrices())):
@@ -201,6 +197,48 @@ class ClusterEquations(Equations):
 
     def solution(self) -> Solution:
         return Solution(self.clusters.beta, self.clusters.phi, self._effects(), self.clusters.standard.basis)
+
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """Return Gg − GZ'V⁻¹ZGg of every term."""
+        if not random:
+            return ()
+        matrices = self._at()[0].matrices()
+        moved = _prior_times(self.design, matrices, random)
+        rows = self.linear_predictor(np.zeros((self.design.fixed.rank, random[0].shape[2])), moved)
+        taken = _prior_times(self.design, matrices, self.adjoint(self._solved(rows))[1])
+        return tuple(own - less for own, less in zip(moved, taken, strict=True))
+
+    def _solved(self, rows: Array) -> Array:
+        """Return V⁻¹b for rows b (n, k)."""
+        scaled, out = self._scaled(rows), np.empty(rows.shape)
+        for g, group in enumerate(self.groups):
+            out[group.rows] = self._inverse(g)[group.class_of] @ scaled[group.rows]
+        return self._scaled(out)
+
+    def taken_by_fixed(self) -> tuple[Array, ...]:
+        u = self.adjoint(self.clusters.solved_rows()[1])[1]
+        return _prior_times(self.design, self._at()[0].matrices(), u)
+
+    def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
+        stacks, order = self._stacks(directions)
+        scale = self.unscale(np.arange(self.design.n))
+        u, rows = self.clusters.solved_rows()[1] / scale[:, None], r / scale
+        out = np.zeros((len(directions), u.shape[1]))
+        for g, group in enumerate(self.groups):
+            by_class, by_cluster = stacks(g)
+            own, side = u[group.rows], rows[group.rows][:, :, None]
+            moved = [v[group.class_of] @ side for v in by_class] + [v @ side for v in by_cluster]
+            for a, one in zip(order, moved, strict=True):
+                out[a] += np.einsum("mtr,mt->r", own, one[:, :, 0])
+        return out
+
+    def with_rows(self, design: Design) -> ClusterEquations:
+        fitted = design.residual is not None and any(term.fitted for term in design.residual.variance)
+        # rows of equal covariance are no longer those they were where a variance follows the fitted mean
+        same = not fitted and design.weights is self.design.weights
+        return ClusterEquations(design, self.control, self.groups if same else None)
 
     # -- uncertainty -----------------------------------------------------------------------------------------
 
@@ -379,6 +417,11 @@ class ClusterEquations(Equations):
             j = np.broadcast_to(rows[:, None, :], blocks.shape).ravel()
             total = total + sparse.csr_array((blocks.ravel(), (i, j)), shape=(n, n))
         return total
+
+
+def _prior_times(design: Design, matrices: Sequence[Array], random: Sequence[Array]) -> tuple[Array, ...]:
+    """Return Gb for b of every term, (q, p, k)."""
+    return tuple(prior_times(*one) for one in zip(design.random, matrices, random, strict=True))
 
 
 def _effect_covariances(

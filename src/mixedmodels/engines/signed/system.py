@@ -27,6 +27,7 @@ from ...lazy import LazyModule
 from ...terms.design import Design
 from ...typing import Array, Codes
 from ..base import Pieces, Score, Solution
+from ..effects import prior_times
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
@@ -90,10 +91,6 @@ class SignedSystem(RelativeSystem):
         self._leaf_dense = np.asarray(self.layout.leaf.T @ dense)
         self._tail_dense = np.asarray(self.layout.tail.T @ dense)
         self._point: _Point | None = None
-
-    def with_response(self, design: Design) -> SignedSystem:
-        layout = self.layout if design.weights is self.design.weights else None
-        return SignedSystem(design, self.control, layout, standardise(design, self.control))
 
     def _at(self) -> _Point:
         if self._point is None:
@@ -303,6 +300,27 @@ class SignedSystem(RelativeSystem):
             return out
         rest = x - leaf.T @ point.fixed_leaf[:, :-1] - tail.T @ point.fixed_tail[:, :-1]
         return np.asarray(out + np.einsum("nx,xz,nz->n", rest, point.phi, rest))
+
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """Return Σ̃g − Σ̃Z'Ṽ⁻¹ZΣ̃g of every term."""
+        moved = self._prior_times(random)
+        if not moved:
+            return ()
+        found = self.layout.split(*self._apply(*self.layout.join(moved)))
+        return tuple(own - less for own, less in zip(moved, self._prior_times(found), strict=True))
+
+    def _prior_times(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        parts = zip(self.design.random, self._at().sigma, random, strict=True)
+        return tuple(prior_times(term, sigma, b) for term, sigma, b in parts)
+
+    def fixed_columns(self) -> tuple[Array, ...]:
+        return tuple(self._fixed_columns())
+
+    def with_rows(self, design: Design) -> SignedSystem:
+        layout = self.layout if design.weights is self.design.weights else None
+        return SignedSystem(design, self.control, layout, standardise(design, self.control))
 
     def start_moments(self) -> tuple[Array, Array]:
         """Return the MIVQUE0 equations (see `Equations`), from M = W − WX(X'WX)⁻¹X'W at Σ̃ = 0."""

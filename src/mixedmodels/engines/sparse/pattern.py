@@ -103,6 +103,21 @@ class Analysis:
         couplings = tuple(replace(c, values=values[c.place]) for c in self.couplings)
         return replace(self, couplings=couplings)
 
+    def reweighted(self, weights: Array | None) -> Analysis:
+        """Return the analysis of the same rows with other weights (n,): pattern and order of elimination stay."""
+        couplings = tuple(replace(c, values=self._products(c, weights)) for c in self.couplings)
+        return replace(self, couplings=couplings)
+
+    def _products(self, c: Coupling, weights: Array | None) -> Array:
+        a, b = self.factors[c.first], self.factors[c.second]
+        if c.first == c.second:
+            out = np.zeros(c.values.shape)
+            out[: a.q] = _sum_blocks(a.codes, a.q, a, a, weights)
+            return out
+        keys = c.rows * np.int64(b.q) + c.columns
+        where = np.searchsorted(keys, a.codes.astype(np.int64) * b.q + b.codes)
+        return _sum_blocks(where, len(keys), a, b, weights)
+
     def native(self, threads: int) -> SparseSymmetric:
         """Return a factorisation of its own, in the order of elimination already found."""
         return SparseSymmetric(

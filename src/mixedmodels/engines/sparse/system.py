@@ -29,7 +29,7 @@ from ..layout import Factor, merge_factors, pad_direction, split_sets
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import ROWS_AT_ONCE, Standardised, standardise
 from ..targets import refuse_new_levels
-from .pattern import Analysis, analyse
+from .pattern import Analysis
 from .start_moments import sparse_mivque0
 
 if TYPE_CHECKING:
@@ -350,8 +350,7 @@ class SparseSystem(RelativeSystem):
 
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(K⊗Σ̃̇_a)U: P_a = −U'(K⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
-        r, count = self.design.fixed.rank, len(directions)
-        u = self.dense[:, :r] - self.cross @ self.effects_of_fixed()
+        r, count, u = self.design.fixed.rank, len(directions), self._fixed_products()
         coefficients = np.zeros((self.analysis.order, count, r))
         p = np.zeros((count, r, r))
         for a, direction in enumerate(directions):
@@ -411,12 +410,8 @@ class SparseSystem(RelativeSystem):
         point, s = self._at(), self.standard
         beta, b, _ = self.solved()
         half = solve_lower(point.corner, np.eye(len(point.corner)))
-        random: list[Array] = []
-        for k, term in enumerate(self.design.random):
-            f, start = self.analysis.place(k)
-            levels = b[self.analysis.columns(f)].reshape(term.n_levels, -1)
-            random.append(np.ascontiguousarray(levels[:, start : start + term.n_columns]))
-        return Solution(s.beta + beta, half.T @ half, tuple(random), s.basis)
+        random = tuple(own[:, :, 0] for own in self.by_term(b[:, None]))
+        return Solution(s.beta + beta, half.T @ half, random, s.basis)
 
     def conditional_covariance(self, term: int) -> Array:
         point = self._at()
@@ -532,11 +527,40 @@ class SparseSystem(RelativeSystem):
         assert isinstance(self.cross, sparse.csr_array)
         return sparse_mivque0(self.analysis, self.cross, self.dense, self.standard.gram, self.design.n)
 
-    def with_response(self, design: Design) -> SparseSystem:
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        if not random:
+            return ()
+        joined = np.concatenate(
+            [
+                np.concatenate([random[k] for k in factor.terms], axis=1).reshape(factor.q * factor.p, -1)
+                for factor in self.analysis.factors
+            ]
+        )
+        point = self._at()
+        scaled = np.ascontiguousarray(self._scale(point.lam, joined, transpose=True))
+        return self.by_term(self._scale(point.lam, point.native.solve(scaled)))
+
+    def by_term(self, columns: Array) -> tuple[Array, ...]:
+        """Return what belongs to every term, (q, p, k), from random columns (order, k)."""
+        out = []
+        for k, term in enumerate(self.design.random):
+            f, start = self.analysis.place(k)
+            levels = columns[self.analysis.columns(f)].reshape(term.n_levels, self.analysis.factors[f].p, -1)
+            out.append(np.ascontiguousarray(levels[:, start : start + term.n_columns]))
+        return tuple(out)
+
+    def fixed_columns(self) -> tuple[Array, ...]:
+        return self.by_term(self._fixed_products())
+
+    def _fixed_products(self) -> Array:
+        """U = Z'Ṽ⁻¹X, (order, r)."""
+        return np.asarray(self.dense[:, : self.design.fixed.rank] - self.cross @ self.effects_of_fixed())
+
+    def with_rows(self, design: Design) -> SparseSystem:
         standard = standardise(design, self.control)
         if design.weights is self.design.weights:
             return SparseSystem(design, self.control, self.analysis, standard, self.cross)
-        return SparseSystem(design, self.control, analyse(design), standard)
+        return SparseSystem(design, self.control, self.analysis.reweighted(design.weights), standard)
 
 
 def _sum_sets(per_level: Array, sets: Codes, n_sets: int) -> Array:

@@ -75,7 +75,7 @@ class _RowProducts:
         self.system = system
 
     def __matmul__(self, b: Array, /) -> Array:
-        return np.asarray(self.system.z.T @ self.system.solve(self.system.z @ b))
+        return np.asarray(self.system.z.T @ self.system.over_errors(self.system.z @ b))
 
 
 class WhitenedEquations(Equations):
@@ -94,6 +94,7 @@ class WhitenedEquations(Equations):
         self._known = _Known()
         weights = None if design.weights is None else np.sqrt(design.weights)[self.order]
         standard = standardise(design, control)
+        self.basis = standard.basis
         self._raw = np.empty((design.n, design.fixed.rank + 1))
         self._raw[:, :-1] = (standard.x[self.order] - standard.centre) * standard.scale
         self._raw[:, -1] = standard.y[self.order] - self._raw[:, :-1] @ standard.beta
@@ -113,10 +114,6 @@ class WhitenedEquations(Equations):
             np.zeros((analysis.order, design.fixed.rank + 1)),
         )  # fmt: skip
 
-    def with_response(self, design: Design) -> WhitenedEquations:
-        like = self if design.weights is self.design.weights else None
-        return WhitenedEquations(design, self.control, self.analysis, like)
-
     # -- factorisation ---------------------------------------------------------------------------------------
 
     def _at(self) -> Covariances:
@@ -135,7 +132,7 @@ class WhitenedEquations(Equations):
         for group, r in zip(self.cliques, covariances.errors, strict=True):
             logdet += group.set(r)
             group.add_products(products)
-        self._solved_xy = self.solve(self._xy)
+        self._solved_xy = self.over_errors(self._xy)
         dense = np.asarray(self.z.T @ self._solved_xy)
         self.equations.renew(products[:-1], dense, self._xy.T @ self._solved_xy)
         pieces = self.equations.factor(covariances.roots)
@@ -161,7 +158,7 @@ class WhitenedEquations(Equations):
         for group in self.cliques:
             group.scale(factor[group.place])
 
-    def solve(self, b: Array) -> Array:
+    def over_errors(self, b: Array) -> Array:
         """Return R⁻¹b for rows b (n, c)."""
         return self._by_class([group.inverse for group in self.cliques], b)
 
@@ -177,7 +174,7 @@ class WhitenedEquations(Equations):
     def _alpha(self) -> Array:
         """Return α = V⁻¹(y − Xβ̂), (n,)."""
         if self._known.alpha is None:
-            self._known.alpha = self.solve(self._residual()[:, None])[:, 0]
+            self._known.alpha = self.over_errors(self._residual()[:, None])[:, 0]
         return self._known.alpha
 
     def _residual(self) -> Array:
@@ -189,7 +186,7 @@ class WhitenedEquations(Equations):
         """Return U = V⁻¹X in standardised columns, (n, r)."""
         if self._known.u is None:
             taken = self.z @ self.equations.effects_of_fixed()
-            self._known.u = self._solved_xy[:, :-1] - self.solve(np.asarray(taken))
+            self._known.u = self._solved_xy[:, :-1] - self.over_errors(np.asarray(taken))
         return self._known.u
 
     def _entries(self) -> Array:
@@ -256,7 +253,7 @@ class WhitenedEquations(Equations):
 
     def information(self, directions: Sequence[Direction]) -> Array:
         f = np.stack([one[:, 0] for one in self._moved(directions, self._alpha()[:, None])], axis=1)
-        solved = self.solve(f)
+        solved = self.over_errors(f)
         half = self.equations.half(np.asarray(self.z.T @ solved))
         fixed = self.equations.root_of_phi() @ (self._u().T @ f)
         total = f.T @ solved - half.T @ half - fixed.T @ fixed
@@ -313,6 +310,22 @@ class WhitenedEquations(Equations):
         probes = np.random.default_rng(0).standard_normal((self.design.n, count))
         flat = np.stack([one.ravel() for one in self._moved(directions, probes)])
         return np.asarray(flat @ flat.T)
+
+    # -- other right-hand sides, other rows --------------------------------------------------------------------
+
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        return self.equations.solve_random(random)
+
+    def taken_by_fixed(self) -> tuple[Array, ...]:
+        return self.equations.by_term(self.equations.effects_of_fixed())
+
+    def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
+        rows = (r / self.unscale(np.arange(self.design.n)))[self.order][:, None]
+        return np.array([self._u().T @ one[:, 0] for one in self._moved(directions, rows)])
+
+    def with_rows(self, design: Design) -> WhitenedEquations:
+        like = self if design.weights is self.design.weights else None
+        return WhitenedEquations(design, self.control, self.analysis, like)
 
     # -- start -----------------------------------------------------------------------------------------------
 
