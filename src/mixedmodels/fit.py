@@ -436,7 +436,7 @@ def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     share = float(np.linalg.norm(fit.resid)) / max(spread, 1e-300)
     if not share <= (EXACT if fit.converged else NEARLY_EXACT):
         return ()
-    message = "the model fits the response exactly, up to rounding: the residual variance tends to zero"
+    message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to zero"
     hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
     return (Status(Severity.WARNING, message, hint),)
 

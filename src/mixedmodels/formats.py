@@ -12,6 +12,11 @@ MISSING = "–"
 """Printed for a value that does not exist: an aliased coefficient, an inestimable mean."""
 
 LEADING_DIGITS, TRAILING_DIGITS, MOST_DECIMALS = 6, 3, 7
+"""Digits of the largest value of a column, and of every value; decimals beyond which a value is written with an exponent."""
+HUGE = 1e9
+"""Statistic from which on it is written with an exponent."""
+ROUNDING = 1e-12
+"""Entry of a matrix, relative to the largest, below which it is rounding error."""
 
 
 def format_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None = None) -> list[str]:
@@ -22,13 +27,15 @@ def format_column(values: Sequence[Any] | np.ndarray[Any, Any], kind: str | None
     values
         The column.
     kind
-        `"estimate" "statistic" "df" "p" "integer" "text"`, or `"aligned"` for text set to the right; None
+        `"estimate" "entry" "statistic" "df" "p" "integer" "text"`, or `"aligned"` for text set to the right; None
         chooses by type.
 
     Examples
     --------
     >>> format_column([251.4051, 10.46729])
     ['251.405', '10.467']
+    >>> format_column([251.4051, -1.2e-9]), format_column([6.7715, 0.01234], "statistic")
+    (['251.405', '-1.20e-09'], ['6.771', '0.0123'])
     >>> format_column([0.03, 1e-9], "p")
     ['0.0300', '<0.0001']
     >>> format_column([17.0, float("inf"), float("nan")], "df")
@@ -84,33 +91,57 @@ def _kind_of(array: np.ndarray[Any, Any]) -> str:
 
 
 def _format_estimates(array: np.ndarray[Any, Any]) -> list[str]:
-    """Share one number of decimals, so that points align and the smallest value keeps three digits."""
+    """Share one number of decimals, so that points align; a value too small for them stands by itself."""
     values = np.asarray(array, dtype=float)
-    finite = np.abs(values[np.isfinite(values) & (values != 0)])
-    # Rounding noise (a correlation of 1e-17) must not force the column into exponents.
-    finite = finite[finite > 1e-12 * finite.max()] if len(finite) else finite
-    if len(finite) == 0:
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if len(sizes) == 0:
         return [_special(value) or "0" for value in values]
-    leading = math.floor(math.log10(finite.max()))
-    trailing = math.floor(math.log10(finite.min()))
-    decimals = max(LEADING_DIGITS - 1 - leading, TRAILING_DIGITS - 1 - trailing, 0)
-    if decimals > MOST_DECIMALS or leading > 14:
+    leading = LEADING_DIGITS - 1 - _magnitude(sizes.max(), LEADING_DIGITS)
+    if leading > MOST_DECIMALS or leading < LEADING_DIGITS - 15:
         return [_special(value) or f"{value:.5g}" for value in values]
-    return [_special(value) or _without_negative_zero(f"{value:.{decimals}f}") for value in values]
+    needed = [_decimals_for(size) for size in sizes]
+    decimals = max(leading, 0, *(each for each in needed if each <= MOST_DECIMALS))
+    return [_fixed(value, decimals, MOST_DECIMALS) for value in values]
+
+
+def _format_entries(array: np.ndarray[Any, Any]) -> list[str]:
+    """Format entries of a matrix, of one kind: what is lost beside the largest is rounding, and shown as zero."""
+    values = np.asarray(array, dtype=float)
+    largest = np.max(np.abs(values[np.isfinite(values)]), initial=0.0)
+    return _format_estimates(np.where(np.abs(values) <= ROUNDING * largest, 0.0, values))
 
 
 def _format_statistics(array: np.ndarray[Any, Any]) -> list[str]:
-    return [
-        _special(value) or _without_negative_zero(f"{value:.3f}") for value in np.asarray(array, dtype=float)
-    ]
+    values = np.asarray(array, dtype=float)
+    return [f"{v:.5g}" if HUGE <= abs(v) < math.inf else _fixed(v, 3, MOST_DECIMALS) for v in values]
 
 
 def _format_df(array: np.ndarray[Any, Any]) -> list[str]:
     values = np.asarray(array, dtype=float)
     finite = values[np.isfinite(values)]
     # Degrees of freedom that are whole by theory are computed to six digits or so.
-    decimals = 0 if np.allclose(finite, np.round(finite), rtol=0, atol=1e-4) else 2
-    return [_special(value) or f"{value:.{decimals}f}" for value in values]
+    whole = np.round(finite)
+    if np.allclose(finite, whole, rtol=0, atol=1e-4) and ((finite == whole) | (whole >= 1)).all():
+        return [_special(value) or f"{value:.0f}" for value in values]
+    return [_fixed(value, 2, MOST_DECIMALS) for value in values]
+
+
+def _magnitude(size: float, digits: int) -> int:
+    """Return the exponent of a positive number rounded to so many significant digits: 0 for 0.99999999."""
+    return int(f"{size:.{digits - 1}e}".partition("e")[2])
+
+
+def _decimals_for(size: float) -> int:
+    """Return the decimals that show three significant digits of a positive number."""
+    return max(TRAILING_DIGITS - 1 - _magnitude(size, TRAILING_DIGITS), 0)
+
+
+def _fixed(value: float, decimals: int, most: int) -> str:
+    """Return a number with so many decimals, with more where three significant digits need them, up to `most`."""
+    if value == 0 or not math.isfinite(value):
+        return _special(value) or f"{0:.{decimals}f}"
+    needed = _decimals_for(abs(value))
+    return f"{value:.{TRAILING_DIGITS - 1}e}" if needed > most else f"{value:.{max(decimals, needed)}f}"
 
 
 def _format_p(array: np.ndarray[Any, Any]) -> list[str]:
@@ -135,12 +166,9 @@ def _special(value: float) -> str:
     return ""
 
 
-def _without_negative_zero(text: str) -> str:
-    return text[1:] if text.startswith("-") and float(text) == 0 else text
-
-
 FORMATS: Mapping[str, Callable[[np.ndarray[Any, Any]], list[str]]] = {
     "estimate": _format_estimates,
+    "entry": _format_entries,
     "statistic": _format_statistics,
     "df": _format_df,
     "p": _format_p,

@@ -266,7 +266,8 @@ class LabelledMatrix(NDArrayOperatorsMixin, dict[str, Any]):
         """Return a `Table` whose first column, headed by nothing, holds the row names."""
         columns: dict[str, Any] = {"": list(self.rows)}
         columns.update((name, self.array[:, j]) for j, name in enumerate(self.columns))
-        return Table(columns, title=self.title, backend=self.backend)
+        formats = dict.fromkeys(self.columns, "entry")
+        return Table(columns, title=self.title, backend=self.backend, formats=formats)
 
     def to_frame(self, backend: Backend | None = None) -> Any:
         """Return the matrix as a data frame; the first column, `name`, holds the row names."""

@@ -56,7 +56,7 @@ class Table(dict[str, Any]):
     backend
         The data-frame library `to_frame` answers in by default: the caller's own.
     formats
-        Column name → one of `"estimate" "statistic" "df" "p" "integer" "text" "aligned"`; unnamed columns by
+        Column name → one of `"estimate" "entry" "statistic" "df" "p" "integer" "text" "aligned"`; unnamed columns by
         their usual meaning (`p_value`, `df` …), else by type.
     index
         Labels of the rows in pandas frames, where they are those of the caller's data.

@@ -40,12 +40,12 @@ def test_text_aligns_numbers_to_the_right_and_words_to_the_left(table: Table) ->
     [
         ([1743.62827, 0.5], ["1743.628", "0.500"]),
         ([0.00012345, 0.5], ["0.000123", "0.500000"]),
-        ([1e-9, 1.0], ["1e-09", "1"]),
+        ([1e-9, 1.0], ["1.00e-09", "1.00000"]),
         ([0.0, 0.0], ["0", "0"]),
-        ([-0.0000001, 100.0], ["-1e-07", "100"]),
+        ([-0.0000001, 100.0], ["-1.00e-07", "100.000"]),
         ([66.5], ["66.5000"]),
         ([123456789.5], ["123456790"]),
-        ([5.0, 1e-17], ["5.00000", "0.00000"]),
+        ([5.0, 1e-17], ["5.00000", "1.00e-17"]),
     ],
 )
 def test_estimates_share_decimals(values: list[float], expected: list[str]) -> None:
@@ -132,3 +132,19 @@ def test_labelled_matrix_reads_by_name() -> None:
     assert list(matrix.to_frame("polars").columns) == ["name", "a", "b"]
     with pytest.raises(SpecError, match="no row or column 'z'"):
         matrix["z", "a"]
+
+
+@pytest.mark.parametrize("kind", ["estimate", "statistic", "df", "entry"])
+def test_every_cell_shows_three_significant_digits(kind: str) -> None:
+    generator = np.random.default_rng(5)
+    for _ in range(300):
+        sizes = 10.0 ** generator.uniform(-12, 9, 5) if kind != "entry" else 10.0 ** generator.uniform(-3, 3, 5)
+        values = sizes * generator.choice([-1, 1], 5)
+        for value, text in zip(values, format_column(values, kind), strict=True):
+            digits = text.lstrip("-").partition("e")[0].replace(".", "").lstrip("0")
+            assert len(digits) >= 3 or float(text) == value, (values, text)
+            assert float(text) == pytest.approx(value, rel=6e-3)
+
+
+def test_rounding_error_in_a_matrix_is_shown_as_zero() -> None:
+    assert format_column([5.0, 1e-17], "entry") == ["5.00000", "0.00000"]

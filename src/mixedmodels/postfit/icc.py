@@ -41,11 +41,11 @@ def icc(fit: Fit) -> Table:
     >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
     >>> print(fit.icc())
     Intraclass correlations
-    group     variance    icc  icc_unadjusted
-    Rail       615.311  0.974           0.974
-    all        615.311  0.974           0.974
-    Residual    16.167  0.026           0.026
-    Fixed        0.000      –           0.000
+    group     variance     icc  icc_unadjusted
+    Rail       615.311   0.974           0.974
+    all        615.311   0.974           0.974
+    Residual    16.167  0.0256          0.0256
+    Fixed        0.000       –           0.000
     """
     if not fit.design.random:
         residual = fit.design.residual

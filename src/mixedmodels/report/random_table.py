@@ -119,8 +119,11 @@ def _table(rows: list[Row], random: bool) -> Table:
         "sd": _blank_missing(np.array([row.sd for row in rows])),
     }
     for j in range(max(len(row.correlations) for row in rows)):
-        texts = [f"{row.correlations[j]:.3f}" if j < len(row.correlations) else "" for row in rows]
-        columns["corr" if j == 0 else " " * j] = ["–" if text == "nan" else text for text in texts]
+        own = [
+            format_column([row.correlations[j]], "statistic") if j < len(row.correlations) else [""]
+            for row in rows
+        ]
+        columns["corr" if j == 0 else " " * j] = [text for (text,) in own]
     if any(not np.isnan(row.other) for row in rows):
         columns["value"] = _blank_missing(np.array([row.other for row in rows]))
     formats = dict.fromkeys(list(columns)[2:], "aligned")

@@ -241,7 +241,7 @@ def test_exact_fits_are_warned_of(exact: str) -> None:
     y = 2 * DATA["x"] + 1 if exact.startswith("2") else DATA["x"] + group
     fit = mm.lmm("y ~ x + (1 | g)", DATA.assign(y=y))
     assert "fits the response exactly" in " ".join(map(str, fit.status))
-    assert "Warning: the model fits the response exactly" in " ".join(str(fit).split())
+    assert "Warning: perfect fit: the model fits the response exactly" in " ".join(str(fit).split())
 
 
 @pytest.mark.parametrize("rows", [[0, 1], [0, 11], [0]])
