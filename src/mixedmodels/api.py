@@ -85,7 +85,8 @@ def lmm(
     contrasts
         Coding of factors: `{"sex": "sum"}`; treatment coding by default.
     na
-        `"drop"` rows with missing values in any column used (the fit says how many) or `"raise"`.
+        `"drop"` rows with missing values in any column used (the fit says how many), `"exclude"` them and keep their
+        places in residuals, fitted values and `augment` (NaN), or `"raise"`.
     control
         Tolerances and resources.
 

@@ -243,13 +243,30 @@ class Fit:
 
     @property
     def fitted(self) -> Array:
-        """Offset + Xβ̂ + Zb̂, (n,)."""
-        return self._once("fitted", self._conditional_mean)
+        """Offset + Xβ̂ + Zb̂, (n,); with `na="exclude"` as long as the data, NaN in rows left out."""
+        return self.in_place(self._fitted)
 
     @property
     def resid(self) -> Array:
-        """y − fitted, (n,)."""
-        return self.response - self.fitted
+        """y − fitted, (n,); with `na="exclude"` as long as the data, NaN in rows left out."""
+        return self.in_place(self._resid)
+
+    def in_place(self, values: Array) -> Array:
+        """Return values of the rows used, (n, …): with `na="exclude"` at their places among all rows, NaN elsewhere."""
+        rows = self.design.rows
+        if self.spec.na != "exclude" or rows is None:
+            return values
+        out = np.full((self.schema.n_given, *values.shape[1:]), np.nan)
+        out[rows] = values
+        return out
+
+    @property
+    def _fitted(self) -> Array:
+        return self._once("fitted", self._conditional_mean)
+
+    @property
+    def _resid(self) -> Array:
+        return self.response - self._fitted
 
     @property
     def response(self) -> Array:
@@ -433,7 +450,7 @@ def _factor_entries(term: RandomTerm, relative: Array) -> Array:
 def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
     spread = float(np.linalg.norm(fit.response - fit.response.mean()))
-    share = float(np.linalg.norm(fit.resid)) / max(spread, 1e-300)
+    share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)
     if not share <= (EXACT if fit.converged else NEARLY_EXACT):
         return ()
     message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to zero"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from .errors import SpecError
 
 Method = Literal["reml", "ml"]
-NaAction = Literal["drop", "raise"]
+NaAction = Literal["drop", "exclude", "raise"]
 Bounds = Literal["psd", "none"]
 
 
@@ -163,7 +163,7 @@ class ModelSpec:
     def __post_init__(self) -> None:
         for argument, value, allowed in (
             ("method", self.method, ("reml", "ml")),
-            ("na", self.na, ("drop", "raise")),
+            ("na", self.na, ("drop", "exclude", "raise")),
             ("bounds", self.bounds, ("psd", "none")),
         ):
             if value not in allowed:

@@ -30,9 +30,10 @@ def complete_rows(
         raise DataError(f"missing values in {listed} and na='raise'; drop or impute them, or use na='drop'.")
     dropped = np.logical_or.reduce(list(missing.values()))
     rows = np.flatnonzero(~dropped)
+    kept = "; residuals, fitted values and augment hold their places" if action == "exclude" else ""
     if len(rows) == 0:
         raise DataError(f"no row is complete: missing values in {listed}.")
-    message = f"{n - len(rows)} of {n} rows dropped: missing values in {', '.join(counts)}"
+    message = f"{n - len(rows)} of {n} rows dropped: missing values in {', '.join(counts)}{kept}"
     return rows, (Status(Severity.NOTE, message),)
 
 

@@ -102,7 +102,7 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
 def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
     n, p = fit.nobs, fit.design.fixed.rank
     weights = np.ones(n) if fit.design.weights is None else fit.design.weights
-    residual = fit.resid
+    residual = fit._resid
     deviance = n * log(2 * pi * fit.sigma2) - float(np.log(weights).sum())
     deviance += float(np.sum(weights * residual**2)) / fit.sigma2
     rho = effective_df(fit, criterion)
@@ -135,7 +135,7 @@ def _estimation_df(fit: Fit, criterion: LinearCriterion, weights: Array) -> floa
     if not fit.design.random:
         return 0.0
     theta = fit.optimum.theta
-    joint, residual = criterion.absolute(theta), fit.resid
+    joint, residual = criterion.absolute(theta), fit._resid
     py = weights * residual / fit.sigma2
     slopes = [
         _slope(criterion.design.random[b.term], b.set, d, py)

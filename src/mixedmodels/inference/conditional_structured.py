@@ -17,7 +17,7 @@ def conditional_deviance(fit: Fit, criterion: LinearCriterion) -> float:
     logdet = 2.0 * float(np.log(errors.sd).sum())
     for part, r in zip(criterion.model.parts, criterion.model.residuals(theta), strict=True):
         logdet += float(part.layout.counts @ np.linalg.slogdet(r)[1])
-    return fit.nobs * float(np.log(2 * np.pi)) + logdet + float(np.sum(errors.whitened(fit.resid) ** 2))
+    return fit.nobs * float(np.log(2 * np.pi)) + logdet + float(np.sum(errors.whitened(fit._resid) ** 2))
 
 
 def error_parameters(fit: Fit, criterion: LinearCriterion) -> int:

@@ -11,7 +11,7 @@ from ..inference.sensitivity import Information
 from ..registry import check_choice
 from ..table import Table
 from .fixed_effects import fixed_effects
-from .used_data import used_columns
+from .used_data import row_labels, used_columns
 from .variance_components import Component, list_components
 
 EFFECTS = ("all", "fixed", "random")
@@ -103,12 +103,14 @@ def augment(fit: Fit) -> Table:
 
     Notes
     -----
-    `.fixed` is offset + Xβ̂. *Same as* `broom.mixed::augment`.
+    `.fixed` is offset + Xβ̂. With `na="exclude"` all rows of the data stand in their order, those not used without
+    fitted values. Frames of pandas carry the row labels of the data. *Same as* `broom.mixed::augment`.
     """
     columns: dict[str, Any] = used_columns(fit)
-    columns |= {".fitted": fit.fitted, ".resid": fit.resid, ".fixed": fit.linear_predictor}
+    own = {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor}
     if fit.design.weights is not None:
-        columns[".weights"] = fit.design.weights
+        own[".weights"] = fit.design.weights
     if fit.design.offset is not None:
-        columns[".offset"] = fit.design.offset
-    return Table(columns, backend=fit.backend)
+        own[".offset"] = fit.design.offset
+    columns |= {name: fit.in_place(values) for name, values in own.items()}
+    return Table(columns, backend=fit.backend, index=row_labels(fit))

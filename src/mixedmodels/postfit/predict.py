@@ -105,8 +105,9 @@ def predict(
     if conditional and new_levels == "raise":
         _refuse_new_levels(fit, rows)
     found = _predicted(fit, rows, newdata, conditional=conditional, response=response)
+    placed = fit.in_place if newdata is None else np.asarray
     if not se and interval is None:
-        return found.mean
+        return placed(found.mean)
     method = method_for(fit, ddf, information=information)
     variance = _variance(fit, found, conditional, method)
     columns = {"fit": found.mean, "se": standard_errors(fit, variance)}
@@ -120,6 +121,7 @@ def predict(
         half = t_quantile(confidence, df) * standard_errors(fit, variance)
         columns.update(lower=found.mean - half, upper=found.mean + half)
         notes = [f"{100 * confidence:g}% {interval} limits; df: {note}", *notes]
+    columns = {name: placed(values) for name, values in columns.items()}
     return Table(columns, notes=tuple(notes), backend=found.rows.backend)
 
 

@@ -15,7 +15,7 @@ LEVELS = ("conditional", "marginal")
 
 
 def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -> Array:
-    """Return the residuals of the observations used, (n,).
+    """Return the residuals of the observations used, (n,); with `na="exclude"` of all, NaN where not used.
 
     Parameters
     ----------
@@ -55,8 +55,11 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     """
     check_choice("kind", kind, KINDS)
     check_choice("level", level, LEVELS)
-    conditional = level == "conditional"
-    raw = fit.resid if conditional else fit.response - fit.linear_predictor
+    return fit.in_place(_residuals(fit, kind, level == "conditional"))
+
+
+def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
+    raw = fit._resid if conditional else fit.response - fit.linear_predictor
     if kind == "response":
         return raw
     if kind == "scaled":

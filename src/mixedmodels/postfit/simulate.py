@@ -51,7 +51,7 @@ def simulate(
         raise SpecError(
             f"seed={seed!r} must be a whole number that is not negative, or a generator."
         ) from None
-    mean = fit.fitted if level == "conditional" else fit.linear_predictor
+    mean = fit._fitted if level == "conditional" else fit.linear_predictor
     if level == "population" and not fit.design.bounded:
         equations = whole_clusters(fit, "simulate")
         return np.column_stack([mean + equations.draw(rng) for _ in range(n)])
