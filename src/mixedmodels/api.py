@@ -49,6 +49,7 @@ def lmm(
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear mixed model y = Xβ + Zb + e fitted by REML or maximum likelihood.
@@ -87,6 +88,8 @@ def lmm(
     na
         `"drop"` rows with missing values in any column used (the fit says how many), `"exclude"` them and keep their
         places in residuals, fitted values and `augment` (NaN), or `"raise"`.
+    subset
+        Rows to use: true and false for each row (an array, a Series, or the name of such a column), or places of rows.
     control
         Tolerances and resources.
 
@@ -118,7 +121,7 @@ def lmm(
         na=na,
     )
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, known), control or Control())
+    return fit_model(spec, Inputs(data, array, known, subset), control or Control())
 
 
 def lm(
@@ -129,6 +132,7 @@ def lm(
     ddf: str = "auto",
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear model y = Xβ + e fitted by (weighted) least squares, with every tool of a mixed
@@ -138,7 +142,7 @@ def lm(
     ----------
     formula
         `"y ~ fixed"`, without random terms.
-    data, weights, ddf, contrasts, na, control
+    data, weights, ddf, contrasts, na, subset, control
         As for `lmm`.
 
     Notes
@@ -156,7 +160,7 @@ def lm(
     spec = read_formula(formula, weights=weights, ddf=ddf, contrasts=contrasts, na=na)
     _refuse_random(spec, "lm")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
 
 
 def gls(
@@ -172,6 +176,7 @@ def gls(
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear model y = Xβ + e with correlated or heterogeneous errors, fitted by REML or ML.
@@ -180,7 +185,7 @@ def gls(
     ----------
     formula
         `"y ~ fixed"`, without random terms.
-    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, control
+    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, subset, control
         As for `lmm`.
 
     Notes
@@ -208,7 +213,7 @@ def gls(
     )
     _refuse_random(spec, "gls")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
 
 
 def mmrm(
@@ -223,6 +228,7 @@ def mmrm(
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the mixed model for repeated measures: a residual structure written inside the formula.
@@ -231,7 +237,7 @@ def mmrm(
     ----------
     formula
         `"y ~ base + arm * visit + us(visit | id)"`; `us(visit | id, by=arm)` for a covariance of each arm.
-    data, variance, weights, method, ddf, start, hold, contrasts, na, control
+    data, variance, weights, method, ddf, start, hold, contrasts, na, subset, control
         As for `lmm`.
 
     Notes
@@ -260,7 +266,7 @@ def mmrm(
     )
     _refuse_random(spec, "mmrm")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
 
 
 def _refuse_random(spec: ModelSpec, verb: str) -> None:
@@ -279,7 +285,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
-    frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known)
+    frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known, subset=inputs.subset)
     threads = control.threads_for(frame.n)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     design, criterion, optimum, engine = search(spec, design, control, spec.start_values)

@@ -29,7 +29,7 @@ OTHER_NAMES = {
     "fixef": "params", "ranef": "random_effects", "coef": "coefficients", "VarCorr": "variance_components",
     "cov_re": "random_cov", "scale": "sigma2", "fittedvalues": "fitted", "resids": "resid", "logLik": "loglik",
     "deviance": "criterion", "lsmeans": "emmeans", "ls_means": "emmeans", "getVarCov": "marginal_cov",
-    "isSingular": "singular", "df_residual": "df_resid", "n_obs": "nobs", "drop1": "anova",
+    "isSingular": "singular", "df_residual": "df_resid", "n_obs": "nobs",
 }  # fmt: skip
 """Names that users of R and statsmodels try first, and ours."""
 HELD = frozenset(
@@ -43,11 +43,12 @@ EXACT, NEARLY_EXACT = 1e-10, 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a fit was given beside its spec: the data, weights as an array if so given, and known matrices."""
+    """What a fit was given beside its spec: the data, weights given as an array, known matrices, and the subset."""
 
     data: Any
     weights: Any = None
     known: Mapping[str, Any] | None = None
+    subset: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -109,6 +110,8 @@ class Fit:
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
     cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")
     anova = Tool[Table]("inference.anova:anova")
+    drop1 = Tool[Table]("postfit.drop_terms:drop1")
+    ranova = Tool[Table]("postfit.drop_terms:ranova")
     test = Tool[Table]("inference.linear_test:linear_test")
     small_area = Tool[Table]("inference.small_area:small_area")
     emmeans = Tool[Any]("emmeans.means:emmeans")
@@ -135,6 +138,11 @@ class Fit:
     glance = Tool[Table]("postfit.broom:glance")
     augment = Tool[Table]("postfit.broom:augment")
     to_lme4 = Tool[str]("dialects.lme4:to_lme4")
+
+    @property
+    def formula(self) -> str:
+        """The formula as written."""
+        return self.spec.formula
 
     # -- estimates -------------------------------------------------------------------------------------------
     @property
@@ -406,13 +414,24 @@ class Fit:
 class Plots:
     """Figures of one fit, each a matplotlib `Axes` or array of them."""
 
-    __slots__ = ("fit",)
+    __slots__ = ("_fit",)
 
     def __init__(self, fit: Fit) -> None:
-        self.fit = fit
+        self._fit = fit
 
-    trajectories = Tool[Any]("plots.trajectories:trajectories", of="fit")
-    random_effects = Tool[Any]("plots.random_effects:random_effects", of="fit")
+    trajectories = Tool[Any]("plots.trajectories:trajectories", of="_fit")
+    random_effects = Tool[Any]("plots.random_effects:random_effects", of="_fit")
+
+    def __repr__(self) -> str:
+        listed = "\n".join(f"  fit.plot.{name}(…)" for name in self._names())
+        return f"Figures of {self._fit.spec.formula}:\n{listed}"
+
+    def __call__(self, *_: object, **__: object) -> Any:
+        calls = ", ".join(f"fit.plot.{name}()" for name in self._names())
+        raise SpecError(f"fit.plot is a set of figures; call one of them: {calls}.")
+
+    def _names(self) -> list[str]:
+        return [name for name, value in vars(type(self)).items() if isinstance(value, Tool)]
 
 
 def conditional_mean(design: Design, solution: Solution) -> Array:
@@ -453,7 +472,7 @@ def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)
     if not share <= (EXACT if fit.converged else NEARLY_EXACT):
         return ()
-    message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to zero"
+    message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"
     hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
     return (Status(Severity.WARNING, message, hint),)
 

@@ -12,7 +12,7 @@ MISSING = "–"
 """Printed for a value that does not exist: an aliased coefficient, an inestimable mean."""
 
 LEADING_DIGITS, TRAILING_DIGITS, MOST_DECIMALS = 6, 3, 7
-"""Digits of the largest value of a column, and of every value; decimals beyond which a value is written with an exponent."""
+"""Digits of the largest value of a column, and of every value; decimals beyond which a value has an exponent."""
 HUGE = 1e9
 """Statistic from which on it is written with an exponent."""
 ROUNDING = 1e-12

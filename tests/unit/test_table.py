@@ -138,7 +138,9 @@ def test_labelled_matrix_reads_by_name() -> None:
 def test_every_cell_shows_three_significant_digits(kind: str) -> None:
     generator = np.random.default_rng(5)
     for _ in range(300):
-        sizes = 10.0 ** generator.uniform(-12, 9, 5) if kind != "entry" else 10.0 ** generator.uniform(-3, 3, 5)
+        sizes = (
+            10.0 ** generator.uniform(-12, 9, 5) if kind != "entry" else 10.0 ** generator.uniform(-3, 3, 5)
+        )
         values = sizes * generator.choice([-1, 1], 5)
         for value, text in zip(values, format_column(values, kind), strict=True):
             digits = text.lstrip("-").partition("e")[0].replace(".", "").lstrip("0")

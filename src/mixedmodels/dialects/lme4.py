@@ -31,6 +31,7 @@ def lmer(
     start: StartValues = None,
     contrasts: Mapping[str, str] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear mixed model that `lme4::lmer(formula, data, REML, weights = …)` fits.
@@ -43,7 +44,7 @@ def lmer(
         As for `lmm`.
     REML
         Restricted rather than full maximum likelihood.
-    weights, start, contrasts, na, control
+    weights, start, contrasts, na, subset, control
         As for `lmm`.
 
     Examples
@@ -62,6 +63,7 @@ def lmer(
         start=start,
         contrasts=contrasts,
         na=na,
+        subset=subset,
         control=control,
     )
 

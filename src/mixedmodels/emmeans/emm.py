@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom
 from ..inference.multiplicity import FamilyKind
+from ..inference.response import Response
 from ..inference.wald import is_estimable
 from ..table import Backend, Table, read_only
 from ..tool import Tool, load
 from ..typing import Array, Labels
 from .display import grouped_text
-from .response import Response
 
 Kind = Literal["mean", "contrast", "trend"]
 

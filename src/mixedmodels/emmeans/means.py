@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..inference.ddf import method_for
+from ..inference.response import read_response
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
@@ -20,7 +21,6 @@ from ..typing import Array, Labels
 from .display import as_objects, level_value
 from .emm import EMM, Settings
 from .grid import ReferenceGrid, build_grid
-from .response import read_response
 
 Weights = Literal["equal", "proportional", "cells", "outer"]
 WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer")

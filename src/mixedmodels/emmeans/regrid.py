@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import SpecError
+from ..inference.response import read_response
 from .emm import EMM, kept_columns
-from .response import read_response
 
 
 def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:

@@ -94,8 +94,10 @@ class Column:
         return codes
 
     def take(self, rows: NDArray[np.intp]) -> Column:
-        """Return the column at some rows, none of which may be missing."""
-        return replace(self, values=self.values[rows], missing=None)
+        """Return the column at some rows."""
+        missing = None if self.missing is None else self.missing[rows]
+        some = missing is not None and missing.any()
+        return replace(self, values=self.values[rows], missing=missing if some else None)
 
     def without_unused(self) -> tuple[Column, NDArray[Any]]:
         """Return the column without levels that no row has, and those levels."""

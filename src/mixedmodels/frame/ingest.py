@@ -19,6 +19,7 @@ from .missing import check_finite, complete_rows
 from .model_frame import ModelFrame
 from .readers import Source, open_source, read_values
 from .schema import ColumnSchema, FrameSchema
+from .subset import choose_rows
 
 FITTED = "fitted"
 """What a variance function of the fitted mean is written of."""
@@ -29,7 +30,12 @@ _variables = lru_cache(maxsize=1024)(variables)
 
 
 def build_frame(
-    spec: ModelSpec, data: Any, *, weights: Any = None, known: Mapping[str, Any] | None = None
+    spec: ModelSpec,
+    data: Any,
+    *,
+    weights: Any = None,
+    known: Mapping[str, Any] | None = None,
+    subset: Any = None,
 ) -> ModelFrame:
     """Return the typed columns that `spec` names, over the rows where none of them is missing.
 
@@ -43,6 +49,8 @@ def build_frame(
         Known precision weights (n,), when they are not a column named by `spec.weights`.
     known
         Covariance or precision matrices by name, for `cov=` and `precision=`.
+    subset
+        Rows to use: booleans (n,), the name of a column of them, or places of rows; all by default.
 
     Raises
     ------
@@ -52,7 +60,7 @@ def build_frame(
 
     Notes
     -----
-    Numeric columns are not copied. Row labels of the data play no part.
+    Numeric columns are not copied. Weights and a subset that carry row labels of pandas are matched with the data.
     """
     source = open_source(data)
     if source.n == 0:
@@ -60,15 +68,21 @@ def build_frame(
     columns = read_columns(spec, source, model_columns(spec, source))
     if weights is not None and not isinstance(weights, str):
         columns[WEIGHTS_KEY] = _weights_column(weights, source)
+    chosen, noted = choose_rows(subset, source)
+    given = source.n
+    if chosen is not None:
+        columns, given = {name: column.take(chosen) for name, column in columns.items()}, len(chosen)
     clusters = _count_clusters(spec, columns)
     missing = {c.name: c.missing for c in columns.values() if c.missing is not None}
-    rows, notes = complete_rows(missing, source.n, spec.na)
+    rows, notes = complete_rows(missing, given, spec.na)
     if rows is not None:
         columns = {name: column.take(rows) for name, column in columns.items()}
     check_finite(columns.values())
     columns, unused = _drop_unused_levels(columns)
     used = columns.pop(WEIGHTS_KEY, None) or (columns[spec.weights] if spec.weights else None)
-    n = source.n if rows is None else len(rows)
+    n = given if rows is None else len(rows)
+    if chosen is not None:
+        rows = chosen if rows is None else chosen[rows]
     return ModelFrame(
         n=n,
         columns=columns,
@@ -77,7 +91,7 @@ def build_frame(
         weights=None if used is None else _positive(used),
         rows=rows,
         known=known or {},
-        notes=notes + unused,
+        notes=noted + notes + unused,
         clusters_given=clusters,
     )
 

@@ -56,6 +56,17 @@ def open_source(data: Any) -> Source:
     return _narwhals_source(data)
 
 
+def spread_scalars(data: Any) -> Any:
+    """Return a mapping with single values repeated for every row, one row where all are; other data as they are."""
+    if not isinstance(data, Mapping):
+        return data
+    single = {
+        name for name, values in data.items() if isinstance(values, (str, bytes)) or np.ndim(values) == 0
+    }
+    n = next((len(values) for name, values in data.items() if name not in single), 1)
+    return {name: [values] * n if name in single else values for name, values in data.items()}
+
+
 def _narwhals_source(data: Any) -> Source:
     import narwhals as nw
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -160,7 +161,7 @@ class Bootstrap:
 
 def bootstrap(
     fit: Fit,
-    stat: Statistic | None = None,
+    stat: Statistic | int | None = None,
     n: int = 1000,
     seed: int | None = None,
     *,
@@ -174,7 +175,7 @@ def bootstrap(
     ----------
     stat
         A function of a fit that returns a number, a vector or a mapping name → number; by default the
-        standard deviations and correlations of the random effects, σ and β.
+        standard deviations and correlations of the random effects, σ and β. A whole number is taken as `n`.
     n
         Number of replicates.
     seed
@@ -206,8 +207,12 @@ def bootstrap(
     ((200, 3), ('sd(Rail: (Intercept))', 'sd(Residual)', '(Intercept)'))
     """
     check_choice("kind", kind, KINDS)
-    if n < 1:
-        raise SpecError(f"n={n!r} must be at least 1.")
+    if isinstance(stat, numbers.Integral) and not isinstance(stat, bool):
+        stat, n = None, int(stat)
+    if stat is not None and not callable(stat):
+        raise SpecError(f"stat={stat!r} must be a function of a fit, for example lambda fit: fit.sigma.")
+    if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
+        raise SpecError(f"n={n!r} must be a whole number, at least 1.")
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):

@@ -24,7 +24,7 @@ _FALL = 1e-4
 
 
 def compare(
-    *fits: Fit,
+    *fits: Fit | Sequence[Fit],
     boundary: str = "none",
     names: Sequence[str] | None = None,
     n: int = 10_000,
@@ -36,8 +36,8 @@ def compare(
     Parameters
     ----------
     fits
-        Models of the same response, in any order. One fit alone is compared with the null model of
-        independent errors of one variance.
+        Models of the same response, in any order, one by one or in a list. One fit alone is compared with the null
+        model of independent errors of one variance.
     boundary
         Reference distribution where the smaller model puts a variance at zero: `"none"` for χ²_d;
         `"mixture"` for ½χ²_{d−1} + ½χ²_d, one random column added; `"exact"` for simulation of the
@@ -85,11 +85,13 @@ def compare(
     (array([    nan, 42.8368]), array([nan,  2.]))
     """
     check_choice("boundary", boundary, BOUNDARIES)
-    _check_fits(fits)
-    if names is not None and len(names) != len(fits):
-        raise SpecError(f"names has {len(names)} entries for {len(fits)} fits; give one for each.")
-    labels = [_label(fit) for fit in fits] if names is None else list(names)
-    models = list(fits)
+    models: list[Fit] = []
+    for each in fits:
+        models += each if isinstance(each, (list, tuple)) else [each]  # type: ignore[list-item]
+    _check_fits(models)
+    if names is not None and len(names) != len(models):
+        raise SpecError(f"names has {len(names)} entries for {len(models)} fits; give one for each.")
+    labels = [_label(fit) for fit in models] if names is None else list(names)
     if len(models) == 1:
         models.insert(0, null_model(models[0]))
         labels.insert(0, "null model")

@@ -26,7 +26,7 @@ def confint(
     fit: Fit,
     method: str = "wald",
     *,
-    terms: str | Iterable[str] = "all",
+    terms: str | Iterable[str] | None = "all",
     level: float = 0.95,
     likelihood: str | None = None,
     ddf: str | None = None,
@@ -44,7 +44,7 @@ def confint(
     method
         `"wald"`, `"profile"` (likelihood) or `"boot"`.
     terms
-        `"all"`, `"fixed"`, `"covariance"`, or names as they stand in the table.
+        `"all"` (or None), `"fixed"`, `"covariance"`, or names as they stand in the table.
     level
         Confidence level.
     likelihood
@@ -114,7 +114,7 @@ def confint(
 def profile(
     fit: Fit,
     *,
-    terms: str | Iterable[str] = "all",
+    terms: str | Iterable[str] | None = "all",
     level: float = 0.99,
     likelihood: str | None = None,
     progress: bool | None = None,
@@ -195,7 +195,7 @@ def _table(
 
 
 def _profile_table(
-    fit: Fit, terms: str | Iterable[str], level: float, likelihood: str | None, progress: bool | None
+    fit: Fit, terms: str | Iterable[str] | None, level: float, likelihood: str | None, progress: bool | None
 ) -> Table:
     profiles, notes = profiles_of(fit, terms, level, likelihood, progress=progress)
     rows = [_row(name, one.estimate, one.points.low, one.points.high) for name, one in profiles.items()]

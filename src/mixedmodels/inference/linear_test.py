@@ -36,7 +36,8 @@ def linear_test(
         The fitted model.
     L
         A matrix (k, p), one column for each column of X; a dict of coefficients by column; text such as
-        `"fem:age = male:age"` or `"2*x1 - x2 = 1"`, several separated by commas; or a list of dicts or texts.
+        `"fem:age = male:age"` or `"2*x1 - x2 = 1"`, several separated by commas, or the name of a term; or a list of
+        dicts or texts.
     rhs
         Hypothesised values, added to those that text gives.
     joint
@@ -63,18 +64,20 @@ def linear_test(
     >>> fit.test("Days = 10")["p_value"].round(4)
     array([0.7661])
     """
-    rows, targets, labels = _read(L, fit.design.fixed.columns)
+    rows, targets, labels = read_hypotheses(fit, L)
     targets = targets + np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
     return wald(fit, rows, targets, ddf=ddf, joint=joint, level=level, labels=labels, information=information)
 
 
-def _read(L: Any, columns: Sequence[str]) -> tuple[Array, Array, list[str]]:
-    """Return the rows (k, p), the values they are compared with (k,) and their names."""
+def read_hypotheses(fit: Fit, L: Any) -> tuple[Array, Array, list[str]]:
+    """Return the rows (k, p), the values they are compared with (k,) and their names; a term stands for its columns."""
+    columns = fit.design.fixed.columns
     if isinstance(L, str):
         L = _split_top(L, ",")
     if isinstance(L, Mapping):
         L = [L]
     if isinstance(L, (list, tuple)) and L and all(isinstance(one, (str, Mapping)) for one in L):
+        L = [each for one in L for each in _columns_of(fit, one)]
         read = [_read_text(one, columns) if isinstance(one, str) else _read_dict(one, columns) for one in L]
         return (
             np.array([row for row, _, _ in read]),
@@ -83,6 +86,17 @@ def _read(L: Any, columns: Sequence[str]) -> tuple[Array, Array, list[str]]:
         )
     rows = np.atleast_2d(np.asarray(L, dtype=float))
     return rows, np.zeros(len(rows)), [f"L{i + 1}" for i in range(len(rows))]
+
+
+def _columns_of(fit: Fit, one: Hypothesis) -> Sequence[Hypothesis]:
+    """Return the columns of a term named by a text; anything else by itself."""
+    fixed = fit.design.fixed
+    name = one.strip() if isinstance(one, str) else ""
+    if name in fixed.columns or name not in fixed.terms:
+        return [one]
+    index = fixed.terms.index(name)
+    own = [column for column, of in zip(fixed.columns, fixed.assign, strict=True) if of == index]
+    return [{column: 1.0} for column in own]
 
 
 def _read_dict(weights: Mapping[str, float], columns: Sequence[str]) -> tuple[Array, float, str]:

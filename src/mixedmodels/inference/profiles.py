@@ -36,7 +36,7 @@ class NamedProfile:
 
 def profiles_of(
     fit: Fit,
-    terms: str | Iterable[str],
+    terms: str | Iterable[str] | None,
     level: float,
     likelihood: str | None,
     *,
@@ -70,7 +70,7 @@ def profiles_of(
     return found, tuple(notes)
 
 
-def _chosen(fit: Fit, terms: str | Iterable[str], likelihood: str | None) -> list[str]:
+def _chosen(fit: Fit, terms: str | Iterable[str] | None, likelihood: str | None) -> list[str]:
     if likelihood is not None:
         check_choice("likelihood", likelihood, LIKELIHOODS)
     covariance = [p.name for p in reported_parameters(fit._work.criterion(), fit.optimum.theta)]
@@ -78,7 +78,7 @@ def _chosen(fit: Fit, terms: str | Iterable[str], likelihood: str | None) -> lis
         return choose(terms, covariance, list(fit.design.fixed.columns))
     if fit.spec.method == "ml":
         raise SpecError("likelihood='reml' needs a REML fit; this one is by maximum likelihood.")
-    terms = terms if isinstance(terms, str) else list(terms)
+    terms = "all" if terms is None else terms if isinstance(terms, str) else list(terms)
     asked = {terms} if isinstance(terms, str) else set(terms)
     if asked & {"fixed", *fit.design.fixed.columns}:
         raise SpecError(
@@ -99,9 +99,10 @@ def _which(fit: Fit, groups: list[list[str]], likelihood: str | None) -> str:
     return "covariance parameters profiled by the restricted likelihood, fixed effects by maximum likelihood"
 
 
-def choose(terms: str | Iterable[str], covariance: Sequence[str], fixed: Sequence[str]) -> list[str]:
+def choose(terms: str | Iterable[str] | None, covariance: Sequence[str], fixed: Sequence[str]) -> list[str]:
     """Return the names asked for, in the order of the table."""
     known = [*covariance, *fixed]
+    terms = "all" if terms is None else terms
     groups = {"all": known, "covariance": list(covariance), "fixed": list(fixed)}
     if isinstance(terms, str) and terms in groups:
         return groups[terms]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import FitError, SpecError
 from ..fit import Fit
 from ..table import Table
+from ..tool import load
 from ..typing import Array
 from .ddf import DegreesOfFreedom, method_for
 from .directions import estimability_gap, independent_directions
@@ -38,7 +40,7 @@ class Estimates:
 
 def wald(
     fit: Fit,
-    L: ArrayLike,
+    L: Any,
     rhs: ArrayLike = 0.0,
     *,
     ddf: str | None = None,
@@ -54,7 +56,8 @@ def wald(
     fit
         The fitted model.
     L
-        Coefficients of the functions, (k, p) or (p,), on all p columns of X.
+        Coefficients of the functions, (k, p) or (p,), on all p columns of X, or what `fit.test` takes: a dict of
+        coefficients by column, text such as `"Days"` or `"x1 - x2"`.
     rhs
         Hypothesised values, a number or (k,).
     ddf
@@ -81,6 +84,11 @@ def wald(
     t = (l'β̂ − r) / √(l'Φl) and F = (Lβ̂ − r)'(LΦL')⁻(Lβ̂ − r) / rank, Φ the covariance of β̂ of the method.
     *Same as* SAS `ESTIMATE` and `CONTRAST`, `lmerTest::contest`.
     """
+    if isinstance(L, (str, Mapping)) or (
+        isinstance(L, (list, tuple)) and any(isinstance(one, str) for one in L)
+    ):
+        L, values, names_read = load("inference.linear_test:read_hypotheses")(fit, L)
+        rhs, labels = values + np.asarray(rhs, dtype=float), names_read if labels is None else labels
     rows = _as_rows(fit, L)
     method = method_for(fit, ddf, information=information)
     targets = np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))

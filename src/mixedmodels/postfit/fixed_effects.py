@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numbers
+
 import numpy as np
 
+from ..errors import SpecError
 from ..fit import Fit
 from ..inference.ddf import method_for
 from ..inference.sensitivity import Information
@@ -61,7 +64,12 @@ def fixed_effects(
 
 
 def conf_int(
-    fit: Fit, level: float = 0.95, *, ddf: str | None = None, information: Information = "observed"
+    fit: Fit,
+    level: float = 0.95,
+    *,
+    alpha: float | None = None,
+    ddf: str | None = None,
+    information: Information = "observed",
 ) -> Table:
     """Return confidence intervals of β, columns `term conf_low conf_high`.
 
@@ -69,11 +77,21 @@ def conf_int(
     ----------
     level
         Confidence level.
+    alpha
+        One less the confidence level, as statsmodels has it.
     ddf
         Degrees-of-freedom method; the fit's own by default.
     information
         As for `fixed_effects`.
     """
+    if alpha is not None:
+        if not isinstance(alpha, numbers.Real) or not 0 < alpha < 1:
+            raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, for example 0.05.")
+        level = 1 - float(alpha)
+    elif isinstance(level, numbers.Real) and 0 < level < 0.5:
+        raise SpecError(
+            f"level={level!r} is the confidence level, for example 0.95; for statsmodels' alpha write alpha={level!r}."
+        )
     table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     columns = {name: table[name] for name in ("term", "conf_low", "conf_high")}
     return Table(columns, f"{100 * level:g}% confidence intervals", table.notes, fit.backend)

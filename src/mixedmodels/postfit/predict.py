@@ -13,6 +13,7 @@ from ..errors import DataError, SpecError
 from ..fit import Fit, row_products
 from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.distributions import t_quantile
+from ..inference.response import Response, read_response
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level, is_estimable
 from ..registry import check_choice
@@ -23,6 +24,7 @@ from .missing_responses import ErrorsOfRows, new_errors, predict_unobserved
 from .standard_errors import standard_errors
 from .unobserved import own_variances, reach, without_new_levels
 
+TYPES = ("link", "response")
 LEVELS = ("conditional", "population")
 INTERVALS = ("confidence", "prediction")
 NEW_LEVELS = ("raise", "population")
@@ -37,6 +39,7 @@ def predict(
     interval: str | None = None,
     new_levels: str = "raise",
     confidence: float = 0.95,
+    type: str = "link",
     ddf: str | None = None,
     information: Information = "observed",
 ) -> Array | Table:
@@ -45,7 +48,8 @@ def predict(
     Parameters
     ----------
     newdata
-        Rows to predict at, a frame or dict with the predictors; the rows of the fit by default.
+        Rows to predict at, a frame or dict with the predictors, where one value may stand for all rows; the rows of
+        the fit by default.
     level
         `"conditional"`: given the predicted random effects of each row's levels and, where errors are
         correlated, the observed rows of its cluster; `"population"`: with random effects and errors zero.
@@ -58,6 +62,9 @@ def predict(
         effects predicted by zero (`"population"`), their variance counted in se and intervals.
     confidence
         Probability of the intervals.
+    type
+        `"link"`: the response as modelled; `"response"`: the response itself where it is modelled through
+        `log log10 log2 log1p sqrt`, means and limits transformed back and se by the delta method.
     ddf
         Degrees-of-freedom method of the intervals; the fit's own by default.
     information
@@ -88,6 +95,9 @@ def predict(
     df of x'β̂ at population level, those of the residual (or none) at conditional level. *Same as* SAS
     `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
 
+    The inverse of the transformation at a mean is a median where errors are symmetric: exp(x'β̂) is the median of y
+    under `log(y)`, not its mean exp(x'β̂ + σ²/2).
+
     Examples
     --------
     >>> import mixedmodels as mm
@@ -100,6 +110,7 @@ def predict(
     95% prediction limits; df: residual (n − rank X)
     """
     _check(level, new_levels, interval, confidence)
+    back = _transformation(fit, type)
     conditional, response = level == "conditional", interval == "prediction"
     rows = _fitted_rows(fit) if newdata is None else _new_rows(fit, newdata, conditional or response)
     if conditional and new_levels == "raise":
@@ -107,7 +118,7 @@ def predict(
     found = _predicted(fit, rows, newdata, conditional=conditional, response=response)
     placed = fit.in_place if newdata is None else np.asarray
     if not se and interval is None:
-        return placed(found.mean)
+        return placed(found.mean if back is None else back.mean(found.mean))
     method = method_for(fit, ddf, information=information)
     variance = _variance(fit, found, conditional, method)
     columns = {"fit": found.mean, "se": standard_errors(fit, variance)}
@@ -121,6 +132,10 @@ def predict(
         half = t_quantile(confidence, df) * standard_errors(fit, variance)
         columns.update(lower=found.mean - half, upper=found.mean + half)
         notes = [f"{100 * confidence:g}% {interval} limits; df: {note}", *notes]
+    if back is not None:
+        columns["se"] = np.abs(back.mean_slope(found.mean)) * columns["se"]
+        columns |= {name: back.mean(values) for name, values in columns.items() if name != "se"}
+        notes.append(f"transformed back from {fit.spec.response}: medians where errors are symmetric")
     columns = {name: placed(values) for name, values in columns.items()}
     return Table(columns, notes=tuple(notes), backend=found.rows.backend)
 
@@ -159,6 +174,14 @@ def _check(level: str, new_levels: str, interval: str | None, confidence: float)
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
     check_level(confidence)
+
+
+def _transformation(fit: Fit, type: str) -> Response | None:
+    """Return how means are transformed back, None where they are not."""
+    check_choice("type", type, TYPES)
+    if type == "link" or fit.spec.response in {column.name for column in fit.schema.columns}:
+        return None
+    return read_response(fit.spec.response)
 
 
 def _predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> _Predicted:

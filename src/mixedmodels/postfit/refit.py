@@ -96,7 +96,12 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
                 "refit: weights were given as an array for the old data; call lmm on the new data."
             )
         known = None if fit.inputs is None else fit.inputs.known
-        return fit_model(fit.spec, Inputs(y, None, known), fit.control)
+        rows = None if fit.inputs is None else fit.inputs.subset
+        if rows is not None and not isinstance(rows, str):
+            raise SpecError(
+                "refit: subset= was given for the old data; use fit.update(data=..., subset=...)."
+            )
+        return fit_model(fit.spec, Inputs(y, None, known, rows), fit.control)
     y = _in_order_of(fit, y)
     try:
         numbers = np.asarray(y, dtype=float)

@@ -34,6 +34,7 @@ def update(
     hold: Mapping[str, float] | Iterable[str] | None = KEEP,
     known: Mapping[str, Any] | None = KEEP,
     na: NaAction | None = None,
+    subset: Any = KEEP,
     control: Control | None = None,
 ) -> Fit:
     """Return the model fitted again with some arguments changed.
@@ -45,7 +46,7 @@ def update(
         ."`.
     data
         Other data; needed after unpickling, since a pickled fit does not hold its data.
-    residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, control
+    residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, subset, control
         As for `lmm`; left as they were unless given.
 
     Notes
@@ -84,7 +85,14 @@ def update(
                 "update: weights were given as an array for the old data; give weights= for the new."
             )
     matrices = (before.known if before is not None else None) if known is KEEP else known
-    inputs = Inputs(before.data if data is None and before is not None else data, array, matrices)
+    rows = subset
+    if subset is KEEP:
+        rows = None if before is None else before.subset
+        if data is not None and rows is not None and not isinstance(rows, str):
+            raise SpecError(
+                "update: subset= was given for the old data; give subset= for the new, None for all rows."
+            )
+    inputs = Inputs(before.data if data is None and before is not None else data, array, matrices, rows)
     return fit_model(changed, inputs, fit.control if control is None else control)
 
 

@@ -47,8 +47,8 @@ def column_values(column: Column) -> NDArray[Any]:
     if column.levels is None:
         return column.values
     if column.missing is None:
-        return column.levels[column.values]
-    return np.append(column.levels.astype(object), [None])[column.values]
+        return np.asarray(column.levels[column.values])
+    return np.asarray(np.append(column.levels.astype(object), [None])[column.values])
 
 
 def row_labels(fit: Fit) -> Any:

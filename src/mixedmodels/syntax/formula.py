@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from ..covariance import bind
 from ..errors import SpecError, suggest
@@ -115,7 +115,8 @@ def read_formula(
         residual=read_residual(residual) if isinstance(residual, str) else residual,
         variance=_read_variance(variance),
         weights=weights if isinstance(weights, str) else None,
-        method=method,
+        # "REML" and "ML" as R writes them
+        method=cast(Method, method.lower()) if isinstance(method, str) else method,
         contrasts=_read_contrasts(contrasts),
         na=na,
         bounds=bounds,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..frame.column import Column
 from ..frame.ingest import predictor_columns, read_columns, response_columns
-from ..frame.readers import open_source
+from ..frame.readers import open_source, spread_scalars
 from ..frame.schema import FrameSchema
 from ..spec import ModelSpec
 from ..table import Backend
@@ -88,7 +88,7 @@ def encode_new(
         random slope has a level that was not in the data of the fit.
     """
     encoding = _encoding(design)
-    source = open_source(newdata)
+    source = open_source(spread_scalars(newdata))
     columns = read_columns(spec, source, _needed(spec, encoding, source.names, random))
     terms = list(zip(design.random, encoding.random, strict=True)) if random else []
     grouping = {name for _, one in terms for name in (*one.group, one.by) if name in columns}

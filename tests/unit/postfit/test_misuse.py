@@ -41,7 +41,7 @@ REFUSED: dict[str, tuple[Callable[[Fit], Any], str]] = {
         "'q' is not a level of 'Variety'",
     ),
     "unknown adjustment": (lambda f: f.emmeans("Variety").contrast(adjust="tuky"), "Did you mean 'tukey'"),
-    "one value": (lambda f: f.predict({"Variety": "Victory"}), "is a single value"),
+    "one value": (lambda f: f.predict({"Variety": "Victory"}), "column 'nitro' is not in the data"),
     "no column": (lambda f: f.predict({"nitro": [0.2]}), "'Variety' is not in the data"),
     "new level": (
         lambda f: f.predict({"nitro": [0.2], "Variety": ["New"], "Block": ["I"]}),

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 import mixedmodels as mm
-from mixedmodels.emmeans.response import RESPONSES, read_response
 from mixedmodels.errors import SpecError
 from mixedmodels.fit import Fit
+from mixedmodels.inference.response import RESPONSES, read_response
 
 
 def plants() -> pd.DataFrame:
