@@ -47,9 +47,10 @@ def lmm(
     bounds: Bounds = "psd",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear mixed model y = Xβ + Zb + e fitted by REML or maximum likelihood.
@@ -84,12 +85,16 @@ def lmm(
         list of mappings, make `start` a grid: the likelihood is evaluated at every combination, and the search
         starts from the best (`fit.start_grid()` has them all).
     contrasts
-        Coding of factors: `{"sex": "sum"}`; treatment coding by default.
+        Coding of factors: `{"sex": "sum"}`, `{"arm": "treatment('placebo')"}`, or a matrix with a row for every level;
+        treatment coding by default.
     na
         `"drop"` rows with missing values in any column used (the fit says how many), `"exclude"` them and keep their
         places in residuals, fitted values and `augment` (NaN), or `"raise"`.
     subset
         Rows to use: true and false for each row (an array, a Series, or the name of such a column), or places of rows.
+    context
+        Functions of your own that the formula calls, by name: `{"f": f}`. Each gets arrays and returns one number for
+        every row; it is kept with the fit for new data.
     control
         Tolerances and resources.
 
@@ -119,9 +124,10 @@ def lmm(
         hold=hold,
         contrasts=contrasts,
         na=na,
+        context=context,
     )
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, known, subset), control or Control())
+    return fit_model(spec, Inputs(data, array, known, subset, context), control or Control())
 
 
 def lm(
@@ -130,9 +136,10 @@ def lm(
     *,
     weights: Any = None,
     ddf: str = "auto",
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear model y = Xβ + e fitted by (weighted) least squares, with every tool of a mixed
@@ -142,7 +149,7 @@ def lm(
     ----------
     formula
         `"y ~ fixed"`, without random terms.
-    data, weights, ddf, contrasts, na, subset, control
+    data, weights, ddf, contrasts, na, subset, context, control
         As for `lmm`.
 
     Notes
@@ -157,10 +164,10 @@ def lm(
     >>> fit.beta, round(fit.sigma, 4)
     (array([66.5]), 23.645)
     """
-    spec = read_formula(formula, weights=weights, ddf=ddf, contrasts=contrasts, na=na)
+    spec = read_formula(formula, weights=weights, ddf=ddf, contrasts=contrasts, na=na, context=context)
     _refuse_random(spec, "lm")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset, context=context), control or Control())
 
 
 def gls(
@@ -174,9 +181,10 @@ def gls(
     ddf: str = "auto",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear model y = Xβ + e with correlated or heterogeneous errors, fitted by REML or ML.
@@ -185,7 +193,7 @@ def gls(
     ----------
     formula
         `"y ~ fixed"`, without random terms.
-    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, subset, control
+    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, subset, context, control
         As for `lmm`.
 
     Notes
@@ -210,10 +218,11 @@ def gls(
         hold=hold,
         contrasts=contrasts,
         na=na,
+        context=context,
     )
     _refuse_random(spec, "gls")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset, context=context), control or Control())
 
 
 def mmrm(
@@ -226,9 +235,10 @@ def mmrm(
     ddf: str = "auto",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the mixed model for repeated measures: a residual structure written inside the formula.
@@ -237,7 +247,7 @@ def mmrm(
     ----------
     formula
         `"y ~ base + arm * visit + us(visit | id)"`; `us(visit | id, by=arm)` for a covariance of each arm.
-    data, variance, weights, method, ddf, start, hold, contrasts, na, subset, control
+    data, variance, weights, method, ddf, start, hold, contrasts, na, subset, context, control
         As for `lmm`.
 
     Notes
@@ -263,10 +273,11 @@ def mmrm(
         hold=hold,
         contrasts=contrasts,
         na=na,
+        context=context,
     )
     _refuse_random(spec, "mmrm")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, subset=subset), control or Control())
+    return fit_model(spec, Inputs(data, array, subset=subset, context=context), control or Control())
 
 
 def _refuse_random(spec: ModelSpec, verb: str) -> None:
@@ -285,7 +296,14 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
-    frame = build_frame(spec, inputs.data, weights=inputs.weights, known=inputs.known, subset=inputs.subset)
+    frame = build_frame(
+        spec,
+        inputs.data,
+        weights=inputs.weights,
+        known=inputs.known,
+        subset=inputs.subset,
+        context=inputs.context,
+    )
     threads = control.threads_for(frame.n)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     design, criterion, optimum, engine = search(spec, design, control, spec.start_values)

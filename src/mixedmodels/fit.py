@@ -43,12 +43,13 @@ EXACT, NEARLY_EXACT = 1e-10, 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a fit was given beside its spec: the data, weights given as an array, known matrices, and the subset."""
+    """What a fit was given beside its spec: data, weights as an array, known matrices, subset, own functions."""
 
     data: Any
     weights: Any = None
     known: Mapping[str, Any] | None = None
     subset: Any = None
+    context: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -37,7 +37,8 @@ class StructureSpec:
 
 def quoted(name: str) -> str:
     """Return a column name as it stands in a formula, in back-ticks where it is no plain name."""
-    return name if name.isidentifier() else f"`{name}`"
+    plain = name.isidentifier() and name not in ("True", "False", "None", "TRUE", "FALSE", "NULL", "pi")
+    return name if plain else "`" + name.replace("`", "``") + "`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class ModelSpec:
         Natural-scale values by parameter name; `starts` holds several sets of which the best is taken.
     formula
         The text as the user wrote it, for messages and the summary.
+    functions
+        Names of the caller's own functions that the formula calls; the functions themselves are kept with the fit.
     """
 
     response: str
@@ -159,6 +162,7 @@ class ModelSpec:
     starts: tuple[tuple[tuple[str, float], ...], ...] = ()
     hold: tuple[str, ...] | tuple[tuple[str, float], ...] = ()
     formula: str = ""
+    functions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for argument, value, allowed in (

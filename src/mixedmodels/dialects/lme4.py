@@ -29,9 +29,10 @@ def lmer(
     *,
     weights: Any = None,
     start: StartValues = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the linear mixed model that `lme4::lmer(formula, data, REML, weights = …)` fits.
@@ -44,7 +45,7 @@ def lmer(
         As for `lmm`.
     REML
         Restricted rather than full maximum likelihood.
-    weights, start, contrasts, na, subset, control
+    weights, start, contrasts, na, subset, context, control
         As for `lmm`.
 
     Examples
@@ -64,6 +65,7 @@ def lmer(
         contrasts=contrasts,
         na=na,
         subset=subset,
+        context=context,
         control=control,
     )
 

@@ -176,7 +176,7 @@ def _nuisance_axes(fit: Fit, axes: Sequence[Axis], nuisance: Labels) -> list[Axi
                 f"Factors: {', '.join(factors) or 'none'}."
             )
         for term in model_terms(fit) if nuisance else []:
-            atoms = {variable for atom in (*term.factors, *term.numbers) for variable in variables(atom)}
+            atoms = {variable for atom in term.atoms for variable in atom.variables}
             if name in atoms and len(atoms) > 1:
                 raise SpecError(
                     f"nuisance: {name} interacts in {term.name}, so that its levels differ by cell; leave it out of "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, Severity, Status, caret, suggest
+from ..errors import DataError, Severity, SpecError, Status, caret, suggest
 from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..syntax.tokens import find_name
@@ -36,6 +36,7 @@ def build_frame(
     weights: Any = None,
     known: Mapping[str, Any] | None = None,
     subset: Any = None,
+    context: Mapping[str, Any] | None = None,
 ) -> ModelFrame:
     """Return the typed columns that `spec` names, over the rows where none of them is missing.
 
@@ -51,6 +52,8 @@ def build_frame(
         Covariance or precision matrices by name, for `cov=` and `precision=`.
     subset
         Rows to use: booleans (n,), the name of a column of them, or places of rows; all by default.
+    context
+        The caller's own functions by name.
 
     Raises
     ------
@@ -65,6 +68,7 @@ def build_frame(
     source = open_source(data)
     if source.n == 0:
         raise DataError("the data have no rows.")
+    _check_constant(spec, source)
     columns = read_columns(spec, source, model_columns(spec, source))
     if weights is not None and not isinstance(weights, str):
         columns[WEIGHTS_KEY] = _weights_column(weights, source)
@@ -93,6 +97,7 @@ def build_frame(
         known=known or {},
         notes=noted + notes + unused,
         clusters_given=clusters,
+        context={name: function for name, function in (context or {}).items() if name in spec.functions},
     )
 
 
@@ -168,6 +173,16 @@ def read_columns(spec: ModelSpec, source: Source, names: Iterable[str]) -> dict[
             raise DataError(f"column {name!r} has {len(column.values)} values for {source.n} rows.")
         columns[name] = column
     return columns
+
+
+def _check_constant(spec: ModelSpec, source: Source) -> None:
+    """Raise `SpecError` where `pi` inside a function could be the constant or a column of the data."""
+    texts = (spec.response, spec.fixed, *spec.offsets, *(term.effects for term in spec.random))
+    if "pi" in source.names and any("np.pi" in text for text in texts) and "np.pi" not in spec.formula:
+        raise SpecError(
+            "'pi' is 3.14159… inside a function, and a column of the data; write np.pi for the number or `pi` in "
+            f"back-ticks for the column.\n\n{spec.formula}"
+        )
 
 
 def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:

@@ -41,6 +41,8 @@ class ModelFrame:
         Rows dropped, levels dropped.
     clusters_given
         Clusters of the residual structure among all rows given, 0 without such a structure.
+    context
+        The caller's own functions that the formula calls, by name.
     """
 
     n: int
@@ -52,6 +54,7 @@ class ModelFrame:
     known: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[Status, ...] = ()
     clusters_given: int = 0
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def backend(self) -> Backend:

@@ -7,29 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import SpecError
 from ..fit import Fit
 from ..frame.column import Column
-from ..syntax.algebra import Atom
-from ..syntax.tokens import Kind, tokenize
-from ..terms.encoder import DirectEncoder, atom_values
+from ..syntax.algebra import Atom, column
+from ..terms.encoder import DirectEncoder
 from ..terms.encoding import encoding_of
-from ..typing import Array, Labels
+from ..typing import Array
 from .predictors import predictors
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTerm:
-    """One term: its columns of X, and the factors and numbers it is a product of."""
+    """One term: its columns of X, and the factors and numbers it is a product of, `atoms` in the order written."""
 
     name: str
     place: tuple[int, ...]
-    factors: frozenset[str]
-    numbers: frozenset[str]
+    atoms: tuple[Atom, ...]
+    factors: frozenset[Atom]
+
+    @property
+    def numbers(self) -> frozenset[Atom]:
+        return frozenset(self.atoms) - self.factors
 
     @property
     def is_intercept(self) -> bool:
-        return not self.factors and not self.numbers
+        return not self.atoms
 
     def contains(self, other: ModelTerm) -> bool:
         """Return whether this term has the same numbers as another, all its factors and more."""
@@ -39,56 +41,23 @@ class ModelTerm:
 def model_terms(fit: Fit) -> list[ModelTerm]:
     """Return the terms of the fixed part in order."""
     fixed = fit.design.fixed
-    factors = _factor_names(fit)
+    encoding = encoding_of(fit.design)
+    encoder = None if encoding is None else encoding.fixed.encoder
+    factors = frozenset() if encoder is None else encoder.factors
     terms = []
     for index, name in enumerate(fixed.terms):
         place = tuple(j for j, of in enumerate(fixed.assign) if of == index)
         if place:
-            atoms = () if name == "1" else split_term(name)
-            own = frozenset(atom for atom in atoms if atom in factors)
-            terms.append(ModelTerm(name, place, own, frozenset(atoms) - own))
+            atoms = _atoms(name, index, encoder)
+            terms.append(ModelTerm(name, place, atoms, factors & frozenset(atoms)))
     return terms
 
 
-def split_term(name: str) -> Labels:
-    """Return the atoms of an interaction: `"a:log(x)"` → `("a", "log(x)")`.
-
-    Examples
-    --------
-    >>> split_term("a:C(b):poly(x, 2)")
-    ('a', 'C(b)', 'poly(x, 2)')
-    """
-    parts, depth, start = [], 0, 0
-    for i, character in enumerate(name):
-        depth += (character in "([") - (character in ")]")
-        if character == ":" and depth == 0:
-            parts.append(name[start:i])
-            start = i + 1
-    return tuple(part.strip() for part in (*parts, name[start:]))
-
-
-def _factor_names(fit: Fit) -> set[str]:
-    """Return the atoms that stand for levels: `sex`, `C(week)`."""
-    encoding = encoding_of(fit.design)
-    if encoding is None:
-        return set()
-    encoder = encoding.fixed.encoder
-    if isinstance(encoder, DirectEncoder):
-        return {part.atom.label for block in encoder.blocks for part in block if part.levels is not None}
-    names = {atom for name in encoder.terms for atom in split_term(name)}
-    levels = set(getattr(encoder, "levels", ()))
-    return {name for name in names if name.strip("`") in levels or _coded_variable(name)}
-
-
-def _coded_variable(atom: str) -> str:
-    """Return the variable of `C(x)` or `C(x, …)`, empty for anything else."""
-    tokens = tokenize(atom)
-    coded = (
-        len(tokens) >= 4
-        and (tokens[0].text, tokens[1].text) == ("C", "(")
-        and tokens[2].kind in (Kind.NAME, Kind.QUOTED)
-    )
-    return tokens[2].text.strip("`") if coded else ""
+def _atoms(name: str, index: int, encoder: DirectEncoder | None) -> tuple[Atom, ...]:
+    """Return what a term is a product of; the polynomial of a spline is a thing of its own."""
+    if encoder is not None and index < len(encoder.products):
+        return encoder.products[index]
+    return () if name == "1" else (column(name),)
 
 
 def indicator_matrix(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str, tuple[int, ...]]]:
@@ -110,19 +79,16 @@ def indicator_matrix(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str,
 
 
 def _block(fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str, Column]) -> Array:
-    x = fit.design.fixed.matrix
     if not term.factors:
-        return x[:, list(term.place)]
-    block = np.ones((fit.design.n, 1))
+        return fit.design.fixed.matrix[:, list(term.place)]
+    encoder = _encoder(fit)
+    n = fit.design.n
+    block = np.ones((n, 1))
     first = np.zeros(1, dtype=bool)
-    for atom in split_term(term.name):
+    for atom in term.atoms:
         if atom in term.factors:
-            name = atom.strip("`")
-            # a column may be called anything, `the arm` or `C(x)`, so that its own name comes first
-            codes = data[name if name in data else _coded_variable(atom)].factor()
-            assert codes.levels is not None
-            columns = np.eye(len(codes.levels))[codes.values]
-            is_first = np.arange(len(codes.levels)) == 0
+            columns = np.eye(len(encoder.levels_of(atom)))[encoder.codes_of(atom, data, n)]
+            is_first = np.arange(columns.shape[1]) == 0
         else:
             columns = _number_columns(fit, atom, terms, data)
             is_first = np.zeros(columns.shape[1], dtype=bool)
@@ -131,18 +97,15 @@ def _block(fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str,
     return block[:, np.argsort(first, kind="stable")]
 
 
-def _number_columns(fit: Fit, atom: str, terms: list[ModelTerm], data: Mapping[str, Column]) -> Array:
+def _number_columns(fit: Fit, atom: Atom, terms: list[ModelTerm], data: Mapping[str, Column]) -> Array:
     """Return the columns of a numeric atom: those of its own term if it has one, else computed."""
     for term in terms:
-        if term.name == atom:
+        if term.atoms == (atom,):
             return fit.design.fixed.matrix[:, list(term.place)]
+    return _encoder(fit).values_of(atom, data, fit.design.n)
+
+
+def _encoder(fit: Fit) -> DirectEncoder:
     encoding = encoding_of(fit.design)
-    if encoding is not None and isinstance(encoding.fixed.encoder, DirectEncoder):
-        parts: list[Atom] = [part.atom for block in encoding.fixed.encoder.blocks for part in block]
-        found = next((each for each in parts if each.label == atom), None)
-        if found is not None:
-            return atom_values(found, data)[:, None]
-    raise SpecError(
-        f"type=3: the columns of {atom!r} cannot be told from its interactions; add {atom} as a term, "
-        "or use type=2."
-    )
+    assert encoding is not None
+    return encoding.fixed.encoder

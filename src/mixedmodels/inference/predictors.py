@@ -12,7 +12,7 @@ from ..fit import Fit
 from ..frame.column import Column
 from ..frame.ingest import read_columns
 from ..frame.readers import open_source
-from ..syntax.spelling import variables
+from ..syntax.tree import columns_of
 from ..terms.encoder import DirectEncoder
 from ..terms.encoding import encoding_of
 
@@ -52,7 +52,7 @@ def _read(fit: Fit) -> dict[str, Column]:
     encoder = encoding.fixed.encoder
     names = dict.fromkeys(encoder.variables)
     names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))
-    names.update(dict.fromkeys(name for number in encoding.offsets for name in variables(number.text)))
+    names.update(dict.fromkeys(name for number in encoding.offsets for name in columns_of(number.expression)))
     columns = read_columns(fit.spec, open_source(fit.inputs.data), list(names))
     if fit.design.rows is not None:
         columns = {name: column.take(fit.design.rows) for name, column in columns.items()}
@@ -65,11 +65,9 @@ def _read(fit: Fit) -> dict[str, Column]:
     }
 
 
-def _categorical(encoder: object) -> set[str]:
+def _categorical(encoder: DirectEncoder) -> set[str]:
     """Return the variables an encoder reads as levels."""
-    if isinstance(encoder, DirectEncoder):
-        return {part.atom.variable for block in encoder.blocks for part in block if part.levels is not None}
-    return set(getattr(encoder, "levels", ()))
+    return {atom.variable for atom in encoder.factors if atom.variable}
 
 
 def row_weights(fit: Fit) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from ..errors import SpecError
-from ..syntax.spelling import Piece, render, split_sum
+from ..syntax.rendering import render
+from ..syntax.spelling import Piece, split_sum
 from ..syntax.tokens import outside_brackets, tokenize
 
 PREVIOUS = "previous_formula"

@@ -20,6 +20,7 @@ from ..inference.predictors import share_predictors
 from ..optimise.optimum import Optimum
 from ..table import Table
 from ..terms.design import Design
+from ..terms.encoding import own_functions
 from ..typing import Array, Labels
 
 
@@ -101,7 +102,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
             raise SpecError(
                 "refit: subset= was given for the old data; use fit.update(data=..., subset=...)."
             )
-        return fit_model(fit.spec, Inputs(y, None, known, rows), fit.control)
+        return fit_model(fit.spec, Inputs(y, None, known, rows, own_functions(fit.design)), fit.control)
     y = _in_order_of(fit, y)
     try:
         numbers = np.asarray(y, dtype=float)

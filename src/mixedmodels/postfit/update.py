@@ -12,6 +12,7 @@ from ..fit import Fit, Inputs
 from ..spec import Bounds, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
+from ..terms.encoding import own_functions
 from .formula_changes import change_formula
 
 KEEP: Any = object()
@@ -29,12 +30,13 @@ def update(
     method: Method | None = None,
     ddf: str | None = None,
     bounds: Bounds | None = None,
-    contrasts: Mapping[str, str] | None = KEEP,
+    contrasts: Mapping[str, Any] | None = KEEP,
     start: StartValues = KEEP,
     hold: Mapping[str, float] | Iterable[str] | None = KEEP,
     known: Mapping[str, Any] | None = KEEP,
     na: NaAction | None = None,
     subset: Any = KEEP,
+    context: Mapping[str, Any] | None = KEEP,
     control: Control | None = None,
 ) -> Fit:
     """Return the model fitted again with some arguments changed.
@@ -46,7 +48,7 @@ def update(
         ."`.
     data
         Other data; needed after unpickling, since a pickled fit does not hold its data.
-    residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, subset, control
+    residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, subset, context, control
         As for `lmm`; left as they were unless given.
 
     Notes
@@ -63,6 +65,7 @@ def update(
     spec, before = fit.spec, fit.inputs
     if data is None and before is None:
         raise SpecError("update: this fit does not hold its data (it was unpickled or refitted); give data=.")
+    functions = own_functions(fit.design) if context is KEEP else context
     new_weights = spec.weights if weights is KEEP else weights
     changed = read_formula(
         spec.formula if formula is None else change_formula(spec.formula, formula),
@@ -76,6 +79,7 @@ def update(
         hold=_as_given(spec.hold) if hold is KEEP else hold,
         contrasts=dict(spec.contrasts) if contrasts is KEEP else contrasts,
         na=spec.na if na is None else na,
+        context=functions,
     )
     array = None if isinstance(new_weights, str) else weights
     if weights is KEEP:
@@ -92,7 +96,8 @@ def update(
             raise SpecError(
                 "update: subset= was given for the old data; give subset= for the new, None for all rows."
             )
-    inputs = Inputs(before.data if data is None and before is not None else data, array, matrices, rows)
+    given = before.data if data is None and before is not None else data
+    inputs = Inputs(given, array, matrices, rows, functions)
     return fit_model(changed, inputs, fit.control if control is None else control)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
 
+import numpy as np
+
 from ..covariance import bind
 from ..errors import SpecError, suggest
 from ..spec import (
@@ -22,7 +24,10 @@ from ..spec import (
     VarianceSpec,
     quoted,
 )
-from .spelling import Piece, canonical_sum, check_calls, render, split_sum
+from .expressions import read_coding_text, read_expression
+from .functions import CODING_KINDS, LARGEST_CONSTANT, LARGEST_INTEGER, SPELLINGS, TERMS_OF_THEIR_OWN
+from .rendering import render
+from .spelling import Piece, canonical_sum, split_sum
 from .start_values import StartValues, read_pairs, read_start
 from .structure_call import BarCall, plain_names, read_call, read_residual, read_variance
 from .tokens import (
@@ -36,11 +41,12 @@ from .tokens import (
     strip_parentheses,
     tokenize,
 )
+from .tree import columns_of
 
-CODINGS = ("treatment", "sum", "helmert", "poly")
-"""Contrast codings that `contrasts=` takes."""
+LARGEST_DEGREE = 20
+"""Degree of a spline."""
 
-_LOGICAL = ("I", "C", "factor", "where")
+_LOGICAL = ("I", "C", "factor", "where", "ifelse")
 """Transforms whose argument may hold a logical "or"; a bar in any other call makes it a random term."""
 
 
@@ -62,12 +68,13 @@ def read_formula(
     variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None = None,
     weights: Any = None,
     method: Method = "reml",
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     bounds: Bounds = "psd",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | str | None = None,
     ddf: str = "auto",
+    context: Mapping[str, Any] | None = None,
 ) -> ModelSpec:
     """Return the `ModelSpec` that a formula and the arguments beside it ask for.
 
@@ -81,9 +88,12 @@ def read_formula(
     weights
         The column of known precision weights. Weights given as an array are data: they go to `build_frame`.
     contrasts
-        Coding of factors by name: `"treatment"`, `"sum"`, `"helmert"` or `"poly"`.
+        Coding of factors by name: `"treatment"`, `"sas"`, `"sum"`, `"helmert"`, `"poly"`, `"diff"`, one of these with
+        its options (`"treatment('b')"`), or a matrix with a row for every level.
     start, hold
         Natural-scale values by parameter name; names alone in `hold` are held at their starting values.
+    context
+        The caller's own functions by name; the spec keeps the names of those that the formula calls.
 
     Raises
     ------
@@ -104,7 +114,7 @@ def read_formula(
     ):
         if value is not None and not isinstance(value, (str, ResidualSpec, VarianceSpec, tuple)):
             raise SpecError(f"{argument}={value!r} must be text such as {example}.")
-    parsed = parse_formula(formula)
+    parsed = parse_formula(formula, check_functions(context))
     first, starts = read_start(start)
     return ModelSpec(
         response=parsed.response,
@@ -125,6 +135,7 @@ def read_formula(
         starts=starts,
         hold=_read_hold(hold),
         formula=formula,
+        functions=_functions_used(formula, context),
     )
 
 
@@ -138,20 +149,42 @@ def _read_variance(
     return variance or ()
 
 
-def _read_contrasts(contrasts: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
-    pairs = []
+def _read_contrasts(contrasts: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise SpecError(f"contrasts={contrasts!r} must map factors to codings, for example {{'sex': 'sum'}}.")
-    for factor, coding in (contrasts or {}).items():
-        name = str(coding).lower().removeprefix("contr.")
-        if name not in CODINGS:
-            allowed = ", ".join(map(repr, CODINGS))
-            raise SpecError(
-                f"contrasts: coding {coding!r} of {factor!r} is not known.{suggest(name, CODINGS)} "
-                f"Use one of {allowed}."
-            )
-        pairs.append((factor, name))
-    return tuple(pairs)
+    return tuple((factor, _coding_text(factor, coding)) for factor, coding in (contrasts or {}).items())
+
+
+def _coding_text(factor: str, coding: Any) -> str:
+    """Return a coding as text: its name with its options, or the rows of its matrix."""
+    if not isinstance(coding, str):
+        return _matrix_text(factor, coding)
+    plain = coding.lower().removeprefix("contr.")
+    if plain in CODING_KINDS:
+        return plain
+    try:
+        found = read_coding_text(coding)
+    except SpecError as error:
+        allowed = ", ".join(map(repr, CODING_KINDS))
+        raise SpecError(
+            f"contrasts: coding {coding!r} of {factor!r} is not known.{suggest(plain, CODING_KINDS)} "
+            f"Use one of {allowed}, or a matrix.\n\n{error}"
+        ) from None
+    return coding if found.options or found.matrix else found.kind
+
+
+def _matrix_text(factor: str, matrix: Any) -> str:
+    try:
+        rows = np.asarray(matrix, dtype=float)
+    except (TypeError, ValueError):
+        rows = np.empty(0)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.size == 0 or not (np.abs(rows) <= LARGEST_CONSTANT).all():
+        raise SpecError(
+            f"contrasts: {factor!r} is coded by a name such as 'sum' or by a matrix with a row of numbers for every "
+            "level."
+        )
+    return str(rows.tolist())
 
 
 def _read_hold(
@@ -164,11 +197,42 @@ def _read_hold(
     return read_pairs("hold", hold) if isinstance(hold, Mapping) else tuple(str(name) for name in hold)
 
 
+def check_functions(context: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the names of the functions in `context=`; `SpecError` for what is no function or no new name."""
+    if context is None:
+        return frozenset()
+    if not isinstance(context, Mapping):
+        raise SpecError(f"context={context!r} must map names to functions, for example context={{'f': f}}.")
+    for name, function in context.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise SpecError(f"context: {name!r} is no name of a function.")
+        if (
+            name in SPELLINGS
+            or name in TERMS_OF_THEIR_OWN
+            or name in CODING_KINDS
+            or name in ("c", "np", "contr")
+        ):
+            raise SpecError(
+                f"context: {name!r} is a word of the formula language; give your function another name."
+            )
+        if not callable(function):
+            raise SpecError(f"context: {name!r} is {type(function).__name__} and no function.")
+    return frozenset(context)
+
+
+def _functions_used(formula: str, context: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if not context:
+        return ()
+    tokens = tokenize(formula)
+    called = {a.text for a, b in itertools.pairwise(tokens) if a.kind is Kind.NAME and b.text == "("}
+    return tuple(name for name in context if name in called)
+
+
 @lru_cache(maxsize=1024)
-def parse_formula(text: str) -> Formula:
-    """Return the parts of a two-sided formula; cached on the text."""
+def parse_formula(text: str, functions: frozenset[str] = frozenset()) -> Formula:
+    """Return the parts of a two-sided formula, `functions` the names of the caller's own; cached on both."""
     tokens = tokenize(text)
-    response, right = _sides(text, tokens)
+    response, right = _sides(text, tokens, functions)
     fixed: list[Piece] = []
     random: list[RandomSpec] = []
     splines: list[SplineSpec] = []
@@ -178,18 +242,19 @@ def parse_formula(text: str) -> Formula:
         if kind != "fixed" and not piece.positive:
             fail_at("this term cannot be subtracted.", text, piece.tokens)
         if kind == "random":
-            random += _random_terms(text, piece.tokens)
+            random += _random_terms(text, piece.tokens, functions)
         elif kind == "spline":
             splines.append(_spline(text, piece.tokens))
         elif kind == "offset":
-            offsets.append(_expression(text, piece.tokens[2:-1]))
+            offsets.append(_expression(text, piece.tokens[2:-1], functions))
         else:
             fixed.append(piece)
     _check_repeats(text, random)
-    return Formula(response, canonical_sum(text, fixed), tuple(random), tuple(splines), tuple(offsets))
+    written = canonical_sum(text, fixed, functions)
+    return Formula(response, written, tuple(random), tuple(splines), tuple(offsets))
 
 
-def _sides(text: str, tokens: Tokens) -> tuple[str, Tokens]:
+def _sides(text: str, tokens: Tokens, functions: frozenset[str]) -> tuple[str, Tokens]:
     tildes = [i for i in outside_brackets(tokens) if tokens[i].is_operator("~")]
     if not tildes:
         fail_at("a formula needs '~' between response and terms, for example y ~ x + (1 | g).", text, tokens)
@@ -202,15 +267,17 @@ def _sides(text: str, tokens: Tokens) -> tuple[str, Tokens]:
         fail("nothing follows '~'; write 1 for a model with an intercept only.", text, tokens[tildes[0]].stop)
     if not _only_inside_transforms(left):
         fail_at("random terms stand right of '~'.", text, left)
-    return _expression(text, strip_parentheses(left)), right
+    return _expression(text, strip_parentheses(left), functions), right
 
 
-def _expression(text: str, tokens: Tokens) -> str:
+def _expression(text: str, tokens: Tokens, functions: frozenset[str]) -> str:
     if not tokens:
         fail_at("an expression is expected here.", text, tokens)
     if any(t.kind is Kind.OPERATOR for t in (tokens[-1],)):
         fail_at(f"nothing stands after {tokens[-1].text!r}.", text, tokens[-1:])
-    check_calls(text, tokens)
+    node = read_expression(text, tokens, functions)
+    if not columns_of(node):
+        fail_at("this reads no column of the data.", text, tokens)
     return render(tokens)
 
 
@@ -260,14 +327,14 @@ def _only_inside_transforms(tokens: Tokens) -> bool:
             continue
         following = tokens[index + 1].text if index + 1 < len(tokens) else ""
         transform = token.text in _LOGICAL or token.text.startswith("np.")
-        if token.text == "{" or (transform and following == "("):
-            covered = closing(tokens, index if token.text == "{" else index + 1)
+        if transform and following == "(":
+            covered = closing(tokens, index + 1)
         elif token.is_operator("|", "||"):
             return False
     return True
 
 
-def _random_terms(text: str, tokens: Tokens) -> list[RandomSpec]:
+def _random_terms(text: str, tokens: Tokens, functions: frozenset[str]) -> list[RandomSpec]:
     call = read_call(text, tokens)
     if (call.cov or call.precision) and len(call.groups) > 1:
         fail_at(
@@ -279,20 +346,20 @@ def _random_terms(text: str, tokens: Tokens) -> list[RandomSpec]:
         fail_at("by= cannot be combined with cov= or precision=.", text, tokens)
     if call.bar is None:
         fail_at("a random term needs a bar: exp(x, y | field), or (… | 1) for one group.", text, tokens)
-    structure, effects, coordinates = _effects(text, call)
+    structure, effects, coordinates = _effects(text, call, functions)
     return [
         RandomSpec(effects, group, structure, call.by, call.cov, call.precision, coordinates)
         for group in call.groups
     ]
 
 
-def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
+def _effects(text: str, call: BarCall, functions: frozenset[str]) -> tuple[StructureSpec, str, bool]:
     """Return the structure, the canonical left side, and whether that side holds coordinates."""
     if call.bar is not None and call.bar.text == "||":
         if call.structure is not None:
             message = f"'||' means uncorrelated and {call.structure} says how they correlate; use one bar."
             fail(message, text, call.bar.start, call.bar.stop)
-        return StructureSpec("diag"), _effects_text(text, call.left), False
+        return StructureSpec("diag"), _effects_text(text, call.left, functions), False
     spec = call.structure or StructureSpec("us")
     if spec.name == "kron":
         return spec, _pair_of_factors(text, spec, call.left), False
@@ -306,8 +373,8 @@ def _effects(text: str, call: BarCall) -> tuple[StructureSpec, str, bool]:
             fail_at(f"{spec} takes coordinate columns left of the bar: {example}.", text, call.left)
         return spec, ", ".join(map(quoted, names)), True
     if structure.over_positions:
-        return spec, _ordered_effects(text, spec, call.left), False
-    return spec, _effects_text(text, call.left), False
+        return spec, _ordered_effects(text, spec, call.left, functions), False
+    return spec, _effects_text(text, call.left, functions), False
 
 
 def _pair_of_factors(text: str, spec: StructureSpec, tokens: Tokens) -> str:
@@ -317,7 +384,7 @@ def _pair_of_factors(text: str, spec: StructureSpec, tokens: Tokens) -> str:
     return ", ".join(map(quoted, names))
 
 
-def _effects_text(text: str, tokens: Tokens) -> str:
+def _effects_text(text: str, tokens: Tokens, functions: frozenset[str]) -> str:
     for index in outside_brackets(tokens):
         if tokens[index].kind is Kind.COMMA:
             fail(
@@ -325,18 +392,18 @@ def _effects_text(text: str, tokens: Tokens) -> str:
                 text,
                 tokens[index].start,
             )
-    effects = canonical_sum(text, split_sum(text, tokens))
+    effects = canonical_sum(text, split_sum(text, tokens), functions)
     if effects == "0":
         fail_at("a random term without columns has no effect; write (1 | g).", text, tokens)
     return effects
 
 
-def _ordered_effects(text: str, spec: StructureSpec, tokens: Tokens) -> str:
+def _ordered_effects(text: str, spec: StructureSpec, tokens: Tokens, functions: frozenset[str]) -> str:
     pieces = split_sum(text, tokens)
     if any(piece.positive and render(piece.tokens) == "1" for piece in pieces):
         fail_at(f"{spec} takes positions and no intercept: {spec}(0 + week | plot).", text, tokens)
     # positions span the intercept: the implicit one of the grammar would make their order meaningless
-    return "0" + _effects_text(text, tokens)[1:]
+    return "0" + _effects_text(text, tokens, functions)[1:]
 
 
 def _spline(text: str, tokens: Tokens) -> SplineSpec:
@@ -352,13 +419,16 @@ def _spline(text: str, tokens: Tokens) -> SplineSpec:
             fail_at("spline knows the options degree= and knots=.", text, run or tokens)
         if run[0].text == "knots" and run[-1].kind is Kind.CLOSE:
             knots = _knot_list(text, run[2:])
-        elif len(run) != 3 or not run[2].text.isdecimal() or int(run[2].text) < 1:
+        elif len(run) != 3 or not run[2].text.isdecimal() or int(run[2].text[:20]) < 1:
             fail_at(f"{run[0].text}= takes a positive whole number.", text, run[2:])
+        elif int(run[2].text[:20]) > (LARGEST_INTEGER if run[0].text == "knots" else LARGEST_DEGREE):
+            most = LARGEST_INTEGER if run[0].text == "knots" else LARGEST_DEGREE
+            fail_at(f"{run[0].text}= is at most {most:,}.", text, run[2:])
         elif run[0].text == "knots":
             knots = int(run[2].text)
         else:
             degree = int(run[2].text)
-    return SplineSpec(first[0].text.strip("`"), degree, knots)
+    return SplineSpec(first[0].name, degree, knots)
 
 
 def _knot_list(text: str, tokens: Tokens) -> tuple[float, ...]:
@@ -371,6 +441,8 @@ def _knot_list(text: str, tokens: Tokens) -> tuple[float, ...]:
             text,
             tokens,
         )
+    if any(abs(knot) > LARGEST_CONSTANT for knot in knots):
+        fail_at(f"constants are at most {LARGEST_CONSTANT:g} in size.", text, tokens)
     if any(later <= earlier for earlier, later in itertools.pairwise(knots)):
         fail_at("knots must increase.", text, tokens)
     return knots

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import SpecError
 from ..spec import ResidualSpec
-from .spelling import Piece, render, split_sum
+from .rendering import render
+from .spelling import Piece, split_sum
 from .structure_call import read_residual
 from .tokens import Kind, fail_at, outside_brackets, tokenize
 

@@ -14,7 +14,9 @@ from ..errors import SpecError, suggest
 from ..spec import ResidualSpec, StructureSpec, VarianceSpec
 from ..variance import variance_class
 from .algebra import expand
-from .spelling import canonical_sum, render, split_sum
+from .functions import LARGEST_INTEGER
+from .rendering import render
+from .spelling import canonical_sum, split_sum
 from .tokens import (
     Kind,
     Token,
@@ -90,8 +92,12 @@ def plain_names(tokens: Tokens) -> tuple[str, ...] | None:
     """Return the columns named by `x, y`, `x + y`, `0 + x` or `factor(x)`, None for anything else."""
     names: list[str] = []
     for run in split_at_commas(tokens):
-        terms = expand(render(run)) if run else None
-        if not terms or any(len(term) != 1 or term[0].function for term in terms):
+        try:
+            terms = expand(render(run)) if run else ()
+        except SpecError:
+            return None
+        terms = tuple(term for term in terms if term)
+        if not terms or any(len(term) != 1 or not term[0].variable for term in terms):
             return None
         names += [term[0].variable for term in terms]
     return tuple(names)
@@ -197,8 +203,11 @@ def read_groups(text: str, tokens: Tokens) -> tuple[tuple[str, ...], ...]:
     for index in outside_brackets(inner):
         if inner[index].is_operator("+"):
             fail("write crossed groups as separate terms: (1 | a) + (1 | b).", text, inner[index].start)
-    terms = expand(render(inner))
-    if not terms or any(atom.function for term in terms for atom in term):
+    try:
+        terms = expand(render(inner))
+    except SpecError:
+        terms = ()
+    if not terms or any(not atom.variable for term in terms for atom in term):
         fail_at(
             "the grouping side takes columns joined by ':' or '/'; make anything else a column.", text, tokens
         )
@@ -262,13 +271,15 @@ def _structure_with_options(
 def _column(text: str, tokens: Tokens) -> str:
     if len(tokens) != 1 or tokens[0].kind not in (Kind.NAME, Kind.QUOTED):
         fail_at("a name is expected here.", text, tokens)
-    return tokens[0].text.strip("`")
+    return tokens[0].name
 
 
 def _integer(text: str, tokens: Tokens, least: int = 1) -> int:
     written = render(tokens)
-    if not written.isdecimal() or int(written) < least:
+    if not written.isdecimal() or int(written[:20]) < least:
         fail_at("a positive whole number is expected here.", text, tokens)
+    if int(written[:20]) > LARGEST_INTEGER:
+        fail_at(f"whole numbers are at most {LARGEST_INTEGER:,} here.", text, tokens)
     return int(written)
 
 

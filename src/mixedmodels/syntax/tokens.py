@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import NoReturn
 
 from ..errors import SpecError, caret
+from .functions import MOST_CHARACTERS, MOST_NESTED
 
 
 class Kind(Enum):
@@ -34,6 +35,11 @@ class Token:
     start: int
     stop: int
 
+    @property
+    def name(self) -> str:
+        """The column a name stands for, without its back-ticks; two of them stand for one inside."""
+        return self.text[1:-1].replace("``", "`") if self.kind is Kind.QUOTED else self.text
+
     def is_operator(self, *texts: str) -> bool:
         """Return whether this is one of the operators `texts`."""
         return self.kind is Kind.OPERATOR and self.text in texts
@@ -45,10 +51,10 @@ _PATTERN = re.compile(
     r"""
     (?P<space>\s+)
   | (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
-  | (?P<quoted>`[^`]+`)
+  | (?P<quoted>`(?:``|[^`])+`)
   | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?L?)
   | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*)
-  | (?P<operator>%in%|\*\*|\|\||==|!=|<=|>=|//|[~+\-*/:^|=<>&%])
+  | (?P<operator>%in%|%/%|%%|\*\*|\|\||==|!=|<=|>=|//|[~+\-*/:^|=<>&%!])
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
   | (?P<comma>,)
@@ -80,6 +86,8 @@ def tokenize(text: str) -> tuple[Token, ...]:
     >>> [token.text for token in tokenize("y ~ (1 | g)")]
     ['y', '~', '(', '1', '|', 'g', ')']
     """
+    if len(text) > MOST_CHARACTERS:
+        raise SpecError(f"a formula has at most {MOST_CHARACTERS:,} characters; this text has {len(text):,}.")
     tokens: list[Token] = []
     position = 0
     while position < len(text):
@@ -113,6 +121,8 @@ def _check_balance(text: str, tokens: Tokens) -> None:
     for token in tokens:
         if token.kind is Kind.OPEN:
             stack.append(token)
+            if len(stack) > MOST_NESTED:
+                fail(f"brackets stand inside one another at most {MOST_NESTED} deep.", text, token.start)
         elif token.kind is Kind.CLOSE:
             if not stack:
                 fail(
@@ -193,8 +203,6 @@ def find_name(text: str, name: str) -> tuple[int, int] | None:
     except SpecError:
         return None
     for token in tokens:
-        if token.text == name and token.kind is Kind.NAME:
-            return token.start, token.stop
-        if token.kind is Kind.QUOTED and token.text[1:-1] == name:
+        if token.kind in (Kind.NAME, Kind.QUOTED) and token.name == name:
             return token.start, token.stop
     return None

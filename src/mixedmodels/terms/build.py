@@ -13,6 +13,7 @@ from .checks import check_bounded, check_overlap
 from .design import Design, FixedTerms
 from .encoding import Encoding
 from .fixed import NumberEncoding, build_fixed, learn_number
+from .functions import OwnFunctions
 from .random import build_random
 from .residual import FITTED, build_residual
 from .smooth import learn_spline
@@ -44,7 +45,9 @@ def build_design(
         the data cannot identify a random term.
     """
     response, y = _response(spec, frame)
-    offsets = tuple(learn_number(text, frame.columns) for text in spec.offsets)
+    offsets = tuple(
+        learn_number(text, frame.columns, frame.n, OwnFunctions(frame.context)) for text in spec.offsets
+    )
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
     bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
     fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads)
@@ -99,7 +102,7 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array
         if not column.is_number:
             what = f"text or categories such as {column.examples()}" if column.is_factor else "dates"
             raise DataError(f"the response {spec.response!r} must be numeric; column {name!r} holds {what}.")
-    encoding, y = learn_number(spec.response, frame.columns)
+    encoding, y = learn_number(spec.response, frame.columns, frame.n, OwnFunctions(frame.context))
     size = float(max(abs(y.min()), abs(y.max())))
     if not SMALLEST < size < LARGEST and size > 0:
         raise DataError(

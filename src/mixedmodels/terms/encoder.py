@@ -6,9 +6,10 @@ rows.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any, TypeAlias
@@ -16,16 +17,26 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, SpecError
 from ..frame.column import Column
+from ..frame.levels import match_levels, object_array
 from ..syntax.algebra import Atom, Term
+from ..syntax.expressions import read_coding_text
+from ..syntax.functions import FUNCTIONS
+from ..syntax.tree import Call, Coding
 from ..typing import Array, Labels
-from .coding import CODINGS, coded_names
+from .bases import Basis
+from .coding import INDICATORS, TREATMENT, CodedColumns, code_levels
+from .evaluate import Evaluation, Learned
+from .functions import NO_FUNCTIONS, OwnFunctions
 from .scoping import scope
 
 INTERCEPT = "(Intercept)"
 CACHED = 1 << 17
 """Numbers of a model matrix written at once, column by column, so that they stay in the processor's cache."""
+
+MOST_COLUMNS = 100_000
+"""Columns of a model matrix above which no names are made."""
 
 Writer: TypeAlias = Callable[[Array, slice], None]
 """Writes the rows of a slice into their place."""
@@ -65,32 +76,48 @@ class Encoder(ABC):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """One atom of a block: a number, or a factor in some coding of its levels."""
+    """One atom of a block: a number, a factor in some coding of its levels, or the columns of a basis.
+
+    `columns` is the coding of the `levels`, None for numbers and bases; `fields` are the names of the columns of a
+    basis, of which the first is left out where it is `reduced`.
+    """
 
     atom: Atom
-    coding: str = ""
+    columns: CodedColumns | None = None
     levels: NDArray[Any] | None = None
+    indicators: str = ""
+    fields: Labels | None = None
+    reduced: bool = False
 
     def names(self) -> Labels:
         """Return the names of the part's columns."""
-        return (
-            (self.atom.label,)
-            if self.levels is None
-            else coded_names(self.atom.label, self.coding, list(self.levels))
-        )
+        fields = self.fields if self.columns is None else self.columns.fields
+        if fields is None:
+            return (self.atom.label,)
+        return tuple(f"{self.atom.label}[{name}]" for name in fields)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DirectEncoder(Encoder):
-    """A model matrix of products of numbers and coded factors; each block is one product."""
+    """A model matrix of products of numbers, coded factors and bases; each block is one product.
+
+    `products` holds the atoms of each term, `learned` what their expressions took from the data of the fit.
+    """
 
     blocks: tuple[tuple[Part, ...], ...]
+    products: tuple[Term, ...]
+    learned: Learned
 
     def fill(self, out: Array, data: Mapping[str, Column]) -> None:
+        self.write(out, Evaluation.of(self.learned, data, len(out)))
+
+    def write(self, out: Array, evaluation: Evaluation) -> None:
+        """Write the p columns into `out` (n, p), which holds zeros, from an evaluation of its rows."""
+        values = _Values(evaluation)
         writers, start = [], 0
         for block in self.blocks:
             stop = start + _width(block)
-            writers.append((slice(start, stop), _writer(block, data)))
+            writers.append((slice(start, stop), _writer(block, values)))
             start = stop
         step = max(64, CACHED // max(out.shape[1], 1))
         for first in range(0, len(out), step):
@@ -98,75 +125,215 @@ class DirectEncoder(Encoder):
             for columns, write in writers:
                 write(out[rows, columns], rows)
 
+    def values_of(self, atom: Atom, data: Mapping[str, Column], n: int) -> Array:
+        """Return the numbers of an atom that is no factor, (n, k), by what was learned at the fit."""
+        values = _Values(Evaluation.of(self.learned, data, n))
+        if _is_basis(atom):
+            found = values.basis(atom)
+            part = next(p for block in self.blocks for p in block if p.atom == atom)
+            return found.reduced().values if part.reduced else found.values
+        return values.numbers(atom)[:, None]
+
+    def codes_of(self, atom: Atom, data: Mapping[str, Column], n: int) -> NDArray[np.int32]:
+        """Return the level of each row in a factor, (n,)."""
+        part = next(p for block in self.blocks for p in block if p.atom == atom and p.levels is not None)
+        return _Values(Evaluation.of(self.learned, data, n)).codes(part)
+
+    def levels_of(self, atom: Atom) -> NDArray[Any]:
+        """Return the levels of a factor."""
+        found = next(
+            p.levels for block in self.blocks for p in block if p.atom == atom and p.levels is not None
+        )
+        assert found is not None
+        return found
+
+    @property
+    def factors(self) -> frozenset[Atom]:
+        """Atoms that stand for levels."""
+        return frozenset(part.atom for block in self.blocks for part in block if part.levels is not None)
+
 
 def learn_direct(
-    terms: Sequence[Term], data: Mapping[str, Column], contrasts: Mapping[str, str]
-) -> DirectEncoder:
-    """Return the encoder of terms over plain columns, learned from `data`.
+    terms: Sequence[Term],
+    data: Mapping[str, Column],
+    n: int,
+    contrasts: Mapping[str, str],
+    functions: OwnFunctions = NO_FUNCTIONS,
+) -> tuple[DirectEncoder, Evaluation]:
+    """Return the encoder of terms learned from n rows of `data`, and the evaluation that learned.
 
     Column order and names are formulaic's: the first factor of an interaction varies fastest.
     """
+    evaluation = Evaluation(data, n, functions, learning=True)
     blocks: list[tuple[Part, ...]] = []
     columns: list[str] = []
     assign: list[int] = []
 
     def is_factor(atom: Atom) -> bool:
-        return atom.categorical or (data[atom.variable].is_factor and not atom.function)
+        return atom.categorical or (atom.is_column and data[atom.variable].is_factor)
 
-    for index, scoped_blocks in enumerate(scope(terms, is_factor)):
+    def reducible(atom: Atom) -> bool:
+        return is_factor(atom) or (_is_basis(atom) and _basis_of(atom, evaluation).spans_constant)
+
+    for index, scoped_blocks in enumerate(scope(terms, reducible)):
         for scoped in scoped_blocks:
-            block = tuple(_part(atom, reduced, is_factor(atom), data, contrasts) for atom, reduced in scoped)
+            block = tuple(
+                _part(atom, reduced, is_factor(atom), evaluation, contrasts) for atom, reduced in scoped
+            )
             names = _block_names(block)
             blocks.append(block)
             columns += names
             assign += [index] * len(names)
+            if len(columns) > MOST_COLUMNS:
+                raise DataError(
+                    f"{':'.join(atom.label for atom in terms[index])} makes more than {MOST_COLUMNS:,} columns; write "
+                    "a factor of so many levels as a random term, (1 | f)."
+                )
+    for atom in {part.atom for block in blocks for part in block if part.levels is None}:
+        if not atom.is_column and not _is_basis(atom):
+            _numbers(atom, evaluation)
     labels = tuple(":".join(atom.label for atom in term) or "1" for term in terms)
-    variables = tuple(dict.fromkeys(atom.variable for term in terms for atom in term))
-    return DirectEncoder(tuple(columns), labels, tuple(assign), variables, tuple(blocks))
+    variables = tuple(dict.fromkeys(name for term in terms for atom in term for name in atom.variables))
+    encoder = DirectEncoder(
+        tuple(columns), labels, tuple(assign), variables, tuple(blocks), tuple(terms), evaluation.learned()
+    )
+    return encoder, evaluation
+
+
+def _is_basis(atom: Atom) -> bool:
+    node = atom.expression
+    return not atom.categorical and isinstance(node, Call) and FUNCTIONS[node.function].kind == "basis"
+
+
+def _basis_of(atom: Atom, evaluation: Evaluation) -> Basis:
+    assert isinstance(atom.expression, Call)
+    found = evaluation.basis(atom.expression, atom.label)
+    check_finite_values(atom.label, found.values)
+    return found
+
+
+def _numbers(atom: Atom, evaluation: Evaluation) -> Array:
+    changed = evaluation.column(atom.expression, atom.label)
+    check_finite_values(atom.label, changed)
+    return changed
 
 
 def _part(
-    atom: Atom, reduced: bool, factor: bool, data: Mapping[str, Column], contrasts: Mapping[str, str]
+    atom: Atom, reduced: bool, factor: bool, evaluation: Evaluation, contrasts: Mapping[str, str]
 ) -> Part:
     if not factor:
-        return Part(atom)
-    levels = data[atom.variable].factor().levels
-    assert levels is not None
+        if not _is_basis(atom):
+            return Part(atom)
+        found = _basis_of(atom, evaluation)
+        return Part(atom, fields=found.reduced().fields if reduced else found.fields, reduced=reduced)
+    levels = _ordered_levels(atom, evaluation)
     if reduced and len(levels) < 2:
         raise DataError(
             f"factor {atom.label!r} has one level, {str(levels[0])!r}, so it has no effect to estimate; "
             "leave it out."
         )
-    return Part(atom, contrasts.get(atom.variable, "treatment") if reduced else "full", levels)
+    coding = _coding(atom, contrasts) if reduced else INDICATORS
+    # indicators of levels are written one per row, not multiplied out
+    shortcut = "full" if coding == INDICATORS else "treatment" if coding == TREATMENT else ""
+    return Part(atom, code_levels(coding, list(levels), atom.label), levels, shortcut)
+
+
+def _coding(atom: Atom, contrasts: Mapping[str, str]) -> Coding:
+    if atom.coding is not None:
+        return atom.coding
+    return read_coding_text(contrasts[atom.variable]) if atom.variable in contrasts else TREATMENT
+
+
+def _ordered_levels(atom: Atom, evaluation: Evaluation) -> NDArray[Any]:
+    """Return the levels of a factor in their order, that of `levels=` where it is given."""
+    levels = evaluation.levels(atom.expression).levels
+    assert levels is not None
+    if atom.levels is None:
+        return levels
+    places = match_levels(object_array(list(atom.levels)), levels)
+    unknown = [str(level) for level, place in zip(atom.levels, places, strict=True) if place < 0]
+    left = [str(level) for j, level in enumerate(levels) if j not in places]
+    if unknown or left or len(set(places.tolist())) < len(places):
+        what = (
+            f"{unknown[0]!r} is no level"
+            if unknown
+            else f"{left[0]!r} is missing"
+            if left
+            else "one stands twice"
+        )
+        raise SpecError(f"{atom.label}: levels= lists every level of the data once; {what}.")
+    return levels[places]
+
+
+class _Values:
+    """The numbers and codes of atoms over the rows of an evaluation, each computed once."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self._found: dict[Atom, Any] = {}
+
+    def numbers(self, atom: Atom) -> Array:
+        if atom.is_column:
+            return self.evaluation.data[atom.variable].number()
+        found: Array = self._once(atom, lambda: _numbers(atom, self.evaluation))
+        return found
+
+    def basis(self, atom: Atom) -> Basis:
+        found: Basis = self._once(atom, lambda: _basis_of(atom, self.evaluation))
+        return found
+
+    def codes(self, part: Part) -> NDArray[np.int32]:
+        """Return the level of each row; `DataError` naming those that were not in the data of the fit."""
+        assert part.levels is not None
+        levels = part.levels
+        if part.atom.variable:
+            return self.evaluation.data[part.atom.variable].known_codes(levels)
+
+        def compute() -> NDArray[np.int32]:
+            column = replace(self.evaluation.levels(part.atom.expression), name=part.atom.label)
+            return column.known_codes(levels)
+
+        found: NDArray[np.int32] = self._once(part.atom, compute)
+        return found
+
+    def _once(self, atom: Atom, compute: Callable[[], Any]) -> Any:
+        if atom not in self._found:
+            self._found[atom] = compute()
+        return self._found[atom]
 
 
 def _block_names(block: tuple[Part, ...]) -> list[str]:
     if not block:
         return [INTERCEPT]
+    if _width(block) > MOST_COLUMNS:
+        return [""] * (MOST_COLUMNS + 1)
     reversed_names = product(*(part.names() for part in reversed(block)))
     return [":".join(reversed(names)) for names in reversed_names]
 
 
 def _width(block: tuple[Part, ...]) -> int:
-    return int(np.prod([len(part.names()) for part in block], initial=1))
+    return math.prod(len(part.names()) for part in block)
 
 
-def _writer(block: tuple[Part, ...], data: Mapping[str, Column]) -> Writer:
+def _writer(block: tuple[Part, ...], values: _Values) -> Writer:
     """Return what writes some rows of a block into a place that holds zeros."""
     weight: Array | float = 1.0
-    factors = [part for part in block if part.levels is not None]
+    wide = [part for part in block if part.levels is not None or part.fields is not None]
     for part in block:
-        if part.levels is None:
-            values = atom_values(part.atom, data)
-            weight = values if isinstance(weight, float) else weight * values
-    if not factors:
+        if part.levels is None and part.fields is None:
+            numbers = values.numbers(part.atom)
+            weight = numbers if isinstance(weight, float) else weight * numbers
+    if not wide:
         return partial(_put, weight)
-    if all(part.coding in ("full", "treatment") for part in factors):
-        return partial(_scatter, *_selected(factors, data), weight)
-    coded = []
-    for part in factors:
-        assert part.levels is not None
-        coded.append((CODINGS[part.coding](len(part.levels)), _codes(part, data)))
+    if all(part.indicators for part in wide):
+        return partial(_scatter, *_selected(wide, values), weight)
+    coded: list[tuple[Array, NDArray[np.int32] | None]] = []
+    for part in wide:
+        if part.columns is not None:
+            coded.append((part.columns.matrix, values.codes(part)))
+        else:
+            found = values.basis(part.atom)
+            coded.append((found.reduced().values if part.reduced else found.values, None))
     return partial(_multiply, coded, weight)
 
 
@@ -174,16 +341,14 @@ def _put(weight: Array | float, out: Array, rows: slice) -> None:
     out[:, 0] = weight if isinstance(weight, float) else weight[rows]
 
 
-def _selected(
-    factors: list[Part], data: Mapping[str, Column]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+def _selected(factors: list[Part], values: _Values) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
     """Return the column that each row's levels select, and which rows are at a reference level and select none."""
     column: NDArray[np.int64] | None = None
     skipped: NDArray[np.bool_] | None = None
     stride = 1
     for part in factors:
-        codes = _codes(part, data)
-        if part.coding == "treatment":
+        codes = values.codes(part)
+        if part.indicators == "treatment":
             codes = codes - np.int32(1)
             skipped = codes < 0 if skipped is None else skipped | (codes < 0)
         column = codes.astype(np.int64) if column is None else column + stride * codes.astype(np.int64)
@@ -210,32 +375,13 @@ def _scatter(
 
 
 def _multiply(
-    coded: list[tuple[Array, NDArray[np.int32]]], weight: Array | float, out: Array, rows: slice
+    coded: list[tuple[Array, NDArray[np.int32] | None]], weight: Array | float, out: Array, rows: slice
 ) -> None:
     product_columns = np.ones((len(out), 1))
     for coding, codes in coded:
-        chosen = coding[codes[rows]]
+        chosen = coding[rows] if codes is None else coding[codes[rows]]
         product_columns = (chosen[:, :, None] * product_columns[:, None, :]).reshape(len(out), -1)
     out[:] = product_columns * (weight if isinstance(weight, float) else weight[rows, None])
-
-
-def _codes(part: Part, data: Mapping[str, Column]) -> NDArray[np.int32]:
-    assert part.levels is not None
-    return data[part.atom.variable].known_codes(part.levels)
-
-
-def atom_values(atom: Atom, data: Mapping[str, Column]) -> Array:
-    """Return the numbers an atom stands for, (n,); `DataError` where its function is not finite."""
-    values = data[atom.variable].number()
-    if not atom.function:
-        return values
-    with np.errstate(all="ignore"):
-        if atom.function == "power":
-            changed = values**atom.exponent
-        else:
-            changed = np.asarray(getattr(np, atom.function)(values), dtype=np.float64)
-    check_finite_values(atom.label, changed)
-    return changed
 
 
 def check_finite_values(label: str, values: Array) -> None:

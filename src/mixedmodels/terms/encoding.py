@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .design import Design
 from .fixed import FixedEncoding, NumberEncoding
@@ -19,6 +21,12 @@ class Encoding:
     offsets: tuple[NumberEncoding, ...]
     random: tuple[RandomEncoding, ...]
     residual: ResidualEncoding | None = None
+
+
+def own_functions(design: Design) -> dict[str, Callable[..., Any]]:
+    """Return the caller's own functions that the formula of a design calls, by name."""
+    encoding = encoding_of(design)
+    return {} if encoding is None else encoding.response.learned.functions.given()
 
 
 def encoding_of(design: Design) -> Encoding | None:

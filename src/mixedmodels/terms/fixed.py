@@ -11,20 +11,24 @@ from ..errors import SpecError, suggest
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
-from ..syntax.algebra import Term, expand, single_atom
+from ..syntax.algebra import Term, expand
+from ..syntax.expressions import read_expression
+from ..syntax.tokens import tokenize
+from ..syntax.tree import Node, Variable
 from ..typing import Array, Labels
 from .design import FixedTerms
-from .encoder import DirectEncoder, Encoder, atom_values, check_finite_values, learn_direct
+from .encoder import DirectEncoder, check_finite_values, learn_direct
+from .evaluate import Evaluation, Learned
+from .functions import NO_FUNCTIONS, OwnFunctions
 from .rank import ColumnMoments, null_space
 from .smooth import SplineBasis
-from .transformed import ExpressionEncoder, learn_expression, learn_transformed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedEncoding:
     """How X is computed from columns of data: an encoder for the formula, then the powers of the splines."""
 
-    encoder: Encoder
+    encoder: DirectEncoder
     splines: tuple[tuple[SplineBasis, tuple[int, ...]], ...] = ()
 
     def matrix(self, data: Mapping[str, Column], n: int) -> Array:
@@ -51,24 +55,28 @@ def fill_powers(
 
 
 def learn_encoder(
-    text: str, data: Mapping[str, Column], n: int, contrasts: Mapping[str, str], room: int = 0
-) -> tuple[Encoder, Array]:
+    text: str,
+    frame: ModelFrame,
+    contrasts: Mapping[str, str],
+    room: int = 0,
+) -> tuple[DirectEncoder, Array]:
     """Return the encoder of canonical formula text and its matrix with `room` zero columns after it."""
-    terms = expand(text)
-    if terms is not None:
-        return fill_direct(terms, data, n, contrasts, room)
-    transformed, matrix = learn_transformed(text, data, contrasts)
-    return transformed, np.hstack([matrix, np.zeros((n, room))]) if room else np.ascontiguousarray(matrix)
+    return fill_direct(expand(text), frame.columns, frame.n, contrasts, room, OwnFunctions(frame.context))
 
 
 def fill_direct(
-    terms: tuple[Term, ...], data: Mapping[str, Column], n: int, contrasts: Mapping[str, str], room: int = 0
+    terms: tuple[Term, ...],
+    data: Mapping[str, Column],
+    n: int,
+    contrasts: Mapping[str, str],
+    room: int = 0,
+    functions: OwnFunctions = NO_FUNCTIONS,
 ) -> tuple[DirectEncoder, Array]:
-    """Return the direct encoder of expanded terms and its matrix with `room` zero columns after it."""
-    direct = learn_direct(terms, data, contrasts)
+    """Return the encoder of expanded terms and its matrix with `room` zero columns after it."""
+    direct, evaluation = learn_direct(terms, data, n, contrasts, functions)
     width = len(direct.columns)
     matrix = np.zeros((n, width + room))
-    direct.fill(matrix[:, :width], data)
+    direct.write(matrix[:, :width], evaluation)
     return direct, matrix
 
 
@@ -78,7 +86,7 @@ def build_fixed(
     """Return X with its moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
     powers_room = sum(basis.degree for basis in bases)
-    encoder, matrix = learn_encoder(spec.fixed, frame.columns, frame.n, contrasts, powers_room)
+    encoder, matrix = learn_encoder(spec.fixed, frame, contrasts, powers_room)
     splines, names = _spline_powers(encoder.columns, bases)
     width = len(encoder.columns)
     matrix = matrix[:, : width + len(names)] if len(names) < powers_room else matrix
@@ -133,24 +141,30 @@ def _spline_powers(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NumberEncoding:
-    """One number per row: a column, an elementwise function of one, or a free expression."""
+    """One number per row: a column, or an expression of columns with what it learned."""
 
     text: str
-    expression: ExpressionEncoder | None = None
+    expression: Node
+    learned: Learned
 
     def values(self, data: Mapping[str, Column], n: int) -> Array:
         """Return the values, (n,)."""
-        if self.expression is not None:
-            return self.expression.values(data, n)
-        atom = single_atom(self.text)
-        assert atom is not None
-        return atom_values(atom, data)
+        return _checked_number(self.text, self.expression, Evaluation.of(self.learned, data, n))
 
 
-def learn_number(text: str, data: Mapping[str, Column]) -> tuple[NumberEncoding, Array]:
+def learn_number(
+    text: str, data: Mapping[str, Column], n: int, functions: OwnFunctions = NO_FUNCTIONS
+) -> tuple[NumberEncoding, Array]:
     """Return the encoding of a numeric expression learned from `data`, and its values (n,)."""
-    if (atom := single_atom(text)) is not None:
-        return NumberEncoding(text), atom_values(atom, data)
-    expression, values = learn_expression(text, data)
+    expression = read_expression(text, tokenize(text), None)
+    evaluation = Evaluation(data, n, functions, learning=True)
+    values = _checked_number(text, expression, evaluation)
+    return NumberEncoding(text, expression, evaluation.learned()), values
+
+
+def _checked_number(text: str, expression: Node, evaluation: Evaluation) -> Array:
+    if isinstance(expression, Variable):
+        return evaluation.data[expression.name].number()
+    values = np.ascontiguousarray(evaluation.column(expression, text))
     check_finite_values(text, values)
-    return NumberEncoding(text, expression), values
+    return values

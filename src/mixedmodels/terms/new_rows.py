@@ -14,6 +14,7 @@ from ..frame.ingest import predictor_columns, read_columns, response_columns
 from ..frame.readers import open_source, spread_scalars
 from ..frame.schema import FrameSchema
 from ..spec import ModelSpec
+from ..syntax.tree import columns_of
 from ..table import Backend
 from ..typing import Array, Codes
 from .design import Design
@@ -166,12 +167,10 @@ def _encoding(design: Design) -> Encoding:
 
 def _predictors(encoding: Encoding, random: bool) -> set[str]:
     """Return the columns that X, Z values and offsets are computed from."""
-    from ..syntax.spelling import variables
-
     names = set(encoding.fixed.encoder.variables)
     names |= {basis.variable for basis, _ in encoding.fixed.splines}
     for number in encoding.offsets:
-        names |= set(variables(number.text))
+        names |= set(columns_of(number.expression))
     for one in encoding.random if random else ():
         basis = one.basis
         names |= {basis.variable} if hasattr(basis, "variable") else set(basis.variables)

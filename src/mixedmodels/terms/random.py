@@ -16,7 +16,7 @@ from ..errors import DataError, Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec, StructureSpec
-from ..syntax.algebra import Atom, Term, expand
+from ..syntax.algebra import Term, column, expand
 from ..syntax.spelling import variables
 from ..typing import Array, Codes, Labels
 from .checks import check_identifiable, note_exchangeable
@@ -197,7 +197,7 @@ def _bind_effects(
         return encoder, None, Positions(1, encoder.columns), []
     if asked.structure.name == "kron":
         # the first factor outermost, as in the Kronecker product: encoders vary their first atom fastest
-        pair = tuple(Atom(name, name, categorical=True) for name in reversed(variables(asked.effects)))
+        pair = tuple(column(name, categorical=True) for name in reversed(variables(asked.effects)))
         encoder, values = fill_direct((pair,), frame.columns, frame.n, {})
         return encoder, values, Positions(len(encoder.columns), encoder.columns), []
     if (ordered := _numeric_position(asked, frame)) is not None:
@@ -211,7 +211,7 @@ def _bind_effects(
     if asked.effects == spec.fixed and not spec.splines:
         # the same columns of the same rows: one copy serves X and Z
         return fixed[1].encoder, fixed[0].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
-    learned, values = learn_encoder(asked.effects, frame.columns, frame.n, dict(spec.contrasts))
+    learned, values = learn_encoder(asked.effects, frame, dict(spec.contrasts))
     if not learned.columns:
         raise SpecError(f"{asked}: the term has no columns.")
     return learned, values, Positions(len(learned.columns), learned.columns), []
@@ -222,10 +222,10 @@ def _numeric_position(asked: RandomSpec, frame: ModelFrame) -> tuple[Term, ...] 
     if not structure_class(asked.structure.name).over_positions:
         return None
     terms = expand(asked.effects)
-    if terms is None or len(terms) != 1 or len(terms[0]) != 1:
+    if len(terms) != 1 or len(terms[0]) != 1:
         return None
     atom = terms[0][0]
-    if atom.function or atom.categorical or frame.columns[atom.variable].is_factor:
+    if not atom.is_column or frame.columns[atom.variable].is_factor:
         return None
     return ((replace(atom, categorical=True),),)
 

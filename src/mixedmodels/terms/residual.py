@@ -281,7 +281,7 @@ def _bind_variance(
     columns: Labels = ()
     if asked.name == "log_linear":
         text = f"1 + {asked.arguments[0]}"
-        encoder, matrix = learn_encoder(text, frame.columns, frame.n, dict(spec.contrasts))
+        encoder, matrix = learn_encoder(text, frame, dict(spec.contrasts))
         reader, covariate, columns = encoder, np.ascontiguousarray(matrix[:, 1:]), encoder.columns[1:]
     elif not ident:
         reader = asked.arguments[0]

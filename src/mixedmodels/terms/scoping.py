@@ -22,16 +22,17 @@ def scope(terms: Iterable[Term], is_factor: Callable[[Atom], bool]) -> list[list
 
     Examples
     --------
-    >>> a, b = Atom("a", "a"), Atom("b", "b")
+    >>> from mixedmodels.syntax.algebra import column
+    >>> a, b = column("a"), column("b")
     >>> blocks = scope([(), (a,), (a, b)], lambda atom: True)
     >>> [[[(atom.label, reduced) for atom, reduced in block] for block in term] for term in blocks]
     [[[]], [[('a', True)]], [[('a', False), ('b', True)]]]
     """
-    spanned: set[frozenset[tuple[str, bool]]] = set()
+    spanned: set[frozenset[tuple[Atom, bool]]] = set()
     blocks = []
     for term in terms:
         choices = [((atom, True), None) if is_factor(atom) else ((atom, False),) for atom in term]
-        new: dict[frozenset[tuple[str, bool]], Scoped] = {}
+        new: dict[frozenset[tuple[Atom, bool]], Scoped] = {}
         for chosen in product(*choices):
             scoped = tuple(part for part in chosen if part is not None)
             if (key := _key(scoped)) not in spanned:
@@ -41,8 +42,8 @@ def scope(terms: Iterable[Term], is_factor: Callable[[Atom], bool]) -> list[list
     return blocks
 
 
-def _key(scoped: Scoped) -> frozenset[tuple[str, bool]]:
-    return frozenset((atom.label, reduced) for atom, reduced in scoped)
+def _key(scoped: Scoped) -> frozenset[tuple[Atom, bool]]:
+    return frozenset(scoped)
 
 
 def _join(scoped_terms: list[Scoped]) -> list[Scoped]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mixedmodels.errors import SpecError
-from mixedmodels.syntax.spelling import canonical_sum, render, split_sum, variables
+from mixedmodels.syntax.rendering import render
+from mixedmodels.syntax.spelling import canonical_sum, split_sum, variables
 from mixedmodels.syntax.tokens import tokenize
 
 
@@ -82,5 +83,5 @@ def test_columns_of_a_text(text: str, names: tuple[str, ...]) -> None:
 
 
 def test_rendering_is_stable() -> None:
-    once = render(tokenize("{x**2}+ a:b -c"))
+    once = render(tokenize("I(x**2)+ a:b -c"))
     assert render(tokenize(once)) == once

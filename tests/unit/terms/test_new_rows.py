@@ -154,7 +154,7 @@ def test_a_new_level_of_a_fixed_factor_is_named(formula: str, column: str) -> No
         encode_new(spec, schema, design, data)
 
 
-def test_a_new_level_that_formulaic_finds() -> None:
+def test_a_new_level_beside_the_numbers() -> None:
     spec, schema, design = fit("y ~ C(k, contr.sum) + k")
     with pytest.raises(DataError, match=r"levels that were not in the data of the fit: .*77"):
         encode_new(spec, schema, design, {"k": [1, 77]})
