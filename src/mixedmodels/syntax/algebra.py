@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
 from .expressions import read_call
-from .functions import LARGEST_POWER, MOST_NESTED, MOST_TERMS
+from .functions import LARGEST_POWER, MOST_NESTED, MOST_PRODUCTS, MOST_TERMS
 from .rendering import render
 from .tokens import Kind, Token, Tokens, closing, fail, fail_at, tokenize
 from .tree import Call, Coding, Flag, Items, Node, Variable, columns_of, constant_value
@@ -123,6 +123,7 @@ class _Reader:
         self.functions = functions
         self.position = 0
         self.depth = 0
+        self.products = 0
 
     def peek(self) -> Token | None:
         return self.tokens[self.position] if self.position < len(self.tokens) else None
@@ -215,8 +216,9 @@ class _Reader:
         if inside[0].text == "0" and len(inside) > 1:
             fail_at("the intercept is left out outside parentheses: y ~ 0 + x.", self.text, inside[:1])
         reader = _Reader(self.text, inside, self.functions)
-        reader.depth = self.depth
+        reader.depth, reader.products = self.depth, self.products
         found = reader.sum(0)
+        self.products = reader.products
         if (left := reader.peek()) is not None:
             self.refuse(left)
         self.position = stop + 1
@@ -244,6 +246,10 @@ class _Reader:
         return found
 
     def interactions(self, left: _Sum, right: _Sum, token: Token) -> _Sum:
+        self.products += len(left) * len(right)
+        if self.products > MOST_PRODUCTS:
+            message = f"expanding this takes more than {MOST_PRODUCTS:,} products of terms."
+            fail(message, self.text, token.start, token.stop)
         out: _Sum = {}
         for first in left.values():
             for second in right.values():

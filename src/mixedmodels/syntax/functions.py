@@ -14,6 +14,8 @@ MOST_CHARACTERS: Final = 10_000
 """Characters of a formula or of the text of an argument."""
 MOST_TERMS: Final = 2_000
 """Terms of a sum after everything is expanded."""
+MOST_PRODUCTS: Final = 40_000
+"""Products of two terms on the way there."""
 MOST_NESTED: Final = 50
 """Brackets and operators inside one another."""
 LARGEST_POWER: Final = 20
