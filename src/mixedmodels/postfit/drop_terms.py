@@ -12,14 +12,16 @@ from ..api import fit_model
 from ..errors import SpecError
 from ..fit import Fit
 from ..inference.anova import anova
-from ..inference.model_terms import ModelTerm, model_terms, split_term
+from ..inference.model_terms import ModelTerm, model_terms
 from ..inference.other_method import by_method
 from ..inference.sensitivity import Information
-from ..spec import RandomSpec, quoted
+from ..spec import RandomSpec
 from ..syntax.formula import read_formula
-from ..syntax.spelling import render, split_sum
+from ..syntax.rendering import render
+from ..syntax.spelling import split_sum
 from ..syntax.tokens import tokenize
 from ..table import Table
+from ..terms.encoding import own_functions
 from .formula_changes import change_formula
 
 NONE = "<none>"
@@ -64,7 +66,7 @@ def drop1(fit: Fit, *, ddf: str | None = None, information: Information = "obser
     columns: dict[str, Any] = {"term": [NONE, *(term.name for term in terms)]}
     for name in ("num_df", "den_df", "statistic", "p_value"):
         columns[name] = np.array([np.nan, *(row[name] for row in rows)])
-    columns["aic"] = np.array([by_method(fit, "ml").aic, *(_without(fit, term.name).aic for term in terms)])
+    columns["aic"] = np.array([by_method(fit, "ml").aic, *(_without(fit, term).aic for term in terms)])
     notes = (*tests.notes, "AIC by maximum likelihood")
     return Table(columns, "Single term deletions", notes, fit.backend)
 
@@ -121,13 +123,15 @@ def _droppable(terms: list[ModelTerm]) -> list[ModelTerm]:
     return [term for term in plain if not any(atoms[term.name] < atoms[other.name] for other in plain)]
 
 
-def _without(fit: Fit, name: str) -> Fit:
+def _without(fit: Fit, term: ModelTerm) -> Fit:
     """Return the model without a term of the fixed part, by maximum likelihood."""
-    known = {column.name for column in fit.schema.columns}
-    text = ":".join(quoted(atom) if atom in known else atom for atom in split_term(name))
+    text = ":".join(atom.text for atom in term.atoms)
     spec = fit.spec
     changed = read_formula(
-        change_formula(spec.formula, f". ~ . - {text}"), residual=spec.residual, variance=spec.variance
+        change_formula(spec.formula, f". ~ . - {text}"),
+        residual=spec.residual,
+        variance=spec.variance,
+        context=own_functions(fit.design),
     )
     return _refitted(fit, spec.with_changes(fixed=changed.fixed, formula=changed.formula, method="ml"))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn, TypeAlias
 
+from ..spec import quoted
 from .expressions import read_call
 from .functions import LARGEST_POWER, MOST_NESTED, MOST_PRODUCTS, MOST_TERMS
 from .rendering import render
@@ -51,6 +52,15 @@ class Atom:
     def is_column(self) -> bool:
         """Whether the atom is a column as it is."""
         return isinstance(self.expression, Variable) and not self.categorical
+
+    @property
+    def text(self) -> str:
+        """The atom as it is written in a formula."""
+        return (
+            quoted(self.expression.name)
+            if isinstance(self.expression, Variable) and self.is_column
+            else self.label
+        )
 
     @property
     def variables(self) -> tuple[str, ...]:
