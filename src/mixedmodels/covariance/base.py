@@ -174,10 +174,13 @@ class Structure(ABC):
         """Return Λ (m, m) lower triangular with ΛΛ' = Σ(θ); zero and negative pivots are allowed."""
         return semidefinite_cholesky(self.matrix(theta, at))
 
+    def slopes(self, theta: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂Σ/∂θ_a⟩, (k,), for Γ of the shape of Σ, symmetric."""
+        return np.asarray(np.tensordot(self.d_matrix(theta, at), gamma, gamma.ndim))
+
     def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
-        """Return ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), for a symmetric Γ (m, m)."""
-        value: Array = np.einsum("abij,ij->ab", self.d2_matrix(theta, at), gamma)
-        return value
+        """Return ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k), for Γ of the shape of Σ, symmetric."""
+        return np.asarray(np.tensordot(self.d2_matrix(theta, at), gamma, gamma.ndim))
 
     def escape(self, theta: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return θ moved off a false boundary, or None when θ satisfies the first-order conditions there.

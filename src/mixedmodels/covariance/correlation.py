@@ -102,6 +102,25 @@ class Correlation(ABC):
             out[a, a] += transform.curvature(p) * first[a]
         return out
 
+    def d_along(self, phi: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂C/∂φ_a⟩, (k,), for Γ of the shape of C."""
+        return self.slopes(phi, at.size) * self.d_of_along(self.values(phi, at.size), gamma, at)
+
+    def d2_along(self, phi: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂²C/∂φ_a∂φ_b⟩, (k, k), for Γ of the shape of C."""
+        u, slopes = self.values(phi, at.size), self.slopes(phi, at.size)
+        bends = [t.curvature(p) for t, p in zip(self.transforms(at.size), phi, strict=True)]
+        own = np.diag(np.array(bends) * self.d_of_along(u, gamma, at))
+        return np.asarray(np.outer(slopes, slopes) * self.d2_of_along(u, gamma, at) + own)
+
+    def d_of_along(self, u: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂C/∂u_a⟩, (k,)."""
+        return np.asarray(np.tensordot(self.d_of(u, at), gamma, gamma.ndim))
+
+    def d2_of_along(self, u: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂²C/∂u_a∂u_b⟩, (k, k)."""
+        return np.asarray(np.tensordot(self.d2_of(u, at), gamma, gamma.ndim))
+
 
 def _each(values: Array, ndim: int) -> Array:
     """Return `values` (k,) shaped to multiply along the first of `ndim` axes."""

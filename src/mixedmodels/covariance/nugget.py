@@ -80,10 +80,14 @@ class WithNugget(Structure):
         out[-1, -1] = 2.0 * np.eye(at.size)
         return out
 
+    def slopes(self, theta: Array, gamma: Array, at: Positions) -> Array:
+        own = 2.0 * theta[-1] * np.einsum("...ii->...", gamma).sum()
+        return joined(self.inner.slopes(theta[:-1], gamma, at), own)
+
     def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
         out = np.zeros((len(theta), len(theta)))
         out[:-1, :-1] = self.inner.curvature(theta[:-1], gamma, at)
-        out[-1, -1] = 2.0 * np.trace(gamma)
+        out[-1, -1] = 2.0 * np.einsum("...ii->...", gamma).sum()
         return out
 
     def start(self, target: Array, at: Positions) -> Array:

@@ -40,8 +40,8 @@ class OneVariance:
         """Return ∂Σ/∂θ_a, (k, ..., m, m)."""
         c = self.correlation.matrix(theta[1:], at)
         out = np.empty((len(theta), *c.shape), dtype=c.dtype)
-        out[0] = 2.0 * theta[0] * c
-        out[1:] = theta[0] ** 2 * self.correlation.d_matrix(theta[1:], at)
+        np.multiply(c, 2.0 * theta[0], out=out[0])
+        np.multiply(self.correlation.d_matrix(theta[1:], at), theta[0] ** 2, out=out[1:])
         return out
 
     def d2_matrix(self, theta: Array, at: Positions) -> Array:
@@ -51,6 +51,20 @@ class OneVariance:
         out[0, 0] = 2.0 * c
         out[0, 1:] = out[1:, 0] = 2.0 * theta[0] * self.correlation.d_matrix(theta[1:], at)
         out[1:, 1:] = theta[0] ** 2 * self.correlation.d2_matrix(theta[1:], at)
+        return out
+
+    def slopes(self, theta: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂Σ/∂θ_a⟩, (k,)."""
+        own = float(np.vdot(self.correlation.matrix(theta[1:], at), gamma))
+        return joined(2.0 * theta[0] * own, theta[0] ** 2 * self.correlation.d_along(theta[1:], gamma, at))
+
+    def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
+        """Return ⟨Γ, ∂²Σ/∂θ_a∂θ_b⟩, (k, k)."""
+        out = np.empty((len(theta), len(theta)))
+        phi = theta[1:]
+        out[0, 0] = 2.0 * float(np.vdot(self.correlation.matrix(phi, at), gamma))
+        out[0, 1:] = out[1:, 0] = 2.0 * theta[0] * self.correlation.d_along(phi, gamma, at)
+        out[1:, 1:] = theta[0] ** 2 * self.correlation.d2_along(phi, gamma, at)
         return out
 
     def start(self, target: Array, at: Positions) -> Array:

@@ -19,70 +19,112 @@ from .correlation import Correlation, is_diagonal, nearest
 from .scales import OneVariance
 from .transforms import POSITIVE, Transform
 
-Profile = Callable[[Array], tuple[Array, Array, Array]]
-"""f(h), f'(h) and f''(h) of a correlation function at h = distance/range, which may be complex."""
+Slope = Callable[[Array, Array], Array]
+"""(h, C) or (h, ∂C/∂log r) ↦ the next derivative in log r."""
 
 
-def exponential(h: Array) -> tuple[Array, Array, Array]:
-    """f(h) = exp(−h)."""
-    f = np.exp(-h)
-    return f, -f, f
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """f(h) of a correlation function at h = distance/range, which may be complex, and how it moves with log r.
+
+    `slope` is ∂f/∂log r = −hf' as a function of h and f, `bend` ∂²f/∂(log r)² of h and that slope, so that one
+    evaluation of f serves all three.
+    """
+
+    value: Callable[[Array], Array]
+    slope: Slope
+    bend: Slope
 
 
-def gaussian(h: Array) -> tuple[Array, Array, Array]:
-    """f(h) = exp(−h²)."""
-    f = np.exp(-h * h)
-    return f, -2.0 * h * f, (4.0 * h * h - 2.0) * f
+EXPONENTIAL = Profile(lambda h: np.exp(-h), lambda h, f: h * f, lambda h, s: (h - 1.0) * s)
+"""exp(−h)."""
+GAUSSIAN = Profile(
+    lambda h: np.exp(-h * h), lambda h, f: 2.0 * h * h * f, lambda h, s: (2.0 * h * h - 2.0) * s
+)
+"""exp(−h²)."""
+RATIONAL_QUADRATIC = Profile(
+    lambda h: 1.0 / (1.0 + h * h),
+    lambda h, f: 2.0 * h * h * f * f,
+    lambda h, s: (2.0 - 4.0 / (1.0 + h * h)) * s,
+)
+"""1/(1 + h²)."""
 
 
-def rational_quadratic(h: Array) -> tuple[Array, Array, Array]:
-    """f(h) = 1/(1 + h²)."""
-    f = 1.0 / (1.0 + h * h)
-    return f, -2.0 * h * f**2, (8.0 * h * h * f - 2.0) * f**2
+def _near(h: Array, inside: Array) -> Array:
+    """Return `inside` where h < 1, else 0; the derivatives there are those from within."""
+    return np.where(h.real < 1.0, inside, 0.0)
 
 
-def spherical(h: Array) -> tuple[Array, Array, Array]:
-    """f(h) = 1 − 1.5h + 0.5h³ for h < 1, else 0."""
-    near = h.real < 1.0
-    return (
-        np.where(near, 1.0 - 1.5 * h + 0.5 * h**3, 0.0),
-        np.where(near, 1.5 * h * h - 1.5, 0.0),
-        np.where(near, 3.0 * h, 0.0),
-    )
-
-
-def triangular(h: Array) -> tuple[Array, Array, Array]:
-    """f(h) = 1 − h for h < 1, else 0; the derivatives are those from within."""
-    near = h.real < 1.0
-    return np.where(near, 1.0 - h, 0.0), np.where(near, -1.0, 0.0), np.zeros_like(h)
-
+SPHERICAL = Profile(
+    lambda h: _near(h, 1.0 - 1.5 * h + 0.5 * h**3),
+    lambda h, f: _near(h, 1.5 * h - 1.5 * h**3),
+    lambda h, s: _near(h, 4.5 * h**3 - 1.5 * h),
+)
+"""1 − 1.5h + 0.5h³ for h < 1, else 0."""
+TRIANGULAR = Profile(lambda h: _near(h, 1.0 - h), lambda h, f: _near(h, h), lambda h, s: -s)
+"""1 − h for h < 1, else 0."""
 
 WORTH_KEEPING = 20_000
 """Coordinates times positions from which on distances are kept."""
-_KEPT: tuple[ReferenceType[Array] | Callable[[], None], Array] = (lambda: None, np.zeros((0, 0)))
+
+
+@dataclass(slots=True)
+class _Kept:
+    """The distances between the positions last asked about, and f of them at the last range."""
+
+    owner: ReferenceType[Array]
+    distances: Array
+    values: tuple[Profile, complex, Array] | None = None
+
+
+_KEPT: _Kept | None = None
+
+
+def _forget(owner: ReferenceType[Array]) -> None:
+    global _KEPT
+    if _KEPT is not None and _KEPT.owner is owner:
+        _KEPT = None
 
 
 def distances(at: Positions) -> Array:
-    """Return Euclidean distances between positions, (..., m, m); those of many are kept for the next ask."""
+    """Return Euclidean distances between positions, (..., m, m); those of many are kept with the coordinates."""
     global _KEPT
     coordinates = coordinates_of(at)
     if coordinates.size * coordinates.shape[-2] < WORTH_KEEPING:
         return _distances(coordinates)
-    owner, known = _KEPT
-    if owner() is not coordinates:
-        known = _distances(coordinates)
-        known.flags.writeable = False
-        _KEPT = (ref(coordinates), known)
-    return known
+    kept = _KEPT
+    if kept is None or kept.owner() is not coordinates:
+        kept = _Kept(ref(coordinates, _forget), _distances(coordinates))
+        kept.distances.flags.writeable = False
+        _KEPT = kept
+    return kept.distances
 
 
 def _distances(coordinates: Array) -> Array:
+    line = coordinates[..., 0]
+    first = np.abs(line[..., :, None] - line[..., None, :])
     if coordinates.shape[-1] == 1:
-        line = coordinates[..., 0]
-        return np.abs(line[..., :, None] - line[..., None, :])
-    gaps = coordinates[..., :, None, :] - coordinates[..., None, :, :]
-    value: Array = np.sqrt(np.einsum("...k,...k->...", gaps, gaps))
-    return value
+        return first
+    value = first * first
+    for k in range(1, coordinates.shape[-1]):
+        line = coordinates[..., k]
+        gap = line[..., :, None] - line[..., None, :]
+        value += gap * gap
+    out: Array = np.sqrt(value, out=value)
+    return out
+
+
+def _values(profile: Profile, r: complex, d: Array) -> Array:
+    """Return f(d/r), kept with distances that are kept."""
+    kept = _KEPT
+    if kept is None or kept.distances is not d:
+        return profile.value(np.asarray(d / r))
+    values = kept.values
+    if values is None or values[0] is not profile or values[1] != r:
+        values = (profile, r, profile.value(np.asarray(d / r)))
+        values[2].flags.writeable = False
+        kept.values = values
+    return values[2]
 
 
 def coordinates_of(at: Positions) -> Array:
@@ -117,18 +159,29 @@ class RangeCorrelation(Correlation):
         return (POSITIVE,)
 
     def of(self, u: Array, at: Positions) -> Array:
-        return self.profile(distances(at) / u[0])[0]
+        return _values(self.profile, u[0], distances(at))
 
     def d_of(self, u: Array, at: Positions) -> Array:
-        h = distances(at) / u[0]
-        value: Array = (-self.profile(h)[1] * h / u[0])[None]
-        return value
+        return np.asarray(self._slope(u, at)[1][None] / u[0])
 
     def d2_of(self, u: Array, at: Positions) -> Array:
-        h = distances(at) / u[0]
-        _, slope, curvature = self.profile(h)
-        value: Array = ((curvature * h * h + 2.0 * slope * h) / u[0] ** 2)[None, None]
+        h, slope = self._slope(u, at)
+        value: Array = ((self.profile.bend(h, slope) - slope) / u[0] ** 2)[None, None]
         return value
+
+    def d_of_along(self, u: Array, gamma: Array, at: Positions) -> Array:
+        return np.asarray([np.vdot(self._slope(u, at)[1], gamma) / u[0]])
+
+    def d2_of_along(self, u: Array, gamma: Array, at: Positions) -> Array:
+        h, slope = self._slope(u, at)
+        bend = np.vdot(self.profile.bend(h, slope), gamma) - np.vdot(slope, gamma)
+        return np.asarray([[bend / u[0] ** 2]])
+
+    def _slope(self, u: Array, at: Positions) -> tuple[Array, Array]:
+        """Return h and ∂C/∂log r."""
+        d = distances(at)
+        h = d / u[0]
+        return h, self.profile.slope(h, _values(self.profile, u[0], d))
 
     def start_values(self, target: Array, at: Positions) -> Array:
         if is_diagonal(target):
@@ -202,7 +255,7 @@ class Exponential(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(exponential)
+        return RangeCorrelation(EXPONENTIAL)
 
     def smallest(self) -> int:
         return 2
@@ -230,7 +283,7 @@ class Gaussian(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(gaussian)
+        return RangeCorrelation(GAUSSIAN)
 
     def smallest(self) -> int:
         return 2
@@ -259,7 +312,7 @@ class RationalQuadratic(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(rational_quadratic)
+        return RangeCorrelation(RATIONAL_QUADRATIC)
 
     def smallest(self) -> int:
         return 2
@@ -290,7 +343,7 @@ class Spherical(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(spherical, compact=True)
+        return RangeCorrelation(SPHERICAL, compact=True)
 
     def smallest(self) -> int:
         return 2
@@ -323,7 +376,7 @@ class LinearSpatial(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(triangular, reported="rate", compact=True)
+        return RangeCorrelation(TRIANGULAR, reported="rate", compact=True)
 
     def smallest(self) -> int:
         return 2
@@ -352,7 +405,7 @@ class Power(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(exponential, reported="correlation")
+        return RangeCorrelation(EXPONENTIAL, reported="correlation")
 
     def smallest(self) -> int:
         return 2
@@ -382,7 +435,7 @@ class ContinuousAutoregressive(OneVariance, Structure):
 
     @property
     def correlation(self) -> Correlation:
-        return RangeCorrelation(exponential, reported="correlation")
+        return RangeCorrelation(EXPONENTIAL, reported="correlation")
 
     def smallest(self) -> int:
         return 2

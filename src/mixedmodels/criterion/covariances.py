@@ -50,7 +50,17 @@ class _Part:
     same_cluster: Array | None
     residual_set: NDArray[np.int32]
     index: NDArray[np.int32]
-    coordinates: Array | None
+    at: Positions | None
+
+    def pieces(self, k: int) -> Iterator[tuple[Positions, slice]]:
+        """Yield positions of so many classes at a time that k² stacks of matrices can be held, and their places."""
+        assert self.at is not None
+        coordinates, (c, t) = self.at.coordinates, self.rows.shape
+        step = max(1, int(LARGEST_STACK // (k * k * t * t)))
+        for first in range(0, c, step):
+            piece = slice(first, first + step)
+            # all of them are the object that distances are kept with
+            yield self.at if step >= c else Positions(t, (), coordinates[piece]), piece  # type: ignore[index]
 
 
 class CovarianceModel:
@@ -124,8 +134,10 @@ class CovarianceModel:
         clusters = residual.clusters[rows]
         same = clusters[:, :, None] == clusters[:, None, :]
         mask = None if same.all() else same.astype(float)
-        coordinates = None if residual.coordinates is None else residual.coordinates[rows]
-        return _Part(group, rows, mask, residual.sets[clusters], residual.index[rows], coordinates)
+        at = None
+        if residual.coordinates is not None:
+            at = Positions(rows.shape[1], (), np.asarray(residual.coordinates[rows], dtype=np.float64))
+        return _Part(group, rows, mask, residual.sets[clusters], residual.index[rows], at)
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
@@ -178,9 +190,7 @@ class CovarianceModel:
         own = theta[block.place]
         if block.structure is None:
             return np.full((1,) * (order + 2), np.exp(own[0]))
-        at = block.positions
-        if part.coordinates is not None:
-            at = Positions(part.rows.shape[1], (), part.coordinates)
+        at = block.positions if part.at is None else part.at
         call = (block.structure.matrix, block.structure.d_matrix, block.structure.d2_matrix)[order]
         return call(own, at)
 
@@ -190,7 +200,7 @@ class CovarianceModel:
         if block.structure is None:
             c, t = part.rows.shape
             return np.asarray(matrix[..., :1, :1] * np.broadcast_to(np.eye(t), (c, t, t)))
-        if part.coordinates is None:
+        if part.at is None:
             matrix = matrix[..., part.index[:, :, None], part.index[:, None, :]]
         mask = self._mask(part, block)
         return matrix if mask is None else matrix * mask
@@ -278,14 +288,14 @@ class CovarianceModel:
             trace = sum(float(np.einsum("cii->", gamma)) for gamma in gammas)
             return np.array([np.exp(theta[block.place][0]) * trace])
         if self.on_grid:
-            slopes = block.structure.d_matrix(theta[block.place], block.positions)
-            return np.asarray(slopes.reshape(len(slopes), -1) @ self.grid_gamma(block, gammas).ravel())
+            gamma = self.grid_gamma(block, gammas)
+            return block.structure.slopes(theta[block.place], gamma, block.positions)
         total = np.zeros(block.place.stop - block.place.start)
         for part, gamma in zip(self.parts, gammas, strict=True):
             mask = self._mask(part, block)
             own = gamma if mask is None else gamma * mask
-            slopes = self._matrix(part, block, theta, 1)
-            total += slopes.reshape(len(slopes), -1) @ own.ravel()
+            assert part.at is not None
+            total += block.structure.slopes(theta[block.place], own, part.at)
         return total
 
     @property
@@ -346,16 +356,10 @@ class CovarianceModel:
         k = len(own)
         total = np.zeros((k, k))
         for part, gamma in zip(self.parts, gammas, strict=True):
-            assert part.coordinates is not None
             mask = self._mask(part, block)
             weight = gamma if mask is None else gamma * mask
-            c, t = part.rows.shape
-            step = max(1, int(LARGEST_STACK // (k * k * t * t)))
-            for first in range(0, c, step):
-                piece = slice(first, first + step)
-                at = Positions(t, (), part.coordinates[piece])
-                second = block.structure.d2_matrix(own, at)
-                total += (second.reshape(k * k, -1) @ weight[piece].ravel()).reshape(k, k)
+            for at, piece in part.pieces(k):
+                total += block.structure.curvature(own, weight[piece], at)
         return total
 
     def _variance_curvature(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
@@ -504,7 +508,10 @@ class CovarianceModel:
         block, factor = self.residual_blocks[0], float(np.exp(self._log_factor(theta)))
         if block.structure is None:
             return float(factor * np.exp(theta[block.place][0]))
-        return float(factor * block.structure.matrix(theta[block.place], block.positions)[0, 0])
+        at = block.positions
+        if not self.on_grid and at.coordinates is not None:
+            at = Positions(1, at.labels[:1], at.coordinates[:1])
+        return float(factor * block.structure.matrix(theta[block.place], at)[0, 0])
 
     def readable(self, theta: Array) -> bool:
         """Return whether a number holds the error variance where variance functions are one.

@@ -15,7 +15,7 @@ from math import inf, isfinite, log, pi
 import numpy as np
 from numpy.typing import NDArray
 
-from ..engines.base import Equations, Pieces, Scores, Solution
+from ..engines.base import Direction, Equations, Pieces, Scores, Solution
 from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
@@ -39,6 +39,7 @@ class _Point:
     scores: Scores | None = None
     gammas: tuple[Array, ...] = ()
     gradient: Array | None = None
+    directions: list[Direction] | None = None
     evaluation: Evaluation | None = None
 
 
@@ -203,7 +204,7 @@ class Gaussian:
         point.gradient = self.model.gradient(theta, point.gammas, scores)
 
     def _information(self, point: _Point, theta: Array) -> Array:
-        directions = self.model.directions(theta, self._factor_of_v(point))
+        directions = self._directions(point, theta)
         if not directions:
             return np.zeros((0, 0))
         information = self.equations.information(directions)
@@ -212,6 +213,12 @@ class Gaussian:
         assert point.scores is not None
         q = self.model.slopes(theta, [score.quadratic for score in point.scores.random], ()) * point.sigma2
         return np.asarray(information - np.multiply.outer(q, q) / self.nu)
+
+    def _directions(self, point: _Point, theta: Array) -> list[Direction]:
+        """Return the directions of θ; matrices they have been asked for are kept with the point."""
+        if point.directions is None:
+            point.directions = self.model.directions(theta, self._factor_of_v(point))
+        return point.directions
 
     def gammas(self, theta: Array) -> tuple[Array, ...]:
         """Return Γ of R by class of every size group, (C, t, t), about rows divided by their standard deviations."""
@@ -304,7 +311,7 @@ class Gaussian:
         here = self.evaluate(theta)
         average = 2.0 * here.information + here.curvature
         if self.joint and self.n_theta:
-            exact = self.equations.trace_products(self.model.directions(theta), self.reml)
+            exact = self.equations.trace_products(self._directions(self._at(theta), theta), self.reml)
             if exact is not None:
                 return exact if expected else average - exact
         hessian = hessian_by_differences(self.gradient, theta, here)

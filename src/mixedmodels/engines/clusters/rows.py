@@ -10,8 +10,9 @@ and with what the directions V̇_a of V add to average and expected information.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -23,6 +24,8 @@ CHUNK = 4_000_000
 """Numbers at most in a stack of direction matrices."""
 LARGE = 64
 """Rows of a cluster beyond which its V is factored natively, and inverted only where the inverse is asked for."""
+PROPORTIONAL = 4e-16
+"""Difference, relative to the largest covariance, up to which a direction is a multiple of V: two roundings."""
 SMALL = 200_000
 """Numbers in such a stack below which calls cost more than arithmetic."""
 
@@ -36,6 +39,7 @@ class RowGroup:
     data: Array = field(init=False)
     _factors: Array | None = field(init=False, default=None)
     _inverse: Array | None = field(init=False, default=None)
+    _covariances: Array = field(init=False)
     solved: Array = field(init=False)
     alpha: Array = field(init=False)
     _root: Array = field(init=False)
@@ -64,11 +68,11 @@ class RowGroup:
     def _set_large(self, covariances: Array) -> tuple[float, Array]:
         """Factor V class by class, which costs a third of its inverse; that waits until it is asked for."""
         m, t, d = self.data.shape
-        self._inverse, self._factors = None, np.empty(covariances.shape)
+        self._covariances, self._inverse = covariances, None
+        self._factors = np.array(covariances)
         self.solved, logdet, total = np.empty((m, t, d)), 0.0, np.zeros((d, d))
-        stops = np.append(self.layout.starts[1:], m)
-        for c, (first, stop) in enumerate(zip(self.layout.starts, stops, strict=True)):
-            self._factors[c] = lower = cholesky(np.array(covariances[c]))
+        for c, (first, stop) in enumerate(self._spans()):
+            lower = cholesky(self._factors[c])
             logdet += 2.0 * (stop - first) * float(np.log(np.diagonal(lower)).sum())
             flat = np.ascontiguousarray(self.data[first:stop].transpose(1, 0, 2).reshape(t, -1))
             half = solve_lower(lower, flat)
@@ -78,6 +82,11 @@ class RowGroup:
             total += columns.T @ columns
         return logdet, total
 
+    def _spans(self) -> Iterable[tuple[int, int]]:
+        """Return the first cluster of every class and the one after its last."""
+        starts = self.layout.starts
+        return zip(starts, np.append(starts[1:], len(self.raw)), strict=True)
+
     @property
     def inverse(self) -> Array:
         """V⁻¹ of every class, (C, t, t)."""
@@ -85,9 +94,9 @@ class RowGroup:
             assert self._factors is not None
             self._inverse = np.empty(self._factors.shape)
             for out, lower in zip(self._inverse, self._factors, strict=True):
-                out[...] = cholesky_inverse(lower)
-                rows, columns = np.tril_indices(len(out), -1)
-                out[columns, rows] = out[rows, columns]
+                half = np.tril(cholesky_inverse(lower))
+                np.add(half, half.T, out=out)
+                np.fill_diagonal(out, np.diagonal(half))
         return self._inverse
 
     @property
@@ -170,6 +179,8 @@ class RowGroup:
         by_class, by_cluster = list(directions), list(extra)
         k, r = len(by_class) + len(by_cluster), self.solved.shape[2] - 1
         m, t = self.alpha.shape
+        if t > LARGE and not by_cluster:
+            return self._expected_large(by_class, reml)
         gram, p = np.zeros((k, k)), np.zeros((k, r, r))
         step = max(1, CHUNK // max(k * t * t, 1))
         classes = self.layout.class_of
@@ -186,6 +197,23 @@ class RowGroup:
                 cross = moved.swapaxes(-1, -2).reshape(k, -1) @ (half @ fixed).reshape(k, -1).T
                 gram -= cross + cross.T
         return gram, p
+
+    def _expected_large(self, directions: Sequence[Array], reml: bool) -> tuple[Array, Array]:
+        """Return the same class by class: no product V⁻¹V̇ where V̇ ∝ V, and K never formed."""
+        k, r = len(directions), self._rank
+        gram, p = np.zeros((k, k)), np.zeros((k, r, r))
+        for c, (first, stop) in enumerate(self._spans()):
+            moved, inverse = [d[c] for d in directions], self.inverse[c]
+            solved = [_Solved.of(one, self._covariances[c], inverse) for one in moved]
+            for a, b in combinations_with_replacement(range(k), 2):
+                gram[a, b] += (stop - first) * solved[a].trace_product(solved[b])
+            u = self.solved[first:stop, :, :-1]
+            n = np.stack([one @ u for one in moved])
+            p -= np.einsum("ctx,kctz->kxz", u, n, optimize=True)
+            if reml and r:
+                half = n @ self._root.T
+                gram -= 2.0 * np.triu(half.reshape(k, -1) @ (inverse @ half).reshape(k, -1).T)
+        return np.triu(gram) + np.triu(gram, 1).T, p
 
     def fixed_information(
         self, directions: Iterable[Array], extra: Iterable[Array], weights: Array
@@ -223,3 +251,31 @@ def pairs(moved: Array, inverse: Array, weight: Array) -> Array:
     """Return Σ_c tr(V̇_aV⁻¹V̇_bW_c), (k, k), for directions (k, C, t, t)."""
     k = len(moved)
     return row_products((inverse @ moved).reshape(k, -1), (moved @ weight).reshape(k, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Solved:
+    """V⁻¹V̇ (t, t) of one direction: `ratio` times the identity where `product` is None."""
+
+    moved: Array
+    inverse: Array
+    ratio: float
+    product: Array | None
+
+    @classmethod
+    def of(cls, moved: Array, v: Array, inverse: Array) -> _Solved:
+        ratio = float(moved[0, 0] / v[0, 0])
+        same = np.abs(moved - ratio * v).max() <= PROPORTIONAL * abs(ratio) * np.abs(v).max()
+        return cls(moved, inverse, ratio, None if same else inverse @ moved)
+
+    def trace(self) -> float:
+        """Return tr(V⁻¹V̇)."""
+        return self.ratio * len(self.moved) if self.product is None else float(np.trace(self.product))
+
+    def trace_product(self, other: _Solved) -> float:
+        """Return tr(V⁻¹V̇_aV⁻¹V̇_b)."""
+        if self.product is None:
+            return self.ratio * other.trace()
+        if other.product is None:
+            return other.ratio * self.trace()
+        return float(np.vdot(self.product, other.product.T))
