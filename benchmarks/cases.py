@@ -12,7 +12,14 @@ import numpy as np
 from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
 from numpy.random import Generator
 from numpy.typing import NDArray
-from repeated import build_crossed_5000, build_crossed_serial, build_own_times, build_slopes_5000, build_trial
+from repeated import (
+    build_crossed_5000,
+    build_crossed_serial,
+    build_field,
+    build_own_times,
+    build_slopes_5000,
+    build_trial,
+)
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 RANDOM_EFFECTS = (
@@ -223,6 +230,7 @@ _SLEEP = Model(
 )
 
 _TRIAL = repeated_model("base * visit + arm * visit", "us", "visit", "id")
+_FIELD = repeated_model("genotype", "exp", "row, col", "field")
 _SLOPES = Model("y ~ x + (1 + x | g)", "y", "x", (Bar(("1", "x"), "g"),), nested=True)
 
 
@@ -396,6 +404,20 @@ CASES: dict[str, Case] = {
             repeated_model("arm * time", "car1", "time", "id"),
             build_own_times,
             simulated=True,
+            tools=("mixedmodels", "nlme"),
+        ),
+        Case(
+            "field_400",
+            "a field of 20 × 20 plots, 40 genotypes, exponential correlation: one dense cluster",
+            _FIELD,
+            build_field(20, 20),
+            tools=("mixedmodels", "nlme"),
+        ),
+        Case(
+            "field_2000",
+            "the same with 50 × 40 plots",
+            _FIELD,
+            build_field(50, 40),
             tools=("mixedmodels", "nlme"),
         ),
         Case(

@@ -71,7 +71,7 @@ PEERS: dict[str, Peer] = {
         Peer("glmm-lean", "peers", "glmm", "from glmm import fit", "no Satterthwaite df, no Hessian SEs"),
         Peer("lme4", "R", "lme4", _LME4, "lmer, default control"),
         Peer("lme4-lean", "R", "lme4", _LME4, "lmer without the derivative check after convergence"),
-        Peer("nlme", "R", "nlme", _NLME, "gls with corSymm and varIdent, or corCAR1; default control"),
+        Peer("nlme", "R", "nlme", _NLME, "gls with corSymm and varIdent, corCAR1 or corExp; default control"),
         Peer("glmmTMB", "R", "glmmTMB", _GLMMTMB, "us() or ar1(), dispformula = ~0; default control"),
         Peer("pbkrtest", "R", "pbkrtest", _PBKRTEST, "vcovAdj and Lb_ddf of an lmer fit"),
         Peer("mixedlm", "peers", "mixedlm", "from mixedlm import lmer", "lmer, default control"),

@@ -9,6 +9,7 @@ from columns import Column, compact_factor
 
 VISITS = 10
 POINTS = 6
+GENOTYPES = 40
 
 
 def build_trial(subjects: int, seed: int) -> Callable[[float], dict[str, Column]]:
@@ -35,6 +36,23 @@ def build_trial(subjects: int, seed: int) -> Callable[[float], dict[str, Column]
             "visit": compact_factor(visit, "v"),
             "id": compact_factor(who, "id"),
         }
+
+    return build
+
+
+def build_field(rows: int, columns: int) -> Callable[[float], dict[str, Column]]:
+    """A field of `rows` by `columns` plots: 40 genotypes at random, correlation exp(−d/3) and a nugget."""
+
+    def build(_scale: float) -> dict[str, Column]:
+        rng = np.random.default_rng(15)
+        row, column = (part.ravel().astype(float) for part in np.divmod(np.arange(rows * columns), columns))
+        n = len(row)
+        genotype = np.concatenate([rng.permutation(GENOTYPES) for _ in range(-(-n // GENOTYPES))])[:n]
+        distance = np.hypot(row[:, None] - row, column[:, None] - column)
+        smooth = np.linalg.cholesky(np.exp(-distance / 3.0) + 1e-10 * np.eye(n)) @ rng.standard_normal(n)
+        y = 10.0 + rng.standard_normal(GENOTYPES)[genotype] + smooth + 0.5 * rng.standard_normal(n)
+        one = compact_factor(np.zeros(n, dtype=int), "field")
+        return {"y": y, "row": row, "col": column, "genotype": compact_factor(genotype, "g"), "field": one}
 
     return build
 

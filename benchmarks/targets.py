@@ -37,6 +37,8 @@ SECONDS = (
     ("sleepstudy_refit", 0.0002),
     ("mmrm_5000", 0.5),
     ("car1_20000", 3.0),
+    ("field_400", 0.3),
+    ("field_2000", 8.0),
     ("crossed_serial", 10.0),
     ("kr_mmrm_5000", 2.0),
     ("satterthwaite_million", 1.0),

@@ -61,7 +61,12 @@ structured <- function(package) {
 }
 
 nlme_tool <- function() {
+  in_the_plane <- function(data, asked) {
+    places <- paste(strsplit(asked$position, ", ", fixed = TRUE)[[1]], collapse = " + ")
+    nlme::gls(fixed_formula(), data, correlation = nlme::corExp(form = as.formula(paste("~", places, "|", asked$cluster))))
+  }
   gls_of <- function(data, asked) {
+    if (asked$structure == "exp") return(in_the_plane(data, asked))
     # factors are taken by their codes, as corSymm needs consecutive integers
     data$position_ <- if (is.factor(data[[asked$position]])) as.integer(data[[asked$position]]) else data[[asked$position]]
     within <- as.formula(paste("~ position_ |", asked$cluster))
