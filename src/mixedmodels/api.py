@@ -15,6 +15,7 @@ from .engines.base import Equations
 from .errors import Severity, SpecError, Status
 from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
+from .optimise.batched import optimise_near
 from .optimise.newton import optimise
 from .optimise.optimum import Optimum
 from .optimise.start import Start
@@ -321,23 +322,28 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
 
 
 def search(
-    spec: ModelSpec, design: Design, control: Control, start: Start = None
+    spec: ModelSpec, design: Design, control: Control, start: Start = None, near: Array | None = None
 ) -> tuple[Design, Criterion, Optimum, str]:
     """Return a design, variance functions of the fitted mean settled, its criterion and optimum, and the engine's name.
 
-    Criterion and optimum are about the random columns in coordinates of their own.
+    Criterion and optimum are about the random columns in coordinates of their own. `near` is θ̂ of a neighbouring fit.
     """
     own = own_columns(spec, design, control)
     engine = choose_engine(own, control)
     equations = engine.equations(own, control)
     if not equations.homogeneous:
         check_identified(own, equations)
-    own, criterion, optimum = fit_design(spec, own, equations, control, start)
+    own, criterion, optimum = fit_design(spec, own, equations, control, start, near)
     return replace(design, residual=own.residual), criterion, optimum, engine.name
 
 
 def fit_design(
-    spec: ModelSpec, design: Design, equations: Equations, control: Control, start: Start = None
+    spec: ModelSpec,
+    design: Design,
+    equations: Equations,
+    control: Control,
+    start: Start = None,
+    near: Array | None = None,
 ) -> tuple[Design, Criterion, Optimum]:
     """Return a design with its criterion and optimum, variance functions of the fitted mean settled.
 
@@ -347,7 +353,7 @@ def fit_design(
     less than 1e-8, as in nlme.
     """
     criterion = build_criterion(spec, design, equations)
-    optimum = optimise(criterion, control, start)
+    optimum = optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
     if design.residual is None or not any(term.fitted for term in design.residual.variance):
         return design, criterion, optimum
     for _ in range(RENEWALS):

@@ -116,7 +116,7 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
         residual=None if design.residual is None else _redrawn_errors(design.residual, rows, draws),
     )
     control = replace(fit.control, engine="auto")
-    drawn, criterion, optimum, engine = search(fit.spec, drawn, control, start_near(fit))
+    drawn, criterion, optimum, engine = search(fit.spec, drawn, control, near=start_near(fit))
     found = Fit.from_optimum(
         fit.spec, fit.schema, drawn, criterion, optimum, engine=engine, control=fit.control
     )

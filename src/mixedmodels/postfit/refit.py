@@ -192,7 +192,7 @@ def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
     """Return the design of another response, its criterion and optimum, searched from near θ̂."""
     own = replace(fit._work.own_design(), y=design.y)
     equations = fit._work.criterion().equations.new_response(own.y)
-    own, criterion, optimum = fit_design(fit.spec, own, equations, fit.control, start_near(fit))
+    own, criterion, optimum = fit_design(fit.spec, own, equations, fit.control, near=start_near(fit))
     return replace(design, residual=own.residual), criterion, optimum
 
 
