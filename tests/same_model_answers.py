@@ -221,8 +221,6 @@ def emtrends(asked: Asked) -> Iterator[Answer]:
 
 
 def joint_tests(asked: Asked) -> Iterator[Answer]:
-    if asked.case.near:
-        return  # what is left of a term beside powers is found in the columns as written, and depends on their units
     table = asked.fit.joint_tests()
     for i in range(len(table)):
         term = ":".join(sorted(asked.written.read(table[next(iter(table))][i]).split(":")))

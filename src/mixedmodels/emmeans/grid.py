@@ -89,7 +89,7 @@ def build_grid(
     fit: Fit,
     at: Mapping[str, Any] | None = None,
     *,
-    around: Mapping[str, float] | None = None,
+    around: Labels = (),
     nuisance: Labels = (),
     counted: bool = False,
     offset: float | None = None,
@@ -103,7 +103,7 @@ def build_grid(
     at
         Values by predictor: levels of factors, numbers for covariates.
     around
-        Covariates to take at their mean minus and plus this much.
+        Covariates to take at their mean minus and plus one standard deviation.
     nuisance, counted
         Factors without interactions to average X over, equally or by their counts; they have no axis.
     offset
@@ -119,9 +119,7 @@ def build_grid(
                 f"Predictors: {', '.join(columns) or 'none'}."
             )
     notes: list[str] = []
-    axes = [
-        _axis(column, asked.get(name), (around or {}).get(name), notes) for name, column in columns.items()
-    ]
+    axes = [_axis(column, asked.get(name), name in around, notes) for name, column in columns.items()]
     averaged = _nuisance_axes(fit, axes, nuisance)
     whole = axes
     axes = [axis for axis in axes if axis.name not in nuisance]
@@ -231,7 +229,7 @@ def _encode(
     return new.matrix, np.zeros(len(new)) if new.offset is None else new.offset
 
 
-def _axis(column: Column, asked: Any, step: float | None, notes: list[str]) -> Axis:
+def _axis(column: Column, asked: Any, around: bool, notes: list[str]) -> Axis:
     if column.levels is not None:
         return Axis(column.name, _levels_asked(column, asked), True, True)
     values = column.number()
@@ -253,8 +251,8 @@ def _axis(column: Column, asked: Any, step: float | None, notes: list[str]) -> A
     distinct = np.unique(values)
     if len(distinct) == 2:
         return Axis(column.name, distinct, True, True)
-    mean = float(np.mean(values))
-    return Axis(column.name, np.array([mean] if step is None else [mean - step, mean + step]), False, False)
+    mean, step = float(np.mean(values)), float(np.std(values))
+    return Axis(column.name, np.array([mean - step, mean + step] if around else [mean]), False, False)
 
 
 def _levels_asked(column: Column, asked: Any) -> NDArray[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom, method_for
-from ..inference.directions import column_sizes, estimability_gap
+from ..inference.directions import estimability_gap, standardised
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import joint_test
@@ -40,8 +40,8 @@ def joint_tests(
     by
         Factors within each combination of whose levels the other effects are tested.
     at
-        Values of predictors in the grid; otherwise covariates of more than two values are at their mean ± 1,
-        so that they are tested too.
+        Values of predictors in the grid; otherwise covariates of more than two values are at their mean minus and
+        plus one standard deviation, so that they are tested too.
     ddf, information
         As for `emmeans`.
 
@@ -54,7 +54,8 @@ def joint_tests(
     Notes
     -----
     Like type 3 tests without empty cells; with covariates in interactions they are tests at the covariates'
-    means. *Same as* R's `joint_tests`.
+    means. *Same as* R's `joint_tests`, which takes covariates at their mean ± 1: the same for those that act linearly,
+    and for others a test that depends on the unit of the covariate.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def joint_tests(
     """
     groups = (by,) if isinstance(by, str) else tuple(by or ())
     numeric = [name for name, column in predictors(fit).items() if column.levels is None]
-    around = {name: 1.0 for name in numeric if name not in (at or {}) and name not in groups}
+    around = tuple(name for name in numeric if name not in (at or {}) and name not in groups)
     method = method_for(fit, ddf, information=information)
     found = _Found()
     whole = build_grid(fit, at, around=around)
@@ -114,9 +115,11 @@ def _test_effects(
             functions = _functions(grid, effect)
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
-            sizes = column_sizes(fit)
-            scaled, full = estimable_part(functions / sizes, *estimability_gap(fit, functions))
-            L = functions if full else scaled * sizes
+            weights = estimable_combinations(
+                standardised(fit, functions)[0], *estimability_gap(fit, functions)
+            )
+            full = weights is None
+            L = functions if weights is None else weights @ functions
             if not full:
                 found.reduced.append(":".join(effect))
             if len(L):
@@ -151,16 +154,16 @@ def _functions(grid: ReferenceGrid, effect: Labels) -> Array:
     return np.vstack(out)
 
 
-def estimable_part(functions: Array, gap: Array, size: Array) -> tuple[Array, bool]:
-    """Return a basis of the estimable combinations of functions (k, p), and whether that is all of them.
+def estimable_combinations(functions: Array, gap: Array, size: Array) -> Array | None:
+    """Return weights (m, k) of independent estimable combinations of functions (k, p), None where all are estimable.
 
-    `gap` (k, c) and `size` (k,) are those of `estimability_gap`.
+    `functions` are in standardised columns; `gap` (k, c) and `size` (k,) are those of `estimability_gap`.
     """
     if np.abs(gap).max(initial=0.0) <= 1e-8 * size.max(initial=0.0):
-        return functions, True
+        return None
     u, values, _ = np.linalg.svd(gap, full_matrices=True)
     rank = int((values > 1e-8 * size.max(initial=0.0)).sum())
-    left = u[:, rank:].T @ functions
-    _, sizes, vectors = np.linalg.svd(left, full_matrices=False)
-    used = sizes > 1e-8 * np.abs(functions).max(initial=1.0)
-    return np.asarray(sizes[used, None] * vectors[used]), False
+    kept = u[:, rank:].T
+    turn, sizes, _ = np.linalg.svd(kept @ functions, full_matrices=False)
+    used = sizes > 1e-8 * np.abs(functions).max(initial=0.0)
+    return np.asarray(turn[:, used].T @ kept)

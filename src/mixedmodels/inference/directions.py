@@ -64,23 +64,38 @@ def estimability_gap(fit: Fit, rows: Array) -> tuple[Array, Array]:
     Functions and null vectors are written in columns centred, where X has a constant, and scaled to unit standard
     deviation: in calendar years (x, x²) a null vector on (x − 2000)² would else be a millionth in that place.
     """
-    design = fit.design.fixed
-    null = design.null_basis
+    null = fit.design.fixed.null_basis
     if null.shape[1] == 0:
         return np.zeros((len(rows), 0)), np.asarray(np.linalg.norm(rows, axis=1))
-    level, spread, constant = fit._work.keep("column spreads", lambda: _spreads(design))
-    functions, directions = rows / spread, null * spread[:, None]
+    functions, noise = standardised(fit, rows)
+    _, spread, constant = _column_spreads(fit)
+    directions = null * spread[:, None]
+    if constant is not None:
+        directions[constant] = 0.0
+    directions = directions / np.maximum(np.abs(directions).max(axis=0), 1e-300)
+    gap = functions @ directions
+    gap[np.abs(gap) <= ROUNDING * (noise @ np.abs(directions))] = 0.0
+    return gap, np.asarray(np.linalg.norm(functions, axis=1))
+
+
+def standardised(fit: Fit, rows: Array) -> tuple[Array, Array]:
+    """Return functions L (k, p) of β in columns centred, where X has a constant, and of unit standard deviation.
+
+    Beside them the sizes of what each element is the sum of, which its rounding error is relative to.
+    """
+    level, spread, constant = _column_spreads(fit)
+    functions = rows / spread
     noise = np.abs(functions)
     if constant is not None:
         origin = np.outer(rows[:, constant] / level[constant], level / spread)
         noise = noise + np.abs(origin)
         functions = functions - origin
         functions[:, constant] = rows[:, constant] / level[constant]
-        directions[constant] = 0.0
-    directions = directions / np.maximum(np.abs(directions).max(axis=0), 1e-300)
-    gap = functions @ directions
-    gap[np.abs(gap) <= ROUNDING * (noise @ np.abs(directions))] = 0.0
-    return gap, np.asarray(np.linalg.norm(functions, axis=1))
+    return functions, noise
+
+
+def _column_spreads(fit: Fit) -> tuple[Array, Array, int | None]:
+    return fit._work.keep("column spreads", lambda: _spreads(fit.design.fixed))
 
 
 def _spreads(design: FixedTerms) -> tuple[Array, Array, int | None]:

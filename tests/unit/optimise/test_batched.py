@@ -21,7 +21,7 @@ def two_variances() -> tuple[mm.Fit, np.ndarray]:
 
 
 def test_a_response_that_the_neighbour_leads_astray_is_searched_for_afresh() -> None:
-    """From the fit's own estimates the second response stops at −2l −184.15, from its own starting values at −201.33."""
+    """From the estimates of the fit the second response stops at −2l −184.15, from its own start at −201.33."""
     fit, responses = two_variances()
     work = fit._work.criterion()
     equations = work.equations.new_response(responses[:, 1])
