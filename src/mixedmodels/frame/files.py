@@ -1,8 +1,9 @@
-"""A file of comma-separated values or Parquet → a frame of whichever library is installed."""
+"""A file of a table → a frame of whichever library is installed."""
 
 from __future__ import annotations
 
-import csv
+import io
+import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,101 +12,196 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, suggest
+from .text_file import TextTable, read_delimited
 
-MISSING = ("", "NA", "NaN", "nan", "null", ".")
-"""Fields that stand for a missing value: R's, pandas', SQL's and SAS's."""
+MISSING = ("", "NA", "NaN", "nan", "null", "NULL", "N/A", "#N/A", "<NA>", ".")
+"""Fields that stand for a missing value: R's, pandas', SQL's, Excel's and SAS's."""
+STANDARD_INPUT = "-"
 
 
-def read_file(path: str | Path) -> Any:
-    """Return the table in a `.csv`, `.tsv` or `.parquet` file as a frame.
+def read_file(path: str | Path, say: Callable[[str], None] | None = None) -> Any:
+    """Return the table in a file as a frame.
 
     Parameters
     ----------
     path
-        The file. Text files have a header line; fields `NA`, `NaN`, `null`, `.` and empty ones are missing.
+        A text file with a header line (`.csv`, `.tsv`, `.txt`, any other name), whose encoding, separator and decimal
+        sign are found out; `.parquet .feather .xlsx .xls .sas7bdat .xpt .dta .sav` by an installed reader; `"-"`
+        for text from standard input. Fields `NA`, `NaN`, `null`, `.` and empty ones are missing.
+    say
+        Is told what was found out about a text file, where it is not UTF-8 separated by commas.
 
     Returns
     -------
     frame
         Of pandas, polars or pyarrow, the first installed; else a dict of NumPy arrays (text files only).
+
+    Raises
+    ------
+    DataError
+        When the file does not exist, is empty, is of a kind no installed library reads, or is no table.
     """
+    if str(path) == STANDARD_INPUT:
+        return _frame_of(read_delimited(sys.stdin.buffer.read(), "standard input"), say)
     file = Path(path)
     if not file.is_file():
-        raise DataError(f"file {str(path)!r} does not exist; check the path.")
-    library = next((name for name in READERS if find_spec(name) is not None), None)
-    if file.suffix == ".parquet":
-        if library is None:
-            raise DataError(
-                "reading Parquet needs pandas, polars or pyarrow: `pip install 'mixedmodels[arrow]'`."
-            )
-        return _read_parquet(library, file)
-    separator = "\t" if file.suffix in (".tsv", ".tab") else ","
-    return read_text(file, separator) if library is None else READERS[library](file, separator)
+        beside = [each.name for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        what = "is a folder" if file.is_dir() else "does not exist"
+        raise DataError(f"file {str(path)!r} {what}; check the path.{suggest(file.name, beside)}")
+    suffix = file.suffix.lower()
+    if suffix in BINARY:
+        return _read_binary(file, suffix)
+    if suffix in UNREAD:
+        raise DataError(f"file {file.name!r}: {UNREAD[suffix]}")
+    return _frame_of(read_text(file), say)
 
 
-def read_text(file: Path, separator: str = ",") -> dict[str, NDArray[Any]]:
-    """Return the columns of a delimited file: floats where every field is a number, else text."""
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.reader(lines, delimiter=separator))
-    rows = [row for row in rows if row]
-    if not rows:
-        raise DataError(f"file {file.name!r} is empty; it needs a header line and rows.")
-    header, body = rows[0], rows[1:]
-    short = next((i for i, row in enumerate(body) if len(row) != len(header)), None)
-    if short is not None:
-        raise DataError(
-            f"file {file.name!r}: row {short + 1} has {len(body[short])} fields, header {len(header)}."
-        )
-    return {name: _typed([row[j] for row in body]) for j, name in enumerate(header)}
+def read_text(file: Path) -> TextTable:
+    """Return the table in a text file."""
+    return read_delimited(
+        file.read_bytes(), file.name, "\t" if file.suffix.lower() in (".tsv", ".tab") else None
+    )
 
 
-def _typed(fields: list[str]) -> NDArray[Any]:
+def columns_of(table: TextTable) -> dict[str, NDArray[Any]]:
+    """Return the columns of a text table: floats where every field is a number, else text."""
+    point = str.replace if table.decimal == "," else None
+    columns = zip(*table.rows, strict=True)
+    return {name: _typed(list(fields), point) for name, fields in zip(table.header, columns, strict=True)}
+
+
+def _typed(fields: list[str], point: Any) -> NDArray[Any]:
     try:
-        return np.array([np.nan if field.strip() in MISSING else float(field) for field in fields])
+        return np.array(
+            [
+                np.nan if field.strip() in MISSING else float(point(field, ",", ".") if point else field)
+                for field in fields
+            ]
+        )
     except ValueError:
         return np.array([None if field.strip() in MISSING else field for field in fields], dtype=object)
 
 
-def _read_pandas(file: Path, separator: str) -> Any:
+def _frame_of(table: TextTable, say: Callable[[str], None] | None) -> Any:
+    if say is not None and table.remarks:
+        say(f"{table.name}: {', '.join(table.remarks)}")
+    library = next((name for name in READERS if find_spec(name) is not None), None)
+    return columns_of(table) if library is None else READERS[library](table.normalised())
+
+
+def _read_pandas(text: str) -> Any:
     import pandas as pd
 
-    return pd.read_csv(file, sep=separator, na_values=list(MISSING))
+    return pd.read_csv(
+        io.StringIO(text), na_values=list(MISSING), keep_default_na=False, skip_blank_lines=False
+    )
 
 
-def _read_polars(file: Path, separator: str) -> Any:
+def _read_polars(text: str) -> Any:
     import polars as pl
 
-    return pl.read_csv(file, separator=separator, null_values=list(MISSING), infer_schema_length=None)
+    return pl.read_csv(io.BytesIO(text.encode()), null_values=list(MISSING), infer_schema_length=None)
 
 
-def _read_pyarrow(file: Path, separator: str) -> Any:
+def _read_pyarrow(text: str) -> Any:
     from pyarrow import csv as arrow_csv
 
     return arrow_csv.read_csv(
-        file,
-        parse_options=arrow_csv.ParseOptions(delimiter=separator),
+        io.BytesIO(text.encode()),
         convert_options=arrow_csv.ConvertOptions(null_values=list(MISSING), strings_can_be_null=True),
     )
 
 
-def _read_parquet(library: str, file: Path) -> Any:
-    if library == "pandas":
+# In order of preference.
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "pandas": _read_pandas,
+    "polars": _read_polars,
+    "pyarrow": _read_pyarrow,
+}
+
+
+def _read_binary(file: Path, suffix: str) -> Any:
+    """Return the table in a file that is no text, by the first of its readers that is installed."""
+    kind, readers = BINARY[suffix]
+    for needed, read in readers:
+        if all(find_spec(name) is not None for name in needed):
+            try:
+                return read(file)
+            except Exception as error:
+                lines = str(error).splitlines() or [type(error).__name__]
+                reason = lines[0].partition(". ")[0].rstrip(".")
+                raise DataError(f"file {file.name!r} cannot be read as {kind}: {reason}.") from error
+    lacking = [name for name in readers[0][0] if find_spec(name) is None]
+    raise DataError(
+        f"file {file.name!r}: {kind} is read by {' and '.join(readers[0][0])}; "
+        f"`pip install {' '.join(lacking)}`, or save it as .csv."
+    )
+
+
+def _pandas(function: str) -> Callable[[Path], Any]:
+    def read(file: Path) -> Any:
         import pandas as pd
 
-        return pd.read_parquet(file)
-    if library == "polars":
+        return getattr(pd, function)(file)
+
+    return read
+
+
+def _sas(file: Path) -> Any:
+    import pandas as pd
+
+    return pd.read_sas(file, encoding="infer") if file.suffix.lower() == ".sas7bdat" else pd.read_sas(file)
+
+
+def _polars(function: str) -> Callable[[Path], Any]:
+    def read(file: Path) -> Any:
         import polars as pl
 
-        return pl.read_parquet(file)
+        return getattr(pl, function)(file)
+
+    return read
+
+
+def _arrow_parquet(file: Path) -> Any:
     from pyarrow import parquet
 
     return parquet.read_table(file)
 
 
-# In order of preference.
-READERS: Mapping[str, Callable[[Path, str], Any]] = {
-    "pandas": _read_pandas,
-    "polars": _read_polars,
-    "pyarrow": _read_pyarrow,
+def _arrow_feather(file: Path) -> Any:
+    from pyarrow import feather
+
+    return feather.read_table(file)
+
+
+Reader = tuple[tuple[str, ...], Callable[[Path], Any]]
+_PARQUET: tuple[Reader, ...] = (
+    (("pandas", "pyarrow"), _pandas("read_parquet")),
+    (("polars",), _polars("read_parquet")),
+    (("pyarrow",), _arrow_parquet),
+)
+_FEATHER: tuple[Reader, ...] = (
+    (("pandas", "pyarrow"), _pandas("read_feather")),
+    (("polars",), _polars("read_ipc")),
+    (("pyarrow",), _arrow_feather),
+)
+BINARY: Mapping[str, tuple[str, tuple[Reader, ...]]] = {
+    ".parquet": ("Parquet", _PARQUET),
+    ".feather": ("Feather", _FEATHER),
+    ".arrow": ("Feather", _FEATHER),
+    ".xlsx": (
+        "Excel's .xlsx",
+        ((("pandas", "openpyxl"), _pandas("read_excel")), (("polars", "fastexcel"), _polars("read_excel"))),
+    ),
+    ".xls": ("Excel's .xls", ((("pandas", "xlrd"), _pandas("read_excel")),)),
+    ".sas7bdat": ("SAS's .sas7bdat", ((("pandas",), _sas),)),
+    ".xpt": ("SAS's transport format", ((("pandas",), _sas),)),
+    ".dta": ("Stata's .dta", ((("pandas",), _pandas("read_stata")),)),
+    ".sav": ("SPSS's .sav", ((("pandas", "pyreadstat"), _pandas("read_spss")),)),
+}
+"""Suffix → kind of file and its readers, each with the libraries it needs, in order of preference."""
+UNREAD: Mapping[str, str] = {
+    suffix: f"R's {suffix} is not read; write it by `write.csv(data, 'data.csv', row.names = FALSE)`."
+    for suffix in (".rds", ".rda", ".rdata")
 }

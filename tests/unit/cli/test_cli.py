@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +57,10 @@ def test_fit_takes_names_of_data_sets_and_writes_a_page(
         (["fit", "nothing.csv", "y ~ 1"], "does not exist"),
         (["fit", "rail", "travell ~ 1 + (1 | Rail)"], "Did you mean 'travel'"),
         (["datasets", "rails"], "Did you mean 'rail'"),
+        (["fit", "rails", "y ~ 1"], "'rails' is neither a file nor a data set. Did you mean 'rail'?"),
+        (["fit", "rail", "travel ~ ("], "is never closed"),
+        (["fit", "rail", "travel ~ 1", "--level", "95"], "level=95.0 must lie between 0 and 1"),
+        (["fit", "rail", "travel ~ 1", "--html", "/proc/page.html"], "/proc/page.html: "),
     ],
 )
 def test_mistakes_end_with_a_message_and_status_2(
@@ -60,8 +68,9 @@ def test_mistakes_end_with_a_message_and_status_2(
 ) -> None:
     assert main(arguments) == 2
     captured = capsys.readouterr()
-    assert captured.out == ""
+    assert captured.out == "" or "--html" in arguments
     assert message in captured.err
+    assert captured.err.count("\n") == 1
 
 
 def test_datasets_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,3 +100,43 @@ def test_structured_errors_from_the_shell(capsys: pytest.CaptureFixture[str]) ->
     direct = mm.gls("Y ~ sex * age", mm.datasets.load("orthodont"), residual=options[1], variance=options[3])
     assert record["criterion"] == pytest.approx(direct.criterion, abs=1e-8)
     assert (record["residual"], record["variance"]) == ("ar1(age | id)", "ident(sex)")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["fit"], ["fitt"], ["fit", "rail", "travel ~ 1", "--level", "much"]]
+)
+def test_wrong_commands_end_with_one_line_and_status_2(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("mixedmodels")
+    assert message.count("\n") == 1
+
+
+def test_data_come_from_standard_input(
+    rail_csv: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = rail_csv.read_bytes().replace(b",", b";")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["fit", "-", "travel ~ 1 + (1 | Rail)"]) == 0
+    captured = capsys.readouterr()
+    assert "615.311  24.8055" in captured.out
+    assert captured.err == "mixedmodels: standard input: separated by semicolons\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "cp850", "ascii", "utf-8"])
+def test_output_fits_the_character_set_of_the_terminal(encoding: str) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for options in ([], ["--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "mixedmodels.cli", "fit", "rail", "travel ~ 1 + (1 | Rail)", *options],
+            env=environment, capture_output=True, check=True,
+        )  # fmt: skip
+        text = done.stdout.decode(encoding)
+        assert "66.5" in text
+        assert "?" not in text
+        if encoding == "ascii" and not options:
+            assert "Kenward-Roger" in text

@@ -1,0 +1,104 @@
+"""`mixedmodels fit`: one model of a file or a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, suggest
+from ..table import Table
+from .output import unicode_out
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    fit = commands.add_parser("fit", help="fit a model to a file and print it")
+    fit.add_argument(
+        "data",
+        help="file with a header line (.csv .tsv .txt .parquet .xlsx .sas7bdat .dta …), - for standard input, or the "
+        "name of a data set",
+    )
+    fit.add_argument("formula", help='for example "y ~ x + (1 | g)"')
+    fit.add_argument("--ml", action="store_true", help="maximum likelihood rather than REML")
+    fit.add_argument("--residual", metavar="STRUCTURE", help='covariance of errors, "ar1(week | id)"')
+    fit.add_argument("--variance", metavar="FUNCTION", help='variance of errors, "ident(sex)"')
+    fit.add_argument("--weights", metavar="COLUMN", help="column of known precision weights")
+    fit.add_argument("--ddf", default="auto", metavar="METHOD", help="degrees-of-freedom method")
+    fit.add_argument("--level", type=float, default=0.95, help="confidence level (0.95)")
+    fit.add_argument("--json", action="store_true", help="print the results as JSON")
+    fit.add_argument("--html", metavar="FILE", help="also write a self-contained page")
+    fit.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Fit one model to a file and print it."""
+    from ..api import lmm
+
+    fit = lmm(
+        parsed.formula,
+        _read_data(parsed.data),
+        residual=parsed.residual,
+        variance=parsed.variance,
+        weights=parsed.weights,
+        method="ml" if parsed.ml else "reml",
+        ddf=parsed.ddf,
+    )
+    if parsed.json:
+        print(json.dumps(fit_record(fit, parsed.level), indent=2, ensure_ascii=not unicode_out()))
+    else:
+        print(fit.summary(level=parsed.level))
+    if parsed.html:
+        written = fit.report(parsed.html)
+        print(f"\nReport written to {written}", file=sys.stderr)
+    return 0 if fit.converged else 1
+
+
+def fit_record(fit: Any, level: float) -> dict[str, Any]:
+    """Return a fit as plain values for JSON; what does not exist is null."""
+    return {
+        "formula": fit.spec.formula,
+        "residual": None if fit.spec.residual is None else str(fit.spec.residual),
+        "variance": " * ".join(map(str, fit.spec.variance)) or None,
+        "method": fit.spec.method,
+        "criterion": fit.criterion,
+        "loglik": fit.loglik,
+        "aic": fit.aic,
+        "bic": fit.bic,
+        "sigma": fit.sigma,
+        "nobs": fit.nobs,
+        "ngroups": fit.ngroups,
+        "converged": fit.converged,
+        "singular": fit.singular,
+        "engine": fit.engine,
+        "fixed_effects": _records(fit.fixed_effects(level=level)),
+        "variance_components": _records(fit.variance_components()),
+        "notes": [str(status) for status in fit.status],
+    }
+
+
+def _read_data(name: str) -> Any:
+    from .. import datasets
+    from ..frame.files import STANDARD_INPUT, read_file
+
+    known = datasets.list()
+    if name == STANDARD_INPUT or Path(name).exists():
+        return read_file(name, lambda remark: print(f"mixedmodels: {remark}", file=sys.stderr))
+    if name.lower() in known:
+        return datasets.load(name)
+    if not Path(name).suffix and Path(name).name == name:
+        raise DataError(
+            f"{name!r} is neither a file nor a data set.{suggest(name, known)} Data sets: mixedmodels datasets."
+        )
+    return read_file(name)
+
+
+def _records(table: Table) -> list[dict[str, Any]]:
+    return [{name: _json_value(value) for name, value in table.row(i).items()} for i in range(len(table))]
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
