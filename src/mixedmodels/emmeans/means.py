@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..inference.ddf import method_for
+from ..inference.predictors import predictors
 from ..inference.response import read_response
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
@@ -102,7 +103,7 @@ def emmeans(
     check_level(level)
     check_choice("weights", weights, WEIGHTS)
     check_choice("type", type, ("link", "response"))
-    shown, groups = read_specs(specs, by)
+    shown, groups = read_specs(specs, by, predictors(fit))
     aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
     grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset)
     shown, groups, notes = with_parents(grid, shown, groups)
@@ -129,8 +130,10 @@ def emmeans(
     )
 
 
-def read_specs(specs: str | Sequence[str], by: str | Sequence[str] | None) -> tuple[Labels, Labels]:
-    """Return the predictors shown and those grouped by.
+def read_specs(
+    specs: str | Sequence[str], by: str | Sequence[str] | None, known: Collection[str] = ()
+) -> tuple[Labels, Labels]:
+    """Return the predictors shown and those grouped by; one that is `known` may be called anything.
 
     Examples
     --------
@@ -140,20 +143,41 @@ def read_specs(specs: str | Sequence[str], by: str | Sequence[str] | None) -> tu
     given = () if by is None else (by,) if isinstance(by, str) else tuple(by)
     if not isinstance(specs, str):
         names = tuple(specs)
+    elif specs in known:
+        names = (specs,)
     else:
-        left, bar, right = specs.strip().removeprefix("~").partition("|")
-        if "~" in left:
+        left, bar, right = _partition(specs.strip().removeprefix("~"), "|")
+        if "~" in _WITHOUT_NAMES.sub("", left):
             raise SpecError(
                 f"specs={specs!r}: write the contrast afterwards, as in emmeans('a').contrast('pairwise')."
             )
         names = _split(left)
         given = (*_split(right), *given) if bar else given
-    names = tuple(name for name in dict.fromkeys(names) if name != "1" and name not in given)
+    names = tuple(
+        name for name in dict.fromkeys(names) if (name != "1" or name in known) and name not in given
+    )
     return names, tuple(dict.fromkeys(given))
 
 
+_WITHOUT_NAMES = re.compile(r"`(?:``|[^`])+`")
+
+
 def _split(text: str) -> Labels:
-    return tuple(part.strip().strip("`") for part in re.split(r"[*:+,]", text) if part.strip())
+    """Return the names between operators; in back-ticks a name may hold any character."""
+    found = [one.group() for one in re.finditer(r"(?:`(?:``|[^`])+`|[^*:+,`])+", text)]
+    return tuple(_unquoted(one.strip()) for one in found if one.strip())
+
+
+def _unquoted(name: str) -> str:
+    quoted_name = len(name) > 2 and name[0] == name[-1] == "`"
+    return name[1:-1].replace("``", "`") if quoted_name else name
+
+
+def _partition(text: str, separator: str) -> tuple[str, str, str]:
+    """Return what stands before and after the first separator outside back-ticks."""
+    hidden = _WITHOUT_NAMES.sub(lambda found: "x" * len(found.group()), text)
+    place = hidden.find(separator)
+    return (text, "", "") if place < 0 else (text[:place], separator, text[place + 1 :])
 
 
 def with_parents(grid: ReferenceGrid, shown: Labels, groups: Labels) -> tuple[Labels, Labels, list[str]]:

@@ -65,7 +65,7 @@ def emtrends(
     check_choice("weights", weights, WEIGHTS)
     columns = predictors(fit)
     known_numeric(fit, var, columns)
-    shown, groups = read_specs(specs, by)
+    shown, groups = read_specs(specs, by, columns)
     values = columns[var].number()
     place = {} if at and var in at else {var: float(values.mean())}
     grid = build_grid(fit, {**(at or {}), **place})

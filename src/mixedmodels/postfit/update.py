@@ -9,6 +9,7 @@ from ..api import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs
+from ..frame.ingest import predictor_columns
 from ..spec import Bounds, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
@@ -81,6 +82,9 @@ def update(
         na=spec.na if na is None else na,
         context=functions,
     )
+    if contrasts is KEEP:
+        left = set(predictor_columns(changed))
+        changed = changed.with_changes(contrasts=tuple(pair for pair in changed.contrasts if pair[0] in left))
     array = None if isinstance(new_weights, str) else weights
     if weights is KEEP:
         array = before.weights if before is not None and data is None else None

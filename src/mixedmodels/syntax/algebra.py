@@ -5,6 +5,7 @@ Order of terms and rules are formulaic's, except that `b %in% a` is R's `b:a`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn, TypeAlias
@@ -88,8 +89,12 @@ def column_label(name: str) -> str:
     >>> column_label("body weight"), column_label("a:b")
     ('body weight', '`a:b`')
     """
-    misread = any(c in "`:()[]{}" for c in name) or name.replace(".", "", 1).isdecimal()
+    misread = any(c in "`:()[]{}\0" for c in name) or not any(c.isalpha() or c == "_" for c in name)
+    misread = misread or name == "Intercept" or _NUMBER.fullmatch(name) is not None
     return "`" + name.replace("`", "``") + "`" if misread else name
+
+
+_NUMBER = re.compile(r"[\d.]+(?:[eE][+-]?\d+)?L?")
 
 
 @lru_cache(maxsize=1024)
