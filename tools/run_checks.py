@@ -67,6 +67,12 @@ def count_pytest(output: str) -> Count:
     )
 
 
+def count_frames(output: str) -> Count:
+    """Return the counts in the closing line of the random frames."""
+    found = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
+    return Count(*map(int, found[-1])) if found else Count(0, 1)
+
+
 def static_checks() -> list[Check]:
     """Return the checks that read the sources without running them."""
     tool = {name: str(BIN / name) for name in ("ruff", "mypy", "lint-imports")}
@@ -85,10 +91,13 @@ def static_checks() -> list[Check]:
 def test_checks(full: bool) -> list[Check]:
     """Return the checks that run the code; `full` adds the heavy comparisons."""
     marked = ("-m", "full or not full") if full else ()
+    frames = ("make", "--no-print-directory", "test-frames")
+    heavy = [Check("random frames", frames, count_frames)] if full else []
     return [
         # Without the `python` feature the pure kernels link on their own, whatever Python is installed.
         Check("cargo test", ("cargo", "test", "--locked", "--quiet", "--no-default-features"), count_cargo),
         Check("pytest", (sys.executable, "-m", "pytest", "--numprocesses=auto", *marked), count_pytest),
+        *heavy,
     ]
 
 

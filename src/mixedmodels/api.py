@@ -12,7 +12,7 @@ from .control import Control
 from .criterion import Criterion, check_identified, linear_part
 from .engines import choose_engine
 from .engines.base import Equations
-from .errors import Severity, SpecError, Status
+from .errors import Severity, SpecError, Status, carried_through
 from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
 from .optimise.batched import optimise_near
@@ -307,18 +307,19 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     )
     threads = control.threads_for(frame.n)
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
-    design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
-    return Fit.from_optimum(
-        spec,
-        frame.schema,
-        design,
-        criterion,
-        optimum,
-        engine=engine,
-        control=control,
-        notes=frame.notes + design.notes,
-        inputs=inputs,
-    )
+    with carried_through("the fit"):
+        design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
+        return Fit.from_optimum(
+            spec,
+            frame.schema,
+            design,
+            criterion,
+            optimum,
+            engine=engine,
+            control=control,
+            notes=frame.notes + design.notes,
+            inputs=inputs,
+        )
 
 
 def search(

@@ -7,9 +7,12 @@ rather than failures.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
+
+import numpy as np
 
 
 class MixedModelsError(Exception):
@@ -26,6 +29,28 @@ class DataError(MixedModelsError, ValueError):
 
 class FitError(MixedModelsError, RuntimeError):
     """The computation could not be carried to a valid result."""
+
+
+@contextmanager
+def carried_through(what: str) -> Iterator[None]:
+    """Turn arithmetic that floating-point numbers cannot carry through inside the block into a `FitError`.
+
+    A factorisation that rounding breaks, a division by a variance that has vanished, an overflow: which of them it was
+    says nothing to the user. NumPy's warnings of values that are not finite are off, for such values are looked at.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise FitError(
+            f"{what}: floating-point numbers do not carry this computation through; the data hardly determine some "
+            "parameter, or the fit is at a boundary. Read fit.status, leave out terms, or use a structure with fewer "
+            "parameters."
+        ) from error
+    except MemoryError as error:
+        raise FitError(
+            f"{what}: this needs more memory than there is{': ' if str(error) else ''}{error}."
+        ) from error
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

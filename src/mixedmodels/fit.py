@@ -20,7 +20,7 @@ from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
 from .terms.design import Design, RandomTerm
-from .tool import Tool, load
+from .tool import Tool, guarded
 from .typing import Array
 from .workings import Workings
 
@@ -39,6 +39,11 @@ HELD = frozenset(
 """Fields and makers of a fit that `dir` leaves out."""
 EXACT, NEARLY_EXACT = 1e-10, 1e-3
 """Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
+SMALL, ROUNDED = 1e-3, 1e-5
+"""σ̂ over the standard deviation of the response below which errors may have vanished, and below which ZGZ' + σ²I is
+singular in floating point where ZGZ' is."""
+LARGEST_RANK = 10_000_000
+"""Entries of Z whose rank is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +167,7 @@ class Fit:
 
         Kenward–Roger's is adjusted for the estimation of the covariance parameters, `cov_params(ddf="asymptotic")` not.
         """
-        covariance: Array = load("inference.vcov:vcov")(self)
+        covariance: Array = guarded("inference.vcov:vcov")(self)
         return covariance
 
     @property
@@ -220,9 +225,9 @@ class Fit:
 
     @property
     def aicc(self) -> float:
-        """AIC with the small-sample term 2k(k + 1)/(n − k − 1)."""
+        """AIC with the small-sample term 2k(k + 1)/(n − k − 1), NaN where n ≤ k + 1."""
         k, n = self.n_parameters, self.nobs
-        return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("inf")
+        return self.aic + 2 * k * (k + 1) / (n - k - 1) if n > k + 1 else float("nan")
 
     @property
     def bic(self) -> float:
@@ -471,11 +476,39 @@ def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
     spread = float(np.linalg.norm(fit.response - fit.response.mean()))
     share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)
-    if not share <= (EXACT if fit.converged else NEARLY_EXACT):
+    sigma = fit.sigma / max(float(np.std(fit.response)), 1e-300)
+    exact = share <= (EXACT if fit.converged else NEARLY_EXACT)
+    if not exact and fit.design.random and fit.design.residual is None and sigma <= SMALL:
+        if fit.converged and _rank_of_random(fit.design) == fit.nobs:
+            message = (
+                "the residual variance is all but zero: random effects take up what the fixed part leaves"
+            )
+            hint = "This is a legitimate result: the likelihood is highest at that boundary"
+            return (Status(Severity.NOTE, message, hint),)
+        exact = sigma <= ROUNDED
+    if not exact:
         return ()
     message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"
     hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
     return (Status(Severity.WARNING, message, hint),)
+
+
+def _rank_of_random(design: Design) -> int:
+    """Return the rank of Z, with X where the likelihood is restricted: n where V has an inverse without errors.
+
+    Asked for where errors have all but vanished; Z of very many entries counts as short of that.
+    """
+    width = sum(term.n_levels * term.n_columns for term in design.random)
+    if width * design.n > LARGEST_RANK:
+        return 0
+    blocks = [design.x] if design.reml else []
+    for term in design.random:
+        block = np.zeros((design.n, term.n_levels, term.n_columns))
+        block[np.arange(design.n), term.codes] = term.dense_values()
+        blocks.append(block.reshape(design.n, -1))
+    z = np.hstack(blocks)
+    size = np.sqrt(np.einsum("ij,ij->j", z, z))
+    return int(np.linalg.matrix_rank(z[:, size > 0] / size[size > 0]))
 
 
 def _alias_statuses(design: Design) -> tuple[Status, ...]:

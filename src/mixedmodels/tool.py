@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, wraps
 from importlib import import_module
 from types import MethodType
 from typing import Any, Generic, TypeVar
+
+from .errors import carried_through
 
 Result = TypeVar("Result")
 
@@ -23,6 +26,19 @@ def load(target: str) -> Callable[..., Any]:
     return function
 
 
+@cache
+def guarded(target: str) -> Callable[..., Any]:
+    """Return the function named, from which no error of arithmetic leaves but as a `FitError`."""
+    function = load(target)
+
+    @wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        with carried_through(function.__name__):
+            return function(*arguments, **options)
+
+    return call
+
+
 class Tool(Generic[Result]):
     """A function of an object that reads as its method: `predict = Tool[Table]("postfit.predict:predict")`.
 
@@ -38,7 +54,7 @@ class Tool(Generic[Result]):
         self.of = of
 
     def __get__(self, owner: object | None, kind: type | None = None) -> Callable[..., Result]:
-        function = load(self.target)
+        function = guarded(self.target)
         if owner is None:
             return function
         return MethodType(function, owner if self.of is None else getattr(owner, self.of))

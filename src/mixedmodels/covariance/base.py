@@ -293,7 +293,7 @@ def semidefinite_cholesky(matrix: Array, tolerance: float = 4e-15) -> Array:
     """Return lower triangular Λ with ΛΛ' = `matrix` (m, m), positive semidefinite, in the order given.
 
     A pivot below `tolerance` times its diagonal element is zero and its column is zero. Where rounding makes
-    that order fail, as for smooth covariances among close points, Λ comes from the eigenvalues. ValueError
+    that order fail, as for smooth covariances among close points, Λ comes from the eigenvalues. `LinAlgError`
     when the matrix is not positive semidefinite.
 
     Examples
@@ -324,13 +324,15 @@ def _cholesky_in_order(matrix: Array, tolerance: float) -> Array:
         pivot = matrix[j, j] - factor[j, :j] @ factor[j, :j]
         below = matrix[j + 1 :, j] - factor[j + 1 :, :j] @ factor[j, :j]
         if not pivot >= -1e-8 * max(abs(matrix[j, j]), 1e-300):
-            raise ValueError(f"matrix is not positive semidefinite (pivot {pivot:.3g} at row {j})")
+            raise np.linalg.LinAlgError(f"matrix is not positive semidefinite at row {j}")
         if pivot > tolerance * matrix[j, j]:
             factor[j, j] = np.sqrt(pivot)
             factor[j + 1 :, j] = below / factor[j, j]
         elif np.any(np.abs(below) > 1e-6 * np.sqrt(np.abs(matrix[j, j] * np.diag(matrix)[j + 1 :]))):
             # A zero pivot over a column that is not zero: some 2×2 minor is negative.
-            raise ValueError(f"matrix is not positive semidefinite (zero pivot over a covariance at row {j})")
+            raise np.linalg.LinAlgError(
+                f"matrix is not positive semidefinite: a covariance without variance at row {j}"
+            )
     return factor
 
 

@@ -15,7 +15,7 @@ from ..inference.multiplicity import FamilyKind
 from ..inference.response import Response
 from ..inference.wald import is_estimable
 from ..table import Backend, Table, read_only
-from ..tool import Tool, load
+from ..tool import Tool, guarded
 from ..typing import Array, Labels
 from .display import grouped_text
 
@@ -88,7 +88,7 @@ class EMM(dict[str, Any]):
     def table(self) -> Table:
         """The estimates as a `Table`: labels, `estimate std_error df`, tests, `conf_low conf_high`."""
         if "table" not in self._cache:
-            self._cache["table"] = load("emmeans.estimates:estimates")(self)
+            self._cache["table"] = guarded("emmeans.estimates:estimates")(self)
         return self._cache["table"]
 
     @property

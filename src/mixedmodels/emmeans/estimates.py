@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..inference.multiplicity import ADJUSTMENTS, ALIASES, Family
-from ..inference.wald import estimate_rows
+from ..inference.wald import empty_cells, estimate_rows
 from ..registry import look_up
 from ..table import Table
 from ..typing import Array
@@ -30,12 +30,14 @@ def inferred(emm: EMM, null: float = 0.0) -> tuple[dict[str, Array], tuple[str, 
     s = emm.settings
     estimable = emm.estimable
     targets = null - emm.offset
-    found = estimate_rows(emm.fit, kept_columns(emm), targets, s.method, s.level, estimable).columns()
+    inner = estimate_rows(emm.fit, kept_columns(emm), targets, s.method, s.level, estimable)
+    found = inner.columns()
     found["estimate"] = found["estimate"] + emm.offset
     half, adjust_notes = _adjust(emm, found, estimable)
     found["conf_low"] = found["estimate"] - half
     found["conf_high"] = found["estimate"] + half
-    notes = [*emm.notes, f"df: {s.method.describe(emm.fit)}"]
+    names = [" ".join(str(values[i]) for values in emm.levels.values()) for i in range(len(emm))]
+    notes = [*emm.notes, f"df: {s.method.describe(emm.fit)}", *empty_cells(inner, names)]
     notes.append(f"confidence level {s.level:g}")
     if s.response is not None:
         notes.append(s.response.apply(found, ratio=emm.kind == "contrast"))
@@ -50,7 +52,7 @@ def _adjust(emm: EMM, found: dict[str, Array], estimable: NDArray[np.bool_]) -> 
     notes: dict[str, None] = {}
     covariance = emm.vcov
     for group in emm.groups:
-        used = group[estimable[group] & (found["std_error"][group] > 0)]
+        used = group[estimable[group] & (found["std_error"][group] > 0) & (found["df"][group] > 0)]
         if len(used) == 0:
             continue
         inner = covariance[np.ix_(used, used)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SpecError
+from ..inference.wald import empty_tests
 from ..inference.wald import joint_test as joint_f_test
 from ..table import Table
 from .comparisons import contrast
@@ -54,6 +55,7 @@ def _by_table(emm: EMM, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns.update(
         (name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value")
     )
-    notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}")
+    groups = [", ".join(str(emm.levels[name][first]) for name in emm.by) for first in firsts]
+    notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}", *empty_tests(rows, groups))
     formats = level_formats({name: emm.levels[name] for name in emm.by})
     return Table(columns, "", notes, emm.fit.backend, formats)

@@ -14,7 +14,7 @@ from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.directions import estimability_gap, standardised
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
-from ..inference.wald import joint_test
+from ..inference.wald import empty_tests, joint_test
 from ..table import Table
 from ..typing import Array, Labels
 from .contrasts import consecutive
@@ -84,7 +84,7 @@ def joint_tests(
         (name, np.array([row[name] for row in found.rows]))
         for name in ("num_df", "den_df", "statistic", "p_value")
     )
-    notes = [*whole.notes, f"df: {method.describe(fit)}"]
+    notes = [*whole.notes, f"df: {method.describe(fit)}", *empty_tests(found.rows, found.terms)]
     if found.reduced:
         listed = ", ".join(dict.fromkeys(found.reduced))
         notes.append(f"fewer df because some contrasts are not estimable: {listed}")

@@ -14,7 +14,7 @@ from .ddf import method_for
 from .directions import column_sizes
 from .model_terms import ModelTerm, indicator_matrix, model_terms
 from .sensitivity import Information
-from .wald import joint_test, without_test
+from .wald import empty_tests, joint_test
 
 DEPENDENT = 1e-7
 """Length of what is left of a column, of its length about its mean, below which it depends on those before it."""
@@ -82,15 +82,7 @@ def anova(
     for name, L in hypotheses(fit, kind).items():
         names.append(name)
         rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
-    empty = [name for name, row in zip(names, rows, strict=True) if row["num_df"] == 0]
-    notes = [f"df: {method.describe(fit)}"]
-    if empty:
-        notes.append(f"nothing estimable is left of: {', '.join(empty)}")
-    untested = [
-        name for name, row in zip(names, rows, strict=True) if row["num_df"] and np.isnan(row["statistic"])
-    ]
-    if untested:
-        notes.append(without_test(untested))
+    notes = [f"df: {method.describe(fit)}", *empty_tests(rows, names)]
     columns = {
         key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import inf, log, nan, pi
+from math import log, nan, pi
 
 import numpy as np
 
@@ -73,14 +73,23 @@ def conditional_aic(fit: Fit) -> Table:
     greven-kneib     -824.507  31.253  1711.521
     """
     found = conditional_criterion(fit)
+    df, caic = (np.array([of(name) for name in CORRECTIONS]) for of in (found.df.__getitem__, found.value))
+    some = df > 0
     columns = {
         "correction": list(CORRECTIONS),
         "loglik": np.full(3, -found.deviance / 2),
-        "df": np.array([found.df[name] for name in CORRECTIONS]),
-        "caic": np.array([found.value(name) for name in CORRECTIONS]),
+        "df": np.where(some, df, np.nan),
+        "caic": np.where(some, caic, np.nan),
     }
+    notes = (
+        ()
+        if not (df <= 0).any()
+        else (
+            "no degrees of freedom by a correction whose estimate of them is negative: the likelihood is too flat",
+        )
+    )
     formats = dict.fromkeys(("loglik", "df", "caic"), "statistic")
-    return Table(columns, "Conditional AIC", backend=fit.backend, formats=formats)
+    return Table(columns, "Conditional AIC", notes, fit.backend, formats)
 
 
 def conditional_criterion(fit: Fit) -> ConditionalAic:
@@ -109,7 +118,7 @@ def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
     scale = 0 if RESIDUAL in criterion.held else 1
     known = finite = rho + scale
     if scale:
-        finite = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2) if n > p + 2 else inf
+        finite = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2) if n > p + 2 else nan
         finite *= 1.0 if fit.design.reml else n / (n - p)
     df = {"vaida-blanchard": known, "finite-sample": finite}
     df["greven-kneib"] = known + _estimation_df(fit, criterion, weights)

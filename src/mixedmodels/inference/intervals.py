@@ -151,6 +151,10 @@ def profile(
     return Table(columns, "Profile likelihood", notes, fit.backend)
 
 
+FURTHEST = 30.0
+"""Logarithm of a Wald limit over the estimate beyond which there is none."""
+
+
 def _wald_rows(
     fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
 ) -> list[dict[str, float | str]]:
@@ -163,6 +167,9 @@ def _wald_rows(
         value, slope = parameter.locate(itself)
         std_error = sqrt(max(float(slope @ covariance @ slope), 0.0))
         usable = std_error > 0 and is_regular(parameter, natural.values)
+        # limits that differ by more than e^60 say that the data hold nothing about a positive parameter
+        wide = {"sd": std_error / value if value else np.inf, "log": std_error}.get(parameter.kind, 0.0)
+        usable = usable and half * wide < FURTHEST
         if parameter.kind == "sd" and usable:
             factor = np.exp(half * std_error / value)
             low, high = value / factor, value * factor

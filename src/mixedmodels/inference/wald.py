@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,10 @@ from .ddf import DegreesOfFreedom, method_for
 from .directions import estimability_gap, independent_directions
 from .distributions import f_upper, t_quantile, t_two_sided
 from .sensitivity import Information
+
+SHOWN = 6
+"""Names listed in a note."""
+OTHERS = "another ddf=, such as 'satterthwaite', may have some"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def wald(
     if joint:
         return joint_test(fit, kept[estimable], targets[estimable], method, tuple(notes))
     estimates = estimate_rows(fit, kept, targets, method, level, estimable)
+    notes += empty_cells(estimates, names)
     return Table({"term": names, **estimates.columns()}, notes=tuple(notes), backend=fit.backend)
 
 
@@ -152,25 +157,57 @@ def _variances(functions: Array, covariance: Array) -> Array:
 
 def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, notes: tuple[str, ...]) -> Table:
     """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
-    num_df, den_df, statistic, p_value = 0, np.nan, np.nan, np.nan
+    num_df, den_df, statistic, p_value = np.nan, np.nan, np.nan, np.nan
     if len(kept):
         own = fit.solution.basis.rows(kept)
         values, directions = independent_directions(own @ method.vcov(fit) @ own.T)
-        num_df = len(values)
-        projected = directions @ (own @ fit.solution.own_beta - rhs)
-        factor, den_df = method.joint(fit, kept)
-        statistic = factor * float(np.sum(projected**2 / values)) / num_df
-        p_value = f_upper(statistic, num_df, den_df)
-        if notes and np.isnan(statistic):
-            notes = (*notes, without_test())
+        if len(values):
+            num_df = float(len(values))
+            projected = directions @ (own @ fit.solution.own_beta - rhs)
+            factor, den_df = method.joint(fit, kept)
+            statistic = factor * float(np.sum(projected**2 / values)) / num_df
+            p_value = f_upper(statistic, num_df, den_df)
     columns = {"num_df": [num_df], "den_df": [den_df], "statistic": [statistic], "p_value": [p_value]}
-    return Table(columns, notes=notes, backend=fit.backend)
+    found = Table(columns, notes=notes, backend=fit.backend)
+    return replace(found, notes=(*notes, *empty_tests([found.row(0)], ()))) if notes else found
 
 
-def without_test(names: Sequence[str] = ()) -> str:
-    """Return the note that F tests, of the terms named, have no denominator df by their method."""
-    where = f" of {', '.join(names)}" if names else ""
-    return f"no F test{where}: the data leave it no denominator degrees of freedom; 'satterthwaite' may have some"
+def empty_cells(found: Estimates, names: Sequence[str]) -> list[str]:
+    """Return why estimates have no test and no limits: a note, or none where all have them."""
+    without = np.isfinite(found.std_error) & np.isnan(found.df)
+    missing = [name for name, empty in zip(names, without.tolist(), strict=True) if empty]
+    if not missing:
+        return []
+    return [
+        f"no test or limits of {_listed(missing)}: this method leaves them no degrees of freedom; {OTHERS}"
+    ]
+
+
+def empty_tests(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Return why F tests, of the terms named, have empty cells: notes, none where all are complete."""
+    named = list(names) or [""] * len(rows)
+    nothing = [name for name, row in zip(named, rows, strict=True) if np.isnan(row["num_df"])]
+    untested = [
+        name
+        for name, row in zip(named, rows, strict=True)
+        if np.isfinite(row["num_df"]) and np.isnan(row["p_value"])
+    ]
+    notes = []
+    if nothing:
+        notes.append("nothing estimable is left" + _of(nothing))
+    if untested:
+        notes.append(
+            f"no F test{_of(untested)}: this method leaves no denominator degrees of freedom; {OTHERS}"
+        )
+    return notes
+
+
+def _of(names: Sequence[str]) -> str:
+    return f" of {_listed(names)}" if any(names) else ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def check_level(level: float) -> None:

@@ -120,8 +120,11 @@ def _nuggets(criterion: Criterion) -> list[int]:
 
 
 def _exact_rank(block: Block, theta: Array) -> int:
-    """Return the number of pivots of Σ's factor that are not exactly zero."""
-    return int(np.count_nonzero(block.structure.factor(theta, block.positions).diagonal()))
+    """Return the number of pivots of Σ's factor that are not exactly zero; all where rounding leaves it none."""
+    try:
+        return int(np.count_nonzero(block.structure.factor(theta, block.positions).diagonal()))
+    except np.linalg.LinAlgError:
+        return block.positions.size
 
 
 def rises(value: float, reference: float, nu: int) -> bool:

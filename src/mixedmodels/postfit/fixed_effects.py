@@ -10,7 +10,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..inference.ddf import method_for
 from ..inference.sensitivity import Information
-from ..inference.wald import estimate_rows
+from ..inference.wald import empty_cells, estimate_rows
 from ..table import Table
 
 
@@ -57,7 +57,7 @@ def fixed_effects(
     for name, values in inner.columns().items():
         columns[name] = np.full(p, np.nan)
         columns[name][kept] = values
-    notes = [f"df: {method.describe(fit)}"]
+    notes = [f"df: {method.describe(fit)}", *empty_cells(inner, [fixed.columns[j] for j in kept])]
     if fixed.aliased:
         notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
     return Table({"term": list(fixed.columns), **columns}, "Fixed effects", tuple(notes), fit.backend)

@@ -42,8 +42,9 @@ def information_criteria(fit: Fit) -> Table:
 
     Without grouping factors s is N; the clusters of a residual structure are grouping factors too, counted
     with those that have no complete row, as SAS does. σ² counts as a covariance parameter. lme4 and nlme
-    define AIC and BIC only; the other rows use the same counts. `fit.aic`, `fit.aicc` and `fit.bic` are the
-    lme4 column. SAS figures: SAS/STAT User's Guide, PROC MIXED, "Information criteria".
+    define AIC and BIC only; the other rows use the same counts. AICC with N ≤ d + 1 and HQIC of one unit do
+    not exist (–). `fit.aic`, `fit.aicc` and `fit.bic` are the lme4 column. SAS figures: SAS/STAT User's Guide,
+    PROC MIXED, "Information criteria".
 
     Examples
     --------
@@ -118,7 +119,13 @@ def _subjects(fit: Fit) -> int:
 
 def _aicc(criterion: float, counts: Counts) -> float:
     d, n = counts.parameters, counts.observations
-    return criterion + 2 * d * n / (n - d - 1) if n > d + 1 else float("inf")
+    return criterion + 2 * d * n / (n - d - 1) if n > d + 1 else float("nan")
+
+
+def _hqic(criterion: float, counts: Counts) -> float:
+    if counts.units < 2:
+        return float("nan")
+    return float(criterion + 2 * counts.parameters * np.log(np.log(counts.units)))
 
 
 CRITERIA: dict[str, Callable[[float, Counts], float]] = {
@@ -126,6 +133,6 @@ CRITERIA: dict[str, Callable[[float, Counts], float]] = {
     "AIC": lambda criterion, counts: criterion + 2 * counts.parameters,
     "AICC": _aicc,
     "BIC": lambda criterion, counts: float(criterion + counts.parameters * np.log(counts.units)),
-    "HQIC": lambda criterion, counts: float(criterion + 2 * counts.parameters * np.log(np.log(counts.units))),
+    "HQIC": _hqic,
     "CAIC": lambda criterion, counts: float(criterion + counts.parameters * (np.log(counts.units) + 1)),
 }

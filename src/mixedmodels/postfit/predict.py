@@ -312,7 +312,7 @@ def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:
         warnings.warn(
             f"{missed} rows cannot be predicted: their mean is not estimable, since columns of X "
             f"are aliased ({', '.join(fit.design.fixed.aliased)})",
-            stacklevel=4,
+            stacklevel=5,
         )
     return estimable
 

@@ -157,7 +157,7 @@ class RobustMethod(DegreesOfFreedom):
         size = np.sqrt(np.einsum("ka,ab,kb->k", functions, self.omega, functions))
         return np.asarray(np.abs(functions @ alone.T).max(axis=1) <= 1e-5 * size)
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         own = fit.solution.basis.rows(functions)
         if self.other is not None:
             df = self.other.single(fit, functions)
@@ -165,7 +165,7 @@ class RobustMethod(DegreesOfFreedom):
             df = np.array([self._wishart(row[None])[0] for row in own])
         return np.where(self.known(own), df, np.nan)
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         own = fit.solution.basis.rows(functions)
         if not self.known(own).all() or _rank(own, self.covariance) < _rank(own, self.omega):
             # fewer clusters than functions leave the sandwich singular

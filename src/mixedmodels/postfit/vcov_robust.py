@@ -201,10 +201,10 @@ class Constant(DegreesOfFreedom):
     df: float
     note: str
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         return np.full(len(functions), self.df)
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         return 1.0, self.df
 
 

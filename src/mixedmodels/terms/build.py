@@ -9,6 +9,7 @@ from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..typing import Array
+from .absorbed import check_absorbed
 from .checks import check_bounded, check_overlap
 from .design import Design, FixedTerms
 from .encoding import Encoding
@@ -61,6 +62,7 @@ def build_design(
     mean = _first_mean(spec, fixed, y, offset)
     residual, residual_encoding, residual_notes = build_residual(spec, frame, mean)
     check_bounded(spec, residual, fixed)
+    check_absorbed(spec, fixed, random, residual)
     return Design(
         y=y if offset is None else y - offset,
         fixed=fixed,

@@ -8,6 +8,7 @@ from ..covariance.unbounded import Unbounded
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec
+from .absorbed import variance_strata
 from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
 
@@ -20,19 +21,8 @@ def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms)
     """
     if residual is None or spec.method != "ml" or spec.random or spec.splines:
         return
-    groups = [
-        (term.label, term.groups, term.group_labels)
-        for term in residual.variance
-        if term.function.names[0] == "ident"
-    ]
-    if residual.structure is not None and residual.structure.own_variances:
-        size = residual.positions.size
-        labels = tuple(
-            f"{label} {own}".strip() for label in residual.set_labels for own in residual.positions.labels
-        )
-        groups.append((str(spec.residual), residual.sets[residual.clusters] * size + residual.index, labels))
     x = fixed.matrix[:, list(fixed.estimable)]
-    for what, codes, labels in groups:
+    for what, codes, labels in variance_strata(residual):
         counts = np.bincount(codes, minlength=len(labels))
         for level in np.flatnonzero((counts > 0) & (counts <= x.shape[1])):
             rows = np.flatnonzero(codes == level)

@@ -20,8 +20,8 @@ class Asymptotic(DegreesOfFreedom):
     name = "asymptotic"
     note = "asymptotic (normal and χ²)"
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         return np.full(len(functions), np.inf)
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         return 1.0, np.inf

@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
+import numpy as np
+
 from ...fit import Fit
 from ...typing import Array
 from ..vcov import model_vcov
@@ -25,13 +27,23 @@ class DegreesOfFreedom(ABC):
         """Return `note`, and what happened to the method with this fit."""
         return self.note
 
-    @abstractmethod
     def single(self, fit: Fit, functions: Array) -> Array:
-        """Return the degrees of freedom of each row of `functions` (k, rank), (k,)."""
+        """Return the degrees of freedom of each row of `functions` (k, rank), (k,); NaN where none are left."""
+        df = self.df_of_rows(fit, functions)
+        return np.where(df > 0, df, np.nan)
+
+    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        """Return the factor on F and the denominator degrees of freedom of all rows together, NaN for none."""
+        factor, df = self.df_of_test(fit, functions)
+        return factor, df if df > 0 else float("nan")
 
     @abstractmethod
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
-        """Return the factor on F and the denominator degrees of freedom of all rows together."""
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
+        """Return the degrees of freedom of each row by the method's formula, (k,), which may give none or fewer."""
+
+    @abstractmethod
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        """Return the factor and the degrees of freedom of all rows together by the method's formula."""
 
     def vcov(self, fit: Fit) -> Array:
         """Return the covariance of β̂ used with this method, (rank, rank), in own coordinates."""

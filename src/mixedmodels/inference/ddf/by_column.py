@@ -21,13 +21,13 @@ class ByColumn(DegreesOfFreedom):
     def of_columns(self, fit: Fit) -> Array:
         """Return the degrees of freedom of the estimable columns of X, (rank,)."""
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         df = fit._work.keep(f"ddf {self.name}", lambda: self.of_columns(fit))
         size = np.abs(functions)
         involved = size > INVOLVED * size.max(axis=1, keepdims=True, initial=0.0)
         return np.asarray(np.where(involved, df, np.inf).min(axis=1, initial=np.inf))
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         df = self.single(fit, functions)
         return 1.0, float(df.min()) if len(df) else float("nan")
 

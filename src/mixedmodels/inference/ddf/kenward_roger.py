@@ -75,11 +75,11 @@ class KenwardRoger(DegreesOfFreedom):
         adjusted = s.phi + 2 * s.phi @ middle @ s.phi
         return np.asarray(0.5 * (adjusted + adjusted.T))
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         self.vcov(fit)
         return single_df(sensitivity(fit, self.information), fit.solution.basis.rows(functions))
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         self.vcov(fit)
         s = sensitivity(fit, self.information)
         own = fit.solution.basis.rows(functions)

@@ -67,11 +67,11 @@ class KenwardRoger2(DegreesOfFreedom):
     def _first(self) -> KenwardRoger:
         return KenwardRoger(information=self.information)
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         self.vcov(fit)
         return self._first().single(fit, functions)
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         self.vcov(fit)
         return self._first().joint(fit, functions)
 

@@ -20,8 +20,8 @@ class Residual(DegreesOfFreedom):
     name = "residual"
     note = "residual (n − rank X)"
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         return np.full(len(functions), float(fit.df_resid))
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         return 1.0, float(fit.df_resid)

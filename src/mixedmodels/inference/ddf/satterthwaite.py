@@ -31,10 +31,10 @@ class Satterthwaite(DegreesOfFreedom):
     def note(self) -> str:  # type: ignore[override]
         return "Satterthwaite" if self.information == "observed" else "Satterthwaite, expected information"
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         return single_df(sensitivity(fit, self.information), fit.solution.basis.rows(functions))
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         s = sensitivity(fit, self.information)
         own = fit.solution.basis.rows(functions)
         _, directions = independent_directions(own @ s.phi @ own.T)
