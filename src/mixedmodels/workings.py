@@ -126,8 +126,9 @@ class Workings:
 
 
 def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
-    """Return a design with random columns in coordinates of their own; where values are held, scaled alone."""
-    return own_design(design, shift=not spec.hold, threads=control.threads_for(design.n))
+    """Return a design with random columns in coordinates of their own; those of terms with held values scaled alone."""
+    held = [item if isinstance(item, str) else item[0] for item in spec.hold]
+    return own_design(design, held=held, threads=control.threads_for(design.n))
 
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:

@@ -119,3 +119,50 @@ def test_held_and_starting_values_are_those_of_the_columns_written() -> None:
     held = mm.lmm(formula, large, hold={"var(g: x)": value * 1e-12}, **options)
     assert held.criterion - 2 * np.log(1e6) == pytest.approx(free.criterion, rel=1e-7)
     np.testing.assert_allclose(slopes(held, 1.0)[0][0], value * 1e-12, rtol=1e-9)
+
+
+HELD_SIGMA = np.array([[1.2, 0.1], [0.1, 0.4]])
+HOLDS = {
+    "the error variance": ("var(Residual)",),
+    "a slope's variance": ("var(g: x)",),
+    "a slope's variance and its covariance": ("var(g: x)", "cov(g: (Intercept), x)"),
+    "a slope's variance and that of errors": ("var(g: x)", "var(Residual)"),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"bounds": "none"}, {"variance": "ident(arm)"}], ids=str)
+@pytest.mark.parametrize("what", HOLDS)
+def test_what_is_held_is_held_wherever_a_covariate_has_its_zero(what: str, options: dict[str, Any]) -> None:
+    """Slopes far from zero are fitted in coordinates of their own with linear functions of Σ held."""
+    if "variance" in options and "var(Residual)" in HOLDS[what]:
+        pytest.skip("errors have a variance for each arm")
+    rng = np.random.default_rng(3)
+    g, t = np.repeat(np.arange(20), 6), np.tile(np.arange(6.0), 20)
+    b = rng.multivariate_normal([0, 0], [[1, 0.2], [0.2, 0.3]], 20)
+    y = 1 + 0.5 * t + b[g, 0] + b[g, 1] * t + 0.7 * rng.standard_normal(len(g))
+    data = {"g": g, "y": y, "arm": np.where(g % 2, "a", "b")}
+    found = []
+    for origin, unit in ((0.0, 1.0), (2016.0, 1.0), (45000.0, 1e-3), (0.0, 1e6)):
+        a = np.array([[1.0, -origin / unit], [0.0, 1.0 / unit]])
+        sigma = a @ HELD_SIGMA @ a.T
+        values = {
+            "var(g: x)": sigma[1, 1], "cov(g: (Intercept), x)": sigma[0, 1], "var(Residual)": 0.5
+        }  # fmt: skip
+        hold = {name: float(values[name]) for name in HOLDS[what]}
+        fit = mm.lmm("y ~ x + (x | g)", {**data, "x": origin + unit * t}, hold=hold, **options)
+        assert fit.converged
+        components = fit.variance_components()["variance"]
+        slopes = fit.fixed_effects()
+        slope = int(np.flatnonzero(slopes["term"] == "x")[0])
+        found.append(
+            [
+                fit.criterion - 2 * np.log(unit), unit * slopes["estimate"][slope],
+                unit * slopes["std_error"][slope], min(slopes["df"][slope], 1e4), unit**2 * components[1], fit.sigma2,
+            ]
+        )  # fmt: skip
+        if "var(g: x)" in hold:
+            assert components[1] == pytest.approx(hold["var(g: x)"], rel=1e-9)
+    for other in found[1:]:
+        # what is held is given in sixteen digits about zero: of the covariance at 45,000 six are left. Where nothing
+        # of a slope's variance is free its df are anything above 1e4
+        np.testing.assert_allclose(other, found[0], rtol=1e-6, atol=1e-8)

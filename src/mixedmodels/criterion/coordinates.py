@@ -9,7 +9,7 @@ Columns that are well scaled already do too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import final
 
@@ -21,6 +21,7 @@ from ..engines.base import Equations, Solution, Target
 from ..kernels import column_moments
 from ..terms.design import Design, RandomTerm
 from ..typing import Array, Codes
+from .parameters import names_any
 
 SMALL, LARGE = 1e-2, 1e2
 """Root mean squares of columns that may stay as they are."""
@@ -67,6 +68,11 @@ class OwnColumns(Structure):
                 object.__setattr__(self, fact.name, getattr(self.base, fact.name))
         object.__setattr__(self, "_own", self._linear_map() if self.base.linear else self._scales())
 
+    @property
+    def linear_map(self) -> Array:
+        """M of η = Mη*, the parameters of Σ and of Σ*, (k, k), of a structure linear in them."""
+        return self._own if self.base.linear else np.empty((0, 0))
+
     def _linear_map(self) -> Array:
         """Return M with η = Mη* for Σ = Σ_c η_cB_c: column c has the coordinates of AB_cA', (k, k)."""
         regular = np.diag(1.0 + np.arange(self.at.size) / self.at.size) + 0.25
@@ -82,7 +88,7 @@ class OwnColumns(Structure):
 
     def _scales(self) -> Array:
         """Return c with θ = c∘θ* for a diagonal A, (k,); nothing for others."""
-        if not self._diagonal:
+        if not self.diagonal:
             return np.empty(0)
         ones = np.ones(self.base.size(self.at.size))
         return self.base.transform(ones, self.map, self.at)
@@ -134,7 +140,7 @@ class OwnColumns(Structure):
         if self.base.linear:
             own = self.base.natural(theta, at)
             return Natural(own.names, self._own @ own.values, self._own @ own.jacobian, own.kinds)
-        if self._diagonal:
+        if self.diagonal:
             found = self.base.natural(self._own * theta, at)
             return Natural(found.names, found.values, found.jacobian * self._own, found.kinds)
         written = self.base.transform(theta, self.map, at)
@@ -155,7 +161,7 @@ class OwnColumns(Structure):
         if self.base.linear:
             return self.base.from_natural(np.asarray(np.linalg.solve(self._own, values), dtype=float), at)
         written = self.base.from_natural(values, at)
-        if self._diagonal:
+        if self.diagonal:
             return written / self._own
         return self.base.transform(written, np.asarray(np.linalg.inv(self.map), dtype=float), at)
 
@@ -163,28 +169,33 @@ class OwnColumns(Structure):
         """Return ∂²Σ*/∂η∂η', (k, k, m, m): Σ* = A⁻¹ΣA⁻ᵀ is linear in Σ."""
         if self.base.linear:
             return np.zeros((len(theta), len(theta), at.size, at.size))
-        written = self._own * theta if self._diagonal else self.base.transform(theta, self.map, at)
+        written = self._own * theta if self.diagonal else self.base.transform(theta, self.map, at)
         back = np.linalg.inv(self.map)
         return np.asarray(back @ self.base.d2_natural(written, at) @ back.T, dtype=float)
 
     @property
-    def _diagonal(self) -> bool:
+    def diagonal(self) -> bool:
+        """Whether A is diagonal: columns have changed their unit alone."""
         return bool(np.array_equal(self.map, np.diag(np.diagonal(self.map))))
 
 
-def own_design(design: Design, *, shift: bool = True, threads: int = 1) -> Design:
+def own_design(design: Design, *, held: Collection[str] = (), threads: int = 1) -> Design:
     """Return the design with random columns in coordinates of their own; the same object where all are well scaled.
 
     Parameters
     ----------
     design
         The design as written.
-    shift
-        Whether columns may be combined; without it they change their unit alone, as where parameters are held.
+    held
+        Names of held parameters; columns of terms that have some change their unit alone, unless Σ is linear in its
+        parameters.
     threads
         Threads that may share passes over the rows.
     """
-    terms = tuple(_own_term(term, design, shift, threads) for term in design.random)
+    terms = tuple(
+        _own_term(term, design, term.structure.linear or not (held and names_any(term, held)), threads)
+        for term in design.random
+    )
     if all(new is old for new, old in zip(terms, design.random, strict=True)):
         return design
     return replace(design, random=terms)

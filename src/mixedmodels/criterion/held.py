@@ -14,8 +14,10 @@ from ..engines.base import Equations
 from ..errors import FitError
 from ..terms.design import Design
 from ..typing import Array
+from .coordinates import OwnColumns
 from .covariances import CovarianceModel
 from .gaussian import Gaussian
+from .held_columns import HeldColumns
 from .parameters import Block, ResidualBlock, place_by_name, regular_target
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -185,11 +187,16 @@ def _hold_block(block: AnyBlock, chosen: Mask, size: int) -> tuple[AnyBlock, Mas
         return block, np.zeros(size, dtype=bool)
     if chosen.all():
         return block, np.ones(size, dtype=bool)
+    assert block.structure is not None
+    own = block.structure
+    if isinstance(own, OwnColumns) and own.base.linear and not own.diagonal:
+        held, fixed = HeldColumns(own, chosen), np.zeros(size, dtype=bool)
+        fixed[held.places] = True
+        return replace(block, structure=held), fixed
     depends = np.any(_natural_slopes(block)[chosen] != 0, axis=0)
     if depends.sum() == chosen.sum():
         return block, depends
-    assert block.structure is not None
-    return replace(block, structure=NaturalCoordinates(block.structure)), chosen
+    return replace(block, structure=NaturalCoordinates(own)), chosen
 
 
 def _natural_slopes(block: Block | ResidualBlock) -> Array:

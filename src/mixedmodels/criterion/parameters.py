@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +98,14 @@ def natural_names(term: RandomTerm, which: int, natural: Natural) -> list[str]:
         parts = ["(Intercept)" if intercept and part == "Intercept" else part for part in parts]
         out.append(f"{head}({where}: {', '.join(parts)})")
     return out
+
+
+def names_any(term: RandomTerm, names: Collection[str]) -> bool:
+    """Return whether some of these names, spaces and case alike, are of parameters of a random term."""
+    at = term.positions
+    natural = term.structure.natural(term.structure.start(regular_target(at), at), at)
+    own = {_fold(name) for which in range(term.n_sets) for name in natural_names(term, which, natural)}
+    return not own.isdisjoint(_fold(name) for name in names)
 
 
 def regular_target(at: Positions) -> Array:

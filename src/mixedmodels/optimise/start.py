@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criterion.base import Criterion
+from ..criterion.held_columns import placed
 from ..criterion.parameters import place_by_name
 from ..errors import SpecError
 from ..typing import Array
@@ -122,7 +123,10 @@ def _place_blocks(
             for i, value in inside.items():
                 target[i], raisable[i] = value, False
             named = {names[i]: v for i, v in inside.items()}
-            out[place] = _from_natural(criterion, out, place, target, raisable, named, argument)
+            own = placed(criterion.model, place, out, inside)
+            if own is None:
+                own = _from_natural(criterion, out, place, target, raisable, named, argument)
+            out[place] = own
         first += len(names)
 
 
