@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import log, nan, pi
+from dataclasses import dataclass
+from math import inf, log, nan, pi
 
 import numpy as np
 
 from ..criterion.base import LinearCriterion
 from ..criterion.parameters import RESIDUAL
+from ..engines.base import Direction, SizeGroup
+from ..engines.effects import prior_times
 from ..errors import SpecError
-from ..fit import Fit, conditional_mean, row_products
+from ..fit import Fit
 from ..table import Table
-from ..terms.design import RandomTerm
 from ..typing import Array
-from .conditional_structured import (
-    conditional_deviance,
-    error_parameters,
-    structured_estimation_df,
-)
 
 CORRECTIONS = ("vaida-blanchard", "finite-sample", "greven-kneib")
 
@@ -98,38 +94,22 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
         raise SpecError(
             "the conditional AIC needs random effects with a positive semidefinite covariance; fit with bounds='psd'."
         )
-    criterion = fit._work.criterion()
-    if not criterion.equations.homogeneous and fit.design.residual is None:
-        raise SpecError(
-            f"the conditional AIC is not computed with the {fit.engine!r} engine; fit again without "
-            "Control(engine=…)."
-        )
-    compute = _compute if criterion.equations.homogeneous else _compute_structured
-    return fit._work.keep("conditional aic", lambda: compute(fit, criterion))
+    return fit._work.keep("conditional aic", lambda: _compute(fit, fit._work.criterion()))
 
 
 def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
-    n, p = fit.nobs, fit.design.fixed.rank
-    weights = np.ones(n) if fit.design.weights is None else fit.design.weights
-    residual = fit._resid
-    deviance = n * log(2 * pi * fit.sigma2) - float(np.log(weights).sum())
-    deviance += float(np.sum(weights * residual**2)) / fit.sigma2
-    rho = effective_df(fit, criterion)
-    scale = 0 if RESIDUAL in criterion.held else 1
-    known = finite = rho + scale
-    if scale:
-        finite = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2) if n > p + 2 else nan
-        finite *= 1.0 if fit.design.reml else n / (n - p)
-    df = {"vaida-blanchard": known, "finite-sample": finite}
-    df["greven-kneib"] = known + _estimation_df(fit, criterion, weights)
+    joint, theta = criterion.jointly(), fit.optimum.theta
+    errors = ErrorRows.of(joint, criterion.absolute(theta))
+    deviance = (
+        fit.nobs * log(2 * pi) + errors.logdet() + float(fit.resid @ errors.solve(fit.resid[:, None])[:, 0])
+    )
+    rho, free = effective_df(fit, criterion), joint.free.copy()
+    for block in joint.model.random_blocks:
+        free[block.place] = False
+    known = rho + int(free.sum())
+    df = {"vaida-blanchard": known, "finite-sample": _finite_df(fit, criterion, rho)}
+    df["greven-kneib"] = known + _estimation_df(fit, criterion, errors)
     return ConditionalAic(deviance, df)
-
-
-def _compute_structured(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
-    known = effective_df(fit, criterion) + error_parameters(fit, criterion)
-    df = {"vaida-blanchard": known, "finite-sample": nan}
-    df["greven-kneib"] = known + structured_estimation_df(fit, criterion)
-    return ConditionalAic(conditional_deviance(fit, criterion), df)
 
 
 def effective_df(fit: Fit, criterion: LinearCriterion) -> float:
@@ -139,42 +119,77 @@ def effective_df(fit: Fit, criterion: LinearCriterion) -> float:
     return fit.design.fixed.rank + sum(float(np.vdot(trace, sigma)) for trace, sigma in pairs)
 
 
-def _estimation_df(fit: Fit, criterion: LinearCriterion, weights: Array) -> float:
+def _finite_df(fit: Fit, criterion: LinearCriterion, rho: float) -> float:
+    n, p = fit.nobs, fit.design.fixed.rank
+    if fit.design.residual is not None:
+        return nan
+    if RESIDUAL in criterion.held:
+        return rho
+    finite = ((n - p - 1) * (rho + 1) + p + 1) / (n - p - 2) if n > p + 2 else inf
+    return finite * (1.0 if fit.design.reml else n / (n - p))
+
+
+def _estimation_df(fit: Fit, criterion: LinearCriterion, errors: ErrorRows) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(RPV_aPy − R_aPy), what estimating the covariance parameters adds."""
-    if not fit.design.random:
-        return 0.0
     theta = fit.optimum.theta
-    joint, residual = criterion.absolute(theta), fit._resid
-    py = weights * residual / fit.sigma2
-    slopes = [
-        _slope(criterion.design.random[b.term], b.set, d, py)
-        for b in criterion.jointly().model.random_blocks
-        for d in b.structure.d_matrix(joint[b.place], b.positions)
-    ]
-    # the parameter of the errors is log σ²: its V_a is R
-    left = np.array([_conditional_residual(fit, criterion, f) for f in (*slopes, residual)])
-    right = left.copy()
-    right[-1] -= residual
+    directions = criterion.jointly().model.directions(criterion.absolute(theta))
+    if not directions:
+        return 0.0
+    equations, py = criterion.settle(theta), errors.solve(fit.resid[:, None])
+    of_errors = np.hstack([errors.moved(direction, py) for direction in directions])
+    scores = equations.adjoint(py)[1]
+    effects = [np.zeros((*score.shape[:2], len(directions))) for score in scores]
+    for a, direction in enumerate(directions):
+        for k, which, matrix in direction.random:
+            term = criterion.design.random[k]
+            sigma = np.zeros((term.n_sets, *matrix.shape))
+            sigma[which] = matrix
+            effects[k][:, :, [a]] += prior_times(term, sigma, scores[k])
+    f = of_errors + equations.linear_predictor(np.zeros((fit.design.fixed.rank, len(directions))), effects)
+    beta, b = equations.solve(*equations.adjoint(errors.solve(f)))
+    assert beta is not None
+    left = f - equations.linear_predictor(beta, b)
     w = criterion.working_covariance(theta)
-    return float(np.sum(w * (left * weights / fit.sigma2 @ right.T)))
+    return float(np.sum(w * (errors.solve(left).T @ (left - of_errors))))
 
 
-def _slope(term: RandomTerm, which: int, matrix: Array, py: Array) -> Array:
-    """Return V_aPy (n,) for ∂Σ of one set of one random term."""
-    values = term.dense_values()
-    inner = np.zeros((term.n_levels, term.n_columns))
-    np.add.at(inner, term.codes, values * py[:, None])
-    chosen = (term.sets == which)[:, None]
-    inner = np.where(chosen, inner, 0.0)
-    across = inner if term.known is None else term.known.times(inner)
-    moved = np.where(chosen, across, 0.0) @ matrix
-    return row_products(term.values, moved[term.codes])
+@dataclass(frozen=True, slots=True)
+class ErrorRows:
+    """R of a fit on its rows: clusters by size, R of their classes for rows divided by s, and s (n,)."""
 
+    groups: tuple[SizeGroup, ...]
+    stacks: tuple[Array, ...]
+    sd: Array
 
-def _conditional_residual(fit: Fit, criterion: LinearCriterion, y: Array) -> Array:
-    """Return RPy for another response at the same covariance parameters, (n,)."""
-    design = replace(criterion.design, y=y)
-    equations = criterion.equations.new_response(design.y)
-    equations.factor(criterion.model.numbers(fit.optimum.theta, roots=equations.takes_roots))
-    mean = conditional_mean(design, equations.solution())
-    return np.asarray(y - mean if fit.design.offset is None else y - mean + fit.design.offset)
+    @classmethod
+    def of(cls, joint: LinearCriterion, theta: Array) -> ErrorRows:
+        """Return the errors of a criterion at its joint parameters."""
+        n, weights = joint.design.n, joint.design.weights
+        here, groups = joint.model.numbers(theta), joint.equations.groups
+        if joint.equations.homogeneous:
+            groups = (SizeGroup.of(np.arange(n)[:, None], np.zeros(1, np.intp)),)
+        sd = np.ones(n) if weights is None else 1.0 / np.sqrt(weights)
+        return cls(groups, here.errors, sd if here.sd is None else sd * here.sd)
+
+    def logdet(self) -> float:
+        """Return log|R|."""
+        pairs = zip(self.groups, self.stacks, strict=True)
+        blocks = sum(float(group.counts @ np.linalg.slogdet(r)[1]) for group, r in pairs)
+        return blocks + 2.0 * float(np.log(self.sd).sum())
+
+    def solve(self, v: Array) -> Array:
+        """Return R⁻¹v for v (n, k)."""
+        scaled, out = v / self.sd[:, None], np.empty(v.shape)
+        for group, r in zip(self.groups, self.stacks, strict=True):
+            out[group.rows] = np.linalg.solve(r[group.class_of], scaled[group.rows])
+        return out / self.sd[:, None]
+
+    def moved(self, direction: Direction, v: Array) -> Array:
+        """Return Ṙv for v (n, k)."""
+        scaled, out = v * self.sd[:, None], np.zeros(v.shape)
+        for g, group in enumerate(self.groups):
+            if direction.errors is not None:
+                out[group.rows] += direction.errors(g)[group.class_of] @ scaled[group.rows]
+            if direction.rows is not None:
+                out[group.rows] += direction.rows(g) @ scaled[group.rows]
+        return out * self.sd[:, None]
