@@ -381,9 +381,7 @@ def start_near(fit: Fit) -> Array | None:
     if fit.singular:
         return None
     if residual is not None and residual.structure is not None:
-        m = residual.positions.size
-        starts = residual.structure.starts(0.5 * np.eye(m) + 0.5, residual.positions)
-        if starts.shape[0] * starts.shape[1] > 1:
+        if residual.structure.ranges(residual.positions):
             return None
     return fit.optimum.theta
 

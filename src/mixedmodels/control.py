@@ -23,6 +23,10 @@ class Control:
         1e-8 puts every parameter within 1e-4 standard errors of the optimum).
     max_iterations
         Newton iterations before the fit is reported as not converged.
+    starts
+        Places at most that searches start from where −2l may have several minima (random effects beside correlated
+        errors, ranges, loadings …); None for as many as the model asks for, which takes up to three times as long as
+        the 1 of most models.
     threads
         Threads of the native kernels; 0 means one per available processor.
     memory
@@ -39,6 +43,7 @@ class Control:
 
     decrement: float = 1e-8
     max_iterations: int = 100
+    starts: int | None = None
     threads: int = 0
     memory: float = 8e9
     engine: str = "auto"
@@ -49,12 +54,15 @@ class Control:
         for name, whole, least, advice in (
             ("decrement", False, 0.0, "a positive number, for example 1e-8"),
             ("max_iterations", True, 1, "a whole number, at least 1"),
+            ("starts", True, 1, "None (as many as the model asks for) or a whole number, at least 1"),
             ("threads", True, 0, "0 (all processors) or a positive whole number"),
             ("memory", False, 0.0, "a positive number of bytes, for example 8e9"),
             ("rank_tolerance", False, 0.0, "a positive number, for example 1e-7"),
         ):
             value = getattr(self, name)
             kind = numbers.Integral if whole else numbers.Real
+            if name == "starts" and value is None:
+                continue
             right = isinstance(value, kind) and not isinstance(value, bool)
             if not right or not (value >= least if whole else value > least):
                 raise SpecError(f"control: {name}={value!r} must be {advice}.")

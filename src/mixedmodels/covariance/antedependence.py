@@ -9,7 +9,7 @@ import numpy as np
 
 from ..typing import Array
 from .base import Natural, Positions, Structure
-from .correlation import Correlation, pair_name
+from .correlation import TRIED, Correlation, pair_name
 from .scales import OwnVariances
 from .transforms import CORRELATION, Transform
 
@@ -44,6 +44,9 @@ class Neighbours(Correlation):
 
     def start_values(self, target: Array, at: Positions) -> Array:
         return np.clip(np.diagonal(target, 1), -0.9, 0.9)
+
+    def ladder(self, at: Positions) -> list[Array]:
+        return [np.full(at.size - 1, rho) for rho in TRIED]
 
     def report(self, u: Array, at: Positions) -> Natural:
         names = tuple(pair_name("cor", at.labels[k], at.labels[k + 1]) for k in range(len(u)))

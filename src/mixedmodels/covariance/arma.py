@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import SpecError
 from ..typing import Array
 from .base import Natural, Positions, Structure
-from .correlation import Correlation, is_diagonal, lags, nearest
+from .correlation import TRIED, Correlation, is_diagonal, lags, nearest
 from .jet import Jet, concatenated, constant, levinson, partials_of_coefficients, variables
 from .scales import OneVariance
 from .transforms import OPEN, Transform
@@ -50,6 +50,9 @@ class MovingAutoregression(Correlation):
         strengths = (-0.8, -0.5, -0.2, 0.2, 0.5, 0.8)
         trials = [self._trial(a, b) for a in strengths for b in strengths if a != -b]
         return nearest(self, trials, target, at)
+
+    def ladder(self, at: Positions) -> list[Array]:
+        return [self._trial(rho, 0.25 if self.p else rho) for rho in TRIED]
 
     def _trial(self, first: float, moving: float) -> Array:
         """Return u with no factor common to both parts, where neither would be identified."""

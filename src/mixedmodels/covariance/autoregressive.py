@@ -10,7 +10,7 @@ import numpy as np
 
 from ..typing import Array
 from .base import Natural, Positions, Structure
-from .correlation import Correlation, lag_means, lags
+from .correlation import TRIED, Correlation, lag_means, lags
 from .scales import OneVariance, OwnVariances
 from .transforms import CORRELATION, Transform
 
@@ -43,6 +43,9 @@ class Autoregression(Correlation):
 
     def trial_values(self, at: Positions) -> Iterable[Array]:
         return np.linspace(-1.0, 1.0, 9)[:, None]
+
+    def ladder(self, at: Positions) -> list[Array]:
+        return [np.array([rho]) for rho in TRIED]
 
 
 @final

@@ -89,6 +89,10 @@ class Structure(ABC):
     dependent_columns: bool = False
     """Whether its variances are identified even where the columns of a random term are linearly dependent."""
 
+    def ranges(self, at: Positions) -> tuple[int, ...]:
+        """Return the places in θ of logarithms of ranges and their like, in which −2l can be flat far and wide."""
+        return ()
+
     @abstractmethod
     def size(self, m: int) -> int:
         """Return the number of working parameters for an m×m matrix."""

@@ -16,7 +16,11 @@ from numpy.typing import NDArray
 
 from ..typing import Array
 from .base import Natural, Positions
-from .transforms import Transform
+from .transforms import POSITIVE, Transform
+
+
+TRIED = (-0.5, 0.0, 0.15, 0.55, 0.93)
+"""Correlations of neighbours that searches start from besides that of the data."""
 
 
 class Correlation(ABC):
@@ -57,8 +61,18 @@ class Correlation(ABC):
         return (self.start_values(np.eye(at.size), at),)
 
     def ladder(self, at: Positions) -> list[Array]:
-        """Return u at increasing ranges, each worth starting from; empty where one start is enough."""
+        """Return u at increasing ranges or correlations, each worth starting from; empty where one start is enough."""
         return []
+
+    def ladder_near(self, target: Array, at: Positions) -> list[Array]:
+        """Return the ladder, with u near the correlation matrix `target` in its place among correlations.
+
+        Ladders of ranges are close enough to have it among them.
+        """
+        found = self.ladder(at)
+        if found and any(one is POSITIVE for one in self.transforms(at.size)):
+            return found
+        return sorted([*found, self.start_values(target, at)], key=lambda u: float(u[0]) if len(u) else 0.0)
 
     def escape_flat(self, u: Array, gamma: Array, at: Positions, step: float) -> Array | None:
         """Return u moved off a region where C does not depend on it, if that lowers −2l; else None.

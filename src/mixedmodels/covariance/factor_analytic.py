@@ -78,16 +78,40 @@ class LoadingsAndUniquenesses:
 
     def start(self, target: Array, at: Positions) -> Array:
         """Return loadings on the leading directions of `target`, and the variances they leave over."""
-        m, sharing = at.size, self.sharing(at.size)
+        sharing = self.sharing(at.size)
         deviations = np.sqrt(np.diag(target))
         if is_diagonal(target):
             # Loadings of zero are a saddle point: start from smooth, mutually orthogonal patterns instead.
-            share = 0.3 if len(sharing) else 1.0
-            loading = np.sqrt(share / self.pattern(m).columns) * deviations[:, None] * _waves(m, self.q)
-        elif len(sharing) == m:
+            loading = self._smooth(0.3 if len(sharing) else 1.0, target)
+        elif len(sharing) == at.size:
             loading = deviations[:, None] * _principal_factors(correlation_of(target), self.q)
         else:
             loading = _leading_directions(target, self.q, floor=bool(len(sharing)))
+        return self._with_loading(loading, target)
+
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return the usual start, one from the main eigenvectors of `target`, and one from smooth loadings, (1, 3, k).
+
+        −2l has minima where one uniqueness or another is near zero.
+        """
+        if not len(self.sharing(at.size)):
+            return self.start(target, at)[None, None]
+        leading = _leading_directions(target, self.q, floor=False)
+        smooth = self._smooth(0.8 if is_diagonal(target) else 0.3, target)
+        others = [self._with_loading(loading, target) for loading in (leading, smooth)]
+        return np.array([[self.start(target, at), *others]])
+
+    def _smooth(self, share: float, target: Array) -> Array:
+        """Return loadings (m, q) without a sign or a zero in common, that explain a share of the variances."""
+        m = len(target)
+        columns = self.pattern(m).columns
+        value: Array = np.sqrt(share / columns * np.diag(target))[:, None] * _waves(m, self.q)
+        return value
+
+    def _with_loading(self, loading: Array, target: Array) -> Array:
+        """Return θ with these loadings (m, q) and the variances they leave over."""
+        m = len(target)
+        sharing = self.sharing(m)
         unique = np.maximum(np.diag(target) - np.sum(loading**2, axis=1), 0.05 * np.diag(target))
         means = sharing @ unique / np.maximum(sharing.sum(axis=1), 1.0)
         entries = loadings.lower_trapezoid(loading).ravel()[self.pattern(m).flat]

@@ -126,6 +126,12 @@ class Kronecker(Structure):
         b = _safe(_folded(relative * same, ib, pb.size) / np.maximum(_folded(same, ib, pb.size), 1.0))
         return self._joined(first, self.second.start(b, pb), at)
 
+    def ranges(self, at: Positions) -> tuple[int, ...]:
+        (pa, _), (pb, _) = self._places(at)
+        first = self.first.size(pa.size)
+        # B's first parameter, a scale, is left out
+        return (*self.first.ranges(pa), *(first + i - 1 for i in self.second.ranges(pb)))
+
     def starts(self, target: Array, at: Positions) -> Array:
         """Return the start with B at each of its own starts, (a, b, k)."""
         usual = self.start(target, at)

@@ -100,6 +100,9 @@ class WithNugget(Structure):
             rest = np.outer(deviations, deviations) * 0.3 ** lags(at.size)
         return joined(self.inner.start(rest, at), np.sqrt(variance))
 
+    def ranges(self, at: Positions) -> tuple[int, ...]:
+        return self.inner.ranges(at)
+
     def starts(self, target: Array, at: Positions) -> Array:
         """Return the inner structure's starts with a tenth, three tenths and seven tenths as nugget, (3a, b, k)."""
         usual = self.start(target, at)

@@ -12,6 +12,7 @@ import numpy as np
 from ..typing import Array
 from .base import SIGNIFICANT, VANISHED, Natural, Positions, joined, positive_diagonal
 from .correlation import Correlation, own_name
+from .transforms import POSITIVE
 
 
 class OneVariance:
@@ -26,6 +27,10 @@ class OneVariance:
     def correlation(self) -> Correlation:
         """The correlation family."""
         raise NotImplementedError
+
+    def ranges(self, at: Positions) -> tuple[int, ...]:
+        """Return the places in θ of logarithms."""
+        return tuple(1 + i for i, one in enumerate(self.correlation.transforms(at.size)) if one is POSITIVE)
 
     def size(self, m: int) -> int:
         """Return the number of working parameters for an m×m matrix."""
@@ -73,12 +78,10 @@ class OneVariance:
         return joined(np.sqrt(np.mean(np.diag(target))), self.correlation.inverse(u, at.size))
 
     def starts(self, target: Array, at: Positions) -> Array:
-        """Return θ with the mean variance of `target` at each range of the correlation's ladder, (1, b, k)."""
-        ladder = self.correlation.ladder(at)
-        if not ladder:
-            return self.start(target, at)[None, None]
+        """Return θ with the mean variance of `target` at each step of the correlation's ladder, (1, b, k)."""
+        found = self.correlation.ladder_near(correlation_of(target), at)
         s = np.sqrt(np.mean(np.diag(target)))
-        return np.array([[joined(s, self.correlation.inverse(u, at.size)) for u in ladder]])
+        return np.array([[joined(s, self.correlation.inverse(u, at.size)) for u in found]])
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""
@@ -175,6 +178,12 @@ class OwnVariances:
         """Return θ with the variances of `target` and correlations near its own."""
         u = self.correlation.start_values(correlation_of(target), at)
         return joined(np.diag(target) ** 0.25, self.correlation.inverse(u, at.size))
+
+    def starts(self, target: Array, at: Positions) -> Array:
+        """Return θ with the variances of `target` at each step of the correlation's ladder, (1, b, k)."""
+        found = self.correlation.ladder_near(correlation_of(target), at)
+        roots = np.diag(target) ** 0.25
+        return np.array([[joined(roots, self.correlation.inverse(u, at.size)) for u in found]])
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         """Return θ' with Σ(θ') = factor · Σ(θ)."""

@@ -191,7 +191,8 @@ class RangeCorrelation(Correlation):
 
     def trial_values(self, at: Positions) -> Iterable[Array]:
         d = usual_distances(at)
-        return np.geomspace(0.5 * np.min(d), 3.0 * np.max(d), 25)[:, None]
+        # up to the smallest distance a compact C is the identity, which nothing leads out of
+        return np.geomspace((1.05 if self.compact else 0.5) * np.min(d), 3.0 * np.max(d), 25)[:, None]
 
     def ladder(self, at: Positions) -> list[Array]:
         # −2l has kinks in the range of a compact f wherever it passes a distance

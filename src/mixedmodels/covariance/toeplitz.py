@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import SpecError
 from ..typing import Array
 from .base import Natural, Positions, Structure, joined
-from .correlation import Correlation, lag_means, lags
+from .correlation import TRIED, Correlation, lag_means, lags
 from .jet import (
     Jet,
     autocorrelations,
@@ -61,6 +61,9 @@ class StationaryCorrelation(Correlation):
             if np.linalg.eigvalsh(self.of(u, at))[0] > 0.01:
                 return u
             r = 0.5 * r
+
+    def ladder(self, at: Positions) -> list[Array]:
+        return [self.start_values(rho ** lags(at.size), at) for rho in TRIED] if self.count(at.size) else []
 
     def report(self, u: Array, at: Positions) -> Natural:
         r = self._lags(u, at.size)[1 : len(u) + 1]

@@ -120,6 +120,12 @@ class OwnColumns(Structure):
     def start(self, target: Array, at: Positions) -> Array:
         return self.base.start(target, at)
 
+    def starts(self, target: Array, at: Positions) -> Array:
+        return self.base.starts(target, at)
+
+    def ranges(self, at: Positions) -> tuple[int, ...]:
+        return self.base.ranges(at)
+
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         return self.base.rescale(theta, factor, at)
 

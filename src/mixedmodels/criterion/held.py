@@ -62,6 +62,10 @@ class NaturalCoordinates(Structure):
     def start(self, target: Array, at: Positions) -> Array:
         return self._roots(self.base.natural(self.base.start(target, at), at).values, at)
 
+    def starts(self, target: Array, at: Positions) -> Array:
+        found = self.base.starts(target, at)
+        return np.array([[self._roots(self.base.natural(t, at).values, at) for t in row] for row in found])
+
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:
         scaled = self.base.rescale(self._base_theta(theta, at), factor, at)
         return self._roots(self.base.natural(scaled, at).values, at)

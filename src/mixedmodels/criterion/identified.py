@@ -78,6 +78,8 @@ def _residual_points(block: ResidualBlock) -> Array:
     at = block.positions
     lag = np.abs(np.subtract.outer(np.arange(at.size), np.arange(at.size)))
     target = 0.7 * 0.5**lag + 0.1 + 0.2 * (lag == 0)
+    if not block.structure.ranges(at):
+        return block.structure.start(target, at)[None]
     starts = block.structure.starts(target, at)
     return np.asarray(starts.reshape(-1, starts.shape[2]))
 

@@ -255,3 +255,13 @@ def stalled_status(
         "start= values, or "
         "raise control.max_iterations",
     )
+
+
+def kink_status(criterion: Criterion, theta: Array, place: int) -> Status:
+    """Return the note of a range that is one of the observed distances."""
+    return Status(
+        Severity.NOTE,
+        f"the likelihood has its maximum at a kink: {criterion.natural(theta).names[place]} is that of an observed "
+        "distance",
+        "Its standard error takes the likelihood as smooth; 'sph' is a similar structure without kinks",
+    )

@@ -21,14 +21,14 @@ from ..errors import FitError, Severity, Status
 from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array
-from .optimum import Optimum
+from .search import Arrival
 
 if TYPE_CHECKING:
     from scipy import optimize
 else:
     optimize = LazyModule("scipy.optimize")
 
-Run = Callable[[Array, NDArray[np.intp], bool], Optimum]
+Run = Callable[[Array, NDArray[np.intp], bool], Arrival]
 """A search from θ in which only the parameters given may move, a brief one if asked."""
 
 REACH = 1.3
@@ -55,7 +55,7 @@ def kinked_places(criterion: Criterion) -> list[tuple[int, Array]]:
     return [(place, logs) for place, logs in out if len(logs)]
 
 
-def settle_kinks(criterion: Criterion, best: Optimum, run: Run) -> Optimum:
+def settle_kinks(criterion: Criterion, best: Arrival, run: Run) -> Arrival:
     """Return the lowest of an optimum and what is found at and between the distances around it."""
     free = np.flatnonzero(criterion.free)
     places = kinked_places(criterion)
@@ -70,8 +70,7 @@ def settle_kinks(criterion: Criterion, best: Optimum, run: Run) -> Optimum:
                 at_kink.append(place)
         if len(places) == 1 or best.value > before - 1e-6:
             break
-    names = criterion.natural(best.theta).names
-    return replace(best, statuses=(*best.statuses, *(_note(criterion, place, names) for place in at_kink)))
+    return replace(best, kinks=tuple(at_kink))
 
 
 @dataclass(slots=True)
@@ -82,10 +81,10 @@ class _Profile:
     run: Run
     place: int
     others: NDArray[np.intp]
-    best: Optimum
+    best: Arrival
     kink: bool = False
 
-    def settle(self, logs: Array) -> Optimum:
+    def settle(self, logs: Array) -> Arrival:
         """Return the best optimum at the distances near, or between two neighbours of them."""
         near = self._near(logs)
         found = [self._at(phi) for phi in near]
@@ -112,7 +111,7 @@ class _Profile:
         order = np.argsort(np.abs((inside if len(inside) else logs) - here), kind="stable")
         return np.sort((inside if len(inside) else logs)[order[:count]])
 
-    def _at(self, phi: float) -> Optimum | None:
+    def _at(self, phi: float) -> Arrival | None:
         theta = self.best.theta.copy()
         theta[self.place] = phi
         try:
@@ -120,7 +119,7 @@ class _Profile:
         except FitError:
             return None
 
-    def _dips(self, left: Optimum, right: Optimum) -> bool:
+    def _dips(self, left: Arrival, right: Arrival) -> bool:
         """Return whether −2l falls into the interval between two distances from both of its ends."""
         inwards = left.theta.copy()
         inwards[self.place] += BESIDE
@@ -128,7 +127,7 @@ class _Profile:
         falls = self.criterion.gradient(inwards)[self.place] < 0.0
         return bool(falls and self.criterion.gradient(right.theta)[self.place] > 0.0)
 
-    def _between(self, low: float, high: float) -> Optimum | None:
+    def _between(self, low: float, high: float) -> Arrival | None:
         def value(phi: float) -> float:
             found = self._at(phi)
             return inf if found is None else found.value
@@ -143,7 +142,7 @@ class _Profile:
         smooth = self.run(start.theta, free, True)
         return smooth if smooth.converged and smooth.value <= start.value + 1e-9 else start
 
-    def _beyond(self, last: float) -> Optimum | None:
+    def _beyond(self, last: float) -> Arrival | None:
         """Return what is found from a range of twice the largest distance, where −2l is smooth."""
         start = self._at(last + log(2.0))
         return (
@@ -152,7 +151,7 @@ class _Profile:
             else self.run(start.theta, np.sort(np.append(self.others, self.place)), True)
         )
 
-    def _take(self, optimum: Optimum | None, *, kink: bool, phi: float) -> None:
+    def _take(self, optimum: Arrival | None, *, kink: bool, phi: float) -> None:
         if optimum is None or not optimum.converged:
             return
         if optimum.value < self.best.value - 1e-9 or (
@@ -163,14 +162,6 @@ class _Profile:
 
 def _kinked(structure: Structure | None) -> bool:
     return structure is not None and structure.kinked
-
-
-def _note(criterion: Criterion, place: int, names: tuple[str, ...]) -> Status:
-    return Status(
-        Severity.NOTE,
-        f"the likelihood has its maximum at a kink: {names[place]} is that of an observed distance",
-        "Its standard error takes the likelihood as smooth; 'sph' is a similar structure without kinks",
-    )
 
 
 def _logs(distances: Array) -> Array:

@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import isfinite, log
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..criterion.base import Criterion
+from ..criterion import Criterion, choose_criterion
 from ..criterion.parameters import ResidualBlock
 from ..typing import Array
 from .step import newton_step
 
-SHARES = (0.5, 0.1)
+SHARES = (0.5, 0.1, 0.95)
 """Shares of the residual variance that random effects start from."""
 FLOOR = 0.02
 """Smallest eigenvalue of a starting covariance, relative to its largest."""
-MOST_RUNS = 3
-"""Searches at most, one from each of the lowest local minima among the starting points."""
+MOST_MINIMA = 6
+"""Local minima among the starting points that searches start from, at most."""
+SMALL = 1000
+"""Rows up to which searches also start from points that are no such minima."""
 FIRST_STEPS = 3
 """Newton steps of the variance functions alone before the rest of θ moves."""
+INDEPENDENT = 6
+"""Newton steps of random effects beside independent errors."""
+NEAR_ENOUGH = 0.01
+"""A decrement at which these stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One starting point with the criterion there and its place (a, b) on the ladder."""
+    """One starting point with the criterion there and its place (row, column) on the ladder."""
 
     value: float
     theta: Array
@@ -38,15 +45,21 @@ def ladder_starts(criterion: Criterion, place: Callable[[Array], Array] | None =
 
     Notes
     -----
-    Σ_R starts near the pairwise moments of least-squares residuals, random effects at a share of the
-    variance, and all of it is scaled to the V = cV that minimises −2l. Ranges are tried at several values; a
-    search starts from the lowest local minima among them, so that a flat or multimodal likelihood does not
-    decide by where it was entered. Where −2l is finite at none of them the first is returned.
+    Rows of starting points differ in random effects (those of the model with independent errors, then half, a tenth
+    and nearly all of the variance), variance functions and nuggets; along a row ranges or correlations grow. Σ_R
+    starts near the pairwise moments of least-squares residuals, and all of it is scaled to the V = cV that minimises
+    −2l. Searches start from the lowest local minima of the rows, and from the ends and the middle of the first, so
+    that a flat or multimodal likelihood does not decide by where it was entered. Where −2l is finite at none of them
+    the first is returned.
     """
     tried = [_candidate(criterion, theta, at, place) for at, theta in ladder(criterion)]
     found = [one for one in tried if isfinite(one.value)] or tried[:1]
-    minima = [one for one in found if not any(_beats(other, one) for other in found)]
-    chosen = sorted(minima, key=lambda one: one.value)[:MOST_RUNS]
+    width = 1 + max(one.place[1] for one in tried)
+    minima = [one for one in found if not any(_beats(other, one, width) for other in found)]
+    chosen = sorted(minima, key=lambda one: one.value)[:MOST_MINIMA]
+    if width > 1 and criterion.design.n <= SMALL:
+        spread = {(0, 0), (0, (width - 1) // 2), (0, width - 1)} - {one.place for one in chosen}
+        chosen += [one for one in found if one.place in spread]
     return [_with_variances(criterion, one) for one in chosen]
 
 
@@ -60,19 +73,29 @@ def _with_variances(criterion: Criterion, one: Candidate) -> Array:
     theta, value = one.theta, one.value
     if not len(own) or not isfinite(value):
         return theta
-    for _ in range(FIRST_STEPS):
-        moved = theta + newton_step(criterion.evaluate(theta), own).step
+    return _descended(criterion, theta, FIRST_STEPS, own)
+
+
+def _descended(criterion: Criterion, theta: Array, steps: int, free: NDArray[np.intp] | None = None) -> Array:
+    """Return θ after a few plain Newton steps, as long as they lower −2l and are not yet there."""
+    value = criterion.value(theta)
+    for _ in range(steps):
+        model = newton_step(criterion.evaluate(theta), free)
+        moved = theta + model.step
         found = criterion.value(moved)
         if not found < value:
             break
         theta, value = moved, found
+        if model.decrement < NEAR_ENOUGH:
+            break
     return theta
 
 
-def _beats(other: Candidate, one: Candidate) -> bool:
-    """Return whether a neighbour on the ladder is better."""
-    gap = abs(other.place[0] - one.place[0]) + abs(other.place[1] - one.place[1])
-    return gap == 1 and other.value < one.value
+def _beats(other: Candidate, one: Candidate, width: int) -> bool:
+    """Return whether a neighbour is better: in the same row, or in the next where rows have one point each."""
+    rows, columns = abs(other.place[0] - one.place[0]), abs(other.place[1] - one.place[1])
+    near = rows == 0 and columns == 1 if width > 1 else rows == 1
+    return near and other.value < one.value
 
 
 def _candidate(
@@ -102,15 +125,14 @@ def _scalable(criterion: Criterion) -> bool:
 
 
 def ladder(criterion: Criterion) -> list[tuple[tuple[int, int], Array]]:
-    """Return starting points by place: rows differ in shares and variance functions, columns in ranges."""
-    shares = SHARES if criterion.design.random else (0.0,)
+    """Return starting points by place: rows differ in random effects and variance functions, columns in ranges."""
     functions = _variance_starts(criterion)
     out, row = [], 0
-    for share, deltas in product(shares, functions):
+    for (random, variance), deltas in product(_random_starts(criterion), functions):
         theta = np.zeros(criterion.n_theta)
+        theta[: len(random)] = random
         for function, delta in zip(criterion.model.variance_blocks, deltas, strict=True):
             theta[function.place] = delta
-        variance = _fill_random(criterion, theta, share)
         grids = [
             _residual_starts(criterion, block, theta, variance) for block in criterion.model.residual_blocks
         ]
@@ -124,6 +146,36 @@ def ladder(criterion: Criterion) -> list[tuple[tuple[int, int], Array]]:
     return out
 
 
+def _random_starts(criterion: Criterion) -> list[tuple[Array, float]]:
+    """Return parameters of the random effects with the variance they leave to the errors."""
+    total = _ordinary_variance(criterion)
+    if not criterion.model.random_blocks:
+        return [(np.empty(0), total)]
+    shared = [(_random_at(criterion, share * total), (1.0 - share) * total) for share in SHARES]
+    alone = _beside_independent(criterion, shared)
+    return shared if alone is None else [alone, *shared]
+
+
+def _beside_independent(
+    criterion: Criterion, starts: Sequence[tuple[Array, float]]
+) -> tuple[Array, float] | None:
+    """Return random effects fitted beside independent errors of equal variances, and the variance of these; None
+    where −2l is finite at no start.
+
+    −2l with correlated errors often has one minimum near them, and others where ranges stand in for groups.
+    """
+    if criterion.linear is None:
+        return None
+    plain = choose_criterion(replace(criterion.design, residual=None), criterion.equations, {})
+    own = criterion.model.random_blocks
+    plain.model.random_blocks = own
+    points = [np.append(random, log(variance)) for random, variance in starts]
+    theta = _descended(plain, min(points, key=plain.value), INDEPENDENT)
+    if not isfinite(plain.value(theta)):
+        return None
+    return theta[:-1], float(np.exp(theta[-1]))
+
+
 def _variance_starts(criterion: Criterion) -> list[tuple[Array, ...]]:
     terms = [criterion.model.variance[block.index] for block in criterion.model.variance_blocks]
     return list(product(*(term.starts() for term in terms)))
@@ -135,17 +187,16 @@ def _ordinary_variance(criterion: Criterion) -> float:
     return max(total / max(criterion.design.n - criterion.design.fixed.rank, 1), 1e-300)
 
 
-def _fill_random(criterion: Criterion, theta: Array, share: float) -> float:
-    """Put random effects that explain a share of the variance into θ, and return what is left for the
-    errors."""
-    variance = _ordinary_variance(criterion)
+def _random_at(criterion: Criterion, variance: float) -> Array:
+    """Return parameters of random effects that add this variance to the data, in equal parts by column."""
     columns = sum(term.n_columns for term in criterion.design.random)
+    parts = []
     for block in criterion.model.random_blocks:
         term = criterion.design.random[block.term]
         sizes = np.mean(term.dense_values() ** 2, axis=0)
-        own = share * variance / columns / np.where(sizes > 0, sizes, 1.0)
-        theta[block.place] = block.structure.start(np.diag(own), block.positions)
-    return (1.0 - share) * variance
+        own = variance / columns / np.where(sizes > 0, sizes, 1.0)
+        parts.append(block.structure.start(np.diag(own), block.positions))
+    return np.concatenate(parts)
 
 
 def _residual_starts(criterion: Criterion, block: ResidualBlock, theta: Array, variance: float) -> Array:

@@ -18,6 +18,27 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """One place a search started from, and what became of it.
+
+    Parameters
+    ----------
+    theta, begun
+        Where it started, and −2l there.
+    value
+        −2l where the search ended or was given up.
+    fate
+        `"optimum"`: it converged; `"joined"`: it came to where another search was; `"left"`: it was given up, others
+        being lower; `"stalled"`: it did not converge.
+    """
+
+    theta: Array
+    begun: float
+    value: float
+    fate: str
+
+
+@dataclass(frozen=True, slots=True)
 class Optimum:
     """The minimiser of a criterion and how it was reached.
 
@@ -39,6 +60,8 @@ class Optimum:
         For each random term and set, the numerical rank of Σ̂ (terms × sets, ragged).
     statuses
         What the user should know (not converged, singular term and its direction).
+    starts
+        The places searches started from, with what became of them.
     """
 
     theta: Array
@@ -50,3 +73,4 @@ class Optimum:
     trace: tuple[Step, ...]
     singular: tuple[tuple[int, ...], ...]
     statuses: tuple[Status, ...]
+    starts: tuple[Tried, ...] = ()

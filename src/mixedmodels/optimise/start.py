@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..control import Control
 from ..criterion.base import Criterion
 from ..criterion.held_columns import placed
 from ..criterion.parameters import place_by_name
@@ -22,7 +23,7 @@ RAISES = 40
 """Times variances that were not given are doubled to make room for values that were."""
 
 
-def starting_points(criterion: Criterion, start: Start) -> list[Array]:
+def starting_points(criterion: Criterion, start: Start, control: Control) -> list[Array]:
     """Return the θ to search from, the most promising first.
 
     Parameters
@@ -31,7 +32,14 @@ def starting_points(criterion: Criterion, start: Start) -> list[Array]:
         The criterion.
     start
         θ itself, natural values by parameter name, several such sets, or None for moments.
+    control
+        `starts` is how many there are at most.
     """
+    points = _starting_points(criterion, start)
+    return points if control.starts is None else points[: control.starts]
+
+
+def _starting_points(criterion: Criterion, start: Start) -> list[Array]:
     if isinstance(start, np.ndarray):
         return [np.array(start, dtype=float)]
     if not start and not criterion.equations.homogeneous:

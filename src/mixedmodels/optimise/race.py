@@ -1,0 +1,108 @@
+"""Several searches at once: all go a few steps, those that meet go on as one, and the best are finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+
+from ..control import Control
+from ..criterion.base import Criterion
+from ..errors import FitError
+from ..typing import Array
+from .optimum import Tried
+from .search import Arrival, Search
+
+LAPS = (1, 2, 4, 6)
+"""Iterations after which searches are compared."""
+FINISHED = 3
+"""Searches that go on to their ends after that."""
+MEETING = 0.2
+"""Two searches have met where −2l differs by less than this, and so does their squared distance in units of information."""
+OUT_OF_REACH = 0.1
+"""−2l by which what a search is about to end at must be above the best for it to be given up."""
+SETTLING = 0.5
+"""A decrement below which it tells how far −2l is going to fall."""
+
+
+def race(criterion: Criterion, control: Control, points: Sequence[Array]) -> tuple[list[Arrival], tuple[Tried, ...]]:
+    """Return the ends of the searches that were finished, the lowest first, and what became of all.
+
+    Parameters
+    ----------
+    criterion, control
+        The criterion, tolerances and limits.
+    points
+        θ to start from. Where −2l is finite at some, the others are left out; where at none, `FitError`.
+    """
+    searches, begun = _begin(criterion, control, points)
+    places = [search.theta for search in searches]
+    ends: dict[int, Arrival] = {}
+    fates: dict[int, str] = {}
+    running = list(range(len(searches)))
+    if len(running) > 1:
+        for lap in LAPS:
+            for i in running:
+                ends[i] = searches[i].run(lap)
+            running = _apart(running, ends, fates)
+        running = _promising(running, ends, fates)
+    for i in running:
+        ends[i] = searches[i].run()
+        fates[i] = "optimum" if ends[i].converged else "stalled"
+    running.sort(key=lambda i: (round(ends[i].value, 6), not ends[i].converged))
+    starts = tuple(Tried(places[i], begun[i], ends[i].value, fates[i]) for i in range(len(searches)))
+    return [ends[i] for i in running], starts
+
+
+def _begin(
+    criterion: Criterion, control: Control, points: Sequence[Array]
+) -> tuple[list[Search], list[float]]:
+    """Return searches that stand at the points, and −2l there."""
+    if len(points) == 1:
+        search = Search(criterion, control, points[0])
+        return [search], [search.evaluation.value]
+    values = [criterion.value(point) for point in points]
+    finite = [point for point, value in zip(points, values, strict=True) if isfinite(value)]
+    searches, reason = [], None
+    for point in finite or points[:1]:
+        try:
+            searches.append(Search(criterion, control, point))
+        except FitError as error:
+            reason = error
+    if reason is not None and not searches:
+        raise reason
+    return searches, [search.evaluation.value for search in searches]
+
+
+def _apart(running: list[int], ends: dict[int, Arrival], fates: dict[int, str]) -> list[int]:
+    """Return the searches less those that have met a lower one."""
+    kept: list[int] = []
+    for i in sorted(running, key=lambda i: ends[i].value):
+        if any(_met(ends[j], ends[i]) for j in kept):
+            fates[i] = "joined"
+        else:
+            kept.append(i)
+    return kept
+
+
+def _met(one: Arrival, other: Arrival) -> bool:
+    """Return whether two searches are about to be at the same place, by the steps they are going to take."""
+    if abs(one.ahead - other.ahead) > MEETING:
+        return False
+    gap = other.theta + other.step - one.theta - one.step
+    return all(float(gap @ at.evaluation.information @ gap) < MEETING for at in (one, other))
+
+
+def _promising(running: list[int], ends: dict[int, Arrival], fates: dict[int, str]) -> list[int]:
+    """Return the lowest searches that may yet end lowest."""
+    best = min(ends[i].value for i in running)
+    kept: list[int] = []
+    for i in sorted(running, key=lambda i: ends[i].value):
+        end = ends[i]
+        settled = end.ended or (end.definite and end.decrement < SETTLING)
+        hopeless = settled and end.value - end.decrement > best + OUT_OF_REACH
+        if hopeless or len(kept) == FINISHED:
+            fates[i] = "optimum" if end.converged else "left"
+        else:
+            kept.append(i)
+    return kept
+
