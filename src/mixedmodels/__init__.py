@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .api import gls, lm, lmm, mmrm
     from .control import Control
     from .dialects.lme4 import lmer
-    from .errors import DataError, FitError, MixedModelsError, SpecError, Status
+    from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.compare import compare
     from .inference.fay_herriot import fay_herriot
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Control",
+    "ConvergenceWarning",
     "DataError",
     "Fit",
     "FitError",
@@ -50,6 +51,7 @@ __all__ = [
 # Public name → where it lives; imported when first used, so that `import mixedmodels` is cheap.
 HOMES = {
     "Control": "control",
+    "ConvergenceWarning": "errors",
     "DataError": "errors",
     "Fit": "fit",
     "FitError": "errors",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from .control import Control
 from .criterion import Criterion, check_identified, linear_part
 from .engines import choose_engine
 from .engines.base import Equations
-from .errors import Severity, SpecError, Status, carried_through
+from .errors import ConvergenceWarning, Severity, SpecError, carried_through
 from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
+from .optimise.alternate import alternate, alternate_near
 from .optimise.batched import optimise_near
 from .optimise.newton import optimise
 from .optimise.optimum import Optimum
@@ -28,11 +28,6 @@ from .terms.design import Design
 from .tool import load
 from .typing import Array
 from .workings import build_criterion, own_columns
-
-RENEWALS = 50
-"""Times a fitted mean inside a variance function is renewed."""
-SETTLED = 1e-8
-"""Change of −2l below which it has settled."""
 
 
 def lmm(
@@ -309,6 +304,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     with carried_through("the fit"):
         design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
+        _warn(optimum)
         return Fit.from_optimum(
             spec,
             frame.schema,
@@ -320,6 +316,13 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             notes=frame.notes + design.notes,
             inputs=inputs,
         )
+
+
+def _warn(optimum: Optimum) -> None:
+    """Warn of a fit that did not converge where the verb was called."""
+    if not optimum.converged:
+        stalled = [status for status in optimum.statuses if status.severity is Severity.WARNING]
+        warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=4)
 
 
 def search(
@@ -351,25 +354,41 @@ def fit_design(
     Notes
     -----
     Such functions take the fitted mean as known; it is renewed after each fit until the criterion moves by
-    less than 1e-8, as in nlme.
+    less than 1e-8, as in nlme (`optimise.alternate`).
     """
     criterion = build_criterion(spec, design, equations)
-    optimum = optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
-    if design.residual is None or not any(term.fitted for term in design.residual.variance):
+    known = fitted_covariate(design)
+    if known is None:
+        optimum = optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
         return design, criterion, optimum
-    for _ in range(RENEWALS):
-        before = optimum
-        design = _renewed(design, conditional_mean(design, linear_part(criterion).solve(optimum.theta)[0]))
-        criterion = build_criterion(spec, design, equations.with_rows(design))
-        optimum = _continued(optimise(criterion, control, before.theta), before)
-        if abs(optimum.value - before.value) <= SETTLED:
-            return design, criterion, optimum
-    warning = Status(
-        Severity.WARNING,
-        f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
-        "Use a function of a covariate instead",
-    )
-    return design, criterion, replace(optimum, converged=False, statuses=(*optimum.statuses, warning))
+    renewal = _FittedMean(spec, design, equations)
+    if near is None:
+        criterion, optimum = alternate(criterion, known, renewal, control, start)
+    else:
+        criterion, optimum = alternate_near(criterion, known, renewal, control, near)
+    return criterion.design, criterion, optimum
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedMean:
+    """The fitted mean that variance functions take as known."""
+
+    spec: ModelSpec
+    design: Design
+    equations: Equations
+
+    def read(self, criterion: Criterion, theta: Array) -> Array:
+        return conditional_mean(self.design, linear_part(criterion).solve(theta)[0])
+
+    def at(self, known: Array) -> Criterion:
+        design = _renewed(self.design, known)
+        return build_criterion(self.spec, design, self.equations.with_rows(design))
+
+
+def fitted_covariate(design: Design) -> Array | None:
+    """Return the fitted mean in the variance functions of a design, (n,), None where they have none."""
+    terms = () if design.residual is None else design.residual.variance
+    return next((term.covariate for term in terms if term.fitted), None)
 
 
 def start_near(fit: Fit) -> Array | None:
@@ -378,18 +397,10 @@ def start_near(fit: Fit) -> Array | None:
     A singular θ̂ is no good start, and −2l of errors correlated over distances may have several minima.
     """
     residual = fit.design.residual
-    if fit.singular:
+    structure = None if residual is None else residual.structure
+    if fit.singular or (residual and structure and structure.ranges(residual.positions)):
         return None
-    if residual is not None and residual.structure is not None:
-        if residual.structure.ranges(residual.positions):
-            return None
     return fit.optimum.theta
-
-
-def _continued(optimum: Optimum, before: Optimum) -> Optimum:
-    """Return the optimum with the iterations that led to it counted in."""
-    iterations = before.iterations + optimum.iterations
-    return replace(optimum, iterations=iterations, evaluations=before.evaluations + optimum.evaluations)
 
 
 def _renewed(design: Design, mean: Array) -> Design:

@@ -53,6 +53,10 @@ def carried_through(what: str) -> Iterator[None]:
         ) from error
 
 
+class ConvergenceWarning(UserWarning):
+    """A fit did not converge; its message is that of the fit's status, with what to do about it."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return `" Did you mean 'x'?"` for the nearest known name, or an empty string.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
 from .. import __version__
-from ..errors import MixedModelsError
+from ..errors import ConvergenceWarning, MixedModelsError
 from .output import prepare
 
 COMMANDS = ("fit", "demo", "datasets")
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in COMMANDS:
         import_module(f".{name}", __name__).add(commands)
     parsed = parser.parse_args(arguments)
+    # what is printed says it
+    warnings.simplefilter("ignore", ConvergenceWarning)
     try:
         status: int = parsed.run(parsed)
     except BrokenPipeError:

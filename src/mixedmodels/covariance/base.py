@@ -48,6 +48,24 @@ class Positions:
     coordinates: Array | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The place in θ of the logarithm of a range, and its limits: Σ beyond them is as at them, to rounding.
+
+    `deviation` is the place of the standard deviation that grows with the range where only σ²/r is determined.
+    """
+
+    place: int
+    low: float
+    high: float
+    deviation: int | None = None
+
+    def moved(self, by: int) -> Range:
+        """Return the same where θ stands `by` places further."""
+        deviation = None if self.deviation is None else self.deviation + by
+        return Range(self.place + by, self.low, self.high, deviation)
+
+
 class Structure(ABC):
     """A family of covariance matrices. Subclasses are final, frozen and hold only their order (such as q).
 
@@ -89,8 +107,8 @@ class Structure(ABC):
     dependent_columns: bool = False
     """Whether its variances are identified even where the columns of a random term are linearly dependent."""
 
-    def ranges(self, at: Positions) -> tuple[int, ...]:
-        """Return the places in θ of logarithms of ranges and their like, in which −2l can be flat far and wide."""
+    def ranges(self, at: Positions) -> tuple[Range, ...]:
+        """Return where in θ the logarithms of ranges and their like stand, in which −2l can be flat far and wide."""
         return ()
 
     @abstractmethod

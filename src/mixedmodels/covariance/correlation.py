@@ -18,7 +18,6 @@ from ..typing import Array
 from .base import Natural, Positions
 from .transforms import POSITIVE, Transform
 
-
 TRIED = (-0.5, 0.0, 0.15, 0.55, 0.93)
 """Correlations of neighbours that searches start from besides that of the data."""
 
@@ -63,6 +62,10 @@ class Correlation(ABC):
     def ladder(self, at: Positions) -> list[Array]:
         """Return u at increasing ranges or correlations, each worth starting from; empty where one start is enough."""
         return []
+
+    def limits(self, at: Positions) -> Array:
+        """Return the limits of parameters on a logarithmic scale, (k, 2), beyond which C is as there, to rounding."""
+        return np.tile([0.0, np.inf], (self.size(at.size), 1))
 
     def ladder_near(self, target: Array, at: Positions) -> list[Array]:
         """Return the ladder, with u near the correlation matrix `target` in its place among correlations.

@@ -102,7 +102,7 @@ class LoadingsAndUniquenesses:
         return np.array([[self.start(target, at), *others]])
 
     def _smooth(self, share: float, target: Array) -> Array:
-        """Return loadings (m, q) without a sign or a zero in common, that explain a share of the variances."""
+        """Return loadings (m, q) on smooth, mutually orthogonal patterns that explain a share of the variances."""
         m = len(target)
         columns = self.pattern(m).columns
         value: Array = np.sqrt(share / columns * np.diag(target))[:, None] * _waves(m, self.q)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias, final
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..typing import Array
-from .base import Natural, Positions, Structure, joined
+from .base import Natural, Positions, Range, Structure, joined
 
 Place: TypeAlias = tuple[Positions, NDArray[np.intp] | None]
 
@@ -126,11 +126,14 @@ class Kronecker(Structure):
         b = _safe(_folded(relative * same, ib, pb.size) / np.maximum(_folded(same, ib, pb.size), 1.0))
         return self._joined(first, self.second.start(b, pb), at)
 
-    def ranges(self, at: Positions) -> tuple[int, ...]:
+    def ranges(self, at: Positions) -> tuple[Range, ...]:
         (pa, _), (pb, _) = self._places(at)
         first = self.first.size(pa.size)
         # B's first parameter, a scale, is left out
-        return (*self.first.ranges(pa), *(first + i - 1 for i in self.second.ranges(pb)))
+        return (
+            *self.first.ranges(pa),
+            *(replace(one, deviation=None).moved(first - 1) for one in self.second.ranges(pb)),
+        )
 
     def starts(self, target: Array, at: Positions) -> Array:
         """Return the start with B at each of its own starts, (a, b, k)."""

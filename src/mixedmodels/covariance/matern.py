@@ -17,7 +17,7 @@ from ..typing import Array
 from .base import Natural, Positions, Structure
 from .correlation import Correlation, is_diagonal, nearest
 from .scales import OneVariance
-from .spatial import distances, usual_distances
+from .spatial import LONGEST, SHORTEST, distances, usual_distances
 from .transforms import POSITIVE, Transform
 
 if TYPE_CHECKING:
@@ -25,8 +25,16 @@ if TYPE_CHECKING:
 else:
     special = LazyModule("scipy.special")
 
+_TAIL = 60.0
+"""Fall of the logarithm of an integrand from its peak beyond which it is left out."""
 _CHUNK = 2_000_000
 """Numbers held at a time in the integrals, to bound memory."""
+ROUGHEST = 1e-3
+"""Smallest smoothness searched for: C is then nearly zero off the diagonal."""
+_POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+"""Moments that C and its two derivatives are made of."""
+_KEPT: tuple[tuple[str, bytes, bytes], list[Array]] = (("", b"", b""), [])
+"""θ and distances last asked for, with the moments there: derivatives are asked for several times."""
 SMOOTHEST = 1e4
 """Largest smoothness: beyond it C differs from its limit exp(−d²/4νr²) by less than 1e-4."""
 
@@ -41,22 +49,31 @@ def bessel_moments(z: Array, nu: float, powers: tuple[tuple[int, int], ...]) -> 
     -----
     2K_ν(z) = ∫ exp(−z cosh t + νt) dt over the real line (DLMF 10.32.9). The integrand is analytic in a
     strip and decays doubly exponentially, so the trapezoidal rule is exact to rounding once its step
-    resolves the peak, whose width is about ν^(−1/2) (Trefethen and Weideman 2014).
+    resolves the peak at arsinh(ν/z), whose width is about ν^(−1/2) (Trefethen and Weideman 2014).
     """
     step = min(0.15, 0.7 / np.sqrt(max(nu.real, 1.0)))
-    # the peak is at arsinh(ν/z)
+    peak = np.arcsinh(nu.real / z.real)
+    # from its peak the logarithm falls by more than ν(cosh s − 1) upwards, and ν(e^s − 1 − s) downwards, s < 0
+    above = np.arccosh(1.0 + _TAIL / nu.real)
+    below = _TAIL / nu.real + 1.0 if nu.real < _TAIL else np.sqrt(3.0 * _TAIL / nu.real)
+    # and below −end it falls doubly exponentially, whatever ν
     end = max(2.0, np.log((1500.0 + 2.0 * nu.real) / np.min(z.real)) + 1.0)
-    t = np.arange(-end, end + step, step)
-    cosh = np.cosh(t)
+    s = np.arange(-min(below, end + float(np.max(peak))), above + step, step)
+    cosh, sinh = np.cosh(s), np.sinh(s)
     out = [np.empty(len(z), dtype=np.result_type(z.dtype, type(nu))) for _ in powers]
-    chunk = max(1, _CHUNK // len(t))
+    chunk = max(1, _CHUNK // len(s))
     for first in range(0, len(z), chunk):
         rows = slice(first, first + chunk)
-        log_half = np.log(0.5 * z[rows])[:, None]
-        exponent = nu * (log_half + t) - special.loggamma(nu) - z[rows, None] * cosh
-        weight = log_half - special.digamma(nu) + t
+        top, here = peak[rows, None], z[rows, None]
+        log_half = np.log(0.5 * here)
+        exponent = nu * (log_half + top) - special.loggamma(nu) + nu * s
+        base = np.exp(exponent - here * np.cosh(top) * cosh - here * np.sinh(top) * sinh)
+        weight = log_half + top - special.digamma(nu) + s
+        weighted = {0: base}
+        for b in range(1, 1 + max(b for _, b in powers)):
+            weighted[b] = weighted[b - 1] * weight
         for result, (a, b) in zip(out, powers, strict=True):
-            result[rows] = step * np.sum(weight**b * np.exp(exponent - a * t), axis=1)
+            result[rows] = step * np.exp(-a * peak[rows]) * (weighted[b] @ np.exp(-a * s))
     return out
 
 
@@ -80,26 +97,22 @@ class MaternCorrelation(Correlation):
                 value: Array = 2.0 * np.exp(power + np.log(special.kve(u[1], z)) - z)
             if np.all(np.isfinite(value)):
                 return np.where(d > 0.0, value, 1.0)
-        (value,) = self._moments(d, u, ((0, 0),), np.ones(1))
-        return value
+        return self._moments(d, u)[0, 0]
 
     def d_of(self, u: Array, at: Positions) -> Array:
-        z = distances(at) / u[0]
-        in_z, in_nu = self._moments(distances(at), u, ((1, 0), (0, 1)), np.zeros(2))
-        return np.stack([z * in_z / u[0], in_nu])
+        d = distances(at)
+        moments = self._moments(d, u)
+        return np.stack([d / u[0] * moments[1, 0] / u[0], moments[0, 1]])
 
     def d2_of(self, u: Array, at: Positions) -> Array:
         r, nu = u
         d = distances(at)
         z = d / r
-        powers = ((0, 0), (1, 0), (2, 0), (1, 1), (0, 2))
-        value, first, second, mixed, squared = self._moments(
-            d, u, powers, np.array([1.0, 0.0, 0.0, 0.0, 0.0])
-        )
+        moments = self._moments(d, u)
         out = np.empty((2, 2, *d.shape))
-        out[0, 0] = (z * z * second - 3.0 * z * first) / r**2
-        out[0, 1] = out[1, 0] = z * mixed / r
-        out[1, 1] = np.where(d > 0.0, squared - special.polygamma(1, nu) * value, 0.0)
+        out[0, 0] = (z * z * moments[2, 0] - 3.0 * z * moments[1, 0]) / r**2
+        out[0, 1] = out[1, 0] = z * moments[1, 1] / r
+        out[1, 1] = np.where(d > 0.0, moments[0, 2] - special.polygamma(1, nu) * moments[0, 0], 0.0)
         return out
 
     def start_values(self, target: Array, at: Positions) -> Array:
@@ -115,24 +128,34 @@ class MaternCorrelation(Correlation):
     def ladder(self, at: Positions) -> list[Array]:
         return list(self.trial_values(at))
 
+    def limits(self, at: Positions) -> Array:
+        d = usual_distances(at)
+        # a smooth C is determined by r√ν
+        return np.array([[0.01 * SHORTEST * np.min(d), LONGEST * np.max(d)], [ROUGHEST, 0.999 * SMOOTHEST]])
+
     def report(self, u: Array, at: Positions) -> Natural:
         return Natural(("range", "smoothness"), u, np.eye(2), ("range", "other"))
 
-    def _moments(
-        self, d: Array, u: Array, powers: tuple[tuple[int, int], ...], at_zero: Array
-    ) -> list[Array]:
-        """Return the moments at every distance; each distinct distance is integrated once."""
+    def _moments(self, d: Array, u: Array) -> dict[tuple[int, int], Array]:
+        """Return the moments of `_POWERS` at every distance; each distinct distance is integrated once."""
+        global _KEPT
         _check(u)
         distinct, where = np.unique(d, return_inverse=True)
-        positive = distinct > 0.0
-        out = []
-        values = bessel_moments(distinct[positive] / u[0], u[1], powers) if np.any(positive) else None
-        for k, limit in enumerate(at_zero):
-            full = np.full(len(distinct), limit, dtype=u.dtype)
-            if values is not None:
-                full[positive] = values[k]
-            out.append(full[where.reshape(d.shape)])
-        return out
+        key = (u.dtype.str, u.tobytes(), distinct.tobytes())
+        known, values = _KEPT
+        if known != key:
+            positive = distinct > 0.0
+            values = [
+                np.full(len(distinct), 1.0 if power == (0, 0) else 0.0, dtype=u.dtype) for power in _POWERS
+            ]
+            if np.any(positive):
+                for full, found in zip(
+                    values, bessel_moments(distinct[positive] / u[0], u[1], _POWERS), strict=True
+                ):
+                    full[positive] = found
+            _KEPT = (key, values)
+        place = where.reshape(d.shape)
+        return {power: full[place] for power, full in zip(_POWERS, values, strict=True)}
 
 
 def _check(u: Array) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..typing import Array
-from .base import Natural, Positions, Structure, joined
+from .base import Natural, Positions, Range, Structure, joined
 from .correlation import is_diagonal, lags
 from .diagonal import escape_diagonal
 from .scales import standard_deviation
@@ -100,7 +100,7 @@ class WithNugget(Structure):
             rest = np.outer(deviations, deviations) * 0.3 ** lags(at.size)
         return joined(self.inner.start(rest, at), np.sqrt(variance))
 
-    def ranges(self, at: Positions) -> tuple[int, ...]:
+    def ranges(self, at: Positions) -> tuple[Range, ...]:
         return self.inner.ranges(at)
 
     def starts(self, target: Array, at: Positions) -> Array:

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..typing import Array
-from .base import SIGNIFICANT, VANISHED, Natural, Positions, joined, positive_diagonal
+from .base import SIGNIFICANT, VANISHED, Natural, Positions, Range, joined, positive_diagonal
 from .correlation import Correlation, own_name
 from .transforms import POSITIVE
 
@@ -28,9 +28,13 @@ class OneVariance:
         """The correlation family."""
         raise NotImplementedError
 
-    def ranges(self, at: Positions) -> tuple[int, ...]:
-        """Return the places in θ of logarithms."""
-        return tuple(1 + i for i, one in enumerate(self.correlation.transforms(at.size)) if one is POSITIVE)
+    def ranges(self, at: Positions) -> tuple[Range, ...]:
+        """Return where in θ logarithms stand, with their limits."""
+        places = [i for i, one in enumerate(self.correlation.transforms(at.size)) if one is POSITIVE]
+        if not places:
+            return ()
+        limits = self.correlation.limits(at)
+        return tuple(Range(1 + i, float(np.log(limits[i, 0])), float(np.log(limits[i, 1])), 0) for i in places)
 
     def size(self, m: int) -> int:
         """Return the number of working parameters for an m×m matrix."""

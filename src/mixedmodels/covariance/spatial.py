@@ -64,6 +64,8 @@ SPHERICAL = Profile(
 TRIANGULAR = Profile(lambda h: _near(h, 1.0 - h), lambda h, f: _near(h, h), lambda h, s: -s)
 """1 − h for h < 1, else 0."""
 
+SHORTEST, LONGEST = 1e-4, 1e6
+"""Ranges over the smallest and the largest distance beyond which correlations are zero and one, to rounding."""
 WORTH_KEEPING = 20_000
 """Coordinates times positions from which on distances are kept."""
 
@@ -197,6 +199,10 @@ class RangeCorrelation(Correlation):
     def ladder(self, at: Positions) -> list[Array]:
         # −2l has kinks in the range of a compact f wherever it passes a distance
         return list(self.trial_values(at))[:: 1 if self.compact else 3]
+
+    def limits(self, at: Positions) -> Array:
+        d = usual_distances(at)
+        return np.array([[(0.5 if self.compact else SHORTEST) * np.min(d), LONGEST * np.max(d)]])
 
     def report(self, u: Array, at: Positions) -> Natural:
         r = u[0]

@@ -63,7 +63,10 @@ class StationaryCorrelation(Correlation):
             r = 0.5 * r
 
     def ladder(self, at: Positions) -> list[Array]:
-        return [self.start_values(rho ** lags(at.size), at) for rho in TRIED] if self.count(at.size) else []
+        if not self.count(at.size):
+            return []
+        powers = [np.asarray(rho ** lags(at.size), dtype=np.float64) for rho in TRIED]
+        return [self.start_values(one, at) for one in powers]
 
     def report(self, u: Array, at: Positions) -> Natural:
         r = self._lags(u, at.size)[1 : len(u) + 1]

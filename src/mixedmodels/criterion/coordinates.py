@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..covariance.base import Natural, Positions, Structure
+from ..covariance.base import Natural, Positions, Range, Structure
 from ..engines.base import Equations, Solution, Target
 from ..kernels import column_moments
 from ..terms.design import Design, RandomTerm
@@ -123,7 +123,7 @@ class OwnColumns(Structure):
     def starts(self, target: Array, at: Positions) -> Array:
         return self.base.starts(target, at)
 
-    def ranges(self, at: Positions) -> tuple[int, ...]:
+    def ranges(self, at: Positions) -> tuple[Range, ...]:
         return self.base.ranges(at)
 
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:

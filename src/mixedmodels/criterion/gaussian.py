@@ -24,6 +24,8 @@ from .differences import Evaluation, hessian_by_differences
 from .parameters import NaturalParameters, design_blocks
 
 NOT_FINITE = "the criterion has no derivatives where it is not finite; choose another start."
+ROUNDED = 1e-6
+"""Rounding error of y'Py per row beyond which V is not positive definite in floating point."""
 UNDETERMINED = 1e-7
 """Eigenvalue of the scaled Hessian, relative to the largest, below which a direction of θ is not determined."""
 
@@ -175,6 +177,9 @@ class Gaussian:
         except (FitError, ArithmeticError, np.linalg.LinAlgError):
             return
         value = pieces.logdet + (pieces.logdet_x if self.reml else 0.0)
+        if pieces.quadratic < -ROUNDED * self.nu:
+            # y'Py of variances that differ by more than numbers hold
+            return
         if not self.model.profiled:
             value += pieces.quadratic + self.nu * log(2 * pi)
             if covariances.sd is not None:

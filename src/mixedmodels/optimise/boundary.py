@@ -108,15 +108,16 @@ def snap_to_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation)
             # a factor recomputed from a singular Σ can have rounding error in place of its zeros
             if _exact_rank(block, tidy) <= rank:
                 snapped[block.place] = tidy
-    for place in _nuggets(criterion):
+    for place in nuggets(criterion):
         if cheap[place]:
             snapped[place] = 0.0
     return None if np.array_equal(snapped, theta) else snapped
 
 
-def _nuggets(criterion: Criterion) -> list[int]:
+def nuggets(criterion: Criterion) -> list[int]:
     """Return the places in θ of the nuggets of Σ_R."""
-    return [b.place.stop - 1 for b in criterion.model.residual_blocks if isinstance(b.structure, WithNugget)]
+    blocks = [b for b in criterion.model.residual_blocks if isinstance(b.structure, WithNugget)]
+    return [b.place.stop - 1 for b in blocks if criterion.free[b.place.stop - 1]]
 
 
 def _exact_rank(block: Block, theta: Array) -> int:

@@ -7,13 +7,15 @@ import numpy as np
 from ..criterion.base import Criterion
 from ..criterion.coordinates import column_map
 from ..criterion.differences import Evaluation
-from ..criterion.parameters import Block
+from ..criterion.parameters import Block, NaturalParameters
 from ..errors import Severity, Status
 from ..terms.design import RandomTerm, column_squares
 from ..typing import Array
 
 _SHOWN = 4
 """Columns named in a message before it is cut short."""
+_AT_LIMIT = 1e-6
+"""Distance of a logarithm from its limit below which it is there."""
 _UNIT = 1.0 - 1e-7
 """A correlation beyond this is at the end of its range."""
 _FLAT = 1e-4
@@ -24,10 +26,7 @@ _NOT_FINITE = (
     "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
     "there, or the fixed effects fit the response perfectly; check the response and start=."
 )
-_LEGITIMATE = (
-    "This is a legitimate result: the likelihood is highest at that boundary. Simplify the term if the model "
-    "should have no such direction"
-)
+_SIMPLIFY = "Simplify the term if the model should have no such direction"
 
 _NEGATIVE = (
     "bounds='none' allows this: the covariance of the data is positive definite, with negative correlation within "
@@ -62,7 +61,7 @@ def column_unit(term: RandomTerm) -> Array:
 
 
 def singular_statuses(
-    criterion: Criterion, theta: Array, unit: float, singular: tuple[tuple[int, ...], ...]
+    criterion: Criterion, theta: Array, unit: float, singular: tuple[tuple[int, ...], ...], checked: str
 ) -> tuple[Status, ...]:
     """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
     statuses = []
@@ -72,7 +71,7 @@ def singular_statuses(
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
             message = _singular_message(term, block, sigma, scales[block.term], rank)
-            statuses.append(Status(Severity.NOTE, message, _LEGITIMATE))
+            statuses.append(Status(Severity.NOTE, message, checked + _SIMPLIFY))
     return tuple(statuses)
 
 
@@ -141,7 +140,26 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
-def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -> tuple[Status, ...]:
+def boundary_check(converged: bool, starts: int) -> str:
+    """Return what was checked of an optimum at a boundary, as a sentence; empty where the search did not end."""
+    if not converged:
+        return ""
+    found = f", and no lower value was found from {starts} starts" if starts > 1 else ""
+    return f"No step off that boundary lowers −2 log L to first order{found}. "
+
+
+def several_starts_status(converged: bool, starts: int) -> tuple[Status, ...]:
+    """Return what several searches came to; nothing where there was one."""
+    if not converged or starts < 2:
+        return ()
+    return (
+        Status(Severity.OK, f"no lower value was found from {starts} starts", "fit.start_grid() lists them"),
+    )
+
+
+def error_statuses(
+    criterion: Criterion, theta: Array, evaluation: Evaluation, checked: str
+) -> tuple[Status, ...]:
     """Return notes on covariance parameters of the errors that are at a boundary or not determined by the
     data."""
     if criterion.design.residual is None:
@@ -166,17 +184,19 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
         notes.append(Status(Severity.NOTE, message, hint))
     for name, value, kind in zip(natural.names, natural.values.tolist(), natural.kinds, strict=True):
         if name.startswith("nugget") and value == 0:
-            notes.append(Status(Severity.NOTE, f"{name} is zero", _LEGITIMATE))
+            notes.append(Status(Severity.NOTE, f"{name} is zero", checked + _SIMPLIFY))
         elif kind != "correlation" or not name.split("(")[-1].startswith("Residual"):
             continue
         elif abs(value if furthest is None else furthest) > _UNIT:
-            notes.append(
-                Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range", _LEGITIMATE)
-            )
+            notes.append(Status(Severity.NOTE, f"{name} is {value:.6g}, at the end of its range", _SIMPLIFY))
     information = evaluation.information + evaluation.curvature
     for block in criterion.model.residual_blocks:
         if block.structure is None or not block.structure.needs_coordinates:
             continue
+        for one in block.structure.ranges(block.positions):
+            at = theta[block.place.start + one.place]
+            if at <= one.low + _AT_LIMIT or at >= one.high - _AT_LIMIT:
+                notes.append(_limit_status(natural, block.place.start + one.place))
         own = range(block.place.start + 1, block.place.stop)
         flat = [a for a in own if criterion.free[a] and abs(information[a, a]) < _FLAT and theta[a] != 0]
         named = [natural.names[a] for a in flat if natural.kinds[a] in ("range", "correlation", "other")]
@@ -184,6 +204,15 @@ def error_statuses(criterion: Criterion, theta: Array, evaluation: Evaluation) -
             message = f"the likelihood is flat in {', '.join(named)}: the data do not determine it"
             notes.append(Status(Severity.NOTE, message, "Simplify the residual structure"))
     return tuple(notes)
+
+
+def _limit_status(natural: NaturalParameters, place: int) -> Status:
+    return Status(
+        Severity.NOTE,
+        f"{natural.names[place]} went to the limit of what can be computed: −2 log L falls towards it as far as it is "
+        "looked at, so that the data give its direction alone",
+        "Simplify the residual structure",
+    )
 
 
 def _smallest_correlation(criterion: Criterion, theta: Array) -> float | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..covariance.base import Structure
 from ..criterion.base import Criterion
-from ..errors import FitError, Severity, Status
+from ..errors import FitError
 from ..lazy import LazyModule
 from ..terms.design import Design
 from ..typing import Array

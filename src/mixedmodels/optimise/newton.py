@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -9,12 +10,16 @@ from numpy.typing import NDArray
 
 from ..control import Control
 from ..criterion.base import Criterion
+from ..errors import Status
 from ..typing import Array
+from .boundary import nuggets
 from .convergence import (
+    boundary_check,
     error_statuses,
     indefinite_statuses,
     kink_status,
     ranks,
+    several_starts_status,
     singular_statuses,
     stalled_status,
 )
@@ -29,6 +34,9 @@ _KINKED = 8
 """Iterations of a first search where −2l has kinks."""
 _WIDE = 15
 """Parameters up to which a singular optimum of a small problem is searched for twice (24 ms at most)."""
+
+WORTH_A_LOOK = 3.0
+"""−2l above an optimum up to which a search starts where its nugget is zero."""
 
 
 def optimise(criterion: Criterion, control: Control | None = None, start: Start = None) -> Optimum:
@@ -54,23 +62,23 @@ def optimise(criterion: Criterion, control: Control | None = None, start: Start 
     columns there is a second, from large variances. Ranges at which −2l has kinks are settled among the distances (see
     `kinks`).
     """
-    return optima(criterion, control, start)[0]
-
-
-def optima(criterion: Criterion, control: Control | None = None, start: Start = None) -> list[Optimum]:
-    """Return the optima at which searches ended, the lowest first; those above it are minima of their own."""
-    before = criterion.evaluations
     control = control or Control()
+    before = criterion.evaluations
+    arrivals, tried = searches(criterion, control, start)
+    return describe(criterion, arrivals[0], criterion.evaluations - before, tried)
+
+
+def searches(criterion: Criterion, control: Control, start: Start) -> tuple[list[Arrival], tuple[Tried, ...]]:
+    """Return where searches ended, the lowest first, and what became of every start."""
     points = starting_points(criterion, start, control)
     if kinked_places(criterion):
         best, tried = _among_kinks(criterion, control, points)
-        arrivals = [best]
-    else:
-        arrivals, tried = race(criterion, control, points)
-        if start is None and control.starts != 1 and _may_be_local(criterion, arrivals):
-            wide = wide_start(criterion, arrivals[0].theta)
-            arrivals, tried = _with_another(criterion, control, arrivals, tried, wide)
-    return [describe(criterion, one, criterion.evaluations - before, tried) for one in arrivals]
+        return [best], tried
+    arrivals, tried = race(criterion, control, points)
+    if start is None and control.starts != 1:
+        for point in _second_thoughts(criterion, control, arrivals):
+            arrivals, tried = _with_another(criterion, control, arrivals, tried, point)
+    return arrivals, tried
 
 
 def _among_kinks(
@@ -94,6 +102,23 @@ def _with_another(
     return both, (*tried, *more)
 
 
+def _second_thoughts(criterion: Criterion, control: Control, found: list[Arrival]) -> Iterator[Array]:
+    """Yield θ that what was found suggests to search from besides."""
+    if _may_be_local(criterion, found):
+        yield wide_start(criterion, found[0].theta)
+    best = found[0]
+    for place in nuggets(criterion):
+        # −2l can have a minimum at zero beside one near it
+        without = best.theta.copy()
+        without[place] = 0.0
+        if best.theta[place] == 0.0 or not criterion.value(without) < best.value + WORTH_A_LOOK:
+            continue
+        others = np.setdiff1d(np.flatnonzero(criterion.free), [place])
+        end = Search(criterion, control, without, others).run()
+        if end.value < best.value:
+            yield end.theta
+
+
 def _may_be_local(criterion: Criterion, found: list[Arrival]) -> bool:
     """Return whether the one optimum found is singular in several columns, and a second search is cheap.
 
@@ -111,9 +136,12 @@ def _may_be_local(criterion: Criterion, found: list[Arrival]) -> bool:
 def describe(criterion: Criterion, end: Arrival, evaluations: int, tried: tuple[Tried, ...]) -> Optimum:
     """Return the end of a search with what the user should know of it."""
     theta = end.theta
-    stalled = ()
+    stalled: tuple[Status, ...] = ()
     if not end.converged:
-        stalled = (stalled_status(criterion, theta, end.evaluation, end.decrement, end.iterations, end.reason),)
+        stalled = (
+            stalled_status(criterion, theta, end.evaluation, end.decrement, end.iterations, end.reason),
+        )
+    checked = boundary_check(end.converged, len(tried))
     value, unit = criterion.value(theta), criterion.unit(theta)
     singular = ranks(criterion, theta, unit)
     return Optimum(
@@ -126,9 +154,10 @@ def describe(criterion: Criterion, end: Arrival, evaluations: int, tried: tuple[
         trace=end.trace,
         singular=singular,
         statuses=stalled
-        + singular_statuses(criterion, theta, unit, singular)
+        + singular_statuses(criterion, theta, unit, singular, checked)
         + indefinite_statuses(criterion, theta)
-        + error_statuses(criterion, theta, end.evaluation)
-        + tuple(kink_status(criterion, theta, place) for place in end.kinks),
+        + error_statuses(criterion, theta, end.evaluation, checked)
+        + tuple(kink_status(criterion, theta, place) for place in end.kinks)
+        + several_starts_status(end.converged, len(tried)),
         starts=tried,
     )

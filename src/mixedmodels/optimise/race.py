@@ -16,15 +16,18 @@ LAPS = (1, 2, 4, 6)
 """Iterations after which searches are compared."""
 FINISHED = 3
 """Searches that go on to their ends after that."""
-MEETING = 0.2
-"""Two searches have met where −2l differs by less than this, and so does their squared distance in units of information."""
+MEETING = 0.05
+"""Two searches have met where −2l differs by less than this, and their squared distance in units of information is
+less too."""
 OUT_OF_REACH = 0.1
 """−2l by which what a search is about to end at must be above the best for it to be given up."""
 SETTLING = 0.5
 """A decrement below which it tells how far −2l is going to fall."""
 
 
-def race(criterion: Criterion, control: Control, points: Sequence[Array]) -> tuple[list[Arrival], tuple[Tried, ...]]:
+def race(
+    criterion: Criterion, control: Control, points: Sequence[Array]
+) -> tuple[list[Arrival], tuple[Tried, ...]]:
     """Return the ends of the searches that were finished, the lowest first, and what became of all.
 
     Parameters
@@ -105,4 +108,3 @@ def _promising(running: list[int], ends: dict[int, Arrival], fates: dict[int, st
         else:
             kept.append(i)
     return kept
-

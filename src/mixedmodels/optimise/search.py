@@ -11,18 +11,21 @@ from numpy.typing import NDArray
 from ..control import Control
 from ..criterion.base import Criterion
 from ..criterion.differences import Evaluation
+from ..criterion.parameters import Block, ResidualBlock
 from ..errors import FitError
 from ..typing import Array
 from .boundary import escape_boundary, rises, rounding, snap_to_boundary
 from .convergence import not_finite_message
 from .optimum import Step
-from .step import NewtonStep, newton_step
+from .step import Fences, NewtonStep, newton_step
 
 _HALVINGS = 2
 """Step halvings before the direction itself is turned towards steepest descent."""
 _RETREATS = 8
 """Halvings of a step to where V is not positive definite, where only that bounds the parameters."""
 _TRIALS = 25
+_REJECTED = 100
+"""Trial points rejected in all after which a search gives up: the criterion is not what its derivatives say."""
 _POLISHED = 1e-11
 """A last step is taken without new derivatives when the decrement is above this (2e-6 standard errors)."""
 _SMALL = (1000, 8)
@@ -41,7 +44,7 @@ _NEAR = 1.0
 _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
 _STRIDE = 3.0
-"""Change at most of the logarithm of a range in one step: where −2l is flat its curvature says nothing about how far."""
+"""Change at most of the logarithm of a range in one step: where −2l is flat its curvature says little of how far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,8 @@ class Arrival:
     """Where a search is: θ, −2l and its derivatives there, the decrement, and whether and why it has ended.
 
     `step` is the next one, zero where H is not positive definite or the search has ended.
-    `reason` is empty until a search that has not converged cannot go on; `kinks` are the places in θ of ranges that ended
-    at a kink of −2l.
+    `reason` is empty until a search that has not converged cannot go on; `kinks` are the places in θ of ranges that
+    ended at a kink of −2l.
     """
 
     theta: Array
@@ -106,7 +109,8 @@ class Search:
             # leaving a boundary may move what is held for this search
             self.free, self.escapes = free, _ESCAPES
         self.retreats = 0 if criterion.design.bounded else _RETREATS
-        self.caps = _caps(criterion)
+        self.fences = _fences(criterion)
+        self.rejected = 0
         self.exact = False
         self.gap: Array | None = None
         self.fresh = False
@@ -159,7 +163,7 @@ class Search:
             if until == self.control.max_iterations:
                 self.reason = f"max_iterations = {until} reached"
             return None
-        moved = self._advance(self.theta, self.evaluation, model)
+        moved = self._advance(self.theta, self.evaluation, model) if self.rejected < _REJECTED else None
         if moved is None:
             self.reason = "no step lowers the criterion"
         return moved
@@ -225,7 +229,7 @@ class Search:
     def _model(self, evaluation: Evaluation) -> NewtonStep:
         if len(evaluation.gradient) == 0 or (self.free is not None and len(self.free) == 0):
             return NewtonStep(np.zeros(len(evaluation.gradient)), 0.0, True)
-        return newton_step(evaluation, self.free, caps=self.caps, theta=self.theta)
+        return newton_step(evaluation, self.free, theta=self.theta, fences=self.fences)
 
     def _advance(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> Array | None:
         """Return a θ with a lower criterion along the step, or along a damped one, or None."""
@@ -236,18 +240,25 @@ class Search:
             if escaped is not None:
                 return escaped
         slack = rounding(value, criterion.nu)
+        leap = None if self.fences is None else self.fences.leap(theta, model.step)
+        if leap is not None and criterion.value(leap) < value - 0.5 * model.decrement:
+            return leap
         length, damping = 1.0, 0.0
         for trial in range(_TRIALS):
-            moved = theta + length * model.step
+            moved = self._moved(theta, length * model.step)
             found = criterion.value(moved)
             if found <= value - 1e-4 * length * model.decrement + slack:
                 return moved
+            self.rejected += 1
             if trial < (_HALVINGS if isfinite(found) else self.retreats):
                 length *= 0.5
             else:
                 length, damping = 1.0, max(0.01, 10.0 * damping)
-                model = newton_step(evaluation, self.free, damping, self.caps, theta)
+                model = newton_step(evaluation, self.free, damping, theta, self.fences)
         return None
+
+    def _moved(self, theta: Array, step: Array) -> Array:
+        return theta + step if self.fences is None else self.fences.moved(theta, step)
 
     def _escape(self, theta: Array, evaluation: Evaluation) -> Array | None:
         if self.escapes >= _ESCAPES:
@@ -263,7 +274,7 @@ class Search:
         if cheap:
             model = self._exact_model(theta, evaluation, model)
         polish = cheap or model.decrement > _POLISHED or self.control.decrement < _POLISHED
-        last = theta + model.step if polish else theta
+        last = self._moved(theta, model.step) if polish else theta
         snapped = snap_to_boundary(criterion, last, evaluation)
         for candidate in (snapped, last):
             if candidate is None:
@@ -302,12 +313,19 @@ def is_small(criterion: Criterion, parameters: int = _SMALL[1]) -> bool:
     return criterion.design.n <= _SMALL[0] and criterion.n_theta <= parameters
 
 
-def _caps(criterion: Criterion) -> Array | None:
-    """Return the largest step of every parameter, None where there are no ranges."""
-    blocks = [*criterion.model.random_blocks, *criterion.model.residual_blocks]
-    places = [b.place.start + i for b in blocks if b.structure is not None for i in b.structure.ranges(b.positions)]
-    if not places:
+def _fences(criterion: Criterion) -> Fences | None:
+    """Return the limits of every parameter and of its steps, None where there are no ranges."""
+    blocks: list[Block | ResidualBlock] = [*criterion.model.random_blocks, *criterion.model.residual_blocks]
+    ranges = [
+        one.moved(b.place.start)
+        for b in blocks
+        if b.structure is not None
+        for one in b.structure.ranges(b.positions)
+    ]
+    if not ranges:
         return None
-    out = np.full(criterion.n_theta, np.inf)
-    out[places] = _STRIDE
-    return out
+    low, high, stride = (np.full(criterion.n_theta, value) for value in (-np.inf, np.inf, np.inf))
+    for one in ranges:
+        low[one.place], high[one.place], stride[one.place] = one.low, one.high, _STRIDE
+    pairs = tuple((one.place, one.deviation) for one in ranges if one.deviation is not None)
+    return Fences(low, high, stride, pairs)

@@ -13,6 +13,10 @@ from ..typing import Array
 _SMALLEST_PIVOT = 1e-4
 """Cholesky pivots of the scaled Hessian below this count as indefinite: the parameter is undetermined."""
 _RIDGE = 1e-6
+LARGEST_GROWTH = 3.0
+"""Logarithm of the factor by which a deviation grows in one step at most."""
+LEAP = 6.0
+"""Change of the logarithm of a range that is tried where −2l falls like 1/r."""
 _FLAT = 1e-12
 """Curvature of −2l over the size of a parameter, or one, below which the parameter rests: all of it is rounding."""
 
@@ -26,12 +30,52 @@ class NewtonStep:
     definite: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """The lowest and highest values of parameters and the largest change in one step, (k,) each.
+
+    `pairs` has the places of ranges with those of standard deviations that grow with them.
+    """
+
+    low: Array
+    high: Array
+    stride: Array
+    pairs: tuple[tuple[int, int], ...] = ()
+
+    def steps(self, theta: Array) -> tuple[Array, Array]:
+        """Return the lowest and the highest step from θ."""
+        lowest = np.minimum(np.maximum(self.low - theta, -self.stride), 0.0)
+        return lowest, np.maximum(np.minimum(self.high - theta, self.stride), 0.0)
+
+    def moved(self, theta: Array, step: Array) -> Array:
+        """Return θ after a step, along which deviations that grow with a range grow by a factor.
+
+        Where σ and r go to infinity and only σ²/r is determined, −2l is lowest along σ ∝ √r, not on a line.
+        """
+        out = theta + step
+        for place, deviation in self.pairs:
+            growth = step[deviation] / theta[deviation] if theta[deviation] else 0.0
+            if step[place] > 0.0 and 0.0 < growth < LARGEST_GROWTH:
+                out[deviation] = theta[deviation] * np.exp(growth)
+        return np.clip(out, self.low, self.high)
+
+    def leap(self, theta: Array, step: Array) -> Array | None:
+        """Return θ with a far larger range where −2l falls like 1/r, whose steps in log r are one; else None."""
+        for place, deviation in self.pairs:
+            if 0.8 < step[place] < 1.25 and theta[place] + LEAP < self.high[place]:
+                out = self.moved(theta, step)
+                out[place] += LEAP
+                out[deviation] *= np.exp(0.5 * LEAP)
+                return out
+        return None
+
+
 def newton_step(
     evaluation: Evaluation,
     free: NDArray[np.intp] | None = None,
     damping: float = 0.0,
-    caps: Array | None = None,
     theta: Array | None = None,
+    fences: Fences | None = None,
 ) -> NewtonStep:
     """Return −H⁻¹g with H = average information + curvature where that is positive definite.
 
@@ -44,10 +88,11 @@ def newton_step(
     damping
         Multiple of the unit diagonal added to H in the scale where its diagonal is one; large values turn
         the step into a scaled steepest descent.
-    caps
-        Largest step of every parameter, (k,); the others go where −2l is then smallest.
     theta
         The current θ; with it parameters in which −2l is flat, |H_aa| max(1, θ_a²) < 1e-12, get a zero step.
+    fences
+        Limits of parameters and of their steps; those at a limit that −2l falls beyond get a zero step, and the others
+        go where −2l is smallest beside steps cut short.
 
     Notes
     -----
@@ -58,8 +103,10 @@ def newton_step(
     """
     gradient, information, curvature = evaluation.gradient, evaluation.information, evaluation.curvature
     if theta is not None:
-        free = _not_flat(evaluation, theta, free)
+        free = _moving(evaluation, theta, free, fences)
     if free is not None:
+        if not len(free):
+            return NewtonStep(np.zeros(len(evaluation.gradient)), 0.0, True)
         inside = np.ix_(free, free)
         gradient, information, curvature = gradient[free], information[inside], curvature[inside]
     size = information.diagonal() + np.abs(curvature.diagonal())
@@ -81,8 +128,10 @@ def newton_step(
     scaled = gradient * scale
     step: Array = np.asarray(-np.linalg.solve(hessian, scaled), dtype=np.float64)
     decrement = -float(scaled @ step)
-    if caps is not None:
-        step = _capped(hessian, scaled, step, (caps if free is None else caps[free]) / scale)
+    if fences is not None and theta is not None:
+        low, high = fences.steps(theta)
+        inside_low, inside_high = (low, high) if free is None else (low[free], high[free])
+        step = _capped(hessian, scaled, step, inside_low / scale, inside_high / scale)
     step *= scale
     if free is not None:
         full = np.zeros(len(evaluation.gradient))
@@ -91,27 +140,30 @@ def newton_step(
     return NewtonStep(step, decrement, definite)
 
 
-def _not_flat(
-    evaluation: Evaluation, theta: Array, free: NDArray[np.intp] | None
+def _moving(
+    evaluation: Evaluation, theta: Array, free: NDArray[np.intp] | None, fences: Fences | None
 ) -> NDArray[np.intp] | None:
-    """Return those of the free parameters in which −2l is not flat; None for all."""
+    """Return those of the free parameters that have somewhere to go; None for all."""
     size = evaluation.information.diagonal() + np.abs(evaluation.curvature.diagonal())
-    moving = ~(size * np.maximum(1.0, theta**2) < _FLAT)
-    if free is None:
-        return None if moving.all() else np.flatnonzero(moving)
-    return free[moving[free]]
+    rests = size * np.maximum(1.0, theta**2) < _FLAT
+    if fences is not None:
+        downhill = -evaluation.gradient
+        rests |= (theta >= fences.high) & (downhill > 0) | (theta <= fences.low) & (downhill < 0)
+    if not rests.any():
+        return free
+    return np.flatnonzero(~rests) if free is None else free[~rests[free]]
 
 
-def _capped(hessian: Array, gradient: Array, step: Array, caps: Array) -> Array:
-    """Return the step with parameters that go beyond their caps held there and the others at their minimum."""
-    over = np.abs(step) > caps
+def _capped(hessian: Array, gradient: Array, step: Array, low: Array, high: Array) -> Array:
+    """Return the step with parameters that would go too far held there and the others at their minimum."""
+    over = (step < low) | (step > high)
     if not over.any():
         return step
-    out = np.where(over, np.sign(step) * caps, 0.0)
+    out = np.where(over, np.clip(step, low, high), 0.0)
     rest = np.flatnonzero(~over)
     if len(rest):
         right = -gradient[rest] - hessian[np.ix_(rest, np.flatnonzero(over))] @ out[over]
-        out[rest] = np.linalg.solve(hessian[np.ix_(rest, rest)], right)
+        out[rest] = np.clip(np.linalg.solve(hessian[np.ix_(rest, rest)], right), low[rest], high[rest])
     return out
 
 

@@ -149,7 +149,9 @@ def _convergence(fit: Fit) -> str:
         optimum.iterations, f"in {optimum.iterations} iterations"
     )
     singular = ", singular" if fit.singular else ""
-    return f"{word} {when}{singular}; {fit.engine} engine"
+    starts = len(optimum.starts)
+    several = f"; no lower value from {starts} starts" if starts > 1 and optimum.converged else ""
+    return f"{word} {when}{singular}{several}; {fit.engine} engine"
 
 
 def _criteria(fit: Fit) -> Table:

@@ -83,7 +83,9 @@ def test_bad_grids(start: Any, message: str) -> None:
         rail(start=start)
 
 
-def test_without_start_there_is_no_grid() -> None:
-    with pytest.raises(mm.SpecError, match="fitted without start="):
-        rail().start_grid()
+def test_without_start_there_are_the_places_searched_from() -> None:
+    table = rail().start_grid()
+    assert tuple(table) == ("var(Rail: (Intercept))", "var(Residual)", "criterion", "reached", "outcome")
+    assert list(table["outcome"]) == ["optimum"]
+    assert table["reached"][0] == pytest.approx(rail().criterion, abs=1e-9)
     assert len(rail(start={"var(Rail)": 5}).start_grid()) == 1

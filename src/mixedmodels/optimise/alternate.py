@@ -1,0 +1,186 @@
+"""Criteria that take something as known which their own optimum changes: fitted means inside variance functions.
+
+One loop for all such models: criterion → optimum → what is taken as known → criterion. Every distinct optimum of the
+first criterion is carried to where it settles, and what they settle at is compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from ..control import Control
+from ..criterion.base import Criterion
+from ..errors import FitError, Severity, Status
+from ..typing import Array
+from .kinks import kinked_places
+from .newton import describe, searches
+from .optimum import Optimum
+from .search import Arrival, Search
+from .start import Start
+
+RENEWALS = 50
+"""Times that what is taken as known is renewed, for each optimum."""
+SETTLED = 1e-8
+"""Change of −2l in a whole renewal below which it has settled."""
+HALVINGS = 6
+"""Times a renewal is halved before it is given up."""
+PLAIN = 5
+"""Renewals before the last two are extrapolated."""
+EVALUATIONS = 3000
+"""Evaluations of criteria after which no further optimum is carried on."""
+WORTH = 1e-6
+"""Fall of −2l for which a range at a kink moves."""
+ROUNDS = 3
+"""Times ranges at kinks are looked at again after the rest has settled."""
+
+
+class Renewal(Protocol):
+    """What a criterion takes as known, by row, and the criterion that takes other values as known."""
+
+    def read(self, criterion: Criterion, theta: Array) -> Array:
+        """Return what θ says of what is taken as known, (n,)."""
+        ...
+
+    def at(self, known: Array) -> Criterion:
+        """Return the criterion that takes these values as known."""
+        ...
+
+
+@dataclass(slots=True)
+class _State:
+    """One optimum on its way: the criterion, what it takes as known, where its search is."""
+
+    criterion: Criterion
+    known: Array
+    end: Arrival
+    evaluations: int = 0
+    iterations: int = 0
+    settled: bool = False
+
+
+def alternate(
+    criterion: Criterion, known: Array, renewal: Renewal, control: Control, start: Start = None
+) -> tuple[Criterion, Optimum]:
+    """Return the criterion that takes as known what its own optimum says, and that optimum.
+
+    Parameters
+    ----------
+    criterion, known
+        The first criterion, and what it takes as known, (n,).
+    renewal
+        How that is renewed.
+    control, start
+        As in `optimise`.
+
+    Notes
+    -----
+    A renewal at which −2l is not finite, or from which no search converges, is halved; from the sixth on the last two
+    renewals are extrapolated (Anderson 1965), so that slow or oscillating sequences settle too. The lowest of the
+    settled optima is returned, or, where none settled, the lowest with a warning.
+    """
+    before = criterion.evaluations
+    arrivals, tried = searches(criterion, control, start)
+    spent = criterion.evaluations - before
+    reached: list[_State] = []
+    for end in sorted(arrivals, key=lambda end: not end.converged):
+        if reached and (spent > EVALUATIONS or not end.converged):
+            break
+        state = _State(criterion, known, end, iterations=end.iterations)
+        _settle(state, renewal, control)
+        spent += state.evaluations
+        reached.append(state)
+    best = min(reached, key=lambda state: (not state.settled, state.end.value))
+    found = describe(best.criterion, best.end, spent, tried)
+    found = replace(found, iterations=best.iterations)
+    if not best.settled:
+        found = replace(found, converged=False, statuses=(*found.statuses, _UNSETTLED))
+    return best.criterion, found
+
+
+def alternate_near(
+    criterion: Criterion, known: Array, renewal: Renewal, control: Control, near: Array
+) -> tuple[Criterion, Optimum]:
+    """Return what `alternate` does from θ of a neighbour, or from own starting values where that does not settle."""
+    try:
+        found = alternate(criterion, known, renewal, control, near)
+    except FitError:
+        # the neighbour's θ is outside the domain of this criterion
+        return alternate(criterion, known, renewal, control)
+    if found[1].converged:
+        return found
+    afresh = alternate(criterion, known, renewal, control)
+    return min(found, afresh, key=lambda one: (not one[1].converged, one[1].value))
+
+
+_UNSETTLED = Status(
+    Severity.WARNING,
+    f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
+    "Use a function of a covariate instead",
+)
+
+
+def _settle(state: _State, renewal: Renewal, control: Control) -> None:
+    """Renew until −2l does not change any more; ranges at kinks move between the rounds of it."""
+    for _ in range(ROUNDS):
+        _renew(state, renewal, control)
+        if not state.settled or not kinked_places(state.criterion):
+            return
+        before = state.criterion.evaluations
+        moved = searches(state.criterion, control, state.end.theta)[0][0]
+        state.evaluations += state.criterion.evaluations - before
+        if not moved.value < state.end.value - WORTH:
+            return
+        state.end, state.settled = moved, False
+
+
+def _renew(state: _State, renewal: Renewal, control: Control) -> None:
+    """Renew what is taken as known until −2l changes by no more than rounding, or no renewal can be made."""
+    before: tuple[Array, Array] | None = None
+    length = 1.0
+    for count in range(RENEWALS):
+        known, target = state.known, renewal.read(state.criterion, state.end.theta)
+        change = None
+        if before is not None and count >= PLAIN:
+            change = _move(state, _extrapolated(before, (known, target)), renewal, control)
+        for _ in range(HALVINGS):
+            if change is not None:
+                break
+            change = _move(state, known + length * (target - known), renewal, control)
+            length = length if change is not None else 0.5 * length
+        if change is None:
+            return
+        if abs(change) <= SETTLED * length:
+            state.settled = True
+            return
+        before = (known, target)
+        length = min(1.0, 2.0 * length)
+
+
+def _move(state: _State, known: Array, renewal: Renewal, control: Control) -> float | None:
+    """Take this as known and go to the optimum near; return the change of −2l, None where there is none."""
+    criterion = renewal.at(known)
+    places = [place for place, _ in kinked_places(criterion)]
+    moving = np.setdiff1d(np.flatnonzero(criterion.free), places) if places else None
+    try:
+        end = Search(criterion, control, state.end.theta, moving).run()
+    except FitError:
+        return None
+    finally:
+        state.evaluations += criterion.evaluations
+    if not end.converged:
+        return None
+    change = end.value - state.end.value
+    state.criterion, state.known, state.end = criterion, known, end
+    state.iterations += end.iterations
+    return change
+
+
+def _extrapolated(before: tuple[Array, Array], now: tuple[Array, Array]) -> Array:
+    """Return where a sequence known ↦ target that is linear leads to, from its last two steps."""
+    gap, moved = now[1] - now[0], (now[1] - now[0]) - (before[1] - before[0])
+    size = float(moved @ moved)
+    weight = float(gap @ moved) / size if size > 0.0 else 0.0
+    return np.asarray(now[1] - weight * (now[1] - before[1]))
