@@ -359,7 +359,9 @@ def fit_design(
     criterion = build_criterion(spec, design, equations)
     known = fitted_covariate(design)
     if known is None:
-        optimum = optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
+        optimum = (
+            optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
+        )
         return design, criterion, optimum
     renewal = _FittedMean(spec, design, equations)
     if near is None:

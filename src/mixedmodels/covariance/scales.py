@@ -34,7 +34,9 @@ class OneVariance:
         if not places:
             return ()
         limits = self.correlation.limits(at)
-        return tuple(Range(1 + i, float(np.log(limits[i, 0])), float(np.log(limits[i, 1])), 0) for i in places)
+        return tuple(
+            Range(1 + i, float(np.log(limits[i, 0])), float(np.log(limits[i, 1])), 0) for i in places
+        )
 
     def size(self, m: int) -> int:
         """Return the number of working parameters for an m×m matrix."""
