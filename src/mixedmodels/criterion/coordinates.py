@@ -269,11 +269,11 @@ def column_map(term: RandomTerm) -> Array | None:
 
 def written_solution(own: Design, solution: Solution) -> Solution:
     """Return a solution with b̂ = Ab̂* of every term."""
-    effects = [
+    effects = tuple(
         b if (a := column_map(term)) is None else b @ a.T
         for term, b in zip(own.random, solution.random, strict=True)
-    ]
-    return replace(solution, random=tuple(effects))
+    )
+    return Solution(solution.own_beta, solution.own_vcov, effects, solution.basis)
 
 
 def written_covariances(own: Design, matrices: Sequence[Array]) -> tuple[Array, ...]:

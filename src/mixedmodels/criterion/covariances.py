@@ -195,11 +195,11 @@ class CovarianceModel:
         return call(own, at)
 
     def _spread(self, part: _Part, block: ResidualBlock, matrix: Array) -> Array:
-        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual
-        clusters."""
+        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual clusters."""
         if block.structure is None:
             c, t = part.rows.shape
-            return np.asarray(matrix[..., :1, :1] * np.broadcast_to(np.eye(t), (c, t, t)))
+            spread = matrix[..., None, :, :]
+            return spread if c == t == 1 else np.asarray(spread * np.broadcast_to(np.eye(t), (c, t, t)))
         if part.at is None:
             matrix = matrix[..., part.index[:, :, None], part.index[:, None, :]]
         mask = self._mask(part, block)

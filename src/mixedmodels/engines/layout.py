@@ -155,6 +155,8 @@ def merge_factors(design: Design, factor: Factor, factors: Sequence[Array]) -> A
 
 def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
     """Return, per term of a factor, its blocks of (sets, p, p) summed over sets that share the term's set."""
+    if len(factor.terms) == 1:
+        return [matrices]
     out = []
     for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
         part = slice(start, start + design.random[term].n_columns)
@@ -166,6 +168,8 @@ def split_sets(design: Design, factor: Factor, matrices: Array) -> list[Array]:
 
 def pad_direction(factor: Factor, direction: TermDirection) -> list[tuple[int, Array]]:
     """Return a direction in its factor: a (p, p) matrix for each of its sets that uses the term's set."""
+    if len(factor.terms) == 1:
+        return [(direction.set, direction.matrix)]
     k = factor.terms.index(direction.term)
     start = factor.starts[k]
     full = np.zeros((factor.p, factor.p))

@@ -9,7 +9,7 @@ and β = Aβ_own (see `FixedBasis`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -49,11 +49,11 @@ class Standardised:
     gram: Array
     log_weights: float
     threads: int
+    logdet_shift: float = field(init=False)
+    """−2 log|det A|."""
 
-    @property
-    def logdet_shift(self) -> float:
-        """−2 log|det A|."""
-        return self.basis.logdet_shift
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "logdet_shift", self.basis.logdet_shift)
 
     def residuals(self, beta: Array) -> Array:
         """Return y − X_own b for all of b, (n,)."""

@@ -212,7 +212,8 @@ def missing_numbers(values: NDArray[Any]) -> NDArray[np.bool_] | None:
 
 def _pandas_source(data: Any) -> Source:
     places: dict[str, list[int]] = {}
-    for place, name in enumerate(data.columns):
+    labels = data.columns.tolist()
+    for place, name in enumerate(labels):
         places.setdefault(str(name), []).append(place)
 
     def read(name: str) -> Column:
@@ -220,7 +221,9 @@ def _pandas_source(data: Any) -> Source:
             raise DataError(
                 f"column {name!r} occurs {len(places[name])} times in the data; rename one of them."
             )
-        return _read_pandas(name, data.iloc[:, places[name][0]])
+        place = places[name][0]
+        # by its label where that is the name, which takes pandas half the time
+        return _read_pandas(name, data[name] if isinstance(labels[place], str) else data.iloc[:, place])
 
     return Source(tuple(places), len(data), "pandas", read, data.index)
 

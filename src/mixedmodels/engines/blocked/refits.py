@@ -8,7 +8,7 @@ is not in the interior is left to the general optimiser.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,9 @@ class ChainRefits:
     cross_inverse: Array
     constant: float
     reml: bool
+    templates: dict[tuple[tuple[int, int, int, int, int], ...], NDArray[np.int64]] = field(
+        default_factory=dict
+    )
 
     @classmethod
     def of(cls, system: BlockedSystem) -> ChainRefits | None:
@@ -80,6 +83,9 @@ class ChainRefits:
 
     def _template(self, entries: Sequence[tuple[int, int, int, int, int]]) -> NDArray[np.int64]:
         """Return rows (chain factor, merged set, row, column, parameter)."""
+        known = self.templates.get(tuple(entries))
+        if known is not None:
+            return known
         rows: list[tuple[int, int, int, int, int]] = []
         layout = self.system.layout
         for term, which, i, j, a in entries:
@@ -88,7 +94,8 @@ class ChainRefits:
             column = factor.set_map[:, factor.terms.index(term)]
             for s in np.flatnonzero(column == which):
                 rows.append((layout.chain.index(f), int(s), start + i, start + j, a))
-        return np.array(rows, dtype=np.int64).reshape(-1, 5)
+        self.templates[tuple(entries)] = found = np.array(rows, dtype=np.int64).reshape(-1, 5)
+        return found
 
     def _least_squares(self, responses: Array) -> Array:
         """Weighted least-squares coefficients of each response on the standardised columns, (k, r)."""

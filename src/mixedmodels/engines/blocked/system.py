@@ -108,7 +108,8 @@ class BlockedSystem(RelativeSystem):
         rhs = self._schur[size, :size].copy()
         for block in self.blocks:
             block.transpose_apply(rhs, self._lambda[block.factor])
-        np.einsum("ii->i", m)[:width] += 1.0
+        if width:
+            np.einsum("ii->i", m)[:width] += 1.0
         lower = cholesky(m, self.standard.threads)
         logs = np.log(np.diagonal(lower))
         half = solve_lower(lower, rhs)

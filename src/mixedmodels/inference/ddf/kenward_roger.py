@@ -60,6 +60,10 @@ class KenwardRoger(DegreesOfFreedom):
             raise SpecError(
                 f"ddf={self.name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
             )
+        key = f"kenward-roger vcov {self.linear} {self.information}"
+        return fit._work.keep(key, lambda: self._vcov(fit))
+
+    def _vcov(self, fit: Fit) -> Array:
         return first_order(fit, self.information) if self.linear else positive_or_first_order(fit, self)
 
     def adjusted(self, fit: Fit) -> Array:
