@@ -337,7 +337,7 @@ def vcov_robust(asked: Asked) -> Iterator[Answer]:
 
 
 def profile(asked: Asked) -> Iterator[Answer]:
-    """Limits by the profile of the likelihood of the coefficient of x and the first covariance parameter."""
+    """Limits by the profile of the likelihood of the coefficient of x and the error variance."""
     if not asked.case.profile:
         return
     table = asked.fit.confint("profile", terms=[asked.written.names.get("x", "x")])
@@ -345,6 +345,46 @@ def profile(asked: Asked) -> Iterator[Answer]:
         for column in ("estimate", "conf_low", "conf_high"):
             if column in table:
                 yield f"x {column}", float(table[column][i]) / (asked.y / asked.x), 0.1
+
+    yield from component_limits(asked)
+
+
+def component_limits(asked: Asked) -> Iterator[Answer]:
+    """Limits of the error variance by the profile."""
+    table = asked.fit.variance_components(ci="profile")
+    at = [i for i in range(len(table)) if table["group"][i] == "Residual" and table["kind"][i] == "variance"]
+    for i in at[:1]:
+        for column in ("conf_low", "conf_high"):
+            yield f"var(Residual) {column}", float(table[column][i]) / asked.y**2, 0.0
+
+
+def conditional_aic(asked: Asked) -> Iterator[Answer]:
+    if not asked.fit.design.bounded or not asked.fit.design.random:
+        return
+    table = asked.fit.conditional_aic()
+    for i in range(len(table)):
+        kind = table["correction"][i]
+        yield f"{kind} df", float(table["df"][i]), 1.0
+        shift = 2.0 * asked.fit.design.n * float(np.log(asked.y))
+        yield f"{kind} caic", float(table["caic"][i]) - shift, 1.0
+
+
+def drop1(asked: Asked) -> Iterator[Answer]:
+    if not asked.case.profile:
+        return  # refits by maximum likelihood for every term
+    table = asked.fit.drop1()
+    for i in range(len(table)):
+        for column in ("num_df", "den_df", "statistic", "p_value"):
+            yield f"{asked.written.read(table['term'][i])} {column}", float(table[column][i]), 1.0
+
+
+def ranova(asked: Asked) -> Iterator[Answer]:
+    """Statistics by size: terms are named in the words of the formula."""
+    if not asked.case.profile or not asked.fit.design.bounded:
+        return
+    statistics = np.sort(np.nan_to_num(np.asarray(asked.fit.ranova()["statistic"], dtype=float)))
+    for i, value in enumerate(statistics):
+        yield f"{i} statistic", float(value), 1.0
 
 
 def coefficients(asked: Asked) -> Iterator[Answer]:
@@ -374,6 +414,9 @@ QUESTIONS: dict[str, Question] = {
     "r2": r2,
     "vcov_robust": vcov_robust,
     "profile": profile,
+    "conditional_aic": conditional_aic,
+    "drop1": drop1,
+    "ranova": ranova,
     "coefficients": coefficients,
 }
 """How every tool is asked."""
@@ -388,6 +431,5 @@ NOT_ASKED = {
     **dict.fromkeys(("refit", "update", "to_lme4"), "fits and texts, not numbers"),
     **dict.fromkeys(("confint",), "asked through profile"),
     **dict.fromkeys(("start_grid", "small_area"), "for models that are given values or known variances"),
-    **dict.fromkeys(("conditional_aic",), "takes many fits"),
 }
 """Tools without a question of their own, and why."""

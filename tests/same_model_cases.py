@@ -149,6 +149,8 @@ OTHERS = {
     "slopes beside intercepts": Case("y ~ x + arm + (x || id)", affine=False),
     "slopes and serial errors": Case("y ~ x + arm + (x | id)", residual="ar1(visit | run)"),
     "slopes and ident": Case("y ~ x + arm + (x | id)", variance="ident(kind)"),
+    "profile of serial errors": Case("y ~ x + arm + (1 | id)", residual="ar1(visit | run)", profile=True),
+    "profile without bounds": Case("y ~ x + arm + (x | id)", options={"bounds": "none"}, profile=True),
     "nugget": Case(residual="exp(time | run, nugget=True)"),
     "errors by group": Case("y ~ x * arm", residual="us(visit | run, by=kindly)", coefficients=False),
     "variance by visit": Case(residual="ar1(visit | run)", variance="ident(visit)"),

@@ -204,3 +204,18 @@ def test_held_and_given_parameters_are_the_users() -> None:
             assert natural(held)[name] == pytest.approx(value, rel=1e-12)
     started = fitted(frame, "y ~ x + arm", variance="exp(w)", start=values)
     assert started.criterion == pytest.approx(best.criterion, rel=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_a_correlation_per_unit_that_cannot_be_printed_is_told_at_a_distance(unit: float) -> None:
+    rng = np.random.default_rng(4)
+    g, t = np.repeat(np.arange(20), 6), np.tile(np.arange(6.0), 20)
+    y = rng.standard_normal(20)[g] + np.cumsum(rng.standard_normal(120)) * 0.3
+    usual = mm.gls("y ~ 1", {"g": g, "t": t, "y": y}, residual="car1(t | g)")
+    rho = float(usual.variance_components()["sd"][1])
+    assert not usual.variance_components().notes
+    (note,) = (
+        mm.gls("y ~ 1", {"g": g, "t": t * unit, "y": y}, residual="car1(t | g)").variance_components().notes
+    )
+    assert f"at distance {unit:.3g}" in note
+    assert f"correlation {rho:.4f}" in note

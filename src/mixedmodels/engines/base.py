@@ -274,7 +274,56 @@ class Target:
         return next(len(codes) for codes in self.codes if codes is not None)
 
 
-class Equations(ABC):
+class Estimates(ABC):
+    """What is known of β and b at the V last factored: the questions that `Equations` and `RelativeSystem` share.
+
+    A system relative to σ² answers them for Ṽ = V/σ², so that every variance is one over σ².
+    """
+
+    design: Design
+    """What the equations are of."""
+
+    @abstractmethod
+    def solution(self) -> Solution:
+        """Return β̂, (X'V⁻¹X)⁻¹ and b̂."""
+
+    @abstractmethod
+    def conditional_covariance(self, term: int) -> Array:
+        """Return var(b − b̂) for every level of a term, (q, p, p), uncertainty of β̂ included."""
+
+    @abstractmethod
+    def joint_covariance(self, term: int) -> Array:
+        """Return var(b − b̂) of all levels of a term together, (q·p, q·p), level-major."""
+
+    @abstractmethod
+    def prediction_variance(
+        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> Array:
+        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k)) for each of n new rows, (n,).
+
+        `x` is (n, rank) or None for no fixed part. `codes[k]` (n,) holds the level of term k in each row, −1 for a
+        level not in the fit (its z'Σz is added), None to leave the term out; `values[k]` is (n, p) or None for ones.
+        """
+
+    @abstractmethod
+    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
+        """Return var(b | y, β)·g of every term, (q, p, k), for g likewise."""
+
+    @abstractmethod
+    def start_moments(self) -> tuple[Array, Array]:
+        """Return the MIVQUE0 equations S v = q at V = I for one variance per random column, residual last.
+
+        With M = I − X(X'X)⁻¹X' and V_a = Z_aKZ_a' for the a-th column over all terms (V = I for the residual):
+        S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms. Only where
+        `homogeneous`.
+        """
+
+    def refits(self) -> Refits | None:
+        """Return native searches for other responses with σ² profiled out, None where there are none."""
+        return None
+
+
+class Equations(Estimates):
     """The mixed-model equations of one design; `factor` first, then the other questions at that V."""
 
     exact_information: ClassVar[bool] = False
@@ -291,8 +340,6 @@ class Equations(ABC):
     takes_roots: bool = True
     """Whether `factor` reads Λ rather than Σ."""
 
-    design: Design
-    """What the equations are of."""
     basis: FixedBasis
     """The equations' own coordinates of β."""
     groups: tuple[SizeGroup, ...]
@@ -329,28 +376,6 @@ class Equations(ABC):
         """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) in own coordinates, for symmetric weights (k, k)."""
 
     @abstractmethod
-    def solution(self) -> Solution:
-        """Return β̂, (X'V⁻¹X)⁻¹ and b̂."""
-
-    @abstractmethod
-    def conditional_covariance(self, term: int) -> Array:
-        """Return var(b − b̂) for every level of a term, (q, p, p), uncertainty of β̂ included."""
-
-    @abstractmethod
-    def joint_covariance(self, term: int) -> Array:
-        """Return var(b − b̂) of all levels of a term together, (q·p, q·p), level-major."""
-
-    @abstractmethod
-    def prediction_variance(
-        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
-    ) -> Array:
-        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k)) for each of n new rows, (n,).
-
-        `x` is (n, rank) or None for no fixed part. `codes[k]` (n,) holds the level of term k in each row, −1 for a
-        level not in the fit (its z'Σz is added), None to leave the term out; `values[k]` is (n, p) or None for ones.
-        """
-
-    @abstractmethod
     def predict(self, target: Target) -> tuple[Array, Array]:
         """Return v'V⁻¹(y − Xβ̂), v the covariance of a target with the responses, and the variance of what it misses.
 
@@ -366,15 +391,6 @@ class Equations(ABC):
         """Return z_i'var(b | y, β)z_i for every row, or with `fixed` the variance of x_i'β̂ + z_i'b̂ − z_i'b, (n,)."""
 
     @abstractmethod
-    def start_moments(self) -> tuple[Array, Array]:
-        """Return the MIVQUE0 equations S v = q at V = I for one variance per random column, residual last.
-
-        With M = I − X(X'X)⁻¹X' and V_a = Z_aKZ_a' for the a-th column over all terms (V = I for the residual):
-        S_ab = tr(MV_aMV_b), q_a = y'MV_aMy; S is (K+1, K+1), q (K+1,), K the total of columns over terms. Only where
-        `homogeneous`.
-        """
-
-    @abstractmethod
     def response_squares(self) -> tuple[Array, ...]:
         """Return Σ_i y_iy_i' of least-squares residuals by class, one (C, t, t) for each size group."""
 
@@ -387,10 +403,6 @@ class Equations(ABC):
         """Return ⟨V̇_a, V̇_b⟩, (k, k): singular exactly where directions are dependent. Nothing is factored."""
 
     # -- other right-hand sides, other rows --------------------------------------------------------------------
-
-    @abstractmethod
-    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
-        """Return var(b | y, β)·g of every term, (q, p, k), for g likewise."""
 
     @abstractmethod
     def taken_by_fixed(self) -> tuple[Array, ...]:
@@ -467,10 +479,6 @@ class Equations(ABC):
             )
         working, response = working_rows(self.design, weights, scores)
         return self.with_rows(replace(self.design, y=response, weights=working))
-
-    def refits(self) -> Refits | None:
-        """Return native searches for other responses with σ² profiled out, None where there are none."""
-        return None
 
     def whitened_residuals(self) -> Array:
         """Return L⁻¹(y − Xβ̂), (n,), V = LL' with rows in the order of their clusters; only where `whole_clusters`."""

@@ -7,14 +7,14 @@ what the random terms leave of Ṽ.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ..terms.design import Design
 from ..typing import Array, Codes
-from .base import Pieces, Refits, Score, Solution
+from .base import Estimates, Pieces, Score
 from .standardise import Standardised
 
 
@@ -27,13 +27,12 @@ class TermDirection:
     matrix: Array
 
 
-class RelativeSystem(ABC):
+class RelativeSystem(Estimates):
     """The mixed-model equations of one design relative to σ²; `factor` first, then the other questions."""
 
     indefinite: ClassVar[bool] = False
     """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
 
-    design: Design
     standard: Standardised
 
     @abstractmethod
@@ -61,42 +60,12 @@ class RelativeSystem(ABC):
         return None
 
     @abstractmethod
-    def solution(self) -> Solution:
-        """Return β̂, (X'Ṽ⁻¹X)⁻¹ and b̂."""
-
-    @abstractmethod
-    def conditional_covariance(self, term: int) -> Array:
-        """Return var(b − b̂)/σ² for every level of a term, (q, p, p), uncertainty of β̂ included."""
-
-    @abstractmethod
-    def joint_covariance(self, term: int) -> Array:
-        """Return var(b − b̂)/σ² of all levels of a term together, (q·p, q·p), level-major."""
-
-    @abstractmethod
-    def prediction_variance(
-        self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
-    ) -> Array:
-        """Return var(x'(β̂ − β) + Σ_k z_k'(b̂_k − b_k))/σ² for each of n new rows, as `Equations` do, (n,)."""
-
-    @abstractmethod
-    def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
-        """Return var(b | y, β)g/σ² of every term, (q, p, k), for g likewise."""
-
-    @abstractmethod
     def fixed_columns(self) -> tuple[Array, ...]:
         """Return Z'Ṽ⁻¹X of every term, (q, p, r), in own coordinates."""
 
     @abstractmethod
     def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
         """Return var(Σ_k z_k'(b̂_k − b_k) given β)/σ² for each of n rows of levels in the fit, (n,)."""
-
-    def refits(self) -> Refits | None:
-        """Return native searches for other responses, None where there are none."""
-        return None
-
-    @abstractmethod
-    def start_moments(self) -> tuple[Array, Array]:
-        """Return the MIVQUE0 equations; see `Equations`."""
 
     @abstractmethod
     def with_rows(self, design: Design) -> RelativeSystem:

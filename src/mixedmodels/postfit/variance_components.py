@@ -9,6 +9,7 @@ import numpy as np
 
 from ..covariance.base import Natural
 from ..covariance.correlation import own_name, pair_name
+from ..criterion.errors import FittedErrors
 from ..criterion.parameters import Block, design_blocks
 from ..fit import Fit
 from ..inference.profiles import covariance_limits
@@ -16,12 +17,16 @@ from ..inference.reported import Reported, decay_parameters, own_scale
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table
-from ..terms.design import RandomTerm
+from ..terms.design import RandomTerm, Residual
 from ..typing import Array, Labels
 from .component_intervals import INTERVALS
 from .covariances import correlations
 
 KIND_ORDER = {"variance": 0, "covariance": 1}
+PRINTED = 5e-4
+"""Distance from 0 and 1 within which a correlation prints as one of them."""
+LOOKED_AT = 200
+"""Clusters among which the smallest distance is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def variance_components(
         "variance": np.where(plain, values, np.nan),
         "sd": np.where(plain, companions, values),
     }
-    notes = _negative_notes(components)
+    notes = (*_negative_notes(components), *_decay_notes(fit, components))
     if ci is not None or se:
         std_error = natural_std_errors(fit)[[component.index for component in components]]
         columns["std_error"] = std_error
@@ -278,6 +283,44 @@ def _negative_notes(components: list[Component]) -> tuple[str, ...]:
         return ()
     names = ", ".join(" ".join(filter(None, (c.group, c.name1))) for c in negative)
     return (f"negative, so without standard deviation or correlations: {names}",)
+
+
+def _decay_notes(fit: Fit, components: list[Component]) -> tuple[str, ...]:
+    """Say what correlations per unit of distance are at a distance of the data where they print as 0 or 1."""
+    criterion, theta, residual = fit._work.criterion(), fit.optimum.theta, fit.design.residual
+    decays = decay_parameters(criterion, theta)
+    hidden = [c for c in components if c.index in decays and not PRINTED <= c.value <= 1.0 - PRINTED]
+    if not hidden or residual is None or residual.coordinates is None:
+        return ()
+    errors, notes = FittedErrors(fit.design, criterion.model, theta), []
+    for block in criterion.model.residual_blocks:
+        pair = _nearest_rows(residual, block.set)
+        if pair is None:
+            continue
+        r = errors.among(np.array(pair))
+        distance = np.linalg.norm(np.subtract(*residual.coordinates[list(pair)]))
+        label = residual.set_labels[block.set]
+        where = f" ({label})" if label else ""
+        notes.append(
+            f"a correlation per unit of distance prints as 0 or 1{where}: at distance {distance:.3g}, the smallest "
+            f"in the data, errors have correlation {r[0, 1] / np.sqrt(r[0, 0] * r[1, 1]):.4f}"
+        )
+    return tuple(notes)
+
+
+def _nearest_rows(residual: Residual, which: int) -> tuple[int, int] | None:
+    """Return two rows of one cluster of a set at the smallest distance that is not 0, None where there are none."""
+    assert residual.coordinates is not None
+    best, found = np.inf, None
+    for cluster in np.flatnonzero(residual.sets == which)[:LOOKED_AT]:
+        rows = np.flatnonzero(residual.clusters == cluster)
+        at = residual.coordinates[rows]
+        apart = np.linalg.norm(at[:, None] - at, axis=2)
+        apart = np.where(apart > 0, apart, np.inf)
+        i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)
+        if apart[i, j] < best:
+            best, found = float(apart[i, j]), (int(rows[i]), int(rows[j]))
+    return found
 
 
 def _held_notes(components: list[Component], std_error: Array) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..frame.column import Column
-from ..frame.ingest import predictor_columns, read_columns, response_columns
+from ..frame.ingest import predictor_columns, read_columns
 from ..frame.readers import open_source, spread_scalars
 from ..frame.schema import FrameSchema
 from ..spec import ModelSpec
@@ -147,15 +147,6 @@ def encode_errors(
         )
     columns = read_columns(spec, source, encoding.columns)
     return encoding.encode(design.residual, columns, source.n)
-
-
-def encode_response(design: Design, spec: ModelSpec, newdata: Any) -> Array:
-    """Return the response of new data, (m,), NaN where it is missing; offsets are not subtracted."""
-    source = open_source(newdata)
-    columns = read_columns(spec, source, response_columns(spec))
-    complete = _complete(list(columns.values()), source.n)
-    data = {name: column.take(np.flatnonzero(complete)) for name, column in columns.items()}
-    return _spread(_encoding(design).response.values(data, int(complete.sum())), complete)
 
 
 def _encoding(design: Design) -> Encoding:

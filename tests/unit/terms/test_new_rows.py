@@ -19,7 +19,7 @@ from mixedmodels.spec import ModelSpec
 from mixedmodels.syntax.formula import read_formula
 from mixedmodels.terms.build import build_design
 from mixedmodels.terms.design import Design
-from mixedmodels.terms.new_rows import encode_new, encode_response
+from mixedmodels.terms.new_rows import encode_new
 
 RNG = np.random.default_rng(8)
 N = 60
@@ -216,13 +216,6 @@ def test_transforms_remember_what_they_learned() -> None:
     spec, schema, design = fit("y ~ scale(x) + center(n)")
     new = encode_new(spec, schema, design, {"x": [DATA["x"].mean()], "n": [DATA["n"].mean() + 1]})
     np.testing.assert_allclose(new.matrix, [[1, 0, 1]], atol=1e-14)
-
-
-def test_responses_of_new_data() -> None:
-    spec, _, design = fit("log(n) ~ x")
-    np.testing.assert_allclose(encode_response(design, spec, {"n": [1.0, np.nan, np.e]}), [0, np.nan, 1])
-    spec, _, design = fit("n / k ~ x")
-    np.testing.assert_allclose(encode_response(design, spec, {"n": [1.0, 4.0], "k": [2, 2]}), [0.5, 2])
 
 
 def test_what_was_learned_is_small() -> None:
