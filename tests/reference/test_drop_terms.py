@@ -36,3 +36,10 @@ def test_deletions_agree_with_lme4_and_lmertest(case: str) -> None:
     if name != "cake":
         # the ordered factor of cake is coded otherwise in R, which shifts restricted likelihoods
         np.testing.assert_allclose(random["loglik"], expected["ranova"]["loglik"], rtol=1e-7)
+
+
+def test_a_dropped_factor_takes_its_coding_along() -> None:
+    oats = mm.datasets.load("oats")
+    formula = "yield ~ Variety + nitro + (1 | Block)"
+    usual, summed = mm.lmm(formula, oats), mm.lmm(formula, oats, contrasts={"Variety": "sum"})
+    np.testing.assert_allclose(summed.drop1()["aic"], usual.drop1()["aic"], rtol=1e-8)

@@ -22,7 +22,7 @@ from ..syntax.spelling import split_sum
 from ..syntax.tokens import tokenize
 from ..table import Table
 from ..terms.encoding import own_functions
-from .formula_changes import change_formula
+from .formula_changes import change_formula, with_own_contrasts
 
 NONE = "<none>"
 """Label of the row of the whole model, as in R."""
@@ -133,7 +133,8 @@ def _without(fit: Fit, term: ModelTerm) -> Fit:
         variance=spec.variance,
         context=own_functions(fit.design),
     )
-    return _refitted(fit, spec.with_changes(fixed=changed.fixed, formula=changed.formula, method="ml"))
+    smaller = spec.with_changes(fixed=changed.fixed, formula=changed.formula, method="ml")
+    return _refitted(fit, with_own_contrasts(smaller))
 
 
 def _smaller(fit: Fit) -> list[tuple[str, dict[str, Any]]]:

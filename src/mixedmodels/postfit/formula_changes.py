@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 
 from ..errors import SpecError
+from ..frame.ingest import predictor_columns
+from ..spec import ModelSpec
 from ..syntax.rendering import render
 from ..syntax.spelling import Piece, split_sum
 from ..syntax.tokens import Kind, outside_brackets, tokenize
@@ -109,3 +111,9 @@ def _sides(formula: str) -> tuple[str, str]:
     if len(tildes) != 1:
         raise SpecError(f"formula={formula!r} needs one '~', for example '. ~ . + x'.")
     return formula[: tildes[0].start].strip(), formula[tildes[0].stop :].strip()
+
+
+def with_own_contrasts(spec: ModelSpec) -> ModelSpec:
+    """Return a spec with the codings of factors that are in the model; others came from a larger one."""
+    left = set(predictor_columns(spec))
+    return spec.with_changes(contrasts=tuple(pair for pair in spec.contrasts if pair[0] in left))

@@ -9,12 +9,11 @@ from ..api import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs
-from ..frame.ingest import predictor_columns
 from ..spec import Bounds, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
 from ..terms.encoding import own_functions
-from .formula_changes import change_formula
+from .formula_changes import change_formula, with_own_contrasts
 
 KEEP: Any = object()
 """Stands for an argument left as it was, where None means something else."""
@@ -83,8 +82,7 @@ def update(
         context=functions,
     )
     if contrasts is KEEP:
-        left = set(predictor_columns(changed))
-        changed = changed.with_changes(contrasts=tuple(pair for pair in changed.contrasts if pair[0] in left))
+        changed = with_own_contrasts(changed)
     array = None if isinstance(new_weights, str) else weights
     if weights is KEEP:
         array = before.weights if before is not None and data is None else None
