@@ -1,15 +1,14 @@
-"""Responses that are missing from a cluster, predicted from those that are not through correlated errors."""
+"""The errors of rows to predict: their variances, and which are missing responses of clusters of the fit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..criterion.errors import FittedErrors, NewErrorCovariance
-from ..engines.base import Target
 from ..fit import Fit
 from ..terms.new_rows import NewRows, encode_errors
 from ..terms.residual import NewErrors
@@ -19,12 +18,47 @@ from .error_side import error_variances, fitted_errors
 
 @dataclass(frozen=True, slots=True)
 class ErrorsOfRows:
-    """What is known of the errors of new rows: their variances (m,), and which are missing responses, (m,)."""
+    """What is known of the errors of new rows.
+
+    `variances` (m,), NaN where they are not known; `unobserved` (m,) says which are missing responses; `fitted` is R̂,
+    None for errors of variance σ²/w or where nothing is asked of R̂, `new` the rows as it reads them, `mean` and
+    `weights` what their standard deviations depend on.
+    """
 
     variances: Array
     unobserved: NDArray[np.bool_]
+    fitted: FittedErrors | None = None
     new: NewErrors | None = None
-    sd: Array | None = None
+    mean: Array | None = None
+    weights: Array | None = None
+
+    @property
+    def cluster_rows(self) -> NDArray[np.intp]:
+        """A row of the fit that is of the cluster of each new one, (m,)."""
+        assert self.fitted is not None
+        assert self.new is not None
+        return self.fitted.first_rows()[self.new.clusters].astype(np.intp)
+
+    def moved(self, theta: Array) -> ErrorsOfRows:
+        """Return what R(θ) says of the same rows."""
+        assert self.fitted is not None
+        if self.new is None:
+            # the rows of the fit themselves
+            fitted = FittedErrors(self.fitted.design, self.fitted.model, theta)
+            return replace(self, fitted=fitted, variances=fitted.variances())
+        return _of_new_rows(
+            FittedErrors(self.fitted.design, self.fitted.model, theta), self.new, self.mean, self.weights
+        )
+
+    def relation(self, missing: NDArray[np.bool_]) -> NewErrorCovariance | None:
+        """Return the covariances of the missing responses with those of the fit; None without any."""
+        if not missing.any():
+            return None
+        assert self.fitted is not None
+        assert self.new is not None
+        assert self.mean is not None
+        sd = self.fitted.new_sd(self.new, self.mean, self.weights)
+        return NewErrorCovariance(self.fitted, self.new.take(missing), sd[missing])
 
 
 def new_errors(
@@ -34,41 +68,25 @@ def new_errors(
 
     Only `conditional` predictions ask which rows are missing responses.
     """
-    none = np.zeros(len(rows), dtype=bool)
+    none, zero = np.zeros(len(rows), dtype=bool), np.zeros(len(rows))
     if not required and not conditional:
-        return ErrorsOfRows(np.zeros(len(rows)), none)
-    if newdata is None:
-        return ErrorsOfRows(error_variances(fit) if required else np.zeros(len(rows)), none)
+        return ErrorsOfRows(zero, none)
     fitted = fitted_errors(fit)
+    if newdata is None:
+        return ErrorsOfRows(error_variances(fit), none, fitted) if required else ErrorsOfRows(zero, none)
     if fitted is None:
         weights = 1.0 if rows.weights is None else rows.weights
         return ErrorsOfRows(fit.sigma2 / weights * np.ones(len(rows)), none)
     new = encode_errors(fit.spec, fit.design, newdata, required=required)
     if new is None:
-        return ErrorsOfRows(np.zeros(len(rows)), none)
-    sd = fitted.new_sd(new, mean, rows.weights)
-    variances = fitted.new_variances(new, sd)
-    return ErrorsOfRows(variances, fitted.unobserved(new) & np.isfinite(variances), new, sd)
+        return ErrorsOfRows(zero, none)
+    return _of_new_rows(fitted, new, mean, rows.weights)
 
 
-def predict_unobserved(
-    fit: Fit, rows: NewRows, errors: ErrorsOfRows, chosen: NDArray[np.bool_]
-) -> tuple[Array, Array]:
-    """Return predicted responses, offsets left out, of the chosen rows and the variances of their errors.
-
-    `rows` are the chosen rows; `errors` those of all.
-    """
-    fitted = fitted_errors(fit)
-    assert isinstance(fitted, FittedErrors)
-    assert errors.new is not None
-    assert errors.sd is not None
-    new = errors.new.take(chosen)
-    target = Target(
-        rows.x,
-        rows.codes,
-        rows.values,
-        cluster=fitted.first_rows()[new.clusters].astype(np.intp),
-        error=NewErrorCovariance(fitted, new, errors.sd[chosen]),
-    )
-    shift, variance = fit._work.equations().predict(target)
-    return np.asarray(fit.solution.estimates(rows.x) + shift), variance
+def _of_new_rows(
+    fitted: FittedErrors, new: NewErrors, mean: Array | None, weights: Array | None
+) -> ErrorsOfRows:
+    assert mean is not None
+    variances = fitted.new_variances(new, fitted.new_sd(new, mean, weights))
+    unobserved = fitted.unobserved(new) & np.isfinite(variances)
+    return ErrorsOfRows(variances, unobserved, fitted, new, mean, weights)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..engines.base import Target
 from ..errors import DataError, SpecError
 from ..fit import Fit, row_products
-from ..inference.ddf import DegreesOfFreedom, method_for
+from ..inference.ddf import method_for
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, read_response
 from ..inference.sensitivity import Information
@@ -20,9 +21,10 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array
-from .missing_responses import ErrorsOfRows, new_errors, predict_unobserved
+from .missing_responses import new_errors
+from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import standard_errors
-from .unobserved import own_variances, reach, without_new_levels
+from .unobserved import reach, without_new_levels
 
 TYPES = ("link", "response")
 LEVELS = ("conditional", "population")
@@ -52,7 +54,8 @@ def predict(
         the fit by default.
     level
         `"conditional"`: given the predicted random effects of each row's levels and, where errors are
-        correlated, the observed rows of its cluster; `"population"`: with random effects and errors zero.
+        correlated, the observed rows of its cluster; `"population"`: with random effects and errors zero; no
+        grouping column is needed.
     se
         Add the standard error of the predicted mean.
     interval
@@ -78,9 +81,12 @@ def predict(
 
     Notes
     -----
-    se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975), covariance
-    parameters taken as known; at population level it is x'Φx, Φ the covariance of β̂ of the df method. A
-    new observation adds the variance of its error, and at population level z'Σz of every random term.
+    se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975). Under Kenward–Roger's
+    methods 2ΣW_ab ṫ_a'Vṫ_b is added, t the weights of the predictor as functions of the covariance parameters and W
+    the covariance of their estimates (Harville and Jeske 1992; Prasad and Rao 1990; first order); at population level
+    it is x'Φx, Φ the covariance of β̂ of the df method. Coefficients of splines are part of the population's mean. A new
+    observation adds the variance of its error, and at population level z'Σz of every random term: a subject that was
+    not in the fit has the same interval at either level.
 
     A spatial random effect, `exp(x, y | field)`, at a point without data is predicted from those at the
     points of the fit by kriging, and what they leave open is part of se and limits. A new level has the
@@ -91,8 +97,8 @@ def predict(
     and se and limits are those of the response itself (Goldberger 1962; kriging). Other rows are predicted by
     their mean; so are all rows where positions are the order of rows (`cs(1 | g)`), which new rows do not have.
 
-    Intervals use t with the
-    df of x'β̂ at population level, those of the residual (or none) at conditional level. *Same as* SAS
+    Intervals use t with Satterthwaite's df of the whole variance, 2v²/(g'Wg), g its slopes in the covariance
+    parameters, under Kenward–Roger's methods and Satterthwaite's; under other methods with the df of x'β̂. *Same as* SAS
     `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
 
     The inverse of the transformation at a mean is a median where errors are symmetric: exp(x'β̂) is the median of y
@@ -106,13 +112,16 @@ def predict(
     array([54.1085, 66.5   ])
     >>> print(fit.predict({"Rail": ["1"]}, interval="prediction"))
         fit       se    lower    upper
-    54.1085  2.31299  44.3219  63.8951
-    95% prediction limits; df: residual (n − rank X)
+    54.1085  2.32252  43.9956  64.2215
+    95% prediction limits; df: Kenward–Roger
     """
     _check(level, new_levels, interval, confidence)
     back = _transformation(fit, type)
     conditional, response = level == "conditional", interval == "prediction"
-    rows = _fitted_rows(fit) if newdata is None else _new_rows(fit, newdata, conditional or response)
+    if newdata is None:
+        rows = _fitted_rows(fit)
+    else:
+        rows = _new_rows(fit, newdata, random=conditional or response, grouping=conditional)
     if conditional and new_levels == "raise":
         _refuse_new_levels(fit, rows)
     found = _predicted(fit, rows, newdata, conditional=conditional, response=response)
@@ -120,18 +129,16 @@ def predict(
     if not se and interval is None:
         return placed(found.mean if back is None else back.mean(found.mean))
     method = method_for(fit, ddf, information=information)
-    variance = _variance(fit, found, conditional, method)
-    columns = {"fit": found.mean, "se": standard_errors(fit, variance)}
-    notes = _missing_notes(found)
+    off = uncertainty_of(fit, found, method, response=response, limits=interval is not None)
+    columns = {"fit": found.mean, "se": standard_errors(fit, off.mean)}
+    notes = [*_missing_notes(found), *off.notes]
     if response:
-        own = _own_variance(fit, found, conditional)
-        variance = variance + np.where(found.missing, 0.0, own)
-        notes += _response_notes(fit, found, own)
+        notes += _response_notes(fit, found, off.response)
     if interval is not None:
-        df, note = _interval_df(fit, found.rows, conditional, method)
-        half = t_quantile(confidence, df) * standard_errors(fit, variance)
+        variance = off.response if response else off.mean
+        half = t_quantile(confidence, off.df) * standard_errors(fit, variance)
         columns.update(lower=found.mean - half, upper=found.mean + half)
-        notes = [f"{100 * confidence:g}% {interval} limits; df: {note}", *notes]
+        notes = [f"{100 * confidence:g}% {interval} limits; df: {method.describe(fit)}", *notes]
     if back is not None:
         columns["se"] = np.abs(back.mean_slope(found.mean)) * columns["se"]
         columns |= {name: back.mean(values) for name, values in columns.items() if name != "se"}
@@ -142,26 +149,8 @@ def predict(
 
 def conditional_means(fit: Fit, newdata: Any) -> Array:
     """Return offset + Xβ̂ + Zb̂ at new rows, (rows,), whatever is known of their errors."""
-    rows = reach(fit, _new_rows(fit, newdata, True)).rows
-    return np.where(rows.complete, _mean(fit, rows, True), np.nan)
-
-
-@dataclass(frozen=True, slots=True)
-class _Predicted:
-    """Means of m rows, with what their variances are made of.
-
-    `rest` (m,) is the variance of effects at points without data; `valid` (m,) which rows have a mean; `errors` what is
-    known of their errors; `missing` (m,) which rows are missing responses, predicted from their cluster, and
-    `missing_variance` what the cluster leaves open of those.
-    """
-
-    rows: NewRows
-    rest: Array
-    valid: NDArray[np.bool_]
-    mean: Array
-    errors: ErrorsOfRows
-    missing: NDArray[np.bool_]
-    missing_variance: Array
+    rows = reach(fit, _new_rows(fit, newdata)).rows
+    return np.where(rows.complete, _mean(fit, rows, (True,) * len(rows.codes)), np.nan)
 
 
 def _check(level: str, new_levels: str, interval: str | None, confidence: float) -> None:
@@ -184,43 +173,36 @@ def _transformation(fit: Fit, type: str) -> Response | None:
     return read_response(fit.spec.response)
 
 
-def _predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> _Predicted:
+def _predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> Predicted:
     """Return the means of rows; with `response` the variances of their errors are needed too."""
     reached = reach(fit, rows)
     rows = reached.rows
+    included = tuple(conditional or term.smooth for term in fit.design.random)
     valid = rows.complete & _estimable(fit, rows)
-    mean = np.where(valid, _mean(fit, rows, conditional), np.nan)
+    mean = np.where(valid, _mean(fit, rows, included), np.nan)
     errors = new_errors(fit, rows, newdata, mean, required=response, conditional=conditional)
     missing = errors.unobserved & valid if conditional else np.zeros(len(rows), dtype=bool)
-    left = np.zeros(0)
+    found = Predicted(rows, included, reached.rest, valid, mean, errors, missing)
     if missing.any():
-        bare, _ = without_new_levels(fit, _take(rows, missing))
-        predicted, left = predict_unobserved(fit, bare, errors, missing)
-        mean[missing] = predicted + (0.0 if rows.offset is None else rows.offset[missing])
-    return _Predicted(rows, reached.rest, valid, mean, errors, missing, left)
+        mean[missing] += _shift(fit, found)
+    return found
 
 
-def _variance(fit: Fit, found: _Predicted, conditional: bool, method: DegreesOfFreedom) -> Array:
-    """Return the variances of means less what they predict, (m,); of the responses where those are missing."""
-    rows, missing = found.rows, found.missing
-    variance = np.full(len(rows), np.nan)
-    variance[found.valid] = _mean_variance(fit, _take(rows, found.valid), conditional, method)
-    if missing.any():
-        own = _take(rows, missing)
-        variance[missing] = found.missing_variance + own_variances(fit, own, without_new_levels(fit, own)[1])
-    return variance + found.rest if conditional else variance
+def _shift(fit: Fit, found: Predicted) -> Array:
+    """Return v'V⁻¹(y − Xβ̂) of the missing responses less the effects already in their means."""
+    rows = _take(without_new_levels(fit, found.rows)[0], found.missing)
+    target = Target(
+        np.ascontiguousarray(rows.x),
+        rows.codes,
+        rows.values,
+        cluster=found.errors.cluster_rows[found.missing],
+        error=found.errors.relation(found.missing),
+    )
+    predicted = fit.solution.estimates(rows.x) + fit._work.equations().predict(target)[0]
+    return np.asarray(predicted - _mean(fit, replace(rows, offset=None), found.included))
 
 
-def _own_variance(fit: Fit, found: _Predicted, conditional: bool) -> Array:
-    """Return what a new observation varies about its mean by, (m,), NaN where that is not known."""
-    own, rows = found.errors.variances, found.rows
-    if conditional:
-        return own
-    effects = own_variances(fit, rows, (rows.complete,) * len(rows.codes)) + found.rest
-    return np.asarray(own + np.where(rows.complete, effects, np.nan))
-
-
-def _missing_notes(found: _Predicted) -> list[str]:
+def _missing_notes(found: Predicted) -> list[str]:
     count = int(found.missing.sum())
     if not count:
         return []
@@ -228,9 +210,9 @@ def _missing_notes(found: _Predicted) -> list[str]:
     return [f"{what}, predicted from the observed rows of the same cluster"]
 
 
-def _response_notes(fit: Fit, found: _Predicted, own: Array) -> list[str]:
+def _response_notes(fit: Fit, found: Predicted, variance: Array) -> list[str]:
     notes = []
-    if unknown := int(np.count_nonzero(np.isnan(own) & found.valid)):
+    if unknown := int(np.count_nonzero(np.isnan(variance) & found.valid)):
         what = "1 row has" if unknown == 1 else f"{unknown} rows have"
         notes.append(f"{what} no limits: a position or group that was not in the fit, so no known variance")
     if fit.design.weights is not None and found.rows.weights is None:
@@ -254,8 +236,8 @@ def _fitted_rows(fit: Fit) -> NewRows:
     )
 
 
-def _new_rows(fit: Fit, newdata: Any, random: bool) -> NewRows:
-    return encode_new(fit.spec, fit.schema, fit.design, newdata, random=random)
+def _new_rows(fit: Fit, newdata: Any, *, random: bool = True, grouping: bool = True) -> NewRows:
+    return encode_new(fit.spec, fit.schema, fit.design, newdata, random=random, grouping=grouping)
 
 
 def _take(rows: NewRows, chosen: NDArray[np.bool_]) -> NewRows:
@@ -275,32 +257,16 @@ def _take(rows: NewRows, chosen: NDArray[np.bool_]) -> NewRows:
     )
 
 
-def _mean(fit: Fit, rows: NewRows, conditional: bool) -> Array:
+def _mean(fit: Fit, rows: NewRows, included: tuple[bool, ...]) -> Array:
     mean = fit.solution.estimates(rows.x)
     if rows.offset is not None:
         mean = mean + rows.offset
-    if conditional:
-        for effects, codes, values in zip(fit.solution.random, rows.codes, rows.values, strict=True):
+    terms = zip(fit.solution.random, rows.codes, rows.values, included, strict=True)
+    for effects, codes, values, inside in terms:
+        if inside:
             known = codes >= 0
             mean = mean + np.where(known, row_products(values, effects[np.where(known, codes, 0)]), 0.0)
     return np.asarray(mean)
-
-
-def _mean_variance(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> Array:
-    if not conditional or not fit.design.random:
-        own = fit.solution.basis.rows(rows.x)
-        return np.asarray(np.einsum("ia,ab,ib->i", own, method.vcov(fit), own))
-    known, new = without_new_levels(fit, rows)
-    x = np.ascontiguousarray(rows.x)
-    variance = fit._work.equations().prediction_variance(x, known.codes, known.values)
-    return variance + own_variances(fit, rows, new)
-
-
-def _interval_df(fit: Fit, rows: NewRows, conditional: bool, method: DegreesOfFreedom) -> tuple[Array, str]:
-    if not conditional:
-        return method.single(fit, rows.x), method.describe(fit)
-    df = np.inf if method.name == "asymptotic" else float(fit.df_resid)
-    return np.full(len(rows), df), method.note if np.isinf(df) else "residual (n − rank X)"
 
 
 def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:

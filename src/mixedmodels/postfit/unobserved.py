@@ -94,19 +94,24 @@ def _scales(term: RandomTerm, codes: Codes) -> Array:
     return np.where(codes >= 0, level_scale(term)[np.maximum(codes, 0)], 1.0)
 
 
-def own_variances(fit: Fit, rows: NewRows, chosen: tuple[NDArray[np.bool_], ...]) -> Array:
-    """Return Σ_k z'Σ_kz over the rows chosen for each term, (m,): the variance of effects not predicted."""
+def own_variances(
+    fit: Fit, rows: NewRows, chosen: tuple[NDArray[np.bool_], ...], sigmas: tuple[Array, ...]
+) -> Array:
+    """Return Σ_k z'Σ_kz over the rows chosen for each term, (m,): the variance of effects not predicted.
+
+    `sigmas` are Σ of every term in own coordinates, (sets, p, p) each.
+    """
     variance = np.zeros(len(rows))
     own = fit._work.own_design()
     values = own_values(own, rows.values)
-    for k, (term, sigmas) in enumerate(zip(own.random, fit._work.own_covariances(), strict=True)):
+    for k, (term, by_set) in enumerate(zip(own.random, sigmas, strict=True)):
         at = np.flatnonzero(chosen[k])
         if not len(at):
             continue
         _need_sets(fit, k, rows.sets[k][at])
         given = values[k]
         z = np.ones((len(at), 1)) if given is None else given[at]
-        sigma = sigmas[rows.sets[k][at]]
+        sigma = by_set[rows.sets[k][at]]
         variance[at] += _scales(term, rows.codes[k][at]) * np.einsum("ia,iab,ib->i", z, sigma, z)
     return variance
 

@@ -50,6 +50,8 @@ class RandomTerm:
         Names of the parameter sets; `("",)` without `by=`.
     known
         Known covariance among levels.
+    smooth
+        Whether its effects are part of the mean of the population: coefficients of a spline.
     """
 
     label: str
@@ -63,6 +65,7 @@ class RandomTerm:
     sets: Codes
     set_labels: Labels = ("",)
     known: KnownCovariance | None = None
+    smooth: bool = False
 
     @property
     def n_levels(self) -> int:

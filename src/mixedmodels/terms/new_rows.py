@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..table import Backend
 from ..typing import Array, Codes
 from .design import Design
 from .encoding import Encoding, encoding_of
+from .random import RandomEncoding
 from .residual import NewErrors
 
 
@@ -69,7 +71,13 @@ class NewRows:
 
 
 def encode_new(
-    spec: ModelSpec, schema: FrameSchema, design: Design, newdata: Any, *, random: bool = True
+    spec: ModelSpec,
+    schema: FrameSchema,
+    design: Design,
+    newdata: Any,
+    *,
+    random: bool = True,
+    grouping: bool = True,
 ) -> NewRows:
     """Return X, Z and offsets for new data, with the levels, knots and transforms learned at the fit.
 
@@ -80,7 +88,10 @@ def encode_new(
     newdata
         Any frame `build_frame` reads; the response need not be in it.
     random
-        Whether to encode the random terms; without them the grouping factors need not be in `newdata`.
+        Whether to encode all random terms; otherwise smooths alone, which are part of the mean of the population, and
+        other terms have no values and levels that are not in the fit.
+    grouping
+        Whether grouping factors must be in `newdata`; levels of those that are not are none of the fit.
 
     Raises
     ------
@@ -90,10 +101,11 @@ def encode_new(
     """
     encoding = _encoding(design)
     source = open_source(spread_scalars(newdata))
-    columns = read_columns(spec, source, _needed(spec, encoding, source.names, random))
-    terms = list(zip(design.random, encoding.random, strict=True)) if random else []
-    grouping = {name for _, one in terms for name in (*one.group, one.by) if name in columns}
-    inside = _predictors(encoding, random)
+    terms = list(zip(design.random, encoding.random, strict=True))
+    read = [one for term, one in terms if random or term.smooth]
+    columns = read_columns(spec, source, _needed(spec, encoding, read, source.names, grouping))
+    levels = {name for one in read for name in (*one.group, one.by) if name in columns}
+    inside = _predictors(encoding, read)
     for name in inside:
         _check_kind(schema, columns[name])
     complete = _complete([columns[name] for name in inside], source.n)
@@ -102,11 +114,17 @@ def encode_new(
     data = {name: column.take(kept) if name in inside else column for name, column in columns.items()}
     offset = [one.values(data, m) for one in encoding.offsets]
     matrix = _spread(encoding.fixed.matrix(data, m), complete)
-    whole = {name: columns[name] for name in grouping}
-    codes = [np.where(complete, one.codes(term, whole, source.n), np.int32(-1)) for term, one in terms]
+    whole = {name: columns[name] for name in levels}
+    none = np.full(source.n, -1, np.int32)
+    codes = [
+        np.where(complete, one.codes(term, whole, source.n), np.int32(-1))
+        if one in read and set(one.group) <= set(whole)
+        else none
+        for term, one in terms
+    ]
     sets = [one.sets(term, own, whole) for (term, one), own in zip(terms, codes, strict=True)]
-    values = [one.values(data, m) for _, one in terms]
-    points = [one.points(data) for _, one in terms]
+    values = [one.values(data, m) if one in read else None for _, one in terms]
+    points = [one.points(data) if one in read else None for _, one in terms]
     return NewRows(
         matrix=matrix,
         x=matrix if design.fixed.rank == matrix.shape[1] else matrix[:, list(design.fixed.estimable)],
@@ -156,24 +174,30 @@ def _encoding(design: Design) -> Encoding:
     return encoding
 
 
-def _predictors(encoding: Encoding, random: bool) -> set[str]:
-    """Return the columns that X, Z values and offsets are computed from."""
+def _predictors(encoding: Encoding, random: Sequence[RandomEncoding]) -> set[str]:
+    """Return the columns that X, offsets and the Z values of some random terms are computed from."""
     names = set(encoding.fixed.encoder.variables)
     names |= {basis.variable for basis, _ in encoding.fixed.splines}
     for number in encoding.offsets:
         names |= set(columns_of(number.expression))
-    for one in encoding.random if random else ():
+    for one in random:
         basis = one.basis
         names |= {basis.variable} if hasattr(basis, "variable") else set(basis.variables)
     return names
 
 
-def _needed(spec: ModelSpec, encoding: Encoding, available: tuple[str, ...], random: bool) -> list[str]:
+def _needed(
+    spec: ModelSpec,
+    encoding: Encoding,
+    random: Sequence[RandomEncoding],
+    available: tuple[str, ...],
+    grouping: bool,
+) -> list[str]:
     inside = _predictors(encoding, random)
-    grouping = {name for one in encoding.random for name in one.group} if random else set()
+    groups = {name for one in random for name in one.group if grouping or name in available}
     # a column of `by=` is needed only for levels that were not in the fit
-    sets = {one.by for one in encoding.random} & set(available) if random else set()
-    names = [name for name in predictor_columns(spec) if name in inside or name in grouping or name in sets]
+    sets = {one.by for one in random} & set(available)
+    names = [name for name in predictor_columns(spec) if name in inside or name in groups or name in sets]
     return [*names, spec.weights] if spec.weights in available and spec.weights not in names else names
 
 

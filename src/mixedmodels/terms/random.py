@@ -255,4 +255,5 @@ def _spline_term(basis: SplineBasis, frame: ModelFrame) -> RandomTerm:
         structure=bind(StructureSpec("homdiag")),
         positions=Positions(len(basis.columns), basis.columns),
         sets=np.zeros(1, np.int32),
+        smooth=True,
     )

@@ -70,7 +70,7 @@ def test_new_points_are_kriged(name: str, engine: str) -> None:
     v = same * covariances(where, where) + fit.sigma2 * np.eye(len(where))
     between = (new["field"][:, None] == data["field"][None]) * covariances(at, where)
     mean, variance = krige(fit, data, new, between, np.full(4, 4.0), v)
-    table = fit.predict(new, se=True)
+    table = fit.predict(new, se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["fit"], mean, rtol=1e-8)
     np.testing.assert_allclose(table["se"] ** 2, variance, rtol=1e-8)
     limits = fit.predict(new, interval="prediction", ddf="asymptotic")
@@ -85,7 +85,9 @@ def test_a_nugget_is_part_of_a_new_point() -> None:
     far = {"field": ["f0"], "x": [300.0], "y": [300.0]}
     x = np.array([1.0, 300.0])
     assert fit.predict(far)[0] == pytest.approx(x @ fit.beta, rel=1e-12)
-    assert fit.predict(far, se=True)["se"][0] ** 2 == pytest.approx(x @ fit.solution.vcov @ x + 3.8, rel=1e-9)
+    assert fit.predict(far, se=True, ddf="asymptotic")["se"][0] ** 2 == pytest.approx(
+        x @ fit.solution.vcov @ x + 3.8, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("level", ["conditional", "population"])
@@ -106,7 +108,7 @@ def test_kriging_through_dense_points_stays_finite() -> None:
     data = {"t": t, "y": np.sin(6 * t) + 0.1 * rng.standard_normal(80), "all": ["a"] * 80}
     fit = mm.lmm("y ~ 1 + gau(t | all)", data)
     at = np.linspace(0.003, 0.997, 61)
-    table = fit.predict({"t": at, "all": ["a"] * 61}, se=True)
+    table = fit.predict({"t": at, "all": ["a"] * 61}, se=True, ddf="asymptotic")
     # the curve is smooth: between neighbours of the grid the prediction is their interpolation to 1e-3
     np.testing.assert_allclose(table["fit"], np.interp(at, t, fit.fitted), atol=2e-3)
     assert np.all(table["se"] < 0.1)
@@ -130,7 +132,7 @@ def test_kriging_with_correlated_errors() -> None:
         (data["field"] == "f0")[None] * 4.0 * np.exp(-np.linalg.norm(at[:, None] - where[None], axis=2) / 2)
     )
     mean, variance = krige(fit, data, new, between, np.full(1, 4.0), v)
-    table = fit.predict(new, se=True)
+    table = fit.predict(new, se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["fit"], mean, rtol=1e-7)
     np.testing.assert_allclose(table["se"] ** 2, variance, rtol=1e-7)
 
@@ -147,7 +149,7 @@ def test_new_levels_have_the_variance_of_their_own_set(how: str) -> None:
     new = {"id": ["a", "b"], "sex": sexes, "age": [9.0, 9.0]}
     with pytest.raises(mm.DataError, match="level of 'id'"):
         fit.predict(new)
-    se = fit.predict(new, se=True, new_levels="population")["se"]
+    se = fit.predict(new, se=True, ddf="asymptotic", new_levels="population")["se"]
     population = fit.predict(new, se=True, level="population", ddf="asymptotic")["se"]
     z = np.array([1.0, 9.0])
     own = [z @ fit.random_cov(by=s).array @ z for s in sexes]
@@ -188,6 +190,6 @@ def test_kin_without_records_are_predicted(option: str) -> None:
     np.testing.assert_allclose(table["std_error"][chosen] ** 2, expected, rtol=1e-7)
     gap = 1 - between @ inverse @ x
     mean_variance = np.diag(0.7 * a[8:, 8:] - between @ inverse @ between.T + gap @ phi @ gap.T)
-    predicted = fit.predict({"animal": names[8:]}, se=True)
+    predicted = fit.predict({"animal": names[8:]}, se=True, ddf="asymptotic")
     np.testing.assert_allclose(predicted["fit"], fit.beta[0] + between @ inverse @ residual, rtol=1e-8)
     np.testing.assert_allclose(predicted["se"] ** 2, mean_variance, rtol=1e-7)

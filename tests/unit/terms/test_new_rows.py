@@ -188,7 +188,7 @@ def test_rows_with_missing_predictors_are_nan() -> None:
 def test_population_predictions_need_no_groups() -> None:
     spec, schema, design = fit("y ~ x + (n | g)")
     new = encode_new(spec, schema, design, {"x": [1.0]}, random=False)
-    assert new.codes == ()
+    assert [list(codes) for codes in new.codes] == [[-1]]
     with pytest.raises(DataError, match="column 'n' is not in the data"):
         encode_new(spec, schema, design, {"x": [1.0], "g": ["g0"]})
 

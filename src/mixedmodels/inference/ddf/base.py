@@ -9,6 +9,7 @@ import numpy as np
 
 from ...fit import Fit
 from ...typing import Array
+from ..sensitivity import Information
 from ..vcov import model_vcov
 
 
@@ -22,6 +23,12 @@ class DegreesOfFreedom(ABC):
     name: ClassVar[str]
     note: str
     """One clause for the notes of a table: what the degrees of freedom are."""
+    from_variances: ClassVar[bool] = False
+    """Whether degrees of freedom come from how well variances are known, and so exist for any variance."""
+    adjusts: ClassVar[bool] = False
+    """Whether variances are adjusted for the estimation of the covariance parameters."""
+    information: Information = "observed"
+    """What the uncertainty of the covariance parameters is computed from."""
 
     def describe(self, fit: Fit) -> str:
         """Return `note`, and what happened to the method with this fit."""

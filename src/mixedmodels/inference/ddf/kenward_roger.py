@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class KenwardRoger(DegreesOfFreedom):
     is Satterthwaite's. W comes from the observed information as in SAS, or the expected as in pbkrtest. Only for REML.
     """
 
+    from_variances: ClassVar[bool] = True
+    adjusts: ClassVar[bool] = True
     linear: bool = False
     information: Information = "observed"
 

@@ -37,6 +37,8 @@ class KenwardRoger2(DegreesOfFreedom):
     """
 
     name: ClassVar[str] = "kenward-roger2"
+    from_variances: ClassVar[bool] = True
+    adjusts: ClassVar[bool] = True
     information: Information = "observed"
 
     @property

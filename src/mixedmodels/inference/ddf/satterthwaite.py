@@ -25,6 +25,7 @@ class Satterthwaite(DegreesOfFreedom):
     """
 
     name: ClassVar[str] = "satterthwaite"
+    from_variances: ClassVar[bool] = True
     information: Information = "observed"
 
     @property
