@@ -76,8 +76,10 @@ def emtrends(
     step = 1e-3 * (np.ptp(values) or 1.0)
 
     def difference(h: float) -> Any:
-        up, down = (rows_at(fit, grid.axes, grid.index, {var: centre + s * h}) for s in (0.5, -0.5))
-        return (up - down) / h
+        # the step as it comes out beside a centre that may be large
+        above, below = (np.asarray(centre, dtype=float) + s * h for s in (0.5, -0.5))
+        up, down = (rows_at(fit, grid.axes, grid.index, {var: place}) for place in (above, below))
+        return (up - down) / (above - below)[:, None]
 
     slopes = (4.0 * difference(step) - difference(2.0 * step)) / 3.0
     method = method_for(fit, ddf, information=information)

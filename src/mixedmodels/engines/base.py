@@ -183,18 +183,18 @@ class Solution:
 
     @property
     def beta(self) -> Array:
-        """β̂ by estimable column of X, (rank,)."""
+        """β̂ by estimable column as written, (rank,)."""
         return self.basis.coefficients(self.own_beta)
 
     @property
     def vcov(self) -> Array:
-        """(X'V⁻¹X)⁻¹ by estimable columns of X, (rank, rank)."""
+        """(X'V⁻¹X)⁻¹ by estimable columns as written, (rank, rank)."""
         return self.basis.covariance(self.own_vcov)
 
     def estimates(self, functions: Array) -> Array:
         """Return l'β̂ of functions on the estimable columns of X, (..., rank), such as rows of X."""
         if self.basis.triangle is None:
-            return np.asarray(functions @ self.beta)
+            return np.asarray(functions @ self.basis.of_columns(self.own_beta))
         # β̂ of nearly dependent columns cancels in the sum
         return np.asarray(self.basis.rows(functions) @ self.own_beta)
 

@@ -28,6 +28,9 @@ class FixedBasis:
         Index of the constant column, None without one, and its value.
     triangle
         Upper triangular map (r, r) that makes the centred, scaled columns orthonormal (to norm √n), None for none.
+    written
+        Unit triangular map (r, r) from coefficients of the columns of X to those of the columns as written, None where
+        they are the same; see `FixedTerms`.
     """
 
     centre: Array
@@ -35,6 +38,7 @@ class FixedBasis:
     constant: int | None = None
     level: float = 1.0
     triangle: Array | None = None
+    written: Array | None = None
 
     @classmethod
     def identity(cls, rank: int) -> FixedBasis:
@@ -63,6 +67,11 @@ class FixedBasis:
         return np.asarray((x[..., self.constant, None] / self.level) * self.centre)
 
     def coefficients(self, beta: Array) -> Array:
+        """Return own coefficients b, (r,) or (r, k), by column as written: TAb."""
+        found = self.of_columns(beta)
+        return found if self.written is None else np.asarray(self.written @ found)
+
+    def of_columns(self, beta: Array) -> Array:
         """Return A b for own coefficients b, (r,) or (r, k)."""
         out = (self._untwisted(beta).T * self.scale).T
         if self.constant is not None:
@@ -73,6 +82,6 @@ class FixedBasis:
         return beta if self.triangle is None else np.asarray(self.triangle @ beta)
 
     def covariance(self, phi: Array) -> Array:
-        """Return AΦA' for a covariance Φ (r, r) of own coefficients."""
+        """Return the covariance by column as written for a covariance Φ (r, r) of own coefficients: TAΦA'T'."""
         out = self.coefficients(self.coefficients(phi).T)
         return np.asarray(0.5 * (out + out.T))

@@ -67,7 +67,7 @@ def standardise(design: Design, control: Control, y: Array | None = None) -> Sta
     n, r = x.shape
     threads = control.threads_for(n)
     moments = _moments(design, x, threads)
-    basis = _columns(moments, n)
+    basis = replace(_columns(moments, n), written=design.fixed.written_kept)
     centre, scale = basis.centre, basis.scale
     if w is None:
         inner = _scaled(moments, basis, n)

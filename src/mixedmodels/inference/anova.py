@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -12,12 +13,14 @@ from ..table import Table
 from ..typing import Array
 from .ddf import method_for
 from .directions import column_sizes
-from .model_terms import ModelTerm, indicator_matrix, model_terms
+from .model_terms import ModelTerm, indicator_map, indicator_matrix, model_terms
 from .sensitivity import Information
 from .wald import empty_tests, joint_test
 
 DEPENDENT = 1e-7
 """Length of what is left of a column, of its length about its mean, below which it depends on those before it."""
+NEARLY_ALIKE = 1e-11
+"""The same for powers of one column as they are written, far from zero."""
 ROUNDING = 1e-13
 """The same of its length about zero: what rounding leaves of a column."""
 Type = Literal[1, 2, 3, "I", "II", "III"]
@@ -98,7 +101,8 @@ def hypotheses(fit: Fit, type: int) -> dict[str, Array]:
 
 def _sequential(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     matrix, places, coding = _reduction_columns(fit, terms)
-    blocks = _doolittle(matrix, [places[term.name] for term in terms])
+    # powers come after lower ones, with which their columns span the same as those written
+    blocks = _doolittle(_Reduced.of(matrix), [places[term.name] for term in terms])
     return {
         term.name: block @ coding for term, block in zip(terms, blocks, strict=True) if not term.is_intercept
     }
@@ -106,13 +110,20 @@ def _sequential(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
 
 def _after_others(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
     matrix, places, coding = _reduction_columns(fit, terms)
+    reduced = _Reduced.of(matrix)
+    if fit.design.fixed.written is not None:
+        maps = _written_maps(fit, terms)
+        reduced, coding = reduced.combined(maps[0]), maps[1] @ coding
     found = {}
     for term in terms:
         if term.is_intercept:
             continue
+        if (rows := _coefficients_as_written(fit, term, terms)) is not None:
+            found[term.name] = rows
+            continue
         before = [places[other.name] for other in terms if other is not term and not other.contains(term)]
         after = [places[other.name] for other in terms if other.contains(term)]
-        rows = _doolittle(matrix, [*before, places[term.name], *after])[len(before)]
+        rows = _doolittle(reduced, [*before, places[term.name], *after])[len(before)]
         found[term.name] = (rows if after else _reduced(rows, list(places[term.name]))) @ coding
     return found
 
@@ -170,21 +181,64 @@ def _scaled_gram(matrix: Array) -> tuple[Array, Array, Array]:
     return (matrix * unit).T @ (matrix * unit), size, unit
 
 
-def _doolittle(x: Array, order: list[tuple[int, ...]]) -> list[Array]:
+def _written_maps(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, Array]:
+    """Return A and its inverse T: the columns that tests are reduced in times A are those as written."""
+    if fit.spec.contrasts:
+        return indicator_map(fit, terms), indicator_map(fit, terms, back=True)
+    written = fit.design.fixed.written
+    assert written is not None
+    return _inverse(written), written
+
+
+def _inverse(written: Array) -> Array:
+    """Return the inverse of a unit upper triangular matrix, row by row, so that no small element is lost."""
+    out = np.eye(len(written))
+    for j in range(len(written) - 1, -1, -1):
+        out[j] -= written[j, j + 1 :] @ out[j + 1 :]
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reduced:
+    """A triangle with the lengths and angles of n columns, the lengths of these, and about their means."""
+
+    triangle: Array
+    length: Array
+    spread: Array
+    mean: Array
+    rows: int
+    dependent: float = DEPENDENT
+
+    @classmethod
+    def of(cls, x: Array) -> _Reduced:
+        """Return the triangle of columns (n, p)."""
+        length = np.sqrt(np.einsum("ij,ij->j", x, x))
+        spread = np.sqrt(len(x)) * x.std(axis=0)
+        unit = np.divide(1.0, length, out=np.ones(x.shape[1]), where=length > 0)
+        triangle = np.asarray(np.linalg.qr(x * unit, mode="r"), dtype=float) / unit
+        return cls(triangle, length, spread, x.mean(axis=0), len(x))
+
+    def combined(self, map_: Array) -> _Reduced:
+        """Return the triangle of the columns times an upper triangular map."""
+        triangle, mean = self.triangle @ map_, self.mean @ map_
+        length = np.linalg.norm(triangle, axis=0)
+        spread = np.sqrt(np.maximum(length**2 - self.rows * mean**2, 0.0))
+        return _Reduced(triangle, length, spread, mean, self.rows, NEARLY_ALIKE)
+
+
+def _doolittle(x: _Reduced, order: list[tuple[int, ...]]) -> list[Array]:
     """Return for blocks of columns in order their rows of the triangular factor of X'X, (q_b, p) each.
 
     Row j of R in X = QR is the estimable function the j-th column tests after those before it; columns that
     depend on earlier ones have none. Products of the columns would lose a column far from zero, so that they are
     reduced themselves, by a triangle of the same lengths and angles.
     """
-    p = x.shape[1]
-    length = np.sqrt(np.einsum("ij,ij->j", x, x))
-    spread = np.sqrt(len(x)) * x.std(axis=0)
+    p, length, spread = len(x.length), x.length, x.spread
     # columns that do not vary are measured by their length; nothing is known below the rounding of the columns
     scale = np.where(spread > ROUNDING * length, spread, length)
     unit = np.divide(1.0, scale, out=np.zeros(p), where=scale > 0)
-    least = np.maximum(DEPENDENT, ROUNDING * length * unit)
-    left = np.asarray(np.linalg.qr(x * unit, mode="r"), dtype=float)
+    least = np.maximum(x.dependent, ROUNDING * length * unit)
+    left = x.triangle * unit
     blocks = []
     for columns in order:
         rows = []
@@ -215,24 +269,46 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
         @ vectors[:, used].T
         @ ((centred * unit).T @ fit.design.fixed.matrix)
     )
+    unshift = -shift
+    if fit.design.fixed.written is not None:
+        eye = np.eye(len(shift))
+        written = (eye + shift) @ indicator_map(fit, terms)
+        unshift = indicator_map(fit, terms, back=True) @ (eye - shift) - eye
+        shift, size = written - eye, _Reduced.of(centred).combined(written).length
+    plain = ~(shift != 0).any(axis=0)
     # terms with the same numeric variables, between which orthogonality is asked for, are brought to one size
     common = _common_sizes(terms, places, size)
     found = {}
     for term in terms:
         if term.is_intercept:
             continue
+        if (rows := _coefficients_as_written(fit, term, terms)) is not None:
+            found[term.name] = rows
+            continue
         containing = [column for other in terms if other.contains(term) for column in places[other.name]]
         own = list(places[term.name])
         others = sorted(set(range(len(size))) - set(own) - set(containing))
         # what vanishes in an indicator does not change with what is measured from its mean
-        back = shift.copy()
-        back[others] = 0.0
-        involved = _combinations_without((span + span @ back) / common, others)
+        vanishing = [j for j in others if plain[j]]
+        forth, back = shift.copy(), unshift.copy()
+        forth[vanishing] = back[vanishing] = 0.0
+        involved = _combinations_without((span + span @ forth) / common, others)
         only_containing = _combinations_without(involved, own)
         L = _reduced(_orthogonal_part(involved, only_containing), own) * common
         L[:, others] = 0.0
-        found[term.name] = _drop_rounding((L - L @ back) @ coding, column_sizes(fit))
+        found[term.name] = _drop_rounding((L + L @ back) @ coding, column_sizes(fit))
     return found
+
+
+def _coefficients_as_written(fit: Fit, term: ModelTerm, terms: list[ModelTerm]) -> Array | None:
+    """Return the coefficients of a term as functions of β, where its test is that they are zero as written.
+
+    So it is where no other term contains it and X has full rank. None elsewhere, and where X is as written.
+    """
+    fixed = fit.design.fixed
+    if fixed.written is None or fixed.null_basis.shape[1] or any(other.contains(term) for other in terms):
+        return None
+    return fixed.written[list(term.place)]
 
 
 def _common_sizes(terms: list[ModelTerm], places: dict[str, tuple[int, ...]], size: Array) -> Array:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..fit import Fit
 from ..frame.column import Column
 from ..syntax.algebra import Atom, column
+from ..terms.centred import written_map
+from ..terms.coding import INDICATORS, code_levels
 from ..terms.encoder import DirectEncoder
 from ..terms.encoding import encoding_of
+from ..terms.parts import Block, Part
 from ..typing import Array
 from .predictors import predictors
 
@@ -65,22 +70,59 @@ def indicator_matrix(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[str,
 
     Columns of a term that involve the first level of some factor come last.
     """
-    data = predictors(fit) if any(term.factors for term in terms) else {}
-    blocks: list[Array] = []
+    blocks, orders = _blocks(fit, terms)
     places: dict[str, tuple[int, ...]] = {}
     start = 0
-    for term in terms:
-        block = _block(fit, term, terms, data)
-        block = block[:, np.abs(block).max(axis=0, initial=0.0) > 0]
-        blocks.append(block)
-        places[term.name] = tuple(range(start, start + block.shape[1]))
-        start += block.shape[1]
+    for term, order in zip(terms, orders, strict=True):
+        places[term.name] = tuple(range(start, start + len(order)))
+        start += len(order)
     return np.hstack(blocks) if blocks else np.zeros((fit.design.n, 0)), places
 
 
-def _block(fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str, Column]) -> Array:
+def indicator_map(fit: Fit, terms: list[ModelTerm], *, back: bool = False) -> Array:
+    """Return A (q, q) with written = computed·A for the columns of `indicator_matrix`, or with `back` its inverse.
+
+    Powers of columns far from zero are computed about origins of their own, see `FixedTerms.written`.
+    """
+    encoder = _encoder(fit)
+    blocks = [_indicator_parts(encoder, term) for term in terms]
+    whole = written_map(blocks, encoder.origins, back=not back)
+    kept, start = [], 0
+    for block, order in zip(blocks, _blocks(fit, terms)[1], strict=True):
+        kept += [start + j for j in order]
+        start += math.prod(len(part.names()) for part in block)
+    return whole[np.ix_(kept, kept)]
+
+
+def _indicator_parts(encoder: DirectEncoder, term: ModelTerm) -> Block:
+    """Return the parts of a term with an indicator for every level."""
+    parts = []
+    for atom in term.atoms:
+        if atom in term.factors:
+            levels = encoder.levels_of(atom)
+            parts.append(Part(atom, code_levels(INDICATORS, list(levels), atom.label), levels))
+        else:
+            parts.append(next(part for block in encoder.blocks for part in block if part.atom == atom))
+    return tuple(parts)
+
+
+def _blocks(fit: Fit, terms: list[ModelTerm]) -> tuple[list[Array], list[list[int]]]:
+    """Return the columns of each term that are not zero throughout, and their places in the product of its parts."""
+    data = predictors(fit) if any(term.factors for term in terms) else {}
+    blocks, orders = [], []
+    for term in terms:
+        block, order = _block(fit, term, terms, data)
+        kept = np.flatnonzero(np.abs(block).max(axis=0, initial=0.0) > 0)
+        blocks.append(block[:, kept])
+        orders.append(order[kept].tolist())
+    return blocks, orders
+
+
+def _block(
+    fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str, Column]
+) -> tuple[Array, NDArray[np.intp]]:
     if not term.factors:
-        return fit.design.fixed.matrix[:, list(term.place)]
+        return fit.design.fixed.matrix[:, list(term.place)], np.arange(len(term.place))
     encoder = _encoder(fit)
     n = fit.design.n
     block = np.ones((n, 1))
@@ -94,7 +136,8 @@ def _block(fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str,
             is_first = np.zeros(columns.shape[1], dtype=bool)
         block = (columns[:, :, None] * block[:, None, :]).reshape(len(block), -1)
         first = (is_first[:, None] | first[None, :]).ravel()
-    return block[:, np.argsort(first, kind="stable")]
+    order = np.argsort(first, kind="stable")
+    return block[:, order], order
 
 
 def _number_columns(fit: Fit, atom: Atom, terms: list[ModelTerm], data: Mapping[str, Column]) -> Array:

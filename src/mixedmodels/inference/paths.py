@@ -145,8 +145,9 @@ class FixedPath(Path):
         self.fit, self.best = fit, fit.criterion
         self.estimate = float(fit.solution.beta[at])
         self.scale = sqrt(fit.solution.vcov[at, at])
-        self.column = design.x[:, at]
-        rest = np.delete(design.x, at, axis=1)
+        x = design.x if (map_ := design.fixed.written_kept) is None else design.x @ np.linalg.inv(map_)
+        self.column = x[:, at]
+        rest = np.delete(x, at, axis=1)
         names = tuple(name for i, name in enumerate(design.fixed.columns) if i in kept and i != column)
         count = rest.shape[1]
         fixed = FixedTerms(rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0)))

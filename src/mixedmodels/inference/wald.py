@@ -93,7 +93,7 @@ def wald(
     ):
         L, values, names_read = load("inference.linear_test:read_hypotheses")(fit, L)
         rhs, labels = values + np.asarray(rhs, dtype=float), names_read if labels is None else labels
-    rows = _as_rows(fit, L)
+    rows = fit.design.fixed.functions(_as_rows(fit, L))
     method = method_for(fit, ddf, information=information)
     targets = np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
     names = [f"L{i + 1}" for i in range(len(rows))] if labels is None else list(labels)

@@ -52,7 +52,14 @@ def fixed_effects(
     fixed = fit.design.fixed
     p, kept = len(fixed.columns), list(fixed.estimable)
     everything = np.ones(len(kept), dtype=bool)
-    inner = estimate_rows(fit, np.eye(len(kept)), np.zeros(len(kept)), method, level, everything)
+    inner = estimate_rows(
+        fit,
+        fixed.functions(np.eye(p))[np.ix_(kept, kept)],
+        np.zeros(len(kept)),
+        method,
+        level,
+        everything,
+    )
     columns = {}
     for name, values in inner.columns().items():
         columns[name] = np.full(p, np.nan)

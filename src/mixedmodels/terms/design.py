@@ -138,6 +138,10 @@ class FixedTerms:
         Basis of the null space of X, (p, p − rank); a function L'β is estimable iff L'N = 0.
     moments
         Moments of the columns of X, where they were computed with it.
+    written
+        T (p, p), unit upper triangular, where powers and products of columns far from zero are computed about origins
+        of their own: X = X_written T, so that β of the columns as written is Tβ, and a function l'β of those is
+        (T'l)'β of these. None where X is as written. Rows of new data and grids are in the columns of X.
     """
 
     matrix: Array
@@ -147,10 +151,22 @@ class FixedTerms:
     estimable: tuple[int, ...]
     null_basis: Array
     moments: ColumnMoments | None = None
+    written: Array | None = None
 
     @property
     def rank(self) -> int:
         return len(self.estimable)
+
+    @property
+    def written_kept(self) -> Array | None:
+        """T among the estimable columns, (rank, rank)."""
+        return (
+            None if self.written is None else self.written[np.ix_(list(self.estimable), list(self.estimable))]
+        )
+
+    def functions(self, written: Array) -> Array:
+        """Return functions (k, p) of β as written as functions of β of the columns of X."""
+        return written if self.written is None else np.asarray(written @ self.written)
 
     @property
     def aliased(self) -> Labels:

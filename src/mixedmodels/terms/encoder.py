@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
 from typing import Any, TypeAlias
@@ -23,12 +23,14 @@ from ..frame.levels import match_levels, object_array
 from ..syntax.algebra import Atom, Term
 from ..syntax.expressions import read_coding_text
 from ..syntax.functions import FUNCTIONS
-from ..syntax.tree import Call, Coding
+from ..syntax.tree import Call, Coding, Node
 from ..typing import Array, Labels
 from .bases import Basis
-from .coding import INDICATORS, TREATMENT, CodedColumns, code_levels
+from .centred import Monomial, choose_origins, monomial, written_map
+from .coding import INDICATORS, TREATMENT, code_levels
 from .evaluate import Evaluation, Learned
 from .functions import NO_FUNCTIONS, OwnFunctions
+from .parts import Block, Part
 from .scoping import scope
 
 INTERCEPT = "(Intercept)"
@@ -75,45 +77,28 @@ class Encoder(ABC):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """One atom of a block: a number, a factor in some coding of its levels, or the columns of a basis.
-
-    `columns` is the coding of the `levels`, None for numbers and bases; `fields` are the names of the columns of a
-    basis, of which the first is left out where it is `reduced`.
-    """
-
-    atom: Atom
-    columns: CodedColumns | None = None
-    levels: NDArray[Any] | None = None
-    indicators: str = ""
-    fields: Labels | None = None
-    reduced: bool = False
-
-    def names(self) -> Labels:
-        """Return the names of the part's columns."""
-        fields = self.fields if self.columns is None else self.columns.fields
-        if fields is None:
-            return (self.atom.label,)
-        return tuple(f"{self.atom.label}[{name}]" for name in fields)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class DirectEncoder(Encoder):
     """A model matrix of products of numbers, coded factors and bases; each block is one product.
 
-    `products` holds the atoms of each term, `learned` what their expressions took from the data of the fit.
+    `products` holds the atoms of each term, `learned` what their expressions took from the data of the fit, `origins`
+    about what powers and products far from zero are taken, see `centred`.
     """
 
-    blocks: tuple[tuple[Part, ...], ...]
+    blocks: tuple[Block, ...]
     products: tuple[Term, ...]
     learned: Learned
+    origins: Mapping[Node, float] = field(default_factory=dict)
+
+    def written(self) -> Array | None:
+        """Return T (p, p), with which β of the columns as written is Tβ of those computed; None where they are one."""
+        return written_map(self.blocks, self.origins) if self.origins else None
 
     def fill(self, out: Array, data: Mapping[str, Column]) -> None:
         self.write(out, Evaluation.of(self.learned, data, len(out)))
 
     def write(self, out: Array, evaluation: Evaluation) -> None:
         """Write the p columns into `out` (n, p), which holds zeros, from an evaluation of its rows."""
-        values = _Values(evaluation)
+        values = _Values(evaluation, self.origins)
         writers, start = [], 0
         for block in self.blocks:
             stop = start + _width(block)
@@ -127,7 +112,7 @@ class DirectEncoder(Encoder):
 
     def values_of(self, atom: Atom, data: Mapping[str, Column], n: int) -> Array:
         """Return the numbers of an atom that is no factor, (n, k), by what was learned at the fit."""
-        values = _Values(Evaluation.of(self.learned, data, n))
+        values = _Values(Evaluation.of(self.learned, data, n), self.origins)
         if _is_basis(atom):
             found = values.basis(atom)
             part = next(p for block in self.blocks for p in block if p.atom == atom)
@@ -137,7 +122,7 @@ class DirectEncoder(Encoder):
     def codes_of(self, atom: Atom, data: Mapping[str, Column], n: int) -> NDArray[np.int32]:
         """Return the level of each row in a factor, (n,)."""
         part = next(p for block in self.blocks for p in block if p.atom == atom and p.levels is not None)
-        return _Values(Evaluation.of(self.learned, data, n)).codes(part)
+        return _Values(Evaluation.of(self.learned, data, n), self.origins).codes(part)
 
     def levels_of(self, atom: Atom) -> NDArray[Any]:
         """Return the levels of a factor."""
@@ -159,13 +144,16 @@ def learn_direct(
     n: int,
     contrasts: Mapping[str, str],
     functions: OwnFunctions = NO_FUNCTIONS,
+    *,
+    centred: bool = False,
 ) -> tuple[DirectEncoder, Evaluation]:
     """Return the encoder of terms learned from n rows of `data`, and the evaluation that learned.
 
-    Column order and names are formulaic's: the first factor of an interaction varies fastest.
+    With `centred` powers and products of columns far from zero are taken about an origin near them. Column order and
+    names are formulaic's: the first factor of an interaction varies fastest.
     """
     evaluation = Evaluation(data, n, functions, learning=True)
-    blocks: list[tuple[Part, ...]] = []
+    blocks: list[Block] = []
     columns: list[str] = []
     assign: list[int] = []
 
@@ -197,6 +185,8 @@ def learn_direct(
     encoder = DirectEncoder(
         tuple(columns), labels, tuple(assign), variables, tuple(blocks), tuple(terms), evaluation.learned()
     )
+    if centred and (origins := choose_origins(blocks, evaluation)):
+        encoder = replace(encoder, origins=origins)
     return encoder, evaluation
 
 
@@ -268,15 +258,25 @@ def _ordered_levels(atom: Atom, evaluation: Evaluation) -> NDArray[Any]:
 class _Values:
     """The numbers and codes of atoms over the rows of an evaluation, each computed once."""
 
-    def __init__(self, evaluation: Evaluation) -> None:
+    def __init__(self, evaluation: Evaluation, origins: Mapping[Node, float]) -> None:
         self.evaluation = evaluation
+        self.origins = origins
         self._found: dict[Atom, Any] = {}
 
     def numbers(self, atom: Atom) -> Array:
+        if self.origins and (power := monomial(atom.expression)).base in self.origins:
+            about: Array = self._once(atom, lambda: self._about(atom, power))
+            return about
         if atom.is_column:
             return self.evaluation.data[atom.variable].number()
         found: Array = self._once(atom, lambda: _numbers(atom, self.evaluation))
         return found
+
+    def _about(self, atom: Atom, power: Monomial) -> Array:
+        _numbers(atom, self.evaluation)
+        base = self.evaluation.column(power.base, atom.label)
+        changed: Array = power.factor * (base - self.origins[power.base]) ** power.degree
+        return changed
 
     def basis(self, atom: Atom) -> Basis:
         found: Basis = self._once(atom, lambda: _basis_of(atom, self.evaluation))
@@ -302,7 +302,7 @@ class _Values:
         return self._found[atom]
 
 
-def _block_names(block: tuple[Part, ...]) -> list[str]:
+def _block_names(block: Block) -> list[str]:
     if not block:
         return [INTERCEPT]
     if _width(block) > MOST_COLUMNS:
@@ -311,11 +311,11 @@ def _block_names(block: tuple[Part, ...]) -> list[str]:
     return [":".join(reversed(names)) for names in reversed_names]
 
 
-def _width(block: tuple[Part, ...]) -> int:
+def _width(block: Block) -> int:
     return math.prod(len(part.names()) for part in block)
 
 
-def _writer(block: tuple[Part, ...], values: _Values) -> Writer:
+def _writer(block: Block, values: _Values) -> Writer:
     """Return what writes some rows of a block into a place that holds zeros."""
     weight: Array | float = 1.0
     wide = [part for part in block if part.levels is not None or part.fields is not None]

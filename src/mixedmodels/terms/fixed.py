@@ -59,9 +59,12 @@ def learn_encoder(
     frame: ModelFrame,
     contrasts: Mapping[str, str],
     room: int = 0,
+    *,
+    centred: bool = False,
 ) -> tuple[DirectEncoder, Array]:
     """Return the encoder of canonical formula text and its matrix with `room` zero columns after it."""
-    return fill_direct(expand(text), frame.columns, frame.n, contrasts, room, OwnFunctions(frame.context))
+    functions = OwnFunctions(frame.context)
+    return fill_direct(expand(text), frame.columns, frame.n, contrasts, room, functions, centred=centred)
 
 
 def fill_direct(
@@ -71,9 +74,11 @@ def fill_direct(
     contrasts: Mapping[str, str],
     room: int = 0,
     functions: OwnFunctions = NO_FUNCTIONS,
+    *,
+    centred: bool = False,
 ) -> tuple[DirectEncoder, Array]:
     """Return the encoder of expanded terms and its matrix with `room` zero columns after it."""
-    direct, evaluation = learn_direct(terms, data, n, contrasts, functions)
+    direct, evaluation = learn_direct(terms, data, n, contrasts, functions, centred=centred)
     width = len(direct.columns)
     matrix = np.zeros((n, width + room))
     direct.write(matrix[:, :width], evaluation)
@@ -84,9 +89,28 @@ def build_fixed(
     spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float, threads: int = 1
 ) -> tuple[FixedTerms, FixedEncoding]:
     """Return X with its moments and aliasing, and how it is computed."""
+    found, encoding = _build_about(spec, frame, bases, tolerance, threads, centred=True)
+    if found.written is not None:
+        aliased = np.setdiff1d(np.arange(len(found.columns)), found.estimable)
+        if found.written[np.ix_(aliased, np.array(found.estimable, dtype=int))].any():
+            # what stands in for an aliased column is not told by the powers of others
+            return _build_about(spec, frame, bases, tolerance, threads, centred=False)
+    return found, encoding
+
+
+def _build_about(
+    spec: ModelSpec,
+    frame: ModelFrame,
+    bases: tuple[SplineBasis, ...],
+    tolerance: float,
+    threads: int,
+    *,
+    centred: bool,
+) -> tuple[FixedTerms, FixedEncoding]:
+    """Return X, with `centred` about origins of its own, with moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
     powers_room = sum(basis.degree for basis in bases)
-    encoder, matrix = learn_encoder(spec.fixed, frame, contrasts, powers_room)
+    encoder, matrix = learn_encoder(spec.fixed, frame, contrasts, powers_room, centred=centred)
     splines, names = _spline_powers(encoder.columns, bases)
     width = len(encoder.columns)
     matrix = matrix[:, : width + len(names)] if len(names) < powers_room else matrix
@@ -101,7 +125,12 @@ def build_fixed(
     moments = ColumnMoments.of(matrix, threads)
     estimable, null_basis = null_space(matrix, tolerance, moments)
     columns = (*encoder.columns, *names)
-    fixed = FixedTerms(matrix, columns, tuple(terms), tuple(assign), estimable, null_basis, moments)
+    written = encoder.written()
+    if written is not None and names:
+        written = np.block(
+            [[written, np.zeros((width, len(names)))], [np.zeros((len(names), width)), np.eye(len(names))]]
+        )
+    fixed = FixedTerms(matrix, columns, tuple(terms), tuple(assign), estimable, null_basis, moments, written)
     return fixed, FixedEncoding(encoder, splines)
 
 

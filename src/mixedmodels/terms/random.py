@@ -208,7 +208,7 @@ def _bind_effects(
         )
         note = Status(Severity.NOTE, message, "Use car1 or a spatial structure where distances matter.")
         return encoder, values, Positions(len(encoder.columns), encoder.columns), [note]
-    if asked.effects == spec.fixed and not spec.splines:
+    if asked.effects == spec.fixed and not spec.splines and fixed[0].written is None:
         # the same columns of the same rows: one copy serves X and Z
         return fixed[1].encoder, fixed[0].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
     learned, values = learn_encoder(asked.effects, frame, dict(spec.contrasts))
