@@ -9,20 +9,30 @@ import numpy as np
 from scipy import sparse
 
 from mixedmodels.covariance.base import Positions, Structure
-from mixedmodels.terms.design import Design, FixedTerms, KnownCovariance, RandomTerm
+from mixedmodels.engines.layout import TermLayout
+from mixedmodels.terms.design import KnownCovariance, RandomTerm
+from mixedmodels.terms.rows import TermRows
 from mixedmodels.typing import Array, Codes
+from models import Model, ModelTerm, fixed_terms
+
+AnyTerm = RandomTerm | TermLayout | ModelTerm
 
 
-def design_matrix(term: RandomTerm) -> Array:
+def design_matrix(term: ModelTerm) -> Array:
     """Return Z of one term, (n, q·p), level-major."""
-    values = term.dense_values()
+    return term_matrix(term.layout, term.rows)
+
+
+def term_matrix(term: TermLayout, rows: TermRows) -> Array:
+    """Return Z of one term from its layout and rows, (n, q·p), level-major."""
+    values = rows.dense_values()
     n, p = values.shape
     z = np.zeros((n, term.n_levels, p))
-    z[np.arange(n), term.codes] = values
+    z[np.arange(n), rows.codes] = values
     return z.reshape(n, -1)
 
 
-def level_covariance(term: RandomTerm) -> Array:
+def level_covariance(term: AnyTerm) -> Array:
     """Return K (q, q), with levels of different parameter sets independent."""
     known = term.known
     if known is None:
@@ -31,19 +41,12 @@ def level_covariance(term: RandomTerm) -> Array:
     return np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0)
 
 
-def random_covariance(term: RandomTerm, matrices: Array) -> Array:
+def random_covariance(term: AnyTerm, matrices: Array) -> Array:
     """Return var(b) of one term (q·p, q·p) for Σ of each set, (sets, p, p)."""
     within = matrices[term.sets]
     blocks = level_covariance(term)[:, None, :, None] * within[:, :, None, :]
     q, p = term.n_levels, term.n_columns
     return blocks.reshape(q * p, q * p)
-
-
-def fixed_terms(matrix: Array) -> FixedTerms:
-    """Return fixed terms for a full-rank X (n, p), each column its own term."""
-    p = matrix.shape[1]
-    names = tuple(f"x{j}" for j in range(p))
-    return FixedTerms(matrix, names, names, tuple(range(p)), tuple(range(p)), np.zeros((p, 0)))
 
 
 def random_term(
@@ -56,14 +59,14 @@ def random_term(
     known: KnownCovariance | None = None,
     levels: int | None = None,
     coordinates: Array | None = None,
-) -> RandomTerm:
+) -> ModelTerm:
     """Return a random term whose levels are 0..q−1 and whose columns are z0, z1, …"""
     q = int(levels or codes.max() + 1)
     p = 1 if values is None else values.shape[1]
     columns = tuple("(Intercept)" if j == 0 else f"z{j}" for j in range(p))
     sets = np.zeros(q, dtype=np.int32) if sets is None else np.asarray(sets, dtype=np.int32)
     n_sets = int(sets.max()) + 1
-    return RandomTerm(
+    return ModelTerm(
         label=label, group=label, columns=columns, level_parts=(np.arange(q),), codes=codes.astype(np.int32),
         values=values, structure=structure, positions=Positions(p, columns, coordinates), sets=sets,
         set_labels=tuple(f"set={s}" for s in range(n_sets)) if n_sets > 1 else ("",), known=known,
@@ -90,8 +93,8 @@ def nested_in(rng: np.random.Generator, outer: Codes, per_level: int) -> Codes:
     return np.unique(raw, return_inverse=True)[1].astype(np.int32)
 
 
-def simulate_response(rng: np.random.Generator, design: Design, scale: float = 1.0) -> Design:
-    """Return the design with y drawn from it, Σ random (sometimes nearly singular) and σ² = 1."""
+def simulate_response(rng: np.random.Generator, design: Model, scale: float = 1.0) -> Model:
+    """Return the model with y drawn from it, Σ random (sometimes nearly singular) and σ² = 1."""
     y = design.x @ rng.standard_normal(design.x.shape[1])
     for term in design.random:
         p = term.n_columns
@@ -106,15 +109,15 @@ def simulate_response(rng: np.random.Generator, design: Design, scale: float = 1
 
 def make_design(
     rng: np.random.Generator,
-    terms: Sequence[RandomTerm],
+    terms: Sequence[ModelTerm],
     *,
     fixed: int = 2,
     weighted: bool = False,
     reml: bool = True,
-) -> Design:
-    """Return a design with the given random terms, `fixed` columns of X and a simulated response."""
+) -> Model:
+    """Return a model with the given random terms, `fixed` columns of X and a simulated response."""
     n = len(terms[0].codes) if terms else 40
     x = np.column_stack([np.ones(n), rng.standard_normal((n, max(fixed - 1, 0)))])[:, :fixed]
     weights = rng.uniform(0.3, 3.0, n) if weighted else None
-    design = Design(np.zeros(n), fixed_terms(x), tuple(terms), weights=weights, reml=reml)
+    design = Model(np.zeros(n), fixed_terms(x), tuple(terms), weights=weights, reml=reml)
     return simulate_response(rng, design)

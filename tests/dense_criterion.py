@@ -6,9 +6,9 @@ from typing import Any
 
 from dense_equations import DenseEquations
 from mixedmodels.criterion.gaussian import Gaussian
-from mixedmodels.terms.design import Design
+from models import Model
 
 
-def dense_gaussian(design: Design, **options: Any) -> Gaussian:
-    """Return the criterion of a design on dense equations."""
-    return Gaussian(design, DenseEquations(design), **options)
+def dense_gaussian(model: Model, **options: Any) -> Gaussian:
+    """Return the criterion of a model on dense equations."""
+    return Gaussian(model.design, DenseEquations.of(model), **options)

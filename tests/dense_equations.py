@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import linalg
 
-from dense_algebra import design_matrix, level_covariance, random_covariance
+from dense_algebra import level_covariance, random_covariance, term_matrix
 from mixedmodels.control import Control
 from mixedmodels.engines.base import (
     Covariances,
@@ -28,12 +28,14 @@ from mixedmodels.engines.base import (
     Target,
 )
 from mixedmodels.engines.coordinates import FixedBasis
-from mixedmodels.terms.design import Design, RandomTerm
+from mixedmodels.engines.layout import Layout, TermLayout
+from mixedmodels.terms.rows import Rows
 from mixedmodels.typing import Array, Codes
+from models import Model
 
 
 class DenseEquations(Equations):
-    """The mixed-model equations of a small design by dense algebra.
+    """The mixed-model equations of a small model by dense algebra.
 
     `groups` are those of the equations that it is held against; without them errors are taken by residual cluster.
     """
@@ -45,18 +47,29 @@ class DenseEquations(Equations):
     diagonal: ClassVar[bool] = True
 
     def __init__(
-        self, design: Design, groups: tuple[SizeGroup, ...] | None = None, homogeneous: bool | None = None
+        self,
+        layout: Layout,
+        rows: Rows,
+        groups: tuple[SizeGroup, ...] | None = None,
+        homogeneous: bool | None = None,
     ) -> None:
-        self.design = design
-        self.homogeneous = design.residual is None if homogeneous is None else homogeneous  # type: ignore[misc]
-        self.groups = own_groups(design) if groups is None else groups
+        self.layout, self.rows = layout, rows
+        self.homogeneous = layout.errors is None if homogeneous is None else homogeneous  # type: ignore[misc]
+        self.groups = own_groups(layout, rows) if groups is None else groups
         self.holder = None
         self.evaluations = 0
-        self.x = np.asarray(design.x, dtype=float)
-        self.z = [design_matrix(term) for term in design.random]
-        weights = np.ones(design.n) if design.weights is None else design.weights
+        self.x = np.asarray(rows.x, dtype=float)
+        self.z = [term_matrix(term, own) for term, own in zip(layout.terms, rows.random, strict=True)]
+        weights = np.ones(layout.n) if rows.weights is None else rows.weights
         self.weight_sd = 1 / np.sqrt(np.abs(weights))
         self.signs = np.sign(weights)
+
+    @classmethod
+    def of(
+        cls, model: Model, groups: tuple[SizeGroup, ...] | None = None, homogeneous: bool | None = None
+    ) -> DenseEquations:
+        """Return the equations of a model."""
+        return cls(model.layout, model.rows, groups, homogeneous)
 
     # -- V ---------------------------------------------------------------------------------------------------
 
@@ -64,7 +77,7 @@ class DenseEquations(Equations):
         """Return matrices by class (C, t, t), or by cluster (m, t, t), of every size group as one, (n, n)."""
         if self.homogeneous:
             return np.diag(stacks[0].item() * self.signs)
-        out = np.zeros((self.design.n, self.design.n))
+        out = np.zeros((self.layout.n, self.layout.n))
         for group, stack in zip(self.groups, stacks, strict=True):
             out[group.rows[:, :, None], group.rows[:, None, :]] = (
                 stack if by_cluster else stack[group.class_of]
@@ -87,8 +100,8 @@ class DenseEquations(Equations):
 
     def effect_covariance(self, matrices: Sequence[Array]) -> Array:
         """Return ZGZ' for Σ of every term, (n, n)."""
-        out = np.zeros((self.design.n, self.design.n))
-        for term, z, sigma in zip(self.design.random, self.z, matrices, strict=True):
+        out = np.zeros((self.layout.n, self.layout.n))
+        for term, z, sigma in zip(self.layout.terms, self.z, matrices, strict=True):
             out += z @ random_covariance(term, sigma) @ z.T
         return out
 
@@ -102,9 +115,9 @@ class DenseEquations(Equations):
     def derivative(self, direction: Direction, s: Array) -> Array:
         """Return V̇ along a direction, (n, n), for rows of standard deviations s."""
         groups = range(len(self.groups))
-        out = np.zeros((self.design.n, self.design.n))
+        out = np.zeros((self.layout.n, self.layout.n))
         for k, place, matrix in direction.random:
-            term, z = self.design.random[k], self.z[k]
+            term, z = self.layout.terms[k], self.z[k]
             matrices = np.zeros((term.n_sets, term.n_columns, term.n_columns))
             matrices[place] = matrix
             out += z @ random_covariance(term, matrices) @ z.T
@@ -124,13 +137,13 @@ class DenseEquations(Equations):
         self.given, self.s = covariances, self.row_sd(covariances)
         self.r = self.spread(covariances.errors) * np.outer(self.s, self.s)
         self.g = [
-            random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)
+            random_covariance(*one) for one in zip(self.layout.terms, covariances.matrices(), strict=True)
         ]
         v = self.covariance(covariances)
         if not np.isfinite(v).all():
             raise np.linalg.LinAlgError("V is not finite")
         self.v_inverse, logdet = self._invert(v)
-        x, y = self.x, self.design.y
+        x, y = self.x, self.rows.y
         vx = self.v_inverse @ x
         xvx = x.T @ vx
         self.phi = linalg.cho_solve((np.linalg.cholesky(xvx), True), np.eye(len(xvx))) if len(xvx) else xvx
@@ -170,7 +183,7 @@ class DenseEquations(Equations):
         square = np.outer(self.py, self.py)
         random = tuple(
             Score(self._by_set(term, z.T @ self._middle(reml) @ z), self._by_set(term, z.T @ square @ z))
-            for term, z in zip(self.design.random, self.z, strict=True)
+            for term, z in zip(self.layout.terms, self.z, strict=True)
         )
         gamma = (self._middle(reml) - square) * np.outer(self.s, self.s)
         clusters = None if self.homogeneous else self.collect(gamma, by_cluster=True)
@@ -180,7 +193,7 @@ class DenseEquations(Equations):
         errors = self.collect(self._middle(reml) * np.outer(self.s, self.s))
         return tuple(score.trace for score in self.scores(reml).random), errors
 
-    def _by_set(self, term: RandomTerm, inner: Array) -> Array:
+    def _by_set(self, term: TermLayout, inner: Array) -> Array:
         """Return Σ_jl K_jl inner_jl over the levels of each set, (sets, p, p)."""
         q, p = term.n_levels, term.n_columns
         blocks, k = inner.reshape(q, p, q, p), level_covariance(term)
@@ -188,7 +201,7 @@ class DenseEquations(Equations):
         return np.array([np.einsum("jl,jalb->ab", chosen, blocks) for chosen in own])
 
     def information(self, directions: Sequence[Direction]) -> Array:
-        f = np.array([self.derivative(d, self.s) @ self.py for d in directions]).reshape(-1, self.design.n)
+        f = np.array([self.derivative(d, self.s) @ self.py for d in directions]).reshape(-1, self.layout.n)
         return f @ self.p @ f.T
 
     def trace_products(self, directions: Sequence[Direction], reml: bool) -> Array:
@@ -210,7 +223,7 @@ class DenseEquations(Equations):
     def solution(self) -> Solution:
         random = tuple(
             (g @ z.T @ self.py).reshape(term.n_levels, term.n_columns)
-            for term, z, g in zip(self.design.random, self.z, self.g, strict=True)
+            for term, z, g in zip(self.layout.terms, self.z, self.g, strict=True)
         )
         return Solution(self.beta, self.phi, random, FixedBasis.identity(self.x.shape[1]))
 
@@ -229,7 +242,7 @@ class DenseEquations(Equations):
         return self._joint()[inside, inside]
 
     def conditional_covariance(self, term: int) -> Array:
-        q, p = self.design.random[term].n_levels, self.design.random[term].n_columns
+        q, p = self.layout.terms[term].n_levels, self.layout.terms[term].n_columns
         blocks = self.joint_covariance(term).reshape(q, p, q, p)
         return np.array([blocks[j, :, j, :] for j in range(q)]).reshape(q, p, p)
 
@@ -241,7 +254,7 @@ class DenseEquations(Equations):
         for k, (code, value) in enumerate(zip(codes, values, strict=True)):
             if code is None:
                 continue
-            p = self.design.random[k].n_columns
+            p = self.layout.terms[k].n_columns
             z = np.ones((n, 1)) if value is None else value
             for i in range(n):
                 if code[i] < 0:
@@ -261,7 +274,7 @@ class DenseEquations(Equations):
     def predict(self, target: Target) -> tuple[Array, Array]:
         n = len(target)
         rows, own = self._effects_of(n, target.codes, target.values)
-        v = np.zeros((n, self.design.n))
+        v = np.zeros((n, self.layout.n))
         if self.z:
             g = linalg.block_diag(*self.g)
             v += rows @ g @ np.hstack(self.z).T
@@ -270,7 +283,7 @@ class DenseEquations(Equations):
             own = own + target.error.variances()
             if target.cluster is not None:
                 related = np.flatnonzero(target.cluster >= 0)
-                everywhere = np.broadcast_to(np.arange(self.design.n), (len(related), self.design.n))
+                everywhere = np.broadcast_to(np.arange(self.layout.n), (len(related), self.layout.n))
                 v[related] += target.error.between(related, everywhere)
         x = np.zeros((n, self.x.shape[1])) if target.x is None else target.x
         left = x - v @ self.v_inverse @ self.x
@@ -290,10 +303,10 @@ class DenseEquations(Equations):
     # -- start and other responses ---------------------------------------------------------------------------
 
     def start_moments(self) -> tuple[Array, Array]:
-        x, y = self.x / self.weight_sd[:, None], self.design.y / self.weight_sd
+        x, y = self.x / self.weight_sd[:, None], self.rows.y / self.weight_sd
         m = np.eye(len(y)) - x @ np.linalg.pinv(x)
         v = []
-        for term, z in zip(self.design.random, self.z, strict=True):
+        for term, z in zip(self.layout.terms, self.z, strict=True):
             for a in range(term.n_columns):
                 column = z[:, a :: term.n_columns] / self.weight_sd[:, None]
                 v.append(column @ level_covariance(term) @ column.T)
@@ -303,13 +316,13 @@ class DenseEquations(Equations):
         return np.array([[np.sum(a * b.T) for b in mv] for a in mv]), np.array([my @ b @ my for b in v])
 
     def response_squares(self) -> tuple[Array, ...]:
-        x, y = self.x / self.weight_sd[:, None], self.design.y / self.weight_sd
+        x, y = self.x / self.weight_sd[:, None], self.rows.y / self.weight_sd
         residual = y - x @ (np.linalg.pinv(x) @ y)
         return self.collect(np.outer(residual, residual))
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
-        s, total = self.row_sd(covariances), np.zeros((self.design.n, self.design.n))
-        for term, z, sigma in zip(self.design.random, self.z, covariances.matrices(), strict=True):
+        s, total = self.row_sd(covariances), np.zeros((self.layout.n, self.layout.n))
+        for term, z, sigma in zip(self.layout.terms, self.z, covariances.matrices(), strict=True):
             # a start for the errors: engines that hold K⁻¹ do not form K for it
             total += z @ random_covariance(replace(term, known=None), sigma) @ z.T
         return self.collect(total / np.outer(s, s))
@@ -348,7 +361,7 @@ class DenseEquations(Equations):
         u = self.v_inverse @ self.x
         return tuple(
             (g @ z.T @ u).reshape(term.n_levels, term.n_columns, -1)
-            for term, z, g in zip(self.design.random, self.z, self.g, strict=True)
+            for term, z, g in zip(self.layout.terms, self.z, self.g, strict=True)
         )
 
     def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
@@ -365,12 +378,12 @@ class DenseEquations(Equations):
     def adjoint(self, v: Array) -> tuple[Array, tuple[Array, ...]]:
         random = tuple(
             (z.T @ v).reshape(term.n_levels, term.n_columns, *v.shape[1:])
-            for term, z in zip(self.design.random, self.z, strict=True)
+            for term, z in zip(self.layout.terms, self.z, strict=True)
         )
         return self.x.T @ v, random
 
-    def with_rows(self, design: Design) -> DenseEquations:
-        return DenseEquations(design, self.groups, self.homogeneous)
+    def with_rows(self, rows: Rows) -> DenseEquations:
+        return DenseEquations(self.layout, rows, self.groups, self.homogeneous)
 
 
 class DenseWorking(DenseEquations):
@@ -380,19 +393,19 @@ class DenseWorking(DenseEquations):
     s'W⁻¹s is not answered.
     """
 
-    def __init__(self, design: Design, weights: Array, scores: Array) -> None:
-        super().__init__(replace(design, weights=None), None, True)
+    def __init__(self, model: Model, weights: Array, scores: Array) -> None:
+        super().__init__(model.layout, replace(model.rows, weights=None), None, True)
         self.working, self.working_scores = weights, scores
 
     def _take(self, covariances: Covariances) -> Pieces:
-        self.given, self.s = covariances, np.ones(self.design.n)
+        self.given, self.s = covariances, np.ones(self.layout.n)
         sigma2 = covariances.errors[0].item()
         w, right, x = self.working / sigma2, self.working_scores / sigma2, self.x
         self.g = [
-            random_covariance(*one) for one in zip(self.design.random, covariances.matrices(), strict=True)
+            random_covariance(*one) for one in zip(self.layout.terms, covariances.matrices(), strict=True)
         ]
         logdet = -float(np.log(np.abs(w[w != 0])).sum())
-        z = np.hstack([np.zeros((self.design.n, 0)), *self.z])
+        z = np.hstack([np.zeros((self.layout.n, 0)), *self.z])
         c = np.zeros((z.shape[1], z.shape[1]))
         if self.z:
             values, vectors = np.linalg.eigh(linalg.block_diag(*self.g))
@@ -412,7 +425,7 @@ class DenseWorking(DenseEquations):
 
 
 def equal_errors(random: Sequence[Array], sigma2: float = 1.0) -> Covariances:
-    """Return covariances of a design with independent errors of variance σ²/w, from Σ of every term."""
+    """Return covariances of a model with independent errors of variance σ²/w, from Σ of every term."""
     return Covariances(tuple(random), None, (np.full((1, 1, 1), sigma2),))
 
 
@@ -421,18 +434,17 @@ def from_roots(*roots: Array) -> Covariances:
     return replace(equal_errors([root @ root.transpose(0, 2, 1) for root in roots]), roots=roots)
 
 
-def own_groups(design: Design) -> tuple[SizeGroup, ...]:
+def own_groups(layout: Layout, rows: Rows) -> tuple[SizeGroup, ...]:
     """Return the residual clusters by size, each a class of its own; for independent equal errors the one of σ²."""
     none = np.zeros(1, np.intp)
-    residual = design.residual
-    if residual is None:
-        return (SizeGroup(np.zeros((1, 1), np.intp), none, np.array([design.n]), none),)
-    codes = np.arange(design.n) if residual.structure is None else residual.clusters
+    if rows.residual is None:
+        return (SizeGroup(np.zeros((1, 1), np.intp), none, np.array([layout.n]), none),)
+    codes = rows.residual.clusters if layout.correlated else np.arange(layout.n)
     members = [np.flatnonzero(codes == cluster) for cluster in np.unique(codes)]
     groups = []
-    for t in sorted({len(rows) for rows in members}):
-        rows = np.array([own for own in members if len(own) == t])
-        groups.append(SizeGroup.of(rows, np.arange(len(rows))))
+    for t in sorted({len(own) for own in members}):
+        places = np.array([own for own in members if len(own) == t])
+        groups.append(SizeGroup.of(places, np.arange(len(places))))
     return tuple(groups)
 
 
@@ -441,11 +453,11 @@ class DenseEngine(Engine):
 
     name: ClassVar[str] = "dense"
 
-    def supports(self, design: Design, control: Control) -> str | None:
+    def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
         return None
 
-    def cost(self, design: Design) -> tuple[float, float]:
-        return float(design.n) ** 3, 64.0 * design.n**2
+    def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
+        return float(layout.n) ** 3, 64.0 * layout.n**2
 
-    def equations(self, design: Design, control: Control) -> DenseEquations:
-        return DenseEquations(design)
+    def equations(self, layout: Layout, rows: Rows, control: Control) -> DenseEquations:
+        return DenseEquations(layout, rows)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dense_algebra import make_design, nested_in, random_codes, random_known, random_term
 from mixedmodels.covariance import structure_class
 from mixedmodels.covariance.unbounded import Unbounded
-from mixedmodels.terms.design import Design, RandomTerm
+from models import Model, ModelTerm
 
 US = structure_class("us")()
 CHECKED = settings(
@@ -40,8 +40,8 @@ recipes = st.builds(
 
 
 def build_term(
-    rng: np.random.Generator, label: str, recipe: Recipe, before: RandomTerm | None, n: int
-) -> RandomTerm:
+    rng: np.random.Generator, label: str, recipe: Recipe, before: ModelTerm | None, n: int
+) -> ModelTerm:
     codes = random_codes(rng, n, recipe.levels)
     if before is not None and recipe.relation == "nested":
         codes = nested_in(rng, before.codes, 3)
@@ -58,18 +58,18 @@ def build_term(
 
 
 @st.composite
-def designs(draw: st.DrawFn) -> Design:
+def designs(draw: st.DrawFn) -> Model:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n = draw(st.integers(24, 60))
-    terms: list[RandomTerm] = []
+    terms: list[ModelTerm] = []
     for k, recipe in enumerate(draw(st.lists(recipes, max_size=3))):
         terms.append(build_term(rng, f"g{k}", recipe, terms[-1] if terms else None, n))
     design = make_design(rng, terms, fixed=draw(st.integers(0, 3)), weighted=draw(st.booleans()))
     return replace(design, reml=draw(st.booleans()))
 
 
-def without_bounds(design: Design) -> Design:
-    """Return the design with covariances that may be indefinite."""
+def without_bounds(design: Model) -> Model:
+    """Return the model with covariances that may be indefinite."""
     return replace(
         design, random=tuple(replace(term, structure=Unbounded(term.structure)) for term in design.random)
     )

@@ -12,8 +12,8 @@ from dense_equations import DenseEquations, DenseWorking
 from mixedmodels.control import Control
 from mixedmodels.engines import ENGINES
 from mixedmodels.engines.base import Covariances, Direction, Equations, ErrorCovariance, Target
-from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array, Codes
+from models import Model
 
 CONTROL = Control(threads=1)
 
@@ -26,7 +26,7 @@ class Case:
     the oracle's V has a condition of up to 1e4 (1e5 and Σ of up to 1e3 in drawn designs).
     """
 
-    design: Design
+    design: Model
     equations: Equations
     kind: str
     seed: int
@@ -36,10 +36,10 @@ class Case:
     directions: list[Direction] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.oracle = DenseEquations(self.design, self.equations.groups, self.equations.homogeneous)
+        self.oracle = DenseEquations.of(self.design, self.equations.groups, self.equations.homogeneous)
         rng = np.random.default_rng(self.seed)
-        self.covariances = draw_covariances(self.oracle, rng, self.kind)
-        self.directions = draw_directions(self.oracle, rng, self.covariances)
+        self.covariances = draw_covariances(self.design, self.oracle, rng, self.kind)
+        self.directions = draw_directions(self.design, self.oracle, rng, self.covariances)
         self.factor()
 
     def factor(self) -> None:
@@ -72,7 +72,7 @@ class Case:
 
 
 def error_matrix(
-    design: Design, rng: np.random.Generator, *, slope: bool = False, only: int | None = None
+    design: Model, rng: np.random.Generator, *, slope: bool = False, only: int | None = None
 ) -> Array:
     """Return R* or (`slope`) a direction of it, (n, n), for errors by cluster; `only` for one parameter set."""
     residual = design.residual
@@ -104,20 +104,20 @@ def by_class(oracle: DenseEquations, matrix: Array) -> tuple[Array, ...]:
     return out
 
 
-def row_logs(design: Design, rng: np.random.Generator) -> Array | None:
+def row_logs(design: Model, rng: np.random.Generator) -> Array | None:
     """Return logarithms of standard deviations by row that follow the strata and covariates, None without any."""
     if design.residual is None or not design.residual.variance:
         return None
     total = np.zeros(design.n)
-    for term in design.residual.variance:
-        total += rng.uniform(-0.5, 0.5, len(term.group_labels))[term.groups]
-        if term.covariate is not None:
-            total += rng.uniform(-0.5, 0.5) * term.covariate
+    for term, own in zip(design.residual.variance, design.residual.rows.variance, strict=True):
+        total += rng.uniform(-0.5, 0.5, len(term.group_labels))[own.groups]
+        if own.covariate is not None:
+            total += rng.uniform(-0.5, 0.5) * own.covariate
     return total
 
 
 def draw_random(
-    design: Design, rng: np.random.Generator, kind: str
+    design: Model, rng: np.random.Generator, kind: str
 ) -> tuple[tuple[Array, ...], tuple[Array, ...] | None]:
     """Return Σ of every term and its root, None where `kind` makes some Σ indefinite."""
     roots, signs = [], []
@@ -140,9 +140,10 @@ def draw_random(
     return random, tuple(roots) if design.bounded else None
 
 
-def draw_covariances(oracle: DenseEquations, rng: np.random.Generator, kind: str) -> Covariances:
+def draw_covariances(
+    design: Model, oracle: DenseEquations, rng: np.random.Generator, kind: str
+) -> Covariances:
     """Return covariances at random; Σ that may be indefinite are shrunk until V's smallest eigenvalue is 0.1."""
-    design = oracle.design
     if oracle.homogeneous:
         errors: tuple[Array, ...] = (np.full((1, 1, 1), rng.uniform(0.4, 2.0)),)
     else:
@@ -168,9 +169,10 @@ def symmetric(rng: np.random.Generator, p: int) -> Array:
     return a + a.T
 
 
-def draw_directions(oracle: DenseEquations, rng: np.random.Generator, at: Covariances) -> list[Direction]:
+def draw_directions(
+    design: Model, oracle: DenseEquations, rng: np.random.Generator, at: Covariances
+) -> list[Direction]:
     """Return directions of every term and set, of the errors, of standard deviations of rows, and of all together."""
-    design = oracle.design
     out = [
         Direction(random=((k, s, symmetric(rng, term.n_columns)),))
         for k, term in enumerate(design.random)
@@ -205,7 +207,7 @@ class DrawnErrors(ErrorCovariance):
     """Errors that are combinations of those of a cluster of the fit, and something of their own."""
 
     def __init__(self, oracle: DenseEquations, cluster: NDArray[np.intp], rng: np.random.Generator) -> None:
-        cross = rng.standard_normal((len(cluster), oracle.design.n)) * (oracle.r[cluster] != 0)
+        cross = rng.standard_normal((len(cluster), oracle.layout.n)) * (oracle.r[cluster] != 0)
         self.cross = cross @ oracle.r
         self.own = np.einsum("ni,ni->n", self.cross, cross) + rng.uniform(0.5, 1.0, len(cluster))
 
@@ -217,7 +219,7 @@ class DrawnErrors(ErrorCovariance):
 
 
 def draw_rows(
-    design: Design, rng: np.random.Generator, n: int = 8
+    design: Model, rng: np.random.Generator, n: int = 8
 ) -> tuple[list[Codes | None], list[Array | None]]:
     """Return levels (some not in the fit, which have no set of their own) and Z values of n quantities."""
     codes: list[Codes | None] = []
@@ -503,6 +505,6 @@ WORKING = (
 """What is asked at working weights and scores."""
 
 
-def make_case(name: str, design: Design, kind: str, seed: int, tolerance: float = 1e-8) -> Case:
+def make_case(name: str, design: Model, kind: str, seed: int, tolerance: float = 1e-8) -> Case:
     """Return the equations of an engine at covariances of a kind."""
-    return Case(design, ENGINES[name]().equations(design, CONTROL), kind, seed, tolerance)
+    return Case(design, design.equations(ENGINES[name](), CONTROL), kind, seed, tolerance)

@@ -11,9 +11,11 @@ import numpy as np
 from dense_algebra import make_design, nested_in, random_codes, random_known, random_term
 from mixedmodels.covariance import Positions, structure_class
 from mixedmodels.covariance.unbounded import Unbounded
-from mixedmodels.terms.design import Design, RandomTerm, Residual, VarianceTerm
+from mixedmodels.terms.design import Residual, VarianceTerm
+from mixedmodels.terms.rows import ErrorRows, VarianceRows
 from mixedmodels.typing import Array, Codes
 from mixedmodels.variance import make_function
+from models import Model, ModelErrors, ModelTerm
 
 US = structure_class("us")()
 NOBOUND = Unbounded(US)
@@ -39,7 +41,7 @@ class Rows:
             None if p == 1 else np.column_stack([np.ones(self.n), self.rng.standard_normal((self.n, p - 1))])
         )
 
-    def term(self, label: str, codes: Codes, p: int = 1, **options: object) -> RandomTerm:
+    def term(self, label: str, codes: Codes, p: int = 1, **options: object) -> ModelTerm:
         """Return a random term of p columns; `sets=k` puts its levels into k parameter sets in turn."""
         options = {"structure": US, **options}
         if isinstance(options.get("sets"), int):
@@ -47,16 +49,16 @@ class Rows:
         structure = options.pop("structure")
         return random_term(label, codes, self.values(p), structure, **options)  # type: ignore[arg-type]
 
-    def design(self, terms: Sequence[RandomTerm], **options: object) -> Design:
+    def design(self, terms: Sequence[ModelTerm], **options: object) -> Model:
         """Return a design whose X and y do not depend on which others have been asked for."""
         return make_design(np.random.default_rng(7), terms, **{"fixed": 3, **options})  # type: ignore[arg-type]
 
 
-def equal_errors(rows: Rows) -> dict[str, Callable[[], Design]]:
+def equal_errors(rows: Rows) -> dict[str, Callable[[], Model]]:
     """Return layouts with independent errors of equal or known relative variance."""
     term, rng = rows.term, rows.rng
 
-    def of(*terms: RandomTerm, **options: object) -> Callable[[], Design]:
+    def of(*terms: ModelTerm, **options: object) -> Callable[[], Model]:
         return lambda: rows.design(terms, **options)
 
     def known(levels: int, precision: bool) -> dict[str, object]:
@@ -107,7 +109,7 @@ def equal_errors(rows: Rows) -> dict[str, Callable[[], Design]]:
     }  # fmt: skip
 
 
-def slope(rows: Rows, label: str, codes: Codes) -> RandomTerm:
+def slope(rows: Rows, label: str, codes: Codes) -> ModelTerm:
     """Return a term of one covariate without an intercept."""
     return random_term(label, codes, rows.rng.standard_normal((rows.n, 1)), US)
 
@@ -133,42 +135,46 @@ class Visits:
         self.stratum = rng.integers(0, 2, len(kept)).astype(np.int32)
         self.covariate = rng.uniform(0.5, 2.0, len(kept))
 
-    def errors(self, kind: str = "grid", *, sets: int = 1, variance: Sequence[str] = ()) -> Residual:
+    def errors(self, kind: str = "grid", *, sets: int = 1, variance: Sequence[str] = ()) -> ModelErrors:
         """Return the error side: on the grid of visits, at coordinates, or independent."""
-        n, variances = len(self.subject), tuple(self._variance(name) for name in variance)
+        n, functions = len(self.subject), [self._variance(name) for name in variance]
+        terms, of_rows = tuple(one for one, _ in functions), tuple(own for _, own in functions)
         if kind == "independent":
-            rows, none = np.arange(n, dtype=np.int32), np.zeros(n, np.int32)
-            return Residual("", None, Positions(1, ("",)), rows, (), none, None, none, variance=variances)
+            each, none = np.arange(n, dtype=np.int32), np.zeros(n, np.int32)
+            residual = Residual("", None, Positions(1, ("",)), False, (), none, variance=terms)
+            return ModelErrors(residual, ErrorRows(each, none, None, of_rows))
         grid = kind == "grid"
         structure = US if grid else structure_class("exp")()
         positions = Positions(VISITS, tuple("abcd")) if grid else Positions(1, ("",))
         set_labels = tuple(f"s{s}" for s in range(sets)) if sets > 1 else ("",)
-        return Residual(
-            "subject", structure, positions, self.subject, (np.arange(SUBJECTS),),
-            self.visit if grid else np.zeros(n, np.int32), None if grid else self.coordinates,
-            (np.arange(SUBJECTS) % sets).astype(np.int32), set_labels, variances, SUBJECTS,
+        residual = Residual(
+            "subject", structure, positions, not grid, (np.arange(SUBJECTS),),
+            (np.arange(SUBJECTS) % sets).astype(np.int32), set_labels, terms, SUBJECTS,
         )  # fmt: skip
+        index = self.visit if grid else np.zeros(n, np.int32)
+        rows = ErrorRows(self.subject, index, None if grid else self.coordinates, of_rows)
+        return ModelErrors(residual, rows)
 
-    def _variance(self, name: str) -> VarianceTerm:
+    def _variance(self, name: str) -> tuple[VarianceTerm, VarianceRows]:
         function = make_function(name)
         if name == "ident":
             own = function.reference(None, self.stratum, 2)
-            return VarianceTerm("stratum", function, None, self.stratum, ("a", "b"), own)
+            return VarianceTerm("stratum", function, ("a", "b"), own), VarianceRows(self.stratum)
         one = np.zeros(len(self.subject), np.int32)
         own = function.reference(self.covariate, one, 1)
-        return VarianceTerm("w", function, self.covariate, one, ("",), own)
+        return VarianceTerm("w", function, ("",), own), VarianceRows(one, self.covariate)
 
-    def design(self, *terms: RandomTerm, residual: Residual, **options: object) -> Design:
+    def design(self, *terms: ModelTerm, residual: ModelErrors, **options: object) -> Model:
         blank = [] if terms else [self.rows.term("subject", self.subject)]
         design = self.rows.design([*terms, *blank], **options)
         return replace(design, random=tuple(terms), residual=residual)
 
 
-def structured_errors(visits: Visits) -> dict[str, Callable[[], Design]]:
+def structured_errors(visits: Visits) -> dict[str, Callable[[], Model]]:
     """Return layouts with correlated errors, or errors whose variance differs between rows."""
     term, errors, rows = visits.rows.term, visits.errors, visits.rows
 
-    def of(*terms: RandomTerm, residual: Residual, **options: object) -> Callable[[], Design]:
+    def of(*terms: ModelTerm, residual: ModelErrors, **options: object) -> Callable[[], Model]:
         return lambda: visits.design(*terms, residual=residual, **options)
 
     subject, site, item = visits.subject, visits.site, rows.other
@@ -219,11 +225,11 @@ def structured_errors(visits: Visits) -> dict[str, Callable[[], Design]]:
     }  # fmt: skip
 
 
-LAYOUTS: dict[str, Callable[[], Design]] = {**equal_errors(Rows(1)), **structured_errors(Visits(2))}
+LAYOUTS: dict[str, Callable[[], Model]] = {**equal_errors(Rows(1)), **structured_errors(Visits(2))}
 """Every layout by what is special about it; call one for its design."""
 
 
 @cache
-def layout(name: str) -> Design:
+def layout(name: str) -> Model:
     """Return the design of a layout, the same object each time."""
     return LAYOUTS[name]()

@@ -11,6 +11,7 @@ import mixedmodels as mm
 from dense_equations import DenseEquations, equal_errors
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array
+from models import Model
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,6 @@ MODELS: dict[str, Callable[[], Fit]] = {
 
 def make_oracle(fit: Fit) -> Oracle:
     """Return the dense algebra of a fit at θ̂."""
-    equations, at = DenseEquations(fit.design), equal_errors(fit.covariances, fit.sigma2)
+    equations, at = DenseEquations.of(Model.of_fit(fit)), equal_errors(fit.covariances, fit.sigma2)
     equations.factor(at)
     return Oracle(equations, equations.covariance(at))

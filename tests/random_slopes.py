@@ -6,21 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dense_algebra import fixed_terms, random_term
+from dense_algebra import random_term
 from mixedmodels.covariance.unstructured import Unstructured
 from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.engines.base import Pieces, Score, Solution
 from mixedmodels.engines.homogeneous import HomogeneousEquations
 from mixedmodels.engines.relative import RelativeSystem, TermDirection
-from mixedmodels.terms.design import Design
+from mixedmodels.terms.rows import Rows
 from mixedmodels.typing import Array
+from models import Model, fixed_terms
 
 
 class SlopeSystem(RelativeSystem):
     """y ~ x + (x | g) from cross-products per group, all at once: the criterion and its derivatives only."""
 
-    def __init__(self, design: Design) -> None:
-        self.design = design
+    def __init__(self, design: Model) -> None:
+        self.layout, self.rows = design.layout, design.rows
         codes, columns = design.random[0].codes, np.column_stack([design.x, design.y])
         self.groups = np.zeros((design.random[0].n_levels, 2, 3))
         np.add.at(self.groups, codes, columns[:, :2, None] * columns[:, None, :])
@@ -59,7 +60,7 @@ class SlopeSystem(RelativeSystem):
         residual = zy - zx @ beta
         forms = np.append((residual**2).sum(axis=0), self.total[2, 2] - self.total[:2, 2] @ beta)
         moments = np.empty((3, 3))
-        moments[2, 2] = self.design.n - 2
+        moments[2, 2] = self.layout.n - 2
         for a in range(2):
             hat = np.einsum("ja,ab,jb->", zx[:, a], inverse, zx[:, a])
             moments[a, 2] = moments[2, a] = zx[:, a, a].sum() - hat
@@ -70,14 +71,14 @@ class SlopeSystem(RelativeSystem):
     def solution(self) -> Solution:
         raise NotImplementedError
 
-    def with_rows(self, design: Design) -> RelativeSystem:
+    def with_rows(self, rows: Rows) -> RelativeSystem:
         raise NotImplementedError
 
     conditional_covariance = joint_covariance = prediction_variance = fixed_information = solution
     effect_variance = solve_random = fixed_columns = solution
 
 
-def slope_problem(seed: int) -> Design:
+def slope_problem(seed: int) -> Model:
     """Return the seed-th problem: 12 to 100 groups of 3 to 6, correlations −1 to 1, slopes none to large."""
     rng = np.random.default_rng(seed)
     groups, size = [12, 25, 40, 100][seed % 4], [3, 4, 6][seed % 3]
@@ -87,10 +88,10 @@ def slope_problem(seed: int) -> Design:
     b = z[:, 0], slope * (rho * z[:, 0] + np.sqrt(1 - rho**2) * z[:, 1])
     y = 1 + 0.5 * x + 0.6 * b[0][g] + 0.6 * b[1][g] * x + rng.standard_normal(len(x))
     columns = np.column_stack([np.ones_like(x), x])
-    return Design(y, fixed_terms(columns), (random_term("g", g, columns, Unstructured()),))
+    return Model(y, fixed_terms(columns), (random_term("g", g, columns, Unstructured()),))
 
 
 def slope_objective(seed: int) -> Gaussian:
     """Return the criterion of the seed-th problem on the vectorised system."""
     design = slope_problem(seed)
-    return Gaussian(design, HomogeneousEquations(SlopeSystem(design)))
+    return Gaussian(design.design, HomogeneousEquations(SlopeSystem(design)))

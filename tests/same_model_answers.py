@@ -93,7 +93,7 @@ def offset(asked: Asked) -> float:
     p = fit.design.fixed.rank
     if fit.spec.method == "ml":
         return 2.0 * fit.design.n * float(np.log(asked.y))
-    root = np.linalg.qr(np.asarray(fit.design.x), mode="r")
+    root = np.linalg.qr(np.asarray(fit.rows.x), mode="r")
     return 2.0 * (fit.design.n - p) * float(np.log(asked.y)) + 2.0 * float(
         np.log(np.abs(np.diagonal(root))).sum()
     )

@@ -15,6 +15,7 @@ from dense_algebra import design_matrix, random_covariance
 from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.fit import Fit
 from mixedmodels.typing import Array
+from models import Model
 
 
 @cache
@@ -138,7 +139,7 @@ def parameters(fit: Fit) -> dict[str, float]:
 
 def error_covariance(objective: Gaussian, theta: Array) -> Array:
     """Return R at θ from the definition of each structure, (n, n)."""
-    design = objective.design
+    design = Model.of(objective.design, objective.equations.rows)
     n = design.n
     r = np.zeros((n, n))
     residual = design.residual
@@ -160,9 +161,9 @@ def error_covariance(objective: Gaussian, theta: Array) -> Array:
             r[np.ix_(rows, rows)] = own
     sd = np.ones(n) if design.weights is None else 1 / np.sqrt(design.weights)
     for block in objective.model.variance_blocks:
-        term = residual.variance[block.index]
+        term, own = residual.variance[block.index], residual.rows.variance[block.index]
         delta = term.reference.plain @ theta[block.place]
-        sd = sd * np.exp(term.function.log_sd(delta, term.covariate, term.groups))
+        sd = sd * np.exp(term.function.log_sd(delta, own.covariate, own.groups))
         sd = sd * np.exp(-term.reference.common(theta[block.place]))
     return np.asarray(r * np.outer(sd, sd))
 
@@ -170,7 +171,8 @@ def error_covariance(objective: Gaussian, theta: Array) -> Array:
 def effect_covariance(objective: Gaussian, theta: Array) -> Array:
     """Return ZGZ' at θ, (n, n)."""
     total = np.zeros((objective.design.n,) * 2)
-    for term, sigmas in zip(objective.design.random, objective.matrices(theta), strict=True):
+    design = Model.of(objective.design, objective.equations.rows)
+    for term, sigmas in zip(design.random, objective.matrices(theta), strict=True):
         z = design_matrix(term)
         total += z @ random_covariance(term, sigmas) @ z.T
     return total
@@ -178,7 +180,7 @@ def effect_covariance(objective: Gaussian, theta: Array) -> Array:
 
 def full_covariance(fit: Fit) -> Full:
     """Return the covariance of a fit from its parameters and the definition of each structure."""
-    design, objective, theta = fit.design, fit._work.criterion(), fit.optimum.theta
+    design, objective, theta = Model.of_fit(fit), fit._work.criterion(), fit.optimum.theta
     assert isinstance(objective, Gaussian)
     r = error_covariance(objective, theta)
     v = r + effect_covariance(objective, theta)

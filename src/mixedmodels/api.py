@@ -9,7 +9,7 @@ from typing import Any
 
 from .control import Control
 from .criterion import Criterion, check_identified, linear_part
-from .engines import choose_engine
+from .engines import Layout, choose_engine
 from .engines.base import Equations
 from .errors import ConvergenceWarning, Severity, SpecError, carried_through
 from .fit import Fit, Inputs, conditional_mean
@@ -25,6 +25,7 @@ from .syntax.repeated import split_residual
 from .syntax.start_values import StartValues
 from .terms.build import build_design
 from .terms.design import Design
+from .terms.rows import Rows
 from .tool import load
 from .typing import Array
 from .workings import build_criterion, own_columns
@@ -301,14 +302,15 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         context=inputs.context,
     )
     threads = control.threads_for(frame.n)
-    design = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
+    design, rows = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
     with carried_through("the fit"):
-        design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
+        rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
         _warn(optimum)
         return Fit.from_optimum(
             spec,
             frame.schema,
             design,
+            rows,
             criterion,
             optimum,
             engine=engine,
@@ -326,30 +328,36 @@ def _warn(optimum: Optimum) -> None:
 
 
 def search(
-    spec: ModelSpec, design: Design, control: Control, start: Start = None, near: Array | None = None
-) -> tuple[Design, Criterion, Optimum, str]:
-    """Return a design, variance functions of the fitted mean settled, its criterion and optimum, and the engine's name.
+    spec: ModelSpec,
+    design: Design,
+    rows: Rows,
+    control: Control,
+    start: Start = None,
+    near: Array | None = None,
+) -> tuple[Rows, Criterion, Optimum, str]:
+    """Return rows, variance functions of the fitted mean settled, their criterion and optimum, and the engine's name.
 
     Criterion and optimum are about the random columns in coordinates of their own. `near` is θ̂ of a neighbouring fit.
     """
-    own = own_columns(spec, design, control)
-    engine = choose_engine(own, control)
-    equations = engine.equations(own, control)
+    own, own_rows = own_columns(spec, design, rows, control)
+    layout = Layout.of(own)
+    engine = choose_engine(layout, own_rows, control)
+    equations = engine.equations(layout, own_rows, control)
     if not equations.homogeneous:
         check_identified(own, equations)
-    own, criterion, optimum = fit_design(spec, own, equations, control, start, near)
-    return replace(design, residual=own.residual), criterion, optimum, engine.name
+    criterion, optimum = fit_equations(spec, own, equations, control, start, near)
+    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum, engine.name
 
 
-def fit_design(
+def fit_equations(
     spec: ModelSpec,
     design: Design,
     equations: Equations,
     control: Control,
     start: Start = None,
     near: Array | None = None,
-) -> tuple[Design, Criterion, Optimum]:
-    """Return a design with its criterion and optimum, variance functions of the fitted mean settled.
+) -> tuple[Criterion, Optimum]:
+    """Return criterion and optimum of a design on its equations, variance functions of the fitted mean settled.
 
     Notes
     -----
@@ -357,18 +365,16 @@ def fit_design(
     less than 1e-8, as in nlme (`optimise.alternate`).
     """
     criterion = build_criterion(spec, design, equations)
-    known = fitted_covariate(design)
+    known = fitted_covariate(design, equations.rows)
     if known is None:
         optimum = (
             optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
         )
-        return design, criterion, optimum
+        return criterion, optimum
     renewal = _FittedMean(spec, design, equations)
     if near is None:
-        criterion, optimum = alternate(criterion, known, renewal, control, start)
-    else:
-        criterion, optimum = alternate_near(criterion, known, renewal, control, near)
-    return criterion.design, criterion, optimum
+        return alternate(criterion, known, renewal, control, start)
+    return alternate_near(criterion, known, renewal, control, near)
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,17 +386,19 @@ class _FittedMean:
     equations: Equations
 
     def read(self, criterion: Criterion, theta: Array) -> Array:
-        return conditional_mean(self.design, linear_part(criterion).solve(theta)[0])
+        return conditional_mean(self.equations.rows, linear_part(criterion).solve(theta)[0])
 
     def at(self, known: Array) -> Criterion:
-        design = _renewed(self.design, known)
-        return build_criterion(self.spec, design, self.equations.with_rows(design))
+        rows = _renewed(self.design, self.equations.rows, known)
+        return build_criterion(self.spec, self.design, self.equations.with_rows(rows))
 
 
-def fitted_covariate(design: Design) -> Array | None:
-    """Return the fitted mean in the variance functions of a design, (n,), None where they have none."""
-    terms = () if design.residual is None else design.residual.variance
-    return next((term.covariate for term in terms if term.fitted), None)
+def fitted_covariate(design: Design, rows: Rows) -> Array | None:
+    """Return the fitted mean in the variance functions of a model, (n,), None where they have none."""
+    if design.residual is None or rows.residual is None:
+        return None
+    terms = zip(design.residual.variance, rows.residual.variance, strict=True)
+    return next((own.covariate for term, own in terms if term.fitted), None)
 
 
 def start_near(fit: Fit) -> Array | None:
@@ -405,8 +413,8 @@ def start_near(fit: Fit) -> Array | None:
     return fit.optimum.theta
 
 
-def _renewed(design: Design, mean: Array) -> Design:
-    """Return the design with the fitted mean in its variance functions."""
+def _renewed(design: Design, rows: Rows, mean: Array) -> Rows:
+    """Return the rows with the fitted mean in variance functions of it."""
     assert design.residual is not None
-    terms = tuple(replace(term, covariate=mean) if term.fitted else term for term in design.residual.variance)
-    return replace(design, residual=replace(design.residual, variance=terms))
+    fitted = [k for k, term in enumerate(design.residual.variance) if term.fitted]
+    return rows.with_covariates(dict.fromkeys(fitted, mean))

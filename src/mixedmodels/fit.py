@@ -20,6 +20,7 @@ from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
 from .terms.design import Design, RandomTerm
+from .terms.rows import Rows
 from .tool import Tool, guarded
 from .typing import Array
 from .workings import Workings
@@ -68,7 +69,9 @@ class Fit:
     schema
         The columns that were read, and the library they came in.
     design
-        y, X, Z and labels.
+        Terms, labels, structures, levels.
+    rows
+        y, X and Z; None for a fit from cross-products.
     optimum
         θ̂ and how it was reached.
     solution
@@ -95,6 +98,7 @@ class Fit:
     spec: ModelSpec
     schema: FrameSchema
     design: Design
+    rows: Rows | None
     optimum: Optimum
     solution: Solution
     relative: Array
@@ -267,7 +271,7 @@ class Fit:
 
     def in_place(self, values: Array) -> Array:
         """Return values of the rows used, (n, …): with `na="exclude"` at their places among all rows, NaN elsewhere."""
-        rows = self.design.rows
+        rows = self._work.rows().used
         if self.spec.na != "exclude" or rows is None:
             return values
         out = np.full((self.schema.n_given, *values.shape[1:]), np.nan)
@@ -285,8 +289,7 @@ class Fit:
     @property
     def response(self) -> Array:
         """y as modelled, offsets included, (n,)."""
-        design = self.design
-        return design.y if design.offset is None else design.y + design.offset
+        return self._work.rows().response
 
     @property
     def backend(self) -> Backend:
@@ -345,6 +348,7 @@ class Fit:
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
+        rows: Rows,
         criterion: Criterion,
         optimum: Optimum,
         *,
@@ -358,7 +362,9 @@ class Fit:
         solution, sigma2 = linear.solve(optimum.theta)
         solution = written_solution(criterion.design, solution)
         relative = linear.relative(optimum.theta)
-        return cls(spec, schema, design, optimum, solution, relative, sigma2, engine, control, notes, inputs)
+        return cls(
+            spec, schema, design, rows, optimum, solution, relative, sigma2, engine, control, notes, inputs
+        )
 
     @property
     def _work(self) -> Workings:
@@ -402,11 +408,12 @@ class Fit:
         return value
 
     def _population_mean(self) -> Array:
-        mean = self.solution.estimates(self.design.x)
-        return mean if self.design.offset is None else mean + self.design.offset
+        rows = self._work.rows()
+        mean = self.solution.estimates(rows.x)
+        return mean if rows.offset is None else mean + rows.offset
 
     def _conditional_mean(self) -> Array:
-        return conditional_mean(self.design, self.solution)
+        return conditional_mean(self._work.rows(), self.solution)
 
     def _spread(self, kept: Array) -> Array:
         full = np.full(len(self.design.fixed.columns), np.nan)
@@ -440,19 +447,14 @@ class Plots:
         return [name for name, value in vars(type(self)).items() if isinstance(value, Tool)]
 
 
-def conditional_mean(design: Design, solution: Solution) -> Array:
+def conditional_mean(rows: Rows, solution: Solution) -> Array:
     """Return offset + Xβ̂ + Zb̂, (n,)."""
-    mean = solution.estimates(design.x)
-    if design.offset is not None:
-        mean = mean + design.offset
-    for term, effects in zip(design.random, solution.random, strict=True):
-        mean += row_products(term.values, effects[term.codes])
+    mean = solution.estimates(rows.x)
+    if rows.offset is not None:
+        mean = mean + rows.offset
+    for term, effects in zip(rows.random, solution.random, strict=True):
+        mean += term.products(effects)
     return mean
-
-
-def row_products(values: Array | None, effects: Array) -> Array:
-    """Return z_i'b_i for each row, values (n, p) or None for ones, effects (n, p)."""
-    return effects[:, 0] if values is None else np.asarray(np.einsum("ij,ij->i", values, effects))
 
 
 def _factor_entries(term: RandomTerm, relative: Array) -> Array:
@@ -479,7 +481,7 @@ def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     sigma = fit.sigma / max(float(np.std(fit.response)), 1e-300)
     exact = share <= (EXACT if fit.converged else NEARLY_EXACT)
     if not exact and fit.design.random and fit.design.residual is None and sigma <= SMALL:
-        if fit.converged and _rank_of_random(fit.design) == fit.nobs:
+        if fit.converged and _rank_of_random(fit.design, fit._work.rows()) == fit.nobs:
             message = (
                 "the residual variance is all but zero: random effects take up what the fixed part leaves"
             )
@@ -493,7 +495,7 @@ def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
     return (Status(Severity.WARNING, message, hint),)
 
 
-def _rank_of_random(design: Design) -> int:
+def _rank_of_random(design: Design, rows: Rows) -> int:
     """Return the rank of Z, with X where the likelihood is restricted: n where V has an inverse without errors.
 
     Asked for where errors have all but vanished; Z of very many entries counts as short of that.
@@ -501,10 +503,10 @@ def _rank_of_random(design: Design) -> int:
     width = sum(term.n_levels * term.n_columns for term in design.random)
     if width * design.n > LARGEST_RANK:
         return 0
-    blocks = [design.x] if design.reml else []
-    for term in design.random:
+    blocks = [rows.x] if design.reml else []
+    for term, own in zip(design.random, rows.random, strict=True):
         block = np.zeros((design.n, term.n_levels, term.n_columns))
-        block[np.arange(design.n), term.codes] = term.dense_values()
+        block[np.arange(design.n), own.codes] = own.dense_values()
         blocks.append(block.reshape(design.n, -1))
     z = np.hstack(blocks)
     size = np.sqrt(np.einsum("ij,ij->j", z, z))

@@ -16,13 +16,14 @@ from .control import Control
 from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
 from .criterion.coordinates import WrittenEquations, own_design, written_covariances
 from .criterion.parameters import design_blocks
-from .engines import choose_engine
+from .engines import Layout, choose_engine
 from .engines.base import Equations
 from .errors import SpecError
 from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .terms.design import Design
+from .terms.rows import Rows
 from .typing import Array
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ class Fitted(Protocol):
     def spec(self) -> ModelSpec: ...
     @property
     def design(self) -> Design: ...
+    @property
+    def rows(self) -> Rows | None: ...
     @property
     def control(self) -> Control: ...
     @property
@@ -83,10 +86,24 @@ class Workings:
         criterion: LinearCriterion = own.function
         return criterion
 
+    def rows(self) -> Rows:
+        """Return the rows of the fit; `SpecError` for a fit that holds none."""
+        rows = self.fit.rows
+        if rows is None:
+            raise SpecError(
+                "this question needs the rows of the data, which the fit does not hold: it was made from "
+                "cross-products; fit the model to the data."
+            )
+        return rows
+
+    def own_model(self) -> tuple[Design, Rows]:
+        """Return design and rows with random columns in coordinates of their own."""
+        fit = self.fit
+        return self.keep("own model", lambda: own_columns(fit.spec, fit.design, self.rows(), fit.control))
+
     def own_design(self) -> Design:
         """Return the design with random columns in coordinates of their own."""
-        fit = self.fit
-        return self.keep("own design", lambda: own_columns(fit.spec, fit.design, fit.control))
+        return self.own_model()[0]
 
     def own_covariances(self) -> tuple[Array, ...]:
         """Return Σ̂ of each random term of `own_design`, (sets, p, p)."""
@@ -112,10 +129,10 @@ class Workings:
         return search
 
     def _build_criterion(self) -> Criterion:
-        control, design = replace(self.fit.control, engine=self.fit.engine), self.own_design()
-        return build_criterion(
-            self.fit.spec, design, choose_engine(design, control).equations(design, control)
-        )
+        control, (design, rows) = replace(self.fit.control, engine=self.fit.engine), self.own_model()
+        layout = Layout.of(design)
+        equations = choose_engine(layout, rows, control).equations(layout, rows, control)
+        return build_criterion(self.fit.spec, design, equations)
 
     def _own_covariances(self) -> tuple[Array, ...]:
         theta, sigma2 = self.fit.relative, self.fit.sigma2
@@ -125,10 +142,10 @@ class Workings:
         return tuple(np.array(matrices) for matrices in parts)
 
 
-def own_columns(spec: ModelSpec, design: Design, control: Control) -> Design:
-    """Return a design with random columns in coordinates of their own; those of terms with held values scaled alone."""
+def own_columns(spec: ModelSpec, design: Design, rows: Rows, control: Control) -> tuple[Design, Rows]:
+    """Return a model with random columns in coordinates of their own; those of terms with held values scaled alone."""
     held = [item if isinstance(item, str) else item[0] for item in spec.hold]
-    return own_design(design, held=held, threads=control.threads_for(design.n))
+    return own_design(design, rows, held=held, threads=control.threads_for(design.n))
 
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:

@@ -33,7 +33,7 @@ from engine_checks import (
 from engine_layouts import LAYOUTS, layout
 from mixedmodels.engines import ENGINES
 from mixedmodels.engines.base import Covariances
-from mixedmodels.terms.design import Design
+from models import Model
 
 BOUNDED = ("regular", "singular", "zero")
 UNBOUNDED = ("indefinite", "negative", "mixed", "zero")
@@ -42,7 +42,7 @@ REFUSED = (mm.FitError, ArithmeticError, np.linalg.LinAlgError)
 
 def taken(engine: str) -> list[str]:
     """Return the layouts that an engine takes."""
-    return [name for name in LAYOUTS if ENGINES[engine]().supports(layout(name), CONTROL) is None]
+    return [name for name in LAYOUTS if layout(name).refusal(ENGINES[engine](), CONTROL) is None]
 
 
 CASES = [
@@ -74,11 +74,11 @@ def test_every_layout_is_taken_and_every_engine_takes_several() -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 @settings(CHECKED, max_examples=40)
 @given(design=designs(), kind=st.sampled_from(["regular", "singular", "some zero", "large"]), seed=seeds)
-def test_drawn_designs(engine: str, design: Design, kind: str, seed: int) -> None:
-    if ENGINES[engine]().supports(design, CONTROL) is not None:
+def test_drawn_designs(engine: str, design: Model, kind: str, seed: int) -> None:
+    if design.refusal(ENGINES[engine](), CONTROL) is not None:
         design = without_bounds(design)
         kind = {"regular": "indefinite", "large": "negative", "some zero": "mixed"}.get(kind, kind)
-    assume(ENGINES[engine]().supports(design, CONTROL) is None)
+    assume(design.refusal(ENGINES[engine](), CONTROL) is None)
     # V in the oracle has a condition of up to 1e5; a score of a dense tail divides by Λ'SΛ ≥ 1e-4 twice
     case = make_case(engine, design, kind, seed, tolerance=1e-7)
     for check in CHECKS:
@@ -93,7 +93,7 @@ DIAGONAL = [
     for name in taken(engine)
     if layout(name).residual is None
     and layout(name).bounded
-    and ENGINES[engine]().equations(layout(name), CONTROL).diagonal
+    and layout(name).equations(ENGINES[engine](), CONTROL).diagonal
 ]
 
 
@@ -101,19 +101,19 @@ DIAGONAL = [
 def test_weights_of_either_sign(engine: str, name: str) -> None:
     """They are taken where the mixed-model equations and X'V⁻¹X stay positive definite, and refused elsewhere."""
     design, rng = layout(name), np.random.default_rng(3)
-    equations = ENGINES[engine]().equations(design, CONTROL)
+    equations = design.equations(ENGINES[engine](), CONTROL)
     positive, negative = rng.uniform(0.5, 2.0, design.n), rng.permutation(design.n)[: design.n // 10]
     for size in (8.0, 0.5, 0.2, 0.05, 0.01):
         weights = positive.copy()
         weights[negative] *= -size
         signed = replace(design, weights=weights)
-        oracle = DenseEquations(signed, equations.groups, equations.homogeneous)
-        covariances = draw_covariances(oracle, np.random.default_rng(5), "regular")
+        oracle = DenseEquations.of(signed, equations.groups, equations.homogeneous)
+        covariances = draw_covariances(signed, oracle, np.random.default_rng(5), "regular")
         if not accepts(oracle, covariances):
             with pytest.raises(REFUSED):
-                equations.with_rows(signed).factor(covariances)
+                equations.with_rows(signed.rows).factor(covariances)
             continue
-        case = Case(signed, equations.with_rows(signed), "regular", seed=5)
+        case = Case(signed, equations.with_rows(signed.rows), "regular", seed=5)
         for check in (criterion, scores, traces, information, solution, leverages, prediction_variance):
             check(case)
 
@@ -139,7 +139,7 @@ CORRELATED = sorted({(e, name) for e, name, _ in CASES if layout(name).residual 
 
 @pytest.mark.parametrize(("engine", "name"), CORRELATED)
 def test_weights_of_correlated_errors_are_positive(engine: str, name: str) -> None:
-    equations = ENGINES[engine]().equations(layout(name), CONTROL)
+    equations = layout(name).equations(ENGINES[engine](), CONTROL)
     assert not equations.diagonal
     weights = np.ones(layout(name).n)
     for bad in (0.0, -1.0):
@@ -177,11 +177,9 @@ INDEFINITE = [engine for engine in ENGINES if any(not layout(name).bounded for n
 @pytest.mark.parametrize("engine", INDEFINITE)
 @CHECKED
 @given(design=designs(), seed=seeds, size=st.sampled_from([0.05, 0.3, 1.0, 5.0]))
-def test_what_is_not_positive_definite_is_refused(
-    engine: str, design: Design, seed: int, size: float
-) -> None:
+def test_what_is_not_positive_definite_is_refused(engine: str, design: Model, seed: int, size: float) -> None:
     design = without_bounds(design)
-    assume(bool(design.random) and ENGINES[engine]().supports(design, CONTROL) is None)
+    assume(bool(design.random) and design.refusal(ENGINES[engine](), CONTROL) is None)
     case = make_case(engine, design, "zero", seed)
     random, _ = draw_random(design, np.random.default_rng(seed), "indefinite")
     given = replace(case.covariances, random=tuple(size * sigma for sigma in random))

@@ -11,7 +11,7 @@ import pytest
 
 import mixedmodels as mm
 from dense_equations import DenseEngine
-from mixedmodels.api import fit_design
+from mixedmodels.api import fit_equations
 from mixedmodels.covariance import STRUCTURES, Natural, Positions, Structure
 from mixedmodels.criterion import CRITERIA, Criterion, LinearCriterion, choose_criterion, linear_part
 from mixedmodels.criterion.differences import Evaluation
@@ -20,11 +20,10 @@ from mixedmodels.criterion.held import held_gaussian
 from mixedmodels.engines import ENGINES
 from mixedmodels.engines.base import Equations
 from mixedmodels.fit import Fit
-from mixedmodels.frame.ingest import build_frame
 from mixedmodels.syntax.formula import read_formula
-from mixedmodels.terms.build import build_design
 from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
+from models import Model
 
 
 @final
@@ -230,16 +229,15 @@ def test_a_criterion(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENGINES, "dense", DenseEngine)
     formula, residual, options = CASES[case]
     spec = read_formula(formula, residual=residual, **options)
-    frame = build_frame(spec, mm.datasets.load("sleepstudy"))
-    design = replace(build_design(spec, frame), criterion="toy")
+    model = replace(Model.built(spec, mm.datasets.load("sleepstudy")), criterion="toy")
     found = []
     for name in ENGINES:
         control = mm.Control(engine=name, decrement=1e-12)
         engine = ENGINES[name]()
-        if engine.supports(design, control) is not None:
+        if model.refusal(engine, control) is not None:
             continue
-        start = spec.start_values
-        _, criterion, optimum = fit_design(spec, design, engine.equations(design, control), control, start)
+        equations, start = model.equations(engine, control), spec.start_values
+        criterion, optimum = fit_equations(spec, model.design, equations, control, start)
         assert isinstance(criterion, Penalised)
         assert optimum.converged
         assert optimum.value == pytest.approx(criterion.value(optimum.theta), rel=1e-12)
@@ -252,14 +250,15 @@ def test_a_criterion(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert optimum.value == pytest.approx(found[0].value, rel=1e-10)
         np.testing.assert_allclose(np.abs(optimum.theta), np.abs(found[0].theta), rtol=1e-5)
     # the prior pulls: it is not the optimum of the likelihood
-    plain = fit_design(spec, replace(design, criterion="gaussian"), criterion.equations, mm.Control())[2]
+    gaussian = replace(model, criterion="gaussian").design
+    plain = fit_equations(spec, gaussian, criterion.equations, mm.Control())[1]
     assert optimum.value > plain.value + 0.1
 
 
 def test_results_of_other_models_are_refused_where_they_need_a_linear_one() -> None:
     spec = read_formula("Reaction ~ Days + (1 | Subject)")
-    design = build_design(spec, build_frame(spec, mm.datasets.load("sleepstudy")))
-    equations = ENGINES["blocked"]().equations(design, mm.Control())
+    model = Model.built(spec, mm.datasets.load("sleepstudy"))
+    design, equations = model.design, model.equations(ENGINES["blocked"](), mm.Control())
     with pytest.raises(mm.SpecError, match="not that of a linear mixed model"):
         linear_part(penalised(design, equations, {}))
     with pytest.raises(mm.SpecError, match="unknown criterion 'gausian'"):

@@ -161,9 +161,10 @@ def tools_of(name: str) -> Any:
 
 def without_weights(fit: Fit) -> Fit:
     """Return a fit whose Satterthwaite df come from ∂Σ/∂θ in place of W^-½ ∂Σ/∂θ W^-½, all else as it is."""
-    design, residual = fit.design, fit.design.residual
+    rows = fit.rows
+    residual = rows.residual
     inverse = whole_clusters(fit, "a test").equations._inverse_matrix()
-    solved = inverse @ fit.solution.basis.rows(design.x)
+    solved = inverse @ fit.solution.basis.rows(rows.x)
     same = residual.clusters[:, None] == residual.clusters
     p = []
     for block in fit._work.criterion().model.residual_blocks:

@@ -56,7 +56,7 @@ def test_residuals(name: str) -> None:
         if kind == "scaled" and name == "cs_power":
             # of compound symmetry nlme takes the root by the mean and contrasts, of all others Cholesky's:
             # what they share is the sum of squares of each subject
-            clusters = fit.design.residual.clusters
+            clusters = fit.rows.residual.clusters
             ours, values = np.bincount(clusters, ours**2), np.bincount(clusters, values**2)
         np.testing.assert_allclose(ours, values, atol=10 * OPTIMUM, err_msg=kind)
 

@@ -16,16 +16,15 @@ CASE = json.loads((FOLDER / "restricted_ratio" / "tables.json").read_text(encodi
 DRAWS = 100_000
 
 
-def design_of(case: dict[str, Any]) -> Any:
+def fit_of(case: dict[str, Any]) -> Any:
     data = {"g": case["g"], "x": case["x"], "y": np.random.default_rng(0).standard_normal(len(case["x"]))}
-    return mm.lmm(
-        case["formula"], {**data, "g": np.array(case["g"]).astype(str)}, method=case["method"]
-    ).design
+    return mm.lmm(case["formula"], {**data, "g": np.array(case["g"]).astype(str)}, method=case["method"])
 
 
 @pytest.mark.parametrize("case", CASE["cases"], ids=lambda case: f"{case['design']}-{case['method']}")
 def test_tail_probabilities_and_quantiles(case: dict[str, Any]) -> None:
-    draws = simulate_ratio(design_of(case), DRAWS, 5)
+    fit = fit_of(case)
+    draws = simulate_ratio(fit.design, fit.rows, DRAWS, 5)
     found = np.array([np.mean(draws >= point) for point in case["points"]])
     expected = np.array(case["above"])
     # four standard errors of the difference of two shares of 100,000 draws each
@@ -38,8 +37,8 @@ def test_tail_probabilities_and_quantiles(case: dict[str, Any]) -> None:
 def test_responses_drawn_under_the_null_and_fitted() -> None:
     """The ratio of both models fitted to 1500 responses without a variance has the simulated distribution."""
     (case,) = (c for c in CASE["cases"] if c["design"] == "unbalanced" and c["method"] == "reml")
-    design, count = design_of(case), 1500
-    y = np.random.default_rng(1).standard_normal((design.n, count))
+    fit, count = fit_of(case), 1500
+    y = np.random.default_rng(1).standard_normal((fit.nobs, count))
     data = {"g": np.array(case["g"]).astype(str), "x": case["x"]}
     large = mm.lmm(case["formula"], {**data, "y": y[:, 0] + np.array(case["g"])}).refit(y)
     small = mm.lm("y ~ x", {**data, "y": y[:, 0]}).refit(y)

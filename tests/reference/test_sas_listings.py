@@ -112,7 +112,7 @@ def test_counts(name: str) -> None:
     dimensions = results["Dimensions"]
     assert fit.n_covariance_parameters == dimensions["Covariance Parameters"]
     assert fit.design.residual.n_clusters_given == dimensions["Subjects"]
-    assert np.bincount(fit.design.residual.clusters).max() == dimensions["Max Obs per Subject"]
+    assert np.bincount(fit.rows.residual.clusters).max() == dimensions["Max Obs per Subject"]
     assert dimensions["Columns in Z"] == 0
 
 

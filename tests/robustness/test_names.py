@@ -73,14 +73,14 @@ def test_every_tool_finds_a_column(name: str, place: str, plain: dict[str, np.nd
 def test_a_column_called_np_shadows_nothing() -> None:
     data = {"y": np.arange(12.0) ** 1.5, "np": np.arange(1, 13.0)}
     fit = mm.lm("y ~ np.log(np) + np", data)
-    np.testing.assert_allclose(fit.design.fixed.matrix[:, 1], np.log(data["np"]))
-    np.testing.assert_allclose(fit.design.fixed.matrix[:, 2], data["np"])
+    np.testing.assert_allclose(fit.rows.fixed.matrix[:, 1], np.log(data["np"]))
+    np.testing.assert_allclose(fit.rows.fixed.matrix[:, 2], data["np"])
 
 
 def test_pi_is_a_number_unless_it_could_be_a_column() -> None:
     data = {"y": np.arange(12.0) ** 1.5, "x": np.arange(1, 13.0) / 5}
     fit = mm.lm("y ~ sin(pi * x)", data)
-    np.testing.assert_allclose(fit.design.fixed.matrix[:, 1], np.sin(np.pi * data["x"]))
+    np.testing.assert_allclose(fit.rows.fixed.matrix[:, 1], np.sin(np.pi * data["x"]))
     with pytest.raises(mm.SpecError, match=r"a column of the data; write np\.pi"):
         mm.lm("y ~ sin(pi * x)", {**data, "pi": data["x"]})
     assert mm.lm("y ~ sin(np.pi * x)", {**data, "pi": data["x"]}).design.fixed.rank == 2

@@ -20,6 +20,7 @@ from ..covariance.base import Natural, Positions, Range, Structure
 from ..engines.base import Equations, Solution, Target
 from ..kernels import column_moments
 from ..terms.design import Design, RandomTerm
+from ..terms.rows import FixedRows, Rows, TermRows
 from ..typing import Array, Codes
 from .parameters import names_any
 
@@ -185,34 +186,38 @@ class OwnColumns(Structure):
         return bool(np.array_equal(self.map, np.diag(np.diagonal(self.map))))
 
 
-def own_design(design: Design, *, held: Collection[str] = (), threads: int = 1) -> Design:
-    """Return the design with random columns in coordinates of their own; the same object where all are well scaled.
+def own_design(
+    design: Design, rows: Rows, *, held: Collection[str] = (), threads: int = 1
+) -> tuple[Design, Rows]:
+    """Return a model with random columns in coordinates of their own; the same objects where all are well scaled.
 
     Parameters
     ----------
-    design
-        The design as written.
+    design, rows
+        The model as written, and its rows.
     held
         Names of held parameters; columns of terms that have some change their unit alone, unless Σ is linear in its
         parameters.
     threads
         Threads that may share passes over the rows.
     """
-    terms = tuple(
-        _own_term(term, design, term.structure.linear or not (held and names_any(term, held)), threads)
-        for term in design.random
-    )
-    if all(new is old for new, old in zip(terms, design.random, strict=True)):
-        return design
-    return replace(design, random=terms)
+    found = []
+    for term, own in zip(design.random, rows.random, strict=True):
+        shift = term.structure.linear or not (held and names_any(term, held))
+        found.append(_own_term(term, own, rows.fixed, shift, threads))
+    if all(new is old for (new, _), old in zip(found, design.random, strict=True)):
+        return design, rows
+    terms, values = tuple(term for term, _ in found), tuple(own for _, own in found)
+    return replace(design, random=terms), replace(rows, random=values)
 
 
-def _own_term(term: RandomTerm, design: Design, shift: bool, threads: int) -> RandomTerm:
+def _own_term(
+    term: RandomTerm, rows: TermRows, fixed: FixedRows, shift: bool, threads: int
+) -> tuple[RandomTerm, TermRows]:
     closed = term.structure.closed_under
-    if term.values is None or "scale" not in closed:
-        return term
-    values = term.values
-    fixed = design.fixed
+    if rows.values is None or "scale" not in closed:
+        return term, rows
+    values = rows.values
     if values is fixed.matrix and fixed.moments is not None:
         mean, about, constant = fixed.moments.mean, fixed.moments.gram, fixed.moments.constant
     else:
@@ -222,16 +227,16 @@ def _own_term(term: RandomTerm, design: Design, shift: bool, threads: int) -> Ra
     gram = about / n + np.outer(mean, mean)
     size = np.sqrt(np.diagonal(gram))
     if not (size > 0).all():
-        return term
+        return term, rows
     linear = shift and "linear" in closed
     cosine = np.abs(gram / np.outer(size, size) - np.eye(len(size))).max(initial=0.0) if linear else 0.0
     if size.min() >= SMALL and size.max() <= LARGE and cosine <= ALIKE:
-        return term
+        return term, rows
     own, map_ = (
         _orthogonal(values, mean, about / n, constant) if linear else (values / size, np.diag(1.0 / size))
     )
     structure = OwnColumns(term.structure, map_, term.positions)
-    return replace(term, values=np.ascontiguousarray(own), structure=structure)
+    return replace(term, structure=structure), replace(rows, values=np.ascontiguousarray(own))
 
 
 def _orthogonal(values: Array, mean: Array, about: Array, constant: NDArray[np.bool_]) -> tuple[Array, Array]:

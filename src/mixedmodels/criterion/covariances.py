@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Natural, Positions
-from ..engines.base import Covariances, Direction, Scores, SizeGroup
+from ..engines.base import Covariances, Direction, Equations, Scores, SizeGroup
 from ..terms.design import Design
 from ..typing import Array
 from .parameters import (
@@ -70,10 +70,8 @@ class CovarianceModel:
 
     Parameters
     ----------
-    design
-        The model's structures.
-    groups
-        Clusters whose R is asked for by class (`Equations.groups`).
+    design, equations
+        The model's structures; its rows, and the clusters whose R is asked for by class (`Equations.groups`).
     profiled
         Whether σ² is left out of θ, Σ being relative to it.
     centred
@@ -82,12 +80,13 @@ class CovarianceModel:
     """
 
     def __init__(
-        self, design: Design, groups: Sequence[SizeGroup], *, profiled: bool = False, centred: bool = True
+        self, design: Design, equations: Equations, *, profiled: bool = False, centred: bool = True
     ) -> None:
-        self.design = design
-        self.profiled = profiled
+        self.design, self.rows, self.profiled = design, equations.rows, profiled
         terms = () if design.residual is None else design.residual.variance
-        self.variance = terms if centred else tuple(term.uncentred() for term in terms)
+        self.variance_rows = () if self.rows.residual is None else self.rows.residual.variance
+        pairs = zip(terms, self.variance_rows, strict=True)
+        self.variance = terms if centred else tuple(term.uncentred(own) for term, own in pairs)
         self.random_blocks = design_blocks(design)
         first = self.random_blocks[-1].place.stop if self.random_blocks else 0
         self.n_random = first
@@ -96,7 +95,7 @@ class CovarianceModel:
             self.residual_blocks, first = self._residual_blocks(first)
         self.n_structural = first
         self.variance_blocks, self.n_theta = self._variance_blocks(first)
-        self.parts = [self._part(group) for group in groups]
+        self.parts = [self._part(group) for group in equations.groups]
         self._kept: tuple[bytes, tuple[Block, ...], list[Array]] = (b"?", (), [])
 
     @property
@@ -127,17 +126,17 @@ class CovarianceModel:
 
     def _part(self, group: SizeGroup) -> _Part:
         rows = group.first_rows
-        residual = self.design.residual
-        if residual is None or residual.structure is None:
+        residual, errors = self.design.residual, self.rows.residual
+        if residual is None or errors is None or residual.structure is None:
             none = np.zeros(rows.shape, dtype=np.int32)
             return _Part(group, rows, None, none, none, None)
-        clusters = residual.clusters[rows]
+        clusters = errors.clusters[rows]
         same = clusters[:, :, None] == clusters[:, None, :]
         mask = None if same.all() else same.astype(float)
         at = None
-        if residual.coordinates is not None:
-            at = Positions(rows.shape[1], (), np.asarray(residual.coordinates[rows], dtype=np.float64))
-        return _Part(group, rows, mask, residual.sets[clusters], residual.index[rows], at)
+        if errors.coordinates is not None:
+            at = Positions(rows.shape[1], (), np.asarray(errors.coordinates[rows], dtype=np.float64))
+        return _Part(group, rows, mask, residual.sets[clusters], errors.index[rows], at)
 
     # -- the numbers -----------------------------------------------------------------------------------------
 
@@ -167,8 +166,7 @@ class CovarianceModel:
         """Return log s by row without weights, (n,): log g less what is common to all rows."""
         total = np.zeros(self.design.n)
         for block in self.variance_blocks:
-            term = self.variance[block.index]
-            total += term.log_sd(theta[block.place], term.covariate, term.groups)
+            total += self.variance[block.index].log_sd(theta[block.place], self.variance_rows[block.index])
         return total
 
     def residuals(self, theta: Array) -> list[Array]:
@@ -250,7 +248,8 @@ class CovarianceModel:
     def _log_slopes(self, theta: Array) -> Iterator[Array]:
         """Yield ∂log s/∂δ by row, (n,), for every parameter of a variance function."""
         for block in self.variance_blocks:
-            yield from self.variance[block.index].d_log_sd(theta[block.place])
+            term, own = self.variance[block.index], self.variance_rows[block.index]
+            yield from term.d_log_sd(theta[block.place], own)
 
     def gradient(self, theta: Array, random: Sequence[Array], scores: Scores) -> Array:
         """Return ∂(−2l)/∂θ, (n_theta,), from Γ of Σ(θ) by term (sets, p, p) and the scores of the errors."""
@@ -302,7 +301,7 @@ class CovarianceModel:
     def on_grid(self) -> bool:
         """Whether Σ_R lives on one grid of positions."""
         residual = self.design.residual
-        return residual is not None and residual.structure is not None and residual.coordinates is None
+        return residual is not None and residual.structure is not None and not residual.placed
 
     def grid_gamma(self, block: ResidualBlock, gammas: Sequence[Array]) -> Array:
         """Return Γ summed onto the grid of positions of a residual block, (T, T)."""
@@ -391,7 +390,7 @@ class CovarianceModel:
     def _add_second_log_slopes(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
         weighted: Array | None = None
         for block in self.variance_blocks:
-            second = self.variance[block.index].d2_log_sd(theta[block.place])
+            second = self.variance[block.index].d2_log_sd(theta[block.place], self.variance_rows[block.index])
             if second is None:
                 continue
             weighted = self._weighted(theta, by_cluster) if weighted is None else weighted
@@ -482,7 +481,7 @@ class CovarianceModel:
         """Return Σ_ab w_ab ∂²log s/∂δ_a∂δ_b by row, (n,)."""
         total = np.zeros(self.design.n)
         for block in self.variance_blocks:
-            second = self.variance[block.index].d2_log_sd(theta[block.place])
+            second = self.variance[block.index].d2_log_sd(theta[block.place], self.variance_rows[block.index])
             if second is not None:
                 inside = slice(block.place.start - self.n_structural, block.place.stop - self.n_structural)
                 total += np.tensordot(weights[inside, inside], second, 2)

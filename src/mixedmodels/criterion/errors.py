@@ -9,28 +9,30 @@ from numpy.typing import NDArray
 
 from ..covariance.base import Positions
 from ..engines.base import ErrorCovariance
-from ..terms.design import Design
 from ..terms.residual import NewErrors
+from ..terms.rows import VarianceRows
 from ..typing import Array, Codes
 from .covariances import CovarianceModel
 from .parameters import ResidualBlock
 
 
 class FittedErrors:
-    """R(θ) of one design, R_ij = s_i s_j Σ_R[positions i, j] within a cluster, s = g/√w."""
+    """R(θ) of the rows of one model, R_ij = s_i s_j Σ_R[positions i, j] within a cluster, s = g/√w."""
 
-    def __init__(self, design: Design, model: CovarianceModel, theta: Array) -> None:
-        assert design.residual is not None
-        self.design = design
-        self.residual = design.residual
+    def __init__(self, model: CovarianceModel, theta: Array) -> None:
+        residual, rows = model.design.residual, model.rows.residual
+        assert residual is not None
+        assert rows is not None
+        self.residual = residual
+        self.rows = rows
+        self.n = len(model.rows)
         self.model = model
         self.theta = theta
-        weights = np.ones(design.n) if design.weights is None else design.weights
-        self.sd: Array = np.exp(model.relative_log_sd(theta)) / np.sqrt(weights)
+        self.sd: Array = np.exp(model.relative_log_sd(theta)) / model.rows.root_weights
 
     def variances(self) -> Array:
         """Return R_ii, (n,)."""
-        out = np.empty(self.design.n)
+        out = np.empty(self.n)
         for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
             out[part.layout.rows] = np.einsum("cii->ci", r)[part.layout.class_of]
         return np.asarray(out * self.sd**2)
@@ -41,7 +43,7 @@ class FittedErrors:
         scale = sd[..., :, None] * sd[..., None, :]
         if residual.structure is None:
             return np.asarray(scale * self.common_variance() * np.eye(rows.shape[-1]))
-        clusters = residual.clusters[rows]
+        clusters = self.rows.clusters[rows]
         same = clusters[..., :, None] == clusters[..., None, :]
         total = np.zeros(same.shape)
         for block in self.model.residual_blocks:
@@ -58,16 +60,16 @@ class FittedErrors:
     def _base(self, block: ResidualBlock, rows: NDArray[np.intp]) -> Array:
         """Return Σ_R of one set among rows (..., t), as if all were of one cluster."""
         assert block.structure is not None
-        own, residual = self.theta[block.place], self.residual
-        if residual.coordinates is not None:
-            return block.structure.matrix(own, Positions(rows.shape[-1], (), residual.coordinates[rows]))
+        own, coordinates = self.theta[block.place], self.rows.coordinates
+        if coordinates is not None:
+            return block.structure.matrix(own, Positions(rows.shape[-1], (), coordinates[rows]))
         grid = block.structure.matrix(own, block.positions)
-        index = residual.index[rows]
+        index = self.rows.index[rows]
         return np.asarray(grid[index[..., :, None], index[..., None, :]])
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Return one draw of all errors, (n,)."""
-        out = np.empty(self.design.n)
+        out = np.empty(self.n)
         for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
             standard = rng.standard_normal(part.layout.rows.shape)
             factor = np.linalg.cholesky(r)[part.layout.class_of]
@@ -76,7 +78,7 @@ class FittedErrors:
 
     def whitened(self, values: Array) -> Array:
         """Return L⁻¹ values (n,), R = LL' with rows in the order of their clusters."""
-        out, scaled = np.empty(self.design.n), values / self.sd
+        out, scaled = np.empty(self.n), values / self.sd
         for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
             factor = np.linalg.cholesky(r)[part.layout.class_of]
             out[part.layout.rows] = np.linalg.solve(factor, scaled[part.layout.rows][:, :, None])[:, :, 0]
@@ -92,8 +94,8 @@ class FittedErrors:
         ):
             term = self.model.variance[block.index]
             values = mean if term.fitted else covariate
-            known = np.maximum(groups, 0)
-            own = term.log_sd(self.theta[block.place], values, known)
+            known = VarianceRows(np.maximum(groups, 0), values)
+            own = term.log_sd(self.theta[block.place], known)
             log_sd += np.where(groups >= 0, own, np.nan)
         return np.asarray(np.exp(log_sd) / (1.0 if weights is None else np.sqrt(weights)))
 
@@ -124,15 +126,15 @@ class FittedErrors:
         if residual.structure is None or not new.placed:
             return np.zeros(len(new), bool)
         known = new.clusters >= 0
-        if residual.coordinates is None:
+        if self.rows.coordinates is None:
             size = residual.positions.size
-            seen = residual.clusters.astype(np.int64) * size + residual.index
+            seen = self.rows.clusters.astype(np.int64) * size + self.rows.index
             key = new.clusters.astype(np.int64) * size + new.index
             return np.asarray(known & (new.index >= 0) & ~np.isin(key, seen))
         assert new.coordinates is not None
         known &= np.isfinite(new.coordinates).all(axis=1)
         seen_points = set(
-            zip(residual.clusters.tolist(), map(tuple, residual.coordinates.tolist()), strict=True)
+            zip(self.rows.clusters.tolist(), map(tuple, self.rows.coordinates.tolist()), strict=True)
         )
         points = zip(new.clusters.tolist(), map(tuple, new.coordinates.tolist()), strict=True)
         fresh = np.array([point not in seen_points for point in points], bool)
@@ -145,7 +147,7 @@ class FittedErrors:
     def first_rows(self) -> Codes:
         """Return one row of every residual cluster, (number of clusters,)."""
         first = np.zeros(self.residual.n_clusters, np.int32)
-        first[self.residual.clusters[::-1]] = np.arange(self.design.n - 1, -1, -1, dtype=np.int32)
+        first[self.rows.clusters[::-1]] = np.arange(self.n - 1, -1, -1, dtype=np.int32)
         return first
 
 
@@ -161,23 +163,23 @@ class NewErrorCovariance(ErrorCovariance):
         return self.fitted.new_variances(self.new, self.sd)
 
     def between(self, targets: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
-        residual, new = self.fitted.residual, self.new
+        residual, of_fit, new = self.fitted.residual, self.fitted.rows, self.new
         out = np.zeros(rows.shape)
         clusters = new.clusters[targets]
-        same = residual.clusters[rows] == clusters[:, None]
+        same = of_fit.clusters[rows] == clusters[:, None]
         for block in self.fitted.model.residual_blocks:
             assert block.structure is not None
             own = residual.sets[clusters] == block.set
             if not own.any():
                 continue
             theta = self.fitted.theta[block.place]
-            if residual.coordinates is None:
+            if of_fit.coordinates is None:
                 grid = block.structure.matrix(theta, block.positions)
-                out[own] = grid[new.index[targets[own]][:, None], residual.index[rows[own]]]
+                out[own] = grid[new.index[targets[own]][:, None], of_fit.index[rows[own]]]
                 continue
             assert new.coordinates is not None
             points = np.concatenate(
-                [residual.coordinates[rows[own]], new.coordinates[targets[own]][:, None, :]], axis=1
+                [of_fit.coordinates[rows[own]], new.coordinates[targets[own]][:, None, :]], axis=1
             )
             stack = block.structure.matrix(theta, Positions(points.shape[1], (), points))
             out[own] = stack[:, -1, :-1]

@@ -84,7 +84,9 @@ class Gaussian:
         profiled = equations.homogeneous if profiled is None else profiled
         self.design = design
         self.equations = equations
-        self.model = CovarianceModel(design, equations.groups, profiled=profiled) if model is None else model
+        if model is None:
+            model = CovarianceModel(design, equations, profiled=profiled)
+        self.model = model
         self.reml = design.reml
         self.nu = design.n - (design.fixed.rank if design.reml else 0)
         self.n_theta = self.model.n_theta

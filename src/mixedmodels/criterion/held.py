@@ -124,11 +124,11 @@ def held_gaussian(design: Design, equations: Equations, hold: Mapping[str, float
     optimised in its natural parameters; where its correlations reach one the fit is reported as not
     converged.
     """
-    model = CovarianceModel(design, equations.groups)
+    model = CovarianceModel(design, equations)
     names = model.natural(_regular_theta(model)).names
     held = place_by_name(hold, names, "hold")
     if _mixed(model, list(held)):
-        model = CovarianceModel(design, equations.groups, centred=False)
+        model = CovarianceModel(design, equations, centred=False)
     found = model.natural_blocks(_regular_theta(model))
     free = np.ones(model.n_theta, dtype=bool)
     random = {b.place.start: b for b in model.random_blocks}

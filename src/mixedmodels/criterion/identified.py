@@ -30,7 +30,7 @@ def check_identified(design: Design, equations: Equations) -> None:
     DataError
         When the data lack what one part needs, such as two positions that no cluster has both of.
     """
-    directions, model = [], CovarianceModel(design, equations.groups)
+    directions, model = [], CovarianceModel(design, equations)
     for theta in _regular_points(model):
         found = _unchanged(equations, model, theta)
         if found is None:

@@ -97,7 +97,7 @@ def to_lme4(fit: Fit) -> str:
     arguments = [f"{_in_r(spec.response)} ~ {' + '.join(terms)}", "data = data"]
     if spec.weights:
         arguments.append(f"weights = {_name_in_r(spec.weights)}")
-    elif fit.design.weights is not None:
+    elif fit.design.weighted:
         _refuse("weights were given as an array; make them a column of the data")
     if spec.contrasts:
         codings = ", ".join(f'{_name_in_r(name)} = "contr.{coding}"' for name, coding in spec.contrasts)

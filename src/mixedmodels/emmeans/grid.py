@@ -152,13 +152,14 @@ def _cell_offsets(
     fit: Fit, asked: Mapping[str, Any], given: float | None, own: Array, notes: list[str]
 ) -> Array:
     """Return the offset of each cell, (m,): as given, of the cell itself, or the mean over the data."""
-    if fit.design.offset is None:
+    offsets = fit._work.rows().offset
+    if offsets is None:
         if given is not None:
             raise SpecError(f"offset={given!r}: the model has no offset().")
         return own
     if given is None and any(name in asked for text in fit.spec.offsets for name in variables(text)):
         return own
-    value = float(np.mean(fit.design.offset)) if given is None else float(given)
+    value = float(np.mean(offsets)) if given is None else float(given)
     notes.append(f"offset {value_text(value)}" + (", its mean" if given is None else ""))
     return np.full(len(own), value)
 
@@ -223,7 +224,7 @@ def _encode(
     data.update(changed or {})
     if not data:
         m = len(index)
-        row = fit.design.fixed.matrix[:1]
+        row = fit._work.rows().fixed.matrix[:1]
         return np.repeat(row, m, axis=0), np.zeros(m)
     new = encode_new(fit.spec, fit.schema, fit.design, data, random=False)
     return new.matrix, np.zeros(len(new)) if new.offset is None else new.offset

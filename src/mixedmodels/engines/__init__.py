@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ..control import Control
 from ..errors import SpecError, suggest
-from ..terms.design import Design
+from ..terms.rows import Rows
 from .base import Engine, Equations
 from .blocked.engine import BlockedEngine
 from .clusters.engine import ClustersEngine
+from .layout import Layout
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
@@ -24,10 +25,10 @@ CHEAP_ERRORS = 1e7
 """The same for structured errors, whose covariance is factored and multiplied many times at each point."""
 
 
-def choose_engine(design: Design, control: Control) -> Engine:
-    """Return the engine that takes the design at the least predicted flops within the memory allowed.
+def choose_engine(layout: Layout, rows: Rows, control: Control) -> Engine:
+    """Return the engine that takes the model at the least predicted flops within the memory allowed.
 
-    `control.engine` names one to insist on; it is an error when that one cannot take the design.
+    `control.engine` names one to insist on; it is an error when that one cannot take the model.
     """
     if control.engine != "auto":
         if control.engine not in ENGINES:
@@ -36,7 +37,7 @@ def choose_engine(design: Design, control: Control) -> Engine:
                 f"Available: auto, {', '.join(ENGINES)}."
             )
         engine = ENGINES[control.engine]()
-        reason = engine.supports(design, control)
+        reason = engine.supports(layout, rows, control)
         if reason is not None:
             raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
         return engine
@@ -44,11 +45,11 @@ def choose_engine(design: Design, control: Control) -> Engine:
     able: list[tuple[float, int, Engine]] = []
     for name, kind in ENGINES.items():
         engine = kind()
-        reason = engine.supports(design, control)
+        reason = engine.supports(layout, rows, control)
         if reason is None:
-            flops = engine.cost(design)[0]
+            flops = engine.cost(layout, rows)[0]
             able.append((flops, len(able), engine))
-            if flops < (CHEAP if design.residual is None else CHEAP_ERRORS):
+            if flops < (CHEAP if layout.errors is None else CHEAP_ERRORS):
                 break
         else:
             reasons.append(f"{name}: {reason}")
@@ -57,4 +58,4 @@ def choose_engine(design: Design, control: Control) -> Engine:
     return min(able)[2]
 
 
-__all__ = ["ENGINES", "Engine", "Equations", "choose_engine"]
+__all__ = ["ENGINES", "Engine", "Equations", "Layout", "choose_engine"]

@@ -1,6 +1,6 @@
 """The protocol between engines and everything above them: numbers in, numbers out.
 
-An engine arranges the rows of a design as `Equations`: the mixed-model equations of
+An engine arranges the rows of a model as `Equations`: the mixed-model equations of
 
     y = Xβ + Zb + e,   V = Σ_k Z_k(K_k⊗Σ_k)Z_k' + R,   P = V⁻¹ − V⁻¹X(X'V⁻¹X)⁻¹X'V⁻¹.
 
@@ -41,10 +41,11 @@ from numpy.typing import NDArray
 
 from ..control import Control
 from ..errors import FitError
-from ..terms.design import Design
+from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .coordinates import FixedBasis
 from .effects import adjoint, linear_predictor, working_rows
+from .layout import Layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +281,10 @@ class Estimates(ABC):
     A system relative to σ² answers them for Ṽ = V/σ², so that every variance is one over σ².
     """
 
-    design: Design
-    """What the equations are of."""
+    layout: Layout
+    """Sizes, levels and flags of the model."""
+    rows: Rows
+    """Its rows."""
 
     @abstractmethod
     def solution(self) -> Solution:
@@ -324,7 +327,7 @@ class Estimates(ABC):
 
 
 class Equations(Estimates):
-    """The mixed-model equations of one design; `factor` first, then the other questions at that V."""
+    """The mixed-model equations of one model; `factor` first, then the other questions at that V."""
 
     exact_information: ClassVar[bool] = False
     """Whether `trace_products`, and with them the exact Hessian, always come at the cost of about one evaluation."""
@@ -447,19 +450,19 @@ class Equations(Estimates):
 
     def linear_predictor(self, beta: Array, b: Sequence[Array]) -> Array:
         """Return Xβ + Zb, (n,), for β (r,) in own coordinates and b (q, p) by term; with a last axis of k, (n, k)."""
-        return linear_predictor(self.design, self.basis, beta, b)
+        return linear_predictor(self.rows, self.basis, beta, b)
 
     def adjoint(self, v: Array) -> tuple[Array, tuple[Array, ...]]:
         """Return X'v (r,) in own coordinates and Z'v (q, p) by term, for v (n,); with a last axis of k likewise."""
-        return adjoint(self.design, self.basis, v)
+        return adjoint(self.layout, self.rows, self.basis, v)
 
     @abstractmethod
-    def with_rows(self, design: Design) -> Equations:
-        """Return the equations of a design that differs in y, weights or covariates of variance functions alone."""
+    def with_rows(self, rows: Rows) -> Equations:
+        """Return the equations of rows that differ in y, weights or covariates of variance functions alone."""
 
     def new_response(self, y: Array) -> Equations:
         """Return the equations of another response (n,)."""
-        return self.with_rows(replace(self.design, y=y))
+        return self.with_rows(self.rows.with_response(y))
 
     def reweight(self, weights: Array, scores: Array) -> Equations:
         """Return the equations of working weights W and scores s, both (n,): those whose right-hand sides are X's, Z's.
@@ -477,8 +480,8 @@ class Equations(Estimates):
                 f"working weights must be positive where errors are correlated or of unequal variance; row "
                 f"{int(np.argmin(weights > 0.0))} has {weights.min():.3g}."
             )
-        working, response = working_rows(self.design, weights, scores)
-        return self.with_rows(replace(self.design, y=response, weights=working))
+        working, response = working_rows(weights, scores)
+        return self.with_rows(replace(self.rows, y=response, weights=working))
 
     def whitened_residuals(self) -> Array:
         """Return L⁻¹(y − Xβ̂), (n,), V = LL' with rows in the order of their clusters; only where `whole_clusters`."""
@@ -501,16 +504,16 @@ class Engine(ABC):
     """Whether its equations form V of whole independent clusters."""
 
     @abstractmethod
-    def supports(self, design: Design, control: Control) -> str | None:
-        """Return None if this engine can take the design, else the reason why not as a clause."""
+    def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
+        """Return None if this engine can take the model, else the reason why not as a clause."""
 
     @abstractmethod
-    def cost(self, design: Design) -> tuple[float, float]:
+    def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
         """Return predicted flops of one evaluation and bytes held."""
 
     @abstractmethod
-    def equations(self, design: Design, control: Control) -> Equations:
-        """Return the rows of a design arranged for evaluation."""
+    def equations(self, layout: Layout, rows: Rows, control: Control) -> Equations:
+        """Return the rows of a model arranged for evaluation."""
 
 
 def memory_refusal(what: str, size: float, control: Control) -> str | None:

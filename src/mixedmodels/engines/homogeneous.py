@@ -16,7 +16,7 @@ from math import log
 
 import numpy as np
 
-from ..terms.design import Design
+from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .base import (
     Covariances,
@@ -54,15 +54,15 @@ class _State:
 
 
 class HomogeneousEquations(Equations):
-    """The mixed-model equations of a design with independent errors, on a system relative to σ²."""
+    """The mixed-model equations of a model with independent errors, on a system relative to σ²."""
 
     homogeneous = True
     diagonal = True
 
     def __init__(self, system: RelativeSystem) -> None:
         self.system = system
-        self.design = system.design
-        n, weights = self.design.n, self.design.weights
+        self.layout, self.rows = system.layout, system.rows
+        n, weights = self.layout.n, self.rows.weights
         self._count = n if weights is None else len(informative(weights))
         self.groups = (
             SizeGroup(np.zeros((1, 1), np.intp), np.zeros(1, np.intp), np.array([n]), np.zeros(1, np.intp)),
@@ -110,7 +110,7 @@ class HomogeneousEquations(Equations):
             return pieces
         return Pieces(
             pieces.logdet + self._count * log(sigma2),
-            pieces.logdet_x - self.design.fixed.rank * log(sigma2),
+            pieces.logdet_x - self.layout.rank * log(sigma2),
             pieces.quadratic / sigma2,
         )
 
@@ -128,7 +128,7 @@ class HomogeneousEquations(Equations):
         return state.scores[reml]
 
     def _degrees(self, reml: bool) -> int:
-        return self._count - (self.design.fixed.rank if reml else 0)
+        return self._count - (self.layout.rank if reml else 0)
 
     def scores(self, reml: bool, *, errors: bool = True) -> Scores:
         state, s2 = self._at(), self._at().sigma2
@@ -211,7 +211,7 @@ class HomogeneousEquations(Equations):
 
     def fixed_information(self, directions: Sequence[Direction], weights: Array) -> tuple[Array, Array]:
         s2, split = self._at().sigma2, self._split(directions)
-        r, k = self.design.fixed.rank, len(directions)
+        r, k = self.layout.rank, len(directions)
         if not r:
             return np.zeros((k, 0, 0)), np.zeros((0, 0))
         combine = np.eye(k) if split.combine is None else split.combine
@@ -257,19 +257,19 @@ class HomogeneousEquations(Equations):
         return shift, variance if target.error is None else variance + target.error.variances()
 
     def _own_rows(self) -> tuple[list[Codes | None], list[Array | None]]:
-        terms = self.design.random
+        terms = self.rows.random
         return [term.codes for term in terms], [term.values for term in terms]
 
     def conditional_residual_variances(self) -> Array:
-        weights = 1.0 if self.design.weights is None else self.design.weights
+        weights = 1.0 if self.rows.weights is None else self.rows.weights
         return np.asarray(self._at().sigma2 / weights - self.leverages(fixed=True))
 
     def leverages(self, *, fixed: bool = False) -> Array:
         codes, values = self._own_rows()
         if fixed:
-            return self.prediction_variance(np.ascontiguousarray(self.design.x), codes, values)
+            return self.prediction_variance(np.ascontiguousarray(self.rows.x), codes, values)
         if not codes:
-            return np.zeros(self.design.n)
+            return np.zeros(self.layout.n)
         return self._at().sigma2 * self.system.effect_variance(codes, values)
 
     # -- start and other responses ---------------------------------------------------------------------------
@@ -284,15 +284,16 @@ class HomogeneousEquations(Equations):
         return (np.full((1, 1, 1), self.system.standard.gram[-1, -1]),)
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
-        weights, total = self.design.weights, 0.0
-        for term, sigma in zip(self.design.random, covariances.matrices(), strict=True):
-            z = term.dense_values()
-            own = np.einsum("na,nab,nb->n", z, sigma[term.sets[term.codes]], z)
+        weights, total = self.rows.weights, 0.0
+        terms = zip(self.layout.terms, self.rows.random, covariances.matrices(), strict=True)
+        for term, rows, sigma in terms:
+            z = rows.dense_values()
+            own = np.einsum("na,nab,nb->n", z, sigma[term.sets[rows.codes]], z)
             total += float(own.sum() if weights is None else own @ weights)
         return (np.full((1, 1, 1), total),)
 
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
-        raise TypeError("parameters of independent errors are told apart by the design alone")
+        raise TypeError("parameters of independent errors are told apart by the layout alone")
 
     # -- other right-hand sides, other rows --------------------------------------------------------------------
 
@@ -300,10 +301,10 @@ class HomogeneousEquations(Equations):
         return tuple(self._at().sigma2 * b for b in self.system.solve_random(random))
 
     def _fixed_columns(self) -> tuple[Array, ...]:
-        return self.system.fixed_columns() if self.design.random else ()
+        return self.system.fixed_columns() if self.layout.terms else ()
 
     def taken_by_fixed(self) -> tuple[Array, ...]:
-        parts = zip(self.design.random, self._at().random(), self._fixed_columns(), strict=True)
+        parts = zip(self.layout.terms, self._at().random(), self._fixed_columns(), strict=True)
         return tuple(prior_times(term, sigma, u) / self._at().sigma2 for term, sigma, u in parts)
 
     def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
@@ -313,7 +314,7 @@ class HomogeneousEquations(Equations):
         out = np.zeros((len(directions), len(fixed)))
         for a, direction in enumerate(directions):
             for k, which, matrix in direction.random:
-                term = self.design.random[k]
+                term = self.layout.terms[k]
                 sigma = np.zeros((term.n_sets, *matrix.shape))
                 sigma[which] = matrix
                 moved = prior_times(term, sigma, random[k][:, :, None])
@@ -326,8 +327,8 @@ class HomogeneousEquations(Equations):
                 out[a] += float(direction.errors(0)[0, 0, 0]) * left / s2
         return out
 
-    def with_rows(self, design: Design) -> HomogeneousEquations:
-        return HomogeneousEquations(self.system.with_rows(design))
+    def with_rows(self, rows: Rows) -> HomogeneousEquations:
+        return HomogeneousEquations(self.system.with_rows(rows))
 
 
 @dataclass(frozen=True, slots=True)

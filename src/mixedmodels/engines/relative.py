@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..terms.design import Design
+from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .base import Estimates, Pieces, Score
 from .standardise import Standardised
@@ -28,7 +28,7 @@ class TermDirection:
 
 
 class RelativeSystem(Estimates):
-    """The mixed-model equations of one design relative to σ²; `factor` first, then the other questions."""
+    """The mixed-model equations of one model relative to σ²; `factor` first, then the other questions."""
 
     indefinite: ClassVar[bool] = False
     """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
@@ -68,5 +68,5 @@ class RelativeSystem(Estimates):
         """Return var(Σ_k z_k'(b̂_k − b_k) given β)/σ² for each of n rows of levels in the fit, (n,)."""
 
     @abstractmethod
-    def with_rows(self, design: Design) -> RelativeSystem:
-        """Return the system of a design that differs in y or weights alone, sharing everything structural."""
+    def with_rows(self, rows: Rows) -> RelativeSystem:
+        """Return the system of rows that differ in y or weights alone, sharing everything structural."""

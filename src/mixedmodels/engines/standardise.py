@@ -16,8 +16,8 @@ import numpy as np
 from ..control import Control
 from ..errors import FitError
 from ..kernels import gram, response_products, solve_lower, solve_upper
-from ..terms.design import Design
 from ..terms.rank import ColumnMoments
+from ..terms.rows import Rows
 from ..typing import Array
 from .coordinates import FixedBasis
 from .effects import informative
@@ -34,7 +34,7 @@ some eleven digits of that share where it is larger, and at 1e-14 two."""
 class Standardised:
     """X and y with the transformation applied on the fly.
 
-    X_own = (`x` − `centre`)·`scale`, where `x` is that of the design, or a copy in own coordinates with centres zero
+    X_own = (`x` − `centre`)·`scale`, where `x` is that of the rows, or a copy in own coordinates with centres zero
     and scales one; `basis` is the map to the user's columns. `beta` (r,) are least-squares coefficients in own
     coordinates; `gram` (r+1, r+1) is [X_own ys]'W[X_own ys] with ys = y − X_own·beta; `threads` are the native threads
     worth using.
@@ -61,13 +61,13 @@ class Standardised:
         return np.asarray(self.y - self.x @ slopes + self.centre @ slopes)
 
 
-def standardise(design: Design, control: Control, y: Array | None = None) -> Standardised:
+def standardise(rows: Rows, control: Control) -> Standardised:
     """Return the transformation and the cross-products of the own dense columns, in two passes over rows."""
-    x, y, w = design.x, design.y if y is None else y, design.weights
+    x, y, w = rows.x, rows.y, rows.weights
     n, r = x.shape
     threads = control.threads_for(n)
-    moments = _moments(design, x, threads)
-    basis = replace(_columns(moments, n), written=design.fixed.written_kept)
+    moments = _moments(rows, x, threads)
+    basis = replace(_columns(moments, n), written=rows.fixed.written)
     centre, scale = basis.centre, basis.scale
     if w is None:
         inner = _scaled(moments, basis, n)
@@ -129,11 +129,11 @@ def _orthonormal(x: Array, w: Array | None, basis: FixedBasis) -> tuple[FixedBas
     return basis, own, np.asarray(own.T @ (own if w is None else own * w[:, None]))
 
 
-def _moments(design: Design, x: Array, threads: int) -> ColumnMoments:
-    known = design.fixed.moments
+def _moments(rows: Rows, x: Array, threads: int) -> ColumnMoments:
+    known = rows.fixed.moments
     if known is None:
         return ColumnMoments.of(x, threads)
-    return known if len(known.mean) == x.shape[1] else known.take(design.fixed.estimable)
+    return known if len(known.mean) == x.shape[1] else known.take(rows.fixed.estimable)
 
 
 def _scaled(moments: ColumnMoments, basis: FixedBasis, n: int) -> Array:

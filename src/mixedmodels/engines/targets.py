@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FitError
-from ..terms.design import Design
 from ..typing import Array
 from .base import Target
+from .layout import Layout
 
 
-def own_variance(design: Design, matrices: Sequence[Array], target: Target) -> Array:
+def own_variance(layout: Layout, matrices: Sequence[Array], target: Target) -> Array:
     """Return τ², the variance of each target itself, (n,), for Σ of every term (sets, p, p)."""
     n = len(target)
     out = np.zeros(n) if target.error is None else target.error.variances().copy()
-    parts = zip(design.random, matrices, target.codes, target.values, strict=True)
+    parts = zip(layout.terms, matrices, target.codes, target.values, strict=True)
     for term, sigma, codes, values in parts:
         if codes is not None:
             refuse_new_levels(term.n_sets, codes < 0)

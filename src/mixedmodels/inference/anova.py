@@ -134,7 +134,7 @@ def _reduction_columns(fit: Fit, terms: list[ModelTerm]) -> tuple[Array, dict[st
     The degrees of freedom of a type 1 or 2 test depend a little on the coding through the basis of its
     rows; that of treatment coding is used whatever coding the fit has.
     """
-    x = fit.design.fixed.matrix
+    x = fit._work.rows().fixed.matrix
     if not fit.spec.contrasts:
         return x, {term.name: term.place for term in terms}, np.eye(x.shape[1])
     indicators, places = indicator_matrix(fit, terms)
@@ -267,7 +267,7 @@ def _marginal(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:
         unit[:, None]
         * (vectors[:, used] / values[used])
         @ vectors[:, used].T
-        @ ((centred * unit).T @ fit.design.fixed.matrix)
+        @ ((centred * unit).T @ fit._work.rows().fixed.matrix)
     )
     unshift = -shift
     if fit.design.fixed.written is not None:

@@ -181,7 +181,7 @@ def _comparable(models: list[Fit]) -> tuple[list[Fit], list[str]]:
 
 
 def _same_fixed(a: Fit, b: Fit) -> bool:
-    x, z = a.design.x, b.design.x
+    x, z = a._work.rows().x, b._work.rows().x
     return x.shape == z.shape and bool(np.array_equal(x, z))
 
 
@@ -210,14 +210,14 @@ def _test(
         below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0)
         return statistic, df, 0.5 * below + 0.5 * float(special.chdtrc(df, statistic))
     _require_one_component(smaller, larger)
-    draws = simulate_ratio(larger.design, n, seed)
+    draws = simulate_ratio(larger.design, larger._work.rows(), n, seed)
     notes.append(f"p-value from {n} draws of the exact null distribution")
     return statistic, df, float(np.mean(draws >= statistic - 1e-9))
 
 
 def _spans(larger: Fit, smaller: Fit) -> bool:
     """Return whether the columns of the smaller X are linear combinations of those of the larger."""
-    x, z = larger.design.x, smaller.design.x
+    x, z = larger._work.rows().x, smaller._work.rows().x
     if _same_fixed(larger, smaller) or z.shape[1] == 0:
         return True
     scale = np.linalg.norm(x, axis=0)

@@ -99,9 +99,9 @@ def conditional_criterion(fit: Fit) -> ConditionalAic:
 
 def _compute(fit: Fit, criterion: LinearCriterion) -> ConditionalAic:
     joint, theta = criterion.jointly(), fit.optimum.theta
-    errors = ErrorRows.of(joint, criterion.absolute(theta))
+    errors = ErrorBlocks.of(joint, criterion.absolute(theta))
     deviance = (
-        fit.nobs * log(2 * pi) + errors.logdet() + float(fit.resid @ errors.solve(fit.resid[:, None])[:, 0])
+        fit.nobs * log(2 * pi) + errors.logdet() + float(fit._resid @ errors.solve(fit._resid[:, None])[:, 0])
     )
     rho, free = effective_df(fit, criterion), joint.free.copy()
     for block in joint.model.random_blocks:
@@ -129,19 +129,19 @@ def _finite_df(fit: Fit, criterion: LinearCriterion, rho: float) -> float:
     return finite * (1.0 if fit.design.reml else n / (n - p))
 
 
-def _estimation_df(fit: Fit, criterion: LinearCriterion, errors: ErrorRows) -> float:
+def _estimation_df(fit: Fit, criterion: LinearCriterion, errors: ErrorBlocks) -> float:
     """Return Σ_ab W_ab (PV_bPy)'(RPV_aPy − R_aPy), what estimating the covariance parameters adds."""
     theta = fit.optimum.theta
     directions = criterion.jointly().model.directions(criterion.absolute(theta))
     if not directions:
         return 0.0
-    equations, py = criterion.settle(theta), errors.solve(fit.resid[:, None])
+    equations, py = criterion.settle(theta), errors.solve(fit._resid[:, None])
     of_errors = np.hstack([errors.moved(direction, py) for direction in directions])
     scores = equations.adjoint(py)[1]
     effects = [np.zeros((*score.shape[:2], len(directions))) for score in scores]
     for a, direction in enumerate(directions):
         for k, which, matrix in direction.random:
-            term = criterion.design.random[k]
+            term = equations.layout.terms[k]
             sigma = np.zeros((term.n_sets, *matrix.shape))
             sigma[which] = matrix
             effects[k][:, :, [a]] += prior_times(term, sigma, scores[k])
@@ -154,7 +154,7 @@ def _estimation_df(fit: Fit, criterion: LinearCriterion, errors: ErrorRows) -> f
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorRows:
+class ErrorBlocks:
     """R of a fit on its rows: clusters by size, R of their classes for rows divided by s, and s (n,)."""
 
     groups: tuple[SizeGroup, ...]
@@ -162,13 +162,13 @@ class ErrorRows:
     sd: Array
 
     @classmethod
-    def of(cls, joint: LinearCriterion, theta: Array) -> ErrorRows:
+    def of(cls, joint: LinearCriterion, theta: Array) -> ErrorBlocks:
         """Return the errors of a criterion at its joint parameters."""
-        n, weights = joint.design.n, joint.design.weights
+        n, rows = joint.design.n, joint.equations.rows
         here, groups = joint.model.numbers(theta), joint.equations.groups
         if joint.equations.homogeneous:
             groups = (SizeGroup.of(np.arange(n)[:, None], np.zeros(1, np.intp)),)
-        sd = np.ones(n) if weights is None else 1.0 / np.sqrt(weights)
+        sd = 1.0 / rows.root_weights
         return cls(groups, here.errors, sd if here.sd is None else sd * here.sd)
 
     def logdet(self) -> float:

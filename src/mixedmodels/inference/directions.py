@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..fit import Fit
-from ..terms.design import FixedTerms
 from ..terms.rank import ROUNDING, ColumnMoments
+from ..terms.rows import FixedRows
 from ..typing import Array
 
 DEPENDENT = 1e-10
@@ -42,7 +42,7 @@ def column_sizes(fit: Fit) -> Array:
     """Return the root mean square of every column of X, (p,), one for columns of zeros."""
 
     def compute() -> Array:
-        matrix = fit.design.fixed.matrix
+        matrix = fit._work.rows().fixed.matrix
         size = np.sqrt(np.einsum("ij,ij->j", matrix, matrix) / max(len(matrix), 1))
         return np.where(size > 0, size, 1.0)
 
@@ -95,16 +95,16 @@ def standardised(fit: Fit, rows: Array) -> tuple[Array, Array]:
 
 
 def _column_spreads(fit: Fit) -> tuple[Array, Array, int | None]:
-    return fit._work.keep("column spreads", lambda: _spreads(fit.design.fixed))
+    return fit._work.keep("column spreads", lambda: _spreads(fit._work.rows().fixed))
 
 
-def _spreads(design: FixedTerms) -> tuple[Array, Array, int | None]:
+def _spreads(rows: FixedRows) -> tuple[Array, Array, int | None]:
     """Return the means and standard deviations of the columns of X, and which of them is the constant.
 
     Without a constant column deviations are from zero; a column without any has its size, or one.
     """
-    n = len(design.matrix)
-    moments = ColumnMoments.of(design.matrix) if design.moments is None else design.moments
+    n = len(rows.matrix)
+    moments = ColumnMoments.of(rows.matrix) if rows.moments is None else rows.moments
     level, squares = moments.mean, np.diagonal(moments.gram) / n
     size = np.sqrt(squares + level**2)
     candidates = np.flatnonzero(moments.constant & (level != 0))

@@ -121,7 +121,8 @@ def _sampling_variances(source: Any, variance: Any) -> Array:
 
 def _by_equation(plain: Fit) -> float:
     """Return the root A ≥ 0 of Σ(y_i − x_i'β̂_A)²/(A + D_i) = m − p."""
-    x, y, d = plain.design.x, plain.design.y, _kept(plain)
+    rows, d = plain._work.rows(), _kept(plain)
+    x, y = rows.x, rows.y
 
     def gap(a: float) -> float:
         root = 1.0 / np.sqrt(a + d)
@@ -138,7 +139,8 @@ def _by_equation(plain: Fit) -> float:
 
 def _by_moments(plain: Fit) -> float:
     """Return {RSS − Σ D_i(1 − h_i)}/(m − p) of ordinary least squares, zero where it is negative."""
-    x, y, d = plain.design.x, plain.design.y, _kept(plain)
+    rows, d = plain._work.rows(), _kept(plain)
+    x, y = rows.x, rows.y
     basis = np.linalg.qr(x)[0]
     rss = float(np.sum((y - basis @ (basis.T @ y)) ** 2))
     leverage = np.sum(basis**2, axis=1)
@@ -146,5 +148,6 @@ def _by_moments(plain: Fit) -> float:
 
 
 def _kept(plain: Fit) -> Array:
-    assert plain.design.weights is not None
-    return np.asarray(1.0 / plain.design.weights)
+    weights = plain._work.rows().weights
+    assert weights is not None
+    return np.asarray(1.0 / weights)

@@ -122,7 +122,7 @@ def _block(
     fit: Fit, term: ModelTerm, terms: list[ModelTerm], data: Mapping[str, Column]
 ) -> tuple[Array, NDArray[np.intp]]:
     if not term.factors:
-        return fit.design.fixed.matrix[:, list(term.place)], np.arange(len(term.place))
+        return fit._work.rows().fixed.matrix[:, list(term.place)], np.arange(len(term.place))
     encoder = _encoder(fit)
     n = fit.design.n
     block = np.ones((n, 1))
@@ -144,7 +144,7 @@ def _number_columns(fit: Fit, atom: Atom, terms: list[ModelTerm], data: Mapping[
     """Return the columns of a numeric atom: those of its own term if it has one, else computed."""
     for term in terms:
         if term.atoms == (atom,):
-            return fit.design.fixed.matrix[:, list(term.place)]
+            return fit._work.rows().fixed.matrix[:, list(term.place)]
     return _encoder(fit).values_of(atom, data, fit.design.n)
 
 

@@ -8,6 +8,7 @@ from ..api import search
 from ..fit import Fit
 from ..spec import Method, ModelSpec
 from ..terms.design import Design
+from ..terms.rows import Rows
 
 
 def by_method(fit: Fit, method: Method) -> Fit:
@@ -15,7 +16,7 @@ def by_method(fit: Fit, method: Method) -> Fit:
     if fit.spec.method == method:
         return fit
     design = replace(fit.design, reml=method == "reml")
-    return _fit_design(fit, fit.spec.with_changes(method=method), design)
+    return _fit_design(fit, fit.spec.with_changes(method=method), design, fit._work.rows())
 
 
 def null_model(fit: Fit) -> Fit:
@@ -24,13 +25,14 @@ def null_model(fit: Fit) -> Fit:
         random=(), splines=(), residual=None, variance=(), start=(), starts=(), hold=(),
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
-    return _fit_design(fit, spec, replace(fit.design, random=(), residual=None))
+    rows = replace(fit._work.rows(), random=(), residual=None)
+    return _fit_design(fit, spec, replace(fit.design, random=(), residual=None), rows)
 
 
-def _fit_design(fit: Fit, spec: ModelSpec, design: Design) -> Fit:
+def _fit_design(fit: Fit, spec: ModelSpec, design: Design, rows: Rows) -> Fit:
     control = replace(fit.control, engine="auto")
-    design, criterion, optimum, engine = search(spec, design, control, spec.start_values)
+    rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
     return Fit.from_optimum(
-        spec, fit.schema, design, criterion, optimum, engine=engine, control=fit.control,
+        spec, fit.schema, design, rows, criterion, optimum, engine=engine, control=fit.control,
         notes=fit.notes, inputs=fit.inputs,
     )  # fmt: skip

@@ -9,11 +9,12 @@ from math import inf, isfinite, nan, sqrt
 import numpy as np
 
 from ..criterion.base import LinearCriterion
-from ..engines import choose_engine
+from ..engines import Layout, choose_engine
 from ..fit import Fit
 from ..optimise.constrained import Constrained
 from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
+from ..terms.rows import FixedRows
 from ..typing import Array
 from ..workings import build_criterion, own_columns
 from .reported import LARGEST_ANGLE, Reported
@@ -140,27 +141,28 @@ class FixedPath(Path):
     """−2l of maximum likelihood along one fixed effect, whose column becomes an offset."""
 
     def __init__(self, fit: Fit, column: int) -> None:
-        design, kept = fit.design, list(fit.design.fixed.estimable)
+        design, rows, kept = fit.design, fit._work.rows(), list(fit.design.fixed.estimable)
         at = kept.index(column)
         self.fit, self.best = fit, fit.criterion
         self.estimate = float(fit.solution.beta[at])
         self.scale = sqrt(fit.solution.vcov[at, at])
-        x = design.x if (map_ := design.fixed.written_kept) is None else design.x @ np.linalg.inv(map_)
+        x = rows.x if rows.fixed.written is None else rows.x @ np.linalg.inv(rows.fixed.written)
         self.column = x[:, at]
         rest = np.delete(x, at, axis=1)
         names = tuple(name for i, name in enumerate(design.fixed.columns) if i in kept and i != column)
         count = rest.shape[1]
-        fixed = FixedTerms(rest, names, names, tuple(range(count)), tuple(range(count)), np.zeros((count, 0)))
-        self.design = replace(design, fixed=fixed)
+        each = tuple(range(count))
+        design = replace(design, fixed=FixedTerms(names, names, each, each, np.zeros((count, 0))))
+        rows = replace(rows, fixed=FixedRows(rest, each))
         control = replace(fit.control, engine="auto")
-        self.design = own_columns(fit.spec, self.design, control)
-        self.equations = choose_engine(self.design, control).equations(self.design, control)
+        self.design, rows = own_columns(fit.spec, design, rows, control)
+        layout = Layout.of(self.design)
+        self.equations = choose_engine(layout, rows, control).equations(layout, rows, control)
         self.found = {self.estimate: fit.optimum.theta}
 
     def rise(self, value: float) -> float:
-        y = self.fit.design.y - value * self.column
-        design = replace(self.design, y=y)
-        criterion = build_criterion(self.fit.spec, design, self.equations.new_response(y))
+        equations = self.equations.new_response(self.fit._work.rows().y - value * self.column)
+        criterion = build_criterion(self.fit.spec, self.design, equations)
         optimum = optimise(criterion, self.fit.control, self._start(value))
         if optimum.value < self.best - _BETTER:
             raise BetterOptimum(optimum.theta, optimum.value, joint=False)

@@ -54,8 +54,9 @@ def _read(fit: Fit) -> dict[str, Column]:
     names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))
     names.update(dict.fromkeys(name for number in encoding.offsets for name in columns_of(number.expression)))
     columns = read_columns(fit.spec, open_source(fit.inputs.data), list(names))
-    if fit.design.rows is not None:
-        columns = {name: column.take(fit.design.rows) for name, column in columns.items()}
+    used = fit._work.rows().used
+    if used is not None:
+        columns = {name: column.take(used) for name, column in columns.items()}
     else:
         columns = {name: replace(column, missing=None) for name, column in columns.items()}
     categorical = _categorical(encoder)
@@ -72,5 +73,5 @@ def _categorical(encoder: DirectEncoder) -> set[str]:
 
 def row_weights(fit: Fit) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Return the known weight of each row, one without weights, (n,)."""
-    weights = fit.design.weights
+    weights = fit._work.rows().weights
     return np.ones(fit.design.n) if weights is None else weights

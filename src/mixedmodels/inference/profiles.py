@@ -142,7 +142,7 @@ def _restarted(model: Fit, better: BetterOptimum) -> Fit:
         start = model._work.criterion().jointly().relative(start)
     optimum = optimise(criterion, model.control, start)
     return Fit.from_optimum(
-        model.spec, model.schema, model.design, criterion, optimum, engine=model.engine,
+        model.spec, model.schema, model.design, model._work.rows(), criterion, optimum, engine=model.engine,
         control=model.control, notes=model.notes, inputs=model.inputs,
     )  # fmt: skip
 

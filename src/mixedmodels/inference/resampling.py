@@ -11,7 +11,8 @@ from ..api import search, start_near
 from ..errors import DataError, FitError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source
-from ..terms.design import RandomTerm, Residual
+from ..terms.design import Design, Residual
+from ..terms.rows import ErrorRows, Rows, TermRows, VarianceRows
 from ..typing import Codes
 from .predictors import share_predictors
 
@@ -40,10 +41,11 @@ def independent_codes(fit: Fit, cluster: str | None, purpose: str) -> NDArray[np
     terms = fit.design.random
     if any(term.known is not None for term in terms):
         raise SpecError(f"{purpose}: levels with a known covariance (cov=, precision=) are not independent.")
-    groups = {term.group: term.codes for term in terms}
+    rows = fit._work.rows()
+    groups = {term.group: own.codes for term, own in zip(terms, rows.random, strict=True)}
     residual = fit.design.residual
-    if residual is not None and residual.structure is not None:
-        groups.setdefault(residual.label or "the data", residual.clusters)
+    if residual is not None and residual.structure is not None and rows.residual is not None:
+        groups.setdefault(residual.label or "the data", rows.residual.clusters)
     if cluster is not None:
         candidates = [groups[cluster] if cluster in groups else _column_codes(fit, cluster, list(groups))]
     else:
@@ -76,7 +78,7 @@ def _column_codes(fit: Fit, cluster: str, groups: list[str]) -> Codes:
         raise SpecError(
             f"cluster={cluster!r} is neither a grouping factor nor a column of the data.{near} {known}"
         )
-    column, rows = source.read(cluster), fit.design.rows
+    column, rows = source.read(cluster), fit._work.rows().used
     missing = column.missing
     if missing is not None and (missing if rows is None else missing[rows]).any():
         raise DataError(
@@ -99,64 +101,61 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     FitError
         When some fixed effect is not estimable from the rows drawn.
     """
-    design = fit.design
     rows = np.concatenate([clusters.rows[c] for c in chosen])
     draws = np.repeat(np.arange(len(chosen)), [len(clusters.rows[c]) for c in chosen])
-    x = design.x[rows]
-    if np.linalg.matrix_rank(x / np.linalg.norm(design.x, axis=0)) < design.fixed.rank:
+    given = fit._work.rows()
+    x = given.x[rows]
+    if np.linalg.matrix_rank(x / np.linalg.norm(given.x, axis=0)) < fit.design.fixed.rank:
         raise FitError("some fixed effect is not estimable from the clusters drawn")
-    drawn = replace(
-        design,
-        y=design.y[rows],
-        fixed=replace(design.fixed, matrix=design.fixed.matrix[rows]),
-        random=tuple(_redrawn(term, rows, draws) for term in design.random),
-        weights=None if design.weights is None else design.weights[rows],
-        offset=None if design.offset is None else design.offset[rows],
-        rows=None,
-        residual=None if design.residual is None else _redrawn_errors(design.residual, rows, draws),
-    )
+    design, drawn = _redrawn(fit.design, given, rows, draws)
     control = replace(fit.control, engine="auto")
-    drawn, criterion, optimum, engine = search(fit.spec, drawn, control, near=start_near(fit))
+    drawn, criterion, optimum, engine = search(fit.spec, design, drawn, control, near=start_near(fit))
     found = Fit.from_optimum(
-        fit.spec, fit.schema, drawn, criterion, optimum, engine=engine, control=fit.control
+        fit.spec, fit.schema, design, drawn, criterion, optimum, engine=engine, control=fit.control
     )
     return share_predictors(found, fit, rows)
 
 
-def _redrawn_errors(residual: Residual, rows: NDArray[np.intp], draws: NDArray[np.intp]) -> Residual:
-    """Return the error side on the rows drawn; a cluster drawn twice becomes two."""
-    old = residual.clusters[rows].astype(np.int64)
-    key = draws * np.int64(residual.n_clusters) + old
-    _, first, codes = np.unique(key, return_index=True, return_inverse=True)
-    source = old[first]
+def _redrawn(
+    design: Design, given: Rows, rows: NDArray[np.intp], draws: NDArray[np.intp]
+) -> tuple[Design, Rows]:
+    """Return the model on the rows drawn; a level or cluster drawn twice becomes two."""
+    terms, random = [], []
+    for term, own in zip(design.random, given.random, strict=True):
+        codes, source = _renumbered(own.codes[rows], term.n_levels, draws)
+        parts = tuple(part[source] for part in term.level_parts)
+        terms.append(replace(term, level_parts=parts, sets=term.sets[source]))
+        random.append(TermRows(codes, None if own.values is None else own.values[rows]))
+    residual, errors = design.residual, given.residual
+    if residual is not None and errors is not None:
+        residual, errors = _redrawn_errors(residual, errors, rows, draws)
+    found = Rows(
+        y=given.y[rows],
+        fixed=replace(given.fixed, matrix=given.fixed.matrix[rows], moments=None),
+        random=tuple(random),
+        residual=errors,
+        weights=None if given.weights is None else given.weights[rows],
+        offset=None if given.offset is None else given.offset[rows],
+    )
+    return replace(design, n=len(rows), random=tuple(terms), residual=residual), found
+
+
+def _redrawn_errors(
+    residual: Residual, errors: ErrorRows, rows: NDArray[np.intp], draws: NDArray[np.intp]
+) -> tuple[Residual, ErrorRows]:
+    codes, source = _renumbered(errors.clusters[rows], residual.n_clusters, draws)
     functions = tuple(
-        replace(
-            term,
-            covariate=None if term.covariate is None else term.covariate[rows],
-            groups=term.groups[rows],
-        )
-        for term in residual.variance
+        VarianceRows(own.groups[rows], None if own.covariate is None else own.covariate[rows])
+        for own in errors.variance
     )
-    return replace(
-        residual,
-        clusters=codes.reshape(-1).astype(residual.clusters.dtype),
-        cluster_parts=tuple(part[source] for part in residual.cluster_parts),
-        index=residual.index[rows],
-        coordinates=None if residual.coordinates is None else residual.coordinates[rows],
-        sets=residual.sets[source],
-        variance=functions,
-    )
+    coordinates = None if errors.coordinates is None else errors.coordinates[rows]
+    parts = tuple(part[source] for part in residual.cluster_parts)
+    residual = replace(residual, cluster_parts=parts, sets=residual.sets[source])
+    return residual, ErrorRows(codes, errors.index[rows], coordinates, functions)
 
 
-def _redrawn(term: RandomTerm, rows: NDArray[np.intp], draws: NDArray[np.intp]) -> RandomTerm:
-    """Return the term on the rows drawn; a level drawn twice becomes two."""
-    old = term.codes[rows].astype(np.int64)
-    _, first, codes = np.unique(draws * np.int64(term.n_levels) + old, return_index=True, return_inverse=True)
-    source = old[first]
-    return replace(
-        term,
-        codes=codes.reshape(-1).astype(term.codes.dtype),
-        values=None if term.values is None else term.values[rows],
-        level_parts=tuple(part[source] for part in term.level_parts),
-        sets=term.sets[source],
-    )
+def _renumbered(old: Codes, count: int, draws: NDArray[np.intp]) -> tuple[Codes, NDArray[np.int64]]:
+    """Return new codes (n,) of levels by draw, and the old level of each new one."""
+    key = draws * np.int64(count) + old
+    _, first, codes = np.unique(key, return_index=True, return_inverse=True)
+    return codes.reshape(-1).astype(old.dtype), old[first].astype(np.int64)

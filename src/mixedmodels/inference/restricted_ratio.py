@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..covariance.base import semidefinite_cholesky
 from ..errors import SpecError
 from ..terms.design import Design, RandomTerm
+from ..terms.rows import Rows, TermRows
 from ..typing import Array
 
 _GRID = 300
@@ -15,13 +16,13 @@ _GRID = 300
 _CHUNK = 2000
 
 
-def simulate_ratio(design: Design, n: int, seed: int | None = None) -> Array:
+def simulate_ratio(design: Design, data: Rows, n: int, seed: int | None = None) -> Array:
     """Return draws of the likelihood ratio statistic when the one variance component is zero, (n,).
 
     Parameters
     ----------
-    design
-        A model with one random term of one parameter; restricted likelihood where `design.reml`.
+    design, data
+        A model with one random term of one parameter, and its rows; restricted likelihood where `design.reml`.
     n, seed
         Number of draws, and seed.
 
@@ -33,7 +34,7 @@ def simulate_ratio(design: Design, n: int, seed: int | None = None) -> Array:
     if n < 1:
         raise SpecError(f"n={n!r} must be at least 1.")
     rng = np.random.default_rng(seed)
-    within, total = spectrum(design)
+    within, total = spectrum(design.random[0], data)
     sizes, counts = _grouped(within)
     nu = design.n - design.fixed.rank
     front = nu if design.reml else design.n
@@ -53,22 +54,21 @@ def simulate_ratio(design: Design, n: int, seed: int | None = None) -> Array:
     return out
 
 
-def spectrum(design: Design) -> tuple[Array, Array]:
+def spectrum(term: RandomTerm, data: Rows) -> tuple[Array, Array]:
     """Return the positive eigenvalues of Z'W½(I − P)W½Z and of Z'WZ, for a term of unit covariance."""
-    term = design.random[0]
-    root = np.ones(design.n) if design.weights is None else np.sqrt(design.weights)
-    z = root[:, None] * indicator(term)
-    x = root[:, None] * design.x
+    root = data.root_weights
+    z = root[:, None] * indicator(term, data.random[0])
+    x = root[:, None] * data.x
     basis = np.linalg.qr(x)[0] if x.shape[1] else x
     inside = z - basis @ (basis.T @ z)
     return _positive(inside), _positive(z)
 
 
-def indicator(term: RandomTerm) -> Array:
+def indicator(term: RandomTerm, own: TermRows) -> Array:
     """Return Z of one term as a dense matrix (n, q·p), times a root of the levels' known covariance."""
-    n, p, q = len(term.codes), term.n_columns, term.n_levels
+    n, p, q = len(own.codes), term.n_columns, term.n_levels
     z = np.zeros((n, q, p))
-    z[np.arange(n), term.codes] = term.dense_values()
+    z[np.arange(n), own.codes] = own.dense_values()
     if term.known is not None:
         z = np.einsum("nqp,qr->nrp", z, semidefinite_cholesky(term.known.dense()))
     return z.reshape(n, q * p)

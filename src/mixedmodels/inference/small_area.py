@@ -16,6 +16,7 @@ from ..frame.readers import open_source
 from ..registry import check_choice
 from ..table import Table
 from ..typing import Array, Labels
+from .predictors import row_weights
 from .vcov import model_vcov
 from .wald import is_estimable
 
@@ -144,9 +145,11 @@ _MSE = {
 def _estimator(fit: Fit, asked: str) -> str:
     """Return how the variance of areas was estimated; `SpecError` where the fit is no model of areas."""
     terms = fit.design.random
-    plain = len(terms) == 1 and terms[0].columns == ("(Intercept)",) and terms[0].values is None
+    plain = (
+        len(terms) == 1 and terms[0].columns == ("(Intercept)",) and fit._work.rows().random[0].values is None
+    )
     simple = plain and terms[0].known is None and terms[0].n_sets == 1 and len(terms[0].level_parts) == 1
-    if not simple or fit.design.residual is not None or fit.design.offset is not None:
+    if not simple or fit.design.residual is not None or fit.design.shifted:
         raise SpecError(
             "small_area is for models with one random intercept of one factor, (1 | area), independent errors and no "
             "offset; for others use fit.predict(newdata, se=True)."
@@ -171,15 +174,14 @@ def _estimator(fit: Fit, asked: str) -> str:
 
 
 def _areas(fit: Fit) -> Areas:
-    term, n = fit.design.random[0], fit.nobs
-    weights = np.ones(n) if fit.design.weights is None else fit.design.weights
-    q = term.n_levels
-    total: Array = np.bincount(term.codes, weights, q).astype(np.float64)
+    rows, n, weights = fit._work.rows(), fit.nobs, row_weights(fit)
+    codes, q = rows.random[0].codes, fit.design.random[0].n_levels
+    total: Array = np.bincount(codes, weights, q).astype(np.float64)
     x = np.zeros((q, fit.design.fixed.rank))
-    np.add.at(x, term.codes, weights[:, None] * fit.design.x)
-    y = np.bincount(term.codes, weights * fit.design.y, q) / total
+    np.add.at(x, codes, weights[:, None] * rows.x)
+    y = np.bincount(codes, weights * rows.y, q) / total
     between = float(fit.covariances[0][0, 0, 0])
-    counts: Array = np.bincount(term.codes, np.ones(n), q).astype(np.float64)
+    counts: Array = np.bincount(codes, np.ones(n), q).astype(np.float64)
     held = RESIDUAL in fit._work.criterion().held
     return Areas(counts, total, x / total[:, None], y, between, fit.sigma2, held)
 
@@ -188,13 +190,14 @@ def _targets(fit: Fit, means: Any, size: str | None) -> Targets:
     term, fixed = fit.design.random[0], fit.design.fixed
     names = [name for name in fixed.columns if name != "(Intercept)"]
     if means is None:
-        if np.bincount(term.codes).max() > 1 or size is not None:
+        codes = fit._work.rows().random[0].codes
+        if np.bincount(codes).max() > 1 or size is not None:
             raise SpecError(
                 f"means: give a frame with {term.group} and the population means of "
                 f"{', '.join(names) or 'nothing else'}; only where each area has one row is it not needed."
             )
         x = np.empty((term.n_levels, len(fixed.columns)))
-        x[term.codes] = fixed.matrix
+        x[codes] = fit._work.rows().fixed.matrix
         return Targets(term.levels, np.arange(term.n_levels), x)
     source = open_source(means)
     names += ["(Intercept)"] if "(Intercept)" in source.names else []
@@ -252,7 +255,7 @@ def _columns(fit: Fit, areas: Areas, targets: Targets, how: str) -> dict[str, An
 
 def _check_sizes(fit: Fit, targets: Targets, n: Array) -> None:
     assert targets.size is not None
-    if fit.design.weights is not None:
+    if fit.design.weighted:
         raise SpecError("size: finite populations need units of equal weight; leave size= out.")
     for label, given, used in zip(targets.labels, targets.size, n, strict=True):
         if not given >= max(used, 1.0):

@@ -9,7 +9,8 @@ from ..criterion.coordinates import column_map
 from ..criterion.differences import Evaluation
 from ..criterion.parameters import Block, NaturalParameters
 from ..errors import Severity, Status
-from ..terms.design import RandomTerm, column_squares
+from ..terms.design import RandomTerm
+from ..terms.rows import TermRows
 from ..typing import Array
 
 _SHOWN = 4
@@ -51,12 +52,13 @@ def ranks(criterion: Criterion, theta: Array, unit: float) -> tuple[tuple[int, .
 def _scales(criterion: Criterion, unit: float) -> list[Array]:
     """Return for each column of each term the variance of b that adds one residual variance to y, (p,) in
     units of Σ(θ)."""
-    return [unit * column_unit(term) for term in criterion.design.random]
+    terms = zip(criterion.design.random, criterion.equations.rows.random, strict=True)
+    return [unit * column_unit(term, rows) for term, rows in terms]
 
 
-def column_unit(term: RandomTerm) -> Array:
+def column_unit(term: RandomTerm, rows: TermRows) -> Array:
     """Return 1/(mean of Z'Z per level) of every column, (p,)."""
-    total = column_squares(term)
+    total = rows.column_squares()
     return np.where(total > 0, term.n_levels / np.where(total > 0, total, 1.0), 1.0)
 
 

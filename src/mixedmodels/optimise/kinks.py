@@ -19,7 +19,6 @@ from ..covariance.base import Structure
 from ..criterion.base import Criterion
 from ..errors import FitError
 from ..lazy import LazyModule
-from ..terms.design import Design
 from ..typing import Array
 from .search import Arrival
 
@@ -51,7 +50,7 @@ def kinked_places(criterion: Criterion) -> list[tuple[int, Array]]:
             out.append((block.place.start + 1, _logs(_distances(block.positions.coordinates[None]))))
     for residual in criterion.model.residual_blocks:
         if _kinked(residual.structure) and criterion.free[residual.place.start + 1]:
-            out.append((residual.place.start + 1, _logs(_observed(criterion.design, residual.set))))
+            out.append((residual.place.start + 1, _logs(_observed(criterion, residual.set))))
     return [(place, logs) for place, logs in out if len(logs)]
 
 
@@ -174,16 +173,17 @@ def _distances(coordinates: Array) -> Array:
     return np.asarray(np.sqrt(np.einsum("...k,...k->...", gaps, gaps)).ravel())
 
 
-def _observed(design: Design, which: int) -> Array:
+def _observed(criterion: Criterion, which: int) -> Array:
     """Return the distances within the residual clusters of one set."""
-    residual = design.residual
+    residual, errors = criterion.design.residual, criterion.equations.rows.residual
     assert residual is not None
-    assert residual.coordinates is not None
-    order = np.argsort(residual.clusters, kind="stable")
-    splits = np.flatnonzero(np.diff(residual.clusters[order])) + 1
+    assert errors is not None
+    assert errors.coordinates is not None
+    order = np.argsort(errors.clusters, kind="stable")
+    splits = np.flatnonzero(np.diff(errors.clusters[order])) + 1
     chosen = [
-        _distances(residual.coordinates[rows][None])
+        _distances(errors.coordinates[rows][None])
         for rows in np.split(order, splits)
-        if residual.sets[residual.clusters[rows[0]]] == which
+        if residual.sets[errors.clusters[rows[0]]] == which
     ]
     return np.concatenate(chosen) if chosen else np.zeros(0)

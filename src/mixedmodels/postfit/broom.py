@@ -107,10 +107,13 @@ def augment(fit: Fit) -> Table:
     fitted values. Frames of pandas carry the row labels of the data. *Same as* `broom.mixed::augment`.
     """
     columns: dict[str, Any] = used_columns(fit)
-    own = {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor}
-    if fit.design.weights is not None:
-        own[".weights"] = fit.design.weights
-    if fit.design.offset is not None:
-        own[".offset"] = fit.design.offset
+    own, rows = (
+        {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor},
+        fit._work.rows(),
+    )
+    if rows.weights is not None:
+        own[".weights"] = rows.weights
+    if rows.offset is not None:
+        own[".offset"] = rows.offset
     columns |= {name: fit.in_place(values) for name, values in own.items()}
     return Table(columns, backend=fit.backend, index=row_labels(fit))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..terms.design import RandomTerm
+from ..terms.rows import TermRows
 from ..typing import Codes
 
 
@@ -54,10 +55,14 @@ class Factor:
 
 def grouping_factors(fit: Fit) -> list[Factor]:
     """Return the grouping factors of the random terms in order, then the clusters of the errors."""
-    factors = [Factor(term.group, term.codes, term.level_parts) for term in fit.design.random]
+    rows = fit._work.rows()
+    factors = [
+        Factor(term.group, own.codes, term.level_parts)
+        for term, own in zip(fit.design.random, rows.random, strict=True)
+    ]
     residual = fit.design.residual
-    if residual is not None and residual.structure is not None:
-        factors.append(Factor(residual.label, residual.clusters, residual.cluster_parts))
+    if residual is not None and residual.structure is not None and rows.residual is not None:
+        factors.append(Factor(residual.label, rows.residual.clusters, residual.cluster_parts))
     distinct: dict[str, Factor] = {}
     for factor in factors:
         distinct.setdefault(factor.name, factor)
@@ -83,10 +88,10 @@ def choose_factor(fit: Fit, group: str | None) -> Factor:
     return outer
 
 
-def outermost(terms: Sequence[RandomTerm]) -> int | None:
+def outermost(terms: Sequence[RandomTerm], rows: Sequence[TermRows]) -> int | None:
     """Return the index of the term in whose levels those of all others nest, None where factors cross."""
     outer = min(range(len(terms)), key=lambda k: terms[k].n_levels)
-    nested = all(_nested(term.codes, terms[outer].codes) for term in terms)
+    nested = all(_nested(own.codes, rows[outer].codes) for own in rows)
     return outer if nested else None
 
 

@@ -128,26 +128,29 @@ def marginal_cov(
 def random_variances(fit: Fit) -> Array:
     """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ'."""
     total = np.zeros(fit.nobs)
-    for term, sigmas in zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True):
+    design, rows = fit._work.own_model()
+    terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
+    for term, given, sigmas in terms:
         scale = level_scale(term)
-        values = term.dense_values()
+        values = given.dense_values()
         for s, sigma in enumerate(sigmas):
             own = np.einsum("ia,ab,ib->i", values, sigma, values)
-            total += np.where(term.sets[term.codes] == s, own, 0.0) * scale[term.codes]
+            total += np.where(term.sets[given.codes] == s, own, 0.0) * scale[given.codes]
     return total
 
 
 def _random_part(fit: Fit, k: int, rows: NDArray[np.intp]) -> Array:
-    term, sigmas = fit._work.own_design().random[k], fit._work.own_covariances()[k]
-    codes, values = term.codes[rows], term.dense_values()[rows]
+    design, given = fit._work.own_model()
+    term, own, sigmas = design.random[k], given.random[k], fit._work.own_covariances()[k]
+    codes, values = own.codes[rows], own.dense_values()[rows]
     levels, place = np.unique(codes, return_inverse=True)
     known = np.eye(len(levels)) if term.known is None else term.known.among(levels)
     between = known[np.ix_(place, place)]
     sets = term.sets[codes]
     out = np.zeros((len(rows), len(rows)))
     for s, sigma in enumerate(sigmas):
-        own = np.where(sets == s, 1.0, 0.0)
-        out += np.outer(own, own) * (values @ sigma @ values.T)
+        inside = np.where(sets == s, 1.0, 0.0)
+        out += np.outer(inside, inside) * (values @ sigma @ values.T)
     return out * between
 
 
@@ -183,9 +186,9 @@ def _cluster_rows(fit: Fit, cluster: object, group: str | None) -> tuple[NDArray
 
 def _row_names(fit: Fit, rows: NDArray[np.intp]) -> tuple[str, ...]:
     """Return the positions of rows on the grid of a residual structure where they differ, else their order."""
-    residual = fit.design.residual
-    if residual is not None and residual.structure is not None and residual.coordinates is None:
-        names = tuple(residual.positions.labels[i] for i in residual.index[rows])
+    residual, errors = fit.design.residual, fit._work.rows().residual
+    if residual is not None and errors is not None and residual.structure is not None and not residual.placed:
+        names = tuple(residual.positions.labels[i] for i in errors.index[rows])
         if len(set(names)) == len(names):
             return names
     return tuple(str(i + 1) for i in range(len(rows)))

@@ -174,5 +174,6 @@ def _refitted(fit: Fit, spec: Any) -> Fit:
         raise SpecError(
             "this fit does not hold its data (it was unpickled or refitted); fit it again with lmm."
         )
-    rows = np.arange(fit.schema.n_given) if fit.design.rows is None else fit.design.rows
+    used = fit._work.rows().used
+    rows = np.arange(fit.schema.n_given) if used is None else used
     return fit_model(spec, replace(fit.inputs, subset=rows), fit.control)

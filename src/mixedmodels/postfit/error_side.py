@@ -23,7 +23,7 @@ def fitted_errors(fit: Fit) -> FittedErrors | None:
 
 
 def _build(fit: Fit) -> FittedErrors:
-    return FittedErrors(fit.design, fit._work.criterion().model, fit.optimum.theta)
+    return FittedErrors(fit._work.criterion().model, fit.optimum.theta)
 
 
 def error_variances(fit: Fit) -> Array:
@@ -31,7 +31,7 @@ def error_variances(fit: Fit) -> Array:
     errors = fitted_errors(fit)
     if errors is not None:
         return errors.variances()
-    weights = fit.design.weights
+    weights = fit._work.rows().weights
     return np.full(fit.nobs, fit.sigma2) if weights is None else fit.sigma2 / weights
 
 
@@ -57,7 +57,7 @@ def whole_clusters(fit: Fit, tool: str) -> WrittenEquations:
     if equations.whole_clusters:
         return equations
     engine = next(kind() for kind in ENGINES.values() if kind.whole_clusters)
-    reason = engine.supports(fit.design, fit.control)
+    reason = engine.supports(equations.equations.layout, equations.equations.rows, fit.control)
     if reason is not None:
         raise SpecError(f"{tool} needs the covariance of whole clusters: {reason}.")
     return fit._work.keep("whole clusters", lambda: _factored(fit, engine))
@@ -67,8 +67,8 @@ def _factored(fit: Fit, engine: Engine) -> WrittenEquations:
     # held parameters may be counted in other coordinates: those of the fit's own criterion
     own = fit._work.criterion()
     joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
-    equations = engine.equations(own.design, fit.control)
-    model = CovarianceModel(own.design, equations.groups)
+    equations = engine.equations(own.equations.layout, own.equations.rows, fit.control)
+    model = CovarianceModel(own.design, equations)
     model.random_blocks, model.residual_blocks = joint.model.random_blocks, joint.model.residual_blocks
     equations.factor(model.numbers(theta, roots=equations.takes_roots))
     return WrittenEquations(equations, own.design)

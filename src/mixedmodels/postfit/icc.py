@@ -10,6 +10,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
 from ..terms.design import RandomTerm
+from ..terms.rows import TermRows
 from ..typing import Array
 from .covariances import level_scale
 from .error_side import error_variances
@@ -96,13 +97,14 @@ class VarianceParts:
 def variance_parts(fit: Fit) -> VarianceParts:
     """Return the partition of the variance of an observation, averaged over the data."""
     residual = float(np.mean(error_variances(fit)))
-    mean = fit.solution.estimates(fit.design.x)
-    terms = zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True)
-    random = tuple(_mean_variance(term, sigmas) for term, sigmas in terms)
+    mean = fit.solution.estimates(fit._work.rows().x)
+    design, rows = fit._work.own_model()
+    terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
+    random = tuple(_mean_variance(term, own, sigmas) for term, own, sigmas in terms)
     return VarianceParts(float(np.var(mean, ddof=1)), random, residual)
 
 
-def _mean_variance(term: RandomTerm, sigmas: Array) -> float:
-    values = term.dense_values()
-    own = np.einsum("ia,iab,ib->i", values, sigmas[term.sets[term.codes]], values)
-    return float(np.mean(own * level_scale(term)[term.codes]))
+def _mean_variance(term: RandomTerm, rows: TermRows, sigmas: Array) -> float:
+    values = rows.dense_values()
+    own = np.einsum("ia,iab,ib->i", values, sigmas[term.sets[rows.codes]], values)
+    return float(np.mean(own * level_scale(term)[rows.codes]))

@@ -91,7 +91,7 @@ def _parameters_off_boundary(fit: Fit) -> int:
     for block, natural in natural_parameters(fit):
         if not block.structure.bounded:
             continue
-        values = fit.design.random[block.term].dense_values()
+        values = fit._work.rows().random[block.term].dense_values()
         # A variance is zero when it adds less than 1e-8 of the residual variance to the data.
         scale = float(np.mean(values**2))
         for kind, value in zip(natural.kinds, natural.values, strict=True):
@@ -113,7 +113,8 @@ def _subjects(fit: Fit) -> int:
         return min([subjects, *(term.n_levels for term in terms)])
     if not terms:
         return 0
-    outer = outermost(terms)
+    pairs = zip(fit.design.random, fit._work.rows().random, strict=True)
+    outer = outermost(terms, [rows for term, rows in pairs if term.level_parts])
     return terms[0 if outer is None else outer].n_levels
 
 

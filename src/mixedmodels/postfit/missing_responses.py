@@ -44,11 +44,9 @@ class ErrorsOfRows:
         assert self.fitted is not None
         if self.new is None:
             # the rows of the fit themselves
-            fitted = FittedErrors(self.fitted.design, self.fitted.model, theta)
+            fitted = FittedErrors(self.fitted.model, theta)
             return replace(self, fitted=fitted, variances=fitted.variances())
-        return _of_new_rows(
-            FittedErrors(self.fitted.design, self.fitted.model, theta), self.new, self.mean, self.weights
-        )
+        return _of_new_rows(FittedErrors(self.fitted.model, theta), self.new, self.mean, self.weights)
 
     def relation(self, missing: NDArray[np.bool_]) -> NewErrorCovariance | None:
         """Return the covariances of the missing responses with those of the fit; None without any."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..engines.base import Target
 from ..errors import DataError, SpecError
-from ..fit import Fit, row_products
+from ..fit import Fit
 from ..inference.ddf import method_for
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, read_response
@@ -20,6 +20,7 @@ from ..inference.wald import check_level, is_estimable
 from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
+from ..terms.rows import TermRows
 from ..typing import Array
 from .missing_responses import new_errors
 from .prediction_error import Predicted, uncertainty_of
@@ -215,22 +216,23 @@ def _response_notes(fit: Fit, found: Predicted, variance: Array) -> list[str]:
     if unknown := int(np.count_nonzero(np.isnan(variance) & found.valid)):
         what = "1 row has" if unknown == 1 else f"{unknown} rows have"
         notes.append(f"{what} no limits: a position or group that was not in the fit, so no known variance")
-    if fit.design.weights is not None and found.rows.weights is None:
+    if fit.design.weighted and found.rows.weights is None:
         notes.append("new observations have weight 1: newdata holds no weights")
     return notes
 
 
 def _fitted_rows(fit: Fit) -> NewRows:
-    design = fit.design
+    design, rows = fit.design, fit._work.rows()
+    terms = list(zip(design.random, rows.random, strict=True))
     return NewRows(
-        matrix=design.fixed.matrix,
-        x=design.x,
-        offset=design.offset,
-        codes=tuple(term.codes for term in design.random),
-        values=tuple(term.values for term in design.random),
-        sets=tuple(term.sets[term.codes] for term in design.random),
-        points=(None,) * len(design.random),
-        weights=design.weights,
+        matrix=rows.fixed.matrix,
+        x=rows.x,
+        offset=rows.offset,
+        codes=tuple(own.codes for _, own in terms),
+        values=tuple(own.values for _, own in terms),
+        sets=tuple(term.sets[own.codes] for term, own in terms),
+        points=(None,) * len(terms),
+        weights=rows.weights,
         complete=np.ones(design.n, dtype=bool),
         backend=fit.backend,
     )
@@ -265,7 +267,8 @@ def _mean(fit: Fit, rows: NewRows, included: tuple[bool, ...]) -> Array:
     for effects, codes, values, inside in terms:
         if inside:
             known = codes >= 0
-            mean = mean + np.where(known, row_products(values, effects[np.where(known, codes, 0)]), 0.0)
+            own = TermRows(np.where(known, codes, 0), values)
+            mean = mean + np.where(known, own.products(effects), 0.0)
     return np.asarray(mean)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_design, fit_model, start_near
+from ..api import fit_equations, fit_model, start_near
 from ..criterion import Criterion, linear_part
 from ..criterion.coordinates import written_solution
 from ..engines.base import Refitted
@@ -19,8 +19,8 @@ from ..frame.align import aligned
 from ..inference.predictors import share_predictors
 from ..optimise.optimum import Optimum
 from ..table import Table
-from ..terms.design import Design
 from ..terms.encoding import own_functions
+from ..terms.rows import Rows
 from ..typing import Array, Labels
 
 
@@ -111,15 +111,16 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     responses = _check_responses(fit, numbers)
     if responses.ndim == 2:
         return refit_many(fit, responses)
-    design = replace(fit.design, y=_without_offset(fit, responses))
-    quick = _natively(fit, design.y[None])
+    rows = _with_response(fit, responses)
+    quick = _natively(fit, rows.y[None])
     if quick is not None and quick[0] is not None:
-        return share_predictors(_fit_of(fit, design, quick[0]), fit)
-    design, criterion, optimum = _optimise(fit, design)
+        return share_predictors(_fit_of(fit, rows, quick[0]), fit)
+    rows, criterion, optimum = _optimise(fit, rows)
     found = Fit.from_optimum(
         fit.spec,
         fit.schema,
-        design,
+        fit.design,
+        rows,
         criterion,
         optimum,
         engine=fit.engine,
@@ -137,15 +138,14 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
     converged, singular = np.empty(m, dtype=bool), np.empty(m, dtype=bool)
     kept = list(fit.design.fixed.estimable)
     sizes = [term.n_columns for term in fit.design.random]
-    offset = 0.0 if fit.design.offset is None else fit.design.offset
-    quick = _natively(fit, responses.T - offset) or [None] * m
+    offset = fit._work.rows().offset
+    quick = _natively(fit, responses.T - (0.0 if offset is None else offset)) or [None] * m
     for i, found in enumerate(quick):
         if found is not None:
             beta[i, kept], sigma2[i] = found.solution.beta, found.sigma2
             theta[i], criterion[i], converged[i], singular[i] = found.theta, found.value, True, False
             continue
-        design = replace(fit.design, y=_without_offset(fit, responses[:, i]))
-        _, criterion_function, optimum = _optimise(fit, design)
+        _, criterion_function, optimum = _optimise(fit, _with_response(fit, responses[:, i]))
         solution, sigma2[i] = linear_part(criterion_function).solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
@@ -162,7 +162,7 @@ def _natively(fit: Fit, responses: Array) -> list[Refitted | None] | None:
     return None if refitter is None else refitter.refit(responses, fit.optimum.theta, fit.control)
 
 
-def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
+def _fit_of(fit: Fit, rows: Rows, found: Refitted) -> Fit:
     optimum = Optimum(
         found.theta,
         found.value,
@@ -177,7 +177,8 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     return Fit(
         fit.spec,
         fit.schema,
-        design,
+        fit.design,
+        rows,
         optimum,
         written_solution(fit._work.own_design(), found.solution),
         found.theta,
@@ -188,16 +189,18 @@ def _fit_of(fit: Fit, design: Design, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, design: Design) -> tuple[Design, Criterion, Optimum]:
-    """Return the design of another response, its criterion and optimum, searched from near θ̂."""
-    own = replace(fit._work.own_design(), y=design.y)
-    equations = fit._work.criterion().equations.new_response(own.y)
-    own, criterion, optimum = fit_design(fit.spec, own, equations, fit.control, near=start_near(fit))
-    return replace(design, residual=own.residual), criterion, optimum
+def _optimise(fit: Fit, rows: Rows) -> tuple[Rows, Criterion, Optimum]:
+    """Return the rows of another response, their criterion and optimum, searched from near θ̂."""
+    design = fit._work.own_design()
+    equations = fit._work.criterion().equations.new_response(rows.y)
+    criterion, optimum = fit_equations(fit.spec, design, equations, fit.control, near=start_near(fit))
+    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum
 
 
-def _without_offset(fit: Fit, y: Array) -> Array:
-    return y if fit.design.offset is None else y - fit.design.offset
+def _with_response(fit: Fit, y: Array) -> Rows:
+    """Return the rows of a fit with another response, offsets included, (n,)."""
+    rows = fit._work.rows()
+    return rows.with_response(y.copy() if rows.offset is None else y - rows.offset)
 
 
 def _is_data(y: Any) -> bool:
@@ -209,14 +212,14 @@ def _is_data(y: Any) -> bool:
 
 def _in_order_of(fit: Fit, y: Any) -> Any:
     """Return a response in the order of the rows; a pandas Series by the labels of all rows given, or of those used."""
-    index, rows = fit.schema.index, fit.design.rows
+    index, rows = fit.schema.index, fit._work.rows().used
     if index is None or rows is None or len(y) == len(index):
         return aligned(y, index, "refit: the response")
     return aligned(y, index[rows], "refit: the response")
 
 
 def _check_responses(fit: Fit, y: Array) -> Array:
-    n, rows = fit.nobs, fit.design.rows
+    n, rows = fit.nobs, fit._work.rows().used
     if y.ndim not in (1, 2):
         raise DataError(f"refit: the response has {y.ndim} dimensions; give (nobs,) or (nobs, m).")
     if len(y) != n and rows is not None and len(y) > int(rows.max(initial=-1)):

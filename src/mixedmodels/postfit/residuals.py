@@ -75,7 +75,7 @@ def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
 
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
-    fixed = fit.solution.variances(fit.design.x)
+    fixed = fit.solution.variances(fit._work.rows().x)
     return np.asarray(error_variances(fit) + random_variances(fit) - fixed)
 
 

@@ -40,7 +40,8 @@ class Stack:
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
     """Return the clusters of a fit by size, their rows adjusted as the kind of sandwich asks."""
     omega = model_vcov(fit)
-    own, residual = fit.solution.basis.rows(fit.design.x), fit.design.y - fit.solution.estimates(fit.design.x)
+    given = fit._work.rows()
+    own, residual = fit.solution.basis.rows(given.x), given.y - fit.solution.estimates(given.x)
     sizes = np.array([len(rows) for rows in clusters.rows])
     out = []
     for t in np.unique(sizes):
@@ -63,8 +64,10 @@ def _alone(total: Array, x: Array, omega: Array) -> Array:
 def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
     """Return V among rows (..., t), as (..., t, t), for levels that are independent of each other."""
     total = error_covariance(fit, rows)
-    for term, sigmas in zip(fit._work.own_design().random, fit._work.own_covariances(), strict=True):
-        codes, values = term.codes[rows], term.dense_values()[rows]
+    design, given = fit._work.own_model()
+    terms = zip(design.random, given.random, fit._work.own_covariances(), strict=True)
+    for term, own, sigmas in terms:
+        codes, values = own.codes[rows], own.dense_values()[rows]
         scaled = np.einsum("...a,...ab->...b", values, sigmas[term.sets[codes]])
         total = total + (scaled @ values.swapaxes(-1, -2)) * (codes[..., :, None] == codes[..., None, :])
     return total

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..covariance.base import semidefinite_cholesky
 from ..errors import SpecError
-from ..fit import Fit, row_products
+from ..fit import Fit
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
@@ -56,12 +56,13 @@ def simulate(
         equations = whole_clusters(fit, "simulate")
         return np.column_stack([mean + equations.draw(rng) for _ in range(n)])
     roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
-    terms = fit._work.own_design().random[: len(roots)]
+    design, rows = fit._work.own_model()
+    terms = list(zip(design.random, rows.random, fit._work.own_covariances(), strict=True))[: len(roots)]
     out = np.empty((fit.nobs, n))
     for column in range(n):
         y = mean + draw_errors(fit, rng)
-        for term, sigmas, root in zip(terms, fit._work.own_covariances(), roots, strict=False):
-            y += row_products(term.values, draw_effects(rng, term, sigmas, root)[term.codes])
+        for (term, own, sigmas), root in zip(terms, roots, strict=True):
+            y += own.products(draw_effects(rng, term, sigmas, root))
         out[:, column] = y
     return out
 

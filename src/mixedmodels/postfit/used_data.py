@@ -30,7 +30,7 @@ def read_data(fit: Fit, *, every: bool = False) -> dict[str, Column]:
             # A column the model does not use may be of a kind no model can read.
             if name in needed:
                 raise
-    rows = None if every else fit.design.rows
+    rows = None if every else fit._work.rows().used
     return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
 
 
@@ -53,5 +53,5 @@ def column_values(column: Column) -> NDArray[Any]:
 
 def row_labels(fit: Fit) -> Any:
     """Return the row labels of the observations that `used_columns` gives; None where the data have none."""
-    index, rows = fit.schema.index, fit.design.rows
+    index, rows = fit.schema.index, fit._work.rows().used
     return index if index is None or rows is None or fit.spec.na == "exclude" else index[rows]

@@ -18,6 +18,7 @@ from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table
 from ..terms.design import RandomTerm, Residual
+from ..terms.rows import ErrorRows
 from ..typing import Array, Labels
 from .component_intervals import INTERVALS
 from .covariances import correlations
@@ -290,15 +291,16 @@ def _decay_notes(fit: Fit, components: list[Component]) -> tuple[str, ...]:
     criterion, theta, residual = fit._work.criterion(), fit.optimum.theta, fit.design.residual
     decays = decay_parameters(criterion, theta)
     hidden = [c for c in components if c.index in decays and not PRINTED <= c.value <= 1.0 - PRINTED]
-    if not hidden or residual is None or residual.coordinates is None:
+    rows = criterion.equations.rows.residual
+    if not hidden or residual is None or rows is None or rows.coordinates is None:
         return ()
-    errors, notes = FittedErrors(fit.design, criterion.model, theta), []
+    errors, notes = FittedErrors(criterion.model, theta), []
     for block in criterion.model.residual_blocks:
-        pair = _nearest_rows(residual, block.set)
+        pair = _nearest_rows(residual, rows, block.set)
         if pair is None:
             continue
         r = errors.among(np.array(pair))
-        distance = np.linalg.norm(np.subtract(*residual.coordinates[list(pair)]))
+        distance = np.linalg.norm(np.subtract(*rows.coordinates[list(pair)]))
         label = residual.set_labels[block.set]
         where = f" ({label})" if label else ""
         notes.append(
@@ -308,13 +310,13 @@ def _decay_notes(fit: Fit, components: list[Component]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _nearest_rows(residual: Residual, which: int) -> tuple[int, int] | None:
+def _nearest_rows(residual: Residual, errors: ErrorRows, which: int) -> tuple[int, int] | None:
     """Return two rows of one cluster of a set at the smallest distance that is not 0, None where there are none."""
-    assert residual.coordinates is not None
+    assert errors.coordinates is not None
     best, found = np.inf, None
     for cluster in np.flatnonzero(residual.sets == which)[:LOOKED_AT]:
-        rows = np.flatnonzero(residual.clusters == cluster)
-        at = residual.coordinates[rows]
+        rows = np.flatnonzero(errors.clusters == cluster)
+        at = errors.coordinates[rows]
         apart = np.linalg.norm(at[:, None] - at, axis=2)
         apart = np.where(apart > 0, apart, np.inf)
         i, j = np.unravel_index(int(np.argmin(apart)), apart.shape)

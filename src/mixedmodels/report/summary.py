@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines import ENGINES
+from ..engines import ENGINES, Layout
 from ..errors import MixedModelsError, Severity
 from ..fit import Fit
 from ..formats import format_number
@@ -104,7 +104,8 @@ def _affordable(fit: Fit) -> str:
     """
     if fit.spec.ddf != "auto" or automatic(fit.design) == "residual":
         return fit.spec.ddf
-    flops = (2 * fit.n_covariance_parameters + 2) * ENGINES[fit.engine]().cost(fit.design)[0]
+    cost = ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
+    flops = (2 * fit.n_covariance_parameters + 2) * cost[0]
     return fit.spec.ddf if flops <= PRINTED_FLOPS else "asymptotic"
 
 
@@ -113,7 +114,7 @@ def _title(fit: Fit) -> str:
     if not fit.design.random and fit.design.residual is not None:
         return f"Linear model with structured errors by {method}"
     if not fit.design.random:
-        squares = "ordinary" if fit.design.weights is None else "weighted"
+        squares = "weighted" if fit.design.weighted else "ordinary"
         return f"Linear model by {squares} least squares"
     return f"Linear mixed model by {method}"
 
@@ -124,7 +125,7 @@ def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
         facts.append(("Residual", str(fit.spec.residual)))
     if fit.spec.variance:
         facts.append(("Variance", " * ".join(map(str, fit.spec.variance))))
-    if fit.design.weights is not None:
+    if fit.design.weighted:
         facts.append(("Weights", f"{fit.spec.weights or 'given as an array'}; var(e) = σ²/weight"))
     if fit.design.random or fit.design.residual is not None:
         facts.append(("Fit", _convergence(fit)))

@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..spec import ModelSpec, RandomSpec
 from ..typing import Array, Codes, Labels
 from .design import FixedTerms, RandomTerm, Residual
+from .rows import ErrorRows, FixedRows, Rows, TermRows
 
 LEFT = 1e-7
 """Length of what X leaves of a column, of its own, below which it is a combination of columns of X."""
@@ -20,21 +21,29 @@ FIRST_ROWS = 200
 
 
 def check_absorbed(
-    spec: ModelSpec, fixed: FixedTerms, random: tuple[RandomTerm, ...], residual: Residual | None
+    spec: ModelSpec,
+    fixed: FixedTerms,
+    random: tuple[RandomTerm, ...],
+    residual: Residual | None,
+    rows: Rows,
 ) -> None:
     """Raise `DataError` where the fixed part leaves nothing to estimate a variance from."""
     if spec.method == "reml":
-        for asked, term in zip(spec.random, random, strict=False):
-            _check_term(spec, asked, term, fixed)
-    if residual is not None and (spec.method == "reml" or spec.random or spec.splines):
-        _check_strata(spec, fixed, residual)
+        for asked, term, own in zip(spec.random, random, rows.random, strict=False):
+            _check_term(spec, asked, (term, own), (fixed, rows.fixed))
+    if (
+        residual is not None
+        and rows.residual is not None
+        and (spec.method == "reml" or spec.random or spec.splines)
+    ):
+        _check_strata(spec, rows.fixed, variance_strata(residual, rows.residual))
 
 
-def variance_strata(residual: Residual) -> list[tuple[str, Codes, Labels]]:
+def variance_strata(residual: Residual, errors: ErrorRows) -> list[tuple[str, Codes, Labels]]:
     """Return the sets of rows with an error variance of their own: what names them, row → level (n,), and labels."""
     groups = [
-        (term.label, term.groups, term.group_labels)
-        for term in residual.variance
+        (term.label, rows.groups, term.group_labels)
+        for term, rows in zip(residual.variance, errors.variance, strict=True)
         if term.function.names[0] == "ident"
     ]
     if residual.structure is not None and residual.structure.own_variances:
@@ -43,26 +52,33 @@ def variance_strata(residual: Residual) -> list[tuple[str, Codes, Labels]]:
             f"{label} {own}".strip() for label in residual.set_labels for own in residual.positions.labels
         )
         groups.append(
-            (residual.structure.names[0], residual.sets[residual.clusters] * size + residual.index, labels)
+            (residual.structure.names[0], residual.sets[errors.clusters] * size + errors.index, labels)
         )
     return groups
 
 
-def _check_term(spec: ModelSpec, asked: RandomSpec, term: RandomTerm, fixed: FixedTerms) -> None:
-    if asked.coordinates or term.structure.dependent_columns or fixed.rank < 2:
+def _check_term(
+    spec: ModelSpec,
+    asked: RandomSpec,
+    bound: tuple[RandomTerm, TermRows],
+    fixed: tuple[FixedTerms, FixedRows],
+) -> None:
+    (term, rows), (names_of_x, x) = bound, fixed
+    rank = names_of_x.rank
+    if asked.coordinates or term.structure.dependent_columns or rank < 2:
         return
     held = _held(spec)
     free = [
         j for j, name in enumerate(term.columns) if f"var({term.label}:{name})".replace(" ", "") not in held
     ]
-    values = term.dense_values()
-    own = [j for j in free if _is_combination(fixed, _level_columns(term, values[:, j], fixed.rank))]
+    values = rows.dense_values()
+    own = [j for j in free if _is_combination(x, _level_columns(rows, values[:, j], rank))]
     if not own or not (len(own) == term.n_columns or term.structure.own_variances):
         return
-    columns = np.hstack([_level_columns(term, values[:, j], fixed.rank) for j in own])
+    columns = np.hstack([_level_columns(rows, values[:, j], rank) for j in own])
     whole, names = len(own) == term.n_columns, ", ".join(repr(term.columns[j]) for j in own)
     what, part = ("the whole term", "the random term") if whole else (f"the effects of {names}", names)
-    holder = _holder(fixed, columns)
+    holder = _holder(names_of_x, x, columns)
     raise DataError(
         f"{asked}: the fixed part, by {holder!r}, holds {what} for every level of {term.group!r}, so that by REML "
         f"nothing is left to estimate the variance from. Leave out {holder!r} or {part}, or "
@@ -70,10 +86,10 @@ def _check_term(spec: ModelSpec, asked: RandomSpec, term: RandomTerm, fixed: Fix
     )
 
 
-def _level_columns(term: RandomTerm, values: Array, most: int) -> Array:
+def _level_columns(own: TermRows, values: Array, most: int) -> Array:
     """Return the columns of Z of one random column, for the levels that have it, (n, levels); none beyond `most`."""
     rows = np.flatnonzero(values)
-    levels, places = np.unique(term.codes[rows], return_inverse=True)
+    levels, places = np.unique(own.codes[rows], return_inverse=True)
     if len(levels) > most:
         return np.zeros((len(values), 0))
     out = np.zeros((len(values), len(levels)))
@@ -81,11 +97,11 @@ def _level_columns(term: RandomTerm, values: Array, most: int) -> Array:
     return out
 
 
-def _check_strata(spec: ModelSpec, fixed: FixedTerms, residual: Residual) -> None:
+def _check_strata(spec: ModelSpec, fixed: FixedRows, strata: list[tuple[str, Codes, Labels]]) -> None:
     held = _held(spec)
-    for what, codes, labels in variance_strata(residual):
+    for what, codes, labels in strata:
         counts = np.bincount(codes, minlength=len(labels))
-        for level in np.flatnonzero((counts > 0) & (counts <= fixed.rank)):
+        for level in np.flatnonzero((counts > 0) & (counts <= len(fixed.estimable))):
             rows = np.flatnonzero(codes == level)
             own = "var(Residual)" if not level else labels[level].replace(" ", "")
             if any(own in name for name in held):
@@ -111,11 +127,11 @@ def _held(spec: ModelSpec) -> set[str]:
     return {(item if isinstance(item, str) else item[0]).replace(" ", "") for item in spec.hold}
 
 
-def _is_combination(fixed: FixedTerms, columns: Array) -> bool:
+def _is_combination(fixed: FixedRows, columns: Array) -> bool:
     """Return whether columns (n, k), k ≥ 1, are combinations of those of X; first of all on some rows."""
     n, k = columns.shape
-    x = fixed.matrix[:, list(fixed.estimable)]
-    step = n // (4 * (fixed.rank + k) + FIRST_ROWS)
+    x = fixed.x
+    step = n // (4 * (x.shape[1] + k) + FIRST_ROWS)
     if k == 0 or (step > 1 and not _spans(x[::step], columns[::step])):
         return False
     return _spans(x, columns)
@@ -132,11 +148,11 @@ def _spans(x: Array, columns: Array) -> bool:
     return bool(np.all(np.sqrt(np.einsum("ij,ij->j", left, left)) <= LEFT * length))
 
 
-def _holder(fixed: FixedTerms, columns: Array) -> str:
+def _holder(fixed: FixedTerms, rows: FixedRows, columns: Array) -> str:
     """Return the first term of the fixed part with which, after those before it, it holds these columns."""
     assign = np.array(fixed.assign)
     for term, name in enumerate(fixed.terms[:-1]):
-        kept = fixed.matrix[:, assign <= term]
+        kept = rows.matrix[:, assign <= term]
         if kept.shape[1] and _spans(kept, columns):
             return name
     return fixed.terms[-1]

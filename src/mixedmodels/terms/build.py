@@ -1,4 +1,4 @@
-"""Spec and frame → `Design`: everything numeric about a model, checked."""
+"""Spec and frame → `Design` and `Rows`: what a model is and its numbers, checked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from ..syntax.spelling import variables
 from ..typing import Array
 from .absorbed import check_absorbed
 from .checks import check_bounded, check_overlap
-from .design import Design, FixedTerms
+from .design import Design
 from .encoding import Encoding
 from .fixed import NumberEncoding, build_fixed, learn_number
 from .functions import OwnFunctions
 from .random import build_random
 from .residual import FITTED, build_residual
+from .rows import Rows
 from .smooth import learn_spline
 
 SMALLEST, LARGEST = 1e-140, 1e140
@@ -25,8 +26,8 @@ SMALLEST, LARGEST = 1e-140, 1e140
 
 def build_design(
     spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-7, threads: int = 1
-) -> Design:
-    """Return y, X and every Z of a model, with labels and how they were computed.
+) -> tuple[Design, Rows]:
+    """Return the terms of a model with labels and how they are computed, and y, X and every Z.
 
     Parameters
     ----------
@@ -51,25 +52,35 @@ def build_design(
     )
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
     bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
-    fixed, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads)
+    fixed, x, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads)
     if frame.n <= fixed.rank:
         raise DataError(
             f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "
             "use fewer terms."
         )
-    random, random_encoding, notes = build_random(spec, frame, (fixed, fixed_encoding), bases, rank_tolerance)
+    random, z, random_encoding, notes = build_random(
+        spec, frame, (fixed, x, fixed_encoding), bases, rank_tolerance
+    )
     check_overlap(spec.random, random)
-    mean = _first_mean(spec, fixed, y, offset)
-    residual, residual_encoding, residual_notes = build_residual(spec, frame, mean)
-    check_bounded(spec, residual, fixed)
-    check_absorbed(spec, fixed, random, residual)
-    return Design(
+    mean = _first_mean(spec, x.x, y, offset)
+    residual, errors, residual_encoding, residual_notes = build_residual(spec, frame, mean)
+    check_bounded(spec, residual, errors, x)
+    rows = Rows(
         y=y if offset is None else y - offset,
-        fixed=fixed,
-        random=random,
+        fixed=x,
+        random=z,
+        residual=errors,
         weights=frame.weights,
         offset=offset,
-        rows=frame.rows,
+        used=frame.rows,
+    )
+    check_absorbed(spec, fixed, random, residual, rows)
+    design = Design(
+        n=frame.n,
+        fixed=fixed,
+        random=random,
+        weighted=frame.weights is not None,
+        shifted=offset is not None,
         reml=spec.method == "reml",
         residual=residual,
         encoding=Encoding(
@@ -81,13 +92,13 @@ def build_design(
         ),
         notes=notes + residual_notes,
     )
+    return design, rows
 
 
-def _first_mean(spec: ModelSpec, fixed: FixedTerms, y: Array, offset: Array | None) -> Array:
+def _first_mean(spec: ModelSpec, x: Array, y: Array, offset: Array | None) -> Array:
     """Return the fitted mean of least squares (n,), where a variance function asks for one."""
     if not any(FITTED in function.arguments for function in spec.variance):
         return y
-    x = fixed.matrix[:, list(fixed.estimable)]
     if (constant := (np.ptp(x, axis=0) == 0)).any():
         # far from zero columns look alike to a solver that drops small singular values
         x = np.where(constant, x, x - x.mean(axis=0))

@@ -11,18 +11,21 @@ from ..spec import ModelSpec, RandomSpec
 from .absorbed import variance_strata
 from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
+from .rows import ErrorRows, FixedRows, TermRows
 
 
-def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms) -> None:
+def check_bounded(
+    spec: ModelSpec, residual: Residual | None, errors: ErrorRows | None, fixed: FixedRows
+) -> None:
     """Raise `DataError` where the likelihood has no maximum.
 
     By maximum likelihood an error variance that belongs to rows which the fixed part can fit exactly goes to
     zero, and the likelihood to infinity. Restricted likelihood spends those rows on the fixed part.
     """
-    if residual is None or spec.method != "ml" or spec.random or spec.splines:
+    if residual is None or errors is None or spec.method != "ml" or spec.random or spec.splines:
         return
-    x = fixed.matrix[:, list(fixed.estimable)]
-    for what, codes, labels in variance_strata(residual):
+    x = fixed.x
+    for what, codes, labels in variance_strata(residual, errors):
         counts = np.bincount(codes, minlength=len(labels))
         for level in np.flatnonzero((counts > 0) & (counts <= x.shape[1])):
             rows = np.flatnonzero(codes == level)
@@ -38,15 +41,16 @@ def check_bounded(spec: ModelSpec, residual: Residual | None, fixed: FixedTerms)
 def check_identifiable(
     asked: RandomSpec,
     term: RandomTerm,
+    rows: TermRows,
     spec: ModelSpec,
     frame: ModelFrame,
-    fixed: FixedTerms,
+    fixed: tuple[FixedTerms, FixedRows],
     tolerance: float,
 ) -> None:
     """Raise `DataError` when no data of this layout can estimate the parameters of a random term."""
     _check_levels(asked, term)
-    _check_rows(asked, term, spec, frame)
-    _check_columns(asked, term, fixed, tolerance)
+    _check_rows(asked, term, rows, spec, frame)
+    _check_columns(asked, term, rows, fixed, tolerance)
 
 
 def _check_levels(asked: RandomSpec, term: RandomTerm) -> None:
@@ -69,9 +73,11 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame) -> None:
+def _check_rows(
+    asked: RandomSpec, term: RandomTerm, rows: TermRows, spec: ModelSpec, frame: ModelFrame
+) -> None:
     free_errors = spec.residual is None and not spec.variance and _constant(frame)
-    if term.values is not None or term.known is not None or not free_errors or term.n_levels < frame.n:
+    if rows.values is not None or term.known is not None or not free_errors or term.n_levels < frame.n:
         return
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
     if held & {"var(residual)", f"var({term.label}:(intercept))".replace(" ", "").lower()}:
@@ -84,7 +90,7 @@ def _check_rows(asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: Mod
 
 
 def note_exchangeable(
-    asked: RandomSpec, term: RandomTerm, spec: ModelSpec, frame: ModelFrame
+    asked: RandomSpec, term: RandomTerm, rows: TermRows, spec: ModelSpec, frame: ModelFrame
 ) -> tuple[Status, ...]:
     """Return a warning where the residual variance can be exchanged for variances of a term of several columns.
 
@@ -93,20 +99,20 @@ def note_exchangeable(
     """
     free_errors = spec.residual is None and not spec.variance and _constant(frame)
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
-    if term.values is None or term.known is not None or not free_errors or "var(residual)" in held:
+    if rows.values is None or term.known is not None or not free_errors or "var(residual)" in held:
         return ()
-    if np.bincount(term.codes).max() > term.n_columns or not term.structure.linear or asked.coordinates:
+    if np.bincount(rows.codes).max() > term.n_columns or not term.structure.linear or asked.coordinates:
         return ()
     basis = Unbounded(term.structure) if term.structure.bounded else term.structure
     b = basis.d_matrix(np.zeros(basis.size(term.n_columns)), term.positions)
     gram = np.zeros((term.n_levels, term.n_columns, term.n_columns))
-    np.add.at(gram, term.codes, term.values[:, :, None] * term.values[:, None, :])
+    np.add.at(gram, rows.codes, rows.values[:, :, None] * rows.values[:, None, :])
     for s in range(term.n_sets):
         moved = np.einsum("jab,kbc->kjac", gram[term.sets == s], b)
         normal = np.einsum("kjac,ljca->kl", moved, moved)
         forms = np.einsum("kjaa->k", moved)
-        rows = float(np.count_nonzero(term.sets[term.codes] == s))
-        if rows - forms @ np.linalg.lstsq(normal, forms)[0] > 1e-9 * rows:
+        count = float(np.count_nonzero(term.sets[rows.codes] == s))
+        if count - forms @ np.linalg.lstsq(normal, forms)[0] > 1e-9 * count:
             return ()
     return (
         Status(
@@ -122,13 +128,19 @@ def _constant(frame: ModelFrame) -> bool:
     return frame.weights is None or bool((frame.weights == frame.weights[0]).all())
 
 
-def _check_columns(asked: RandomSpec, term: RandomTerm, fixed: FixedTerms, tolerance: float) -> None:
-    if term.values is None or asked.coordinates or term.structure.dependent_columns:
+def _check_columns(
+    asked: RandomSpec,
+    term: RandomTerm,
+    rows: TermRows,
+    fixed: tuple[FixedTerms, FixedRows],
+    tolerance: float,
+) -> None:
+    if rows.values is None or asked.coordinates or term.structure.dependent_columns:
         return
-    if term.values is fixed.matrix:
-        estimable, null_basis = fixed.estimable, fixed.null_basis
+    if rows.values is fixed[1].matrix:
+        estimable, null_basis = fixed[0].estimable, fixed[0].null_basis
     else:
-        estimable, null_basis = null_space(term.values, tolerance)
+        estimable, null_basis = null_space(rows.values, tolerance)
     if len(estimable) == term.n_columns:
         return
     names = [term.columns[j] for j in np.flatnonzero(null_basis[:, 0])]

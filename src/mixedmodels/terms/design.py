@@ -1,6 +1,6 @@
-"""The numbers an engine sees: y, X, one `RandomTerm` per bar, weights.
+"""What a model is: terms, labels, rank and aliasing, structures, levels. `Rows` beside it hold the numbers.
 
-Levels, columns and names are kept beside the arrays so that results can be labelled without the data.
+Results are labelled, and functions of β tested for estimability, from a design alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .known import KnownCovariance
 if TYPE_CHECKING:
     from ..variance.base import VarianceFunction
     from ..variance.reference import Reference
-    from .rank import ColumnMoments
+    from .rows import VarianceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,6 @@ class RandomTerm:
     level_parts
         For each column that makes up the grouping factor, the values of the q levels in the data's own type
         (one array (q,) for a plain factor, two for `school:class`).
-    codes
-        Level of each row, (n,).
-    values
-        Z values, (n, p); None stands for a single column of ones.
     structure, positions
         The covariance structure and the positions of the p columns.
     sets
@@ -58,8 +54,6 @@ class RandomTerm:
     group: str
     columns: Labels
     level_parts: tuple[NDArray[Any], ...]
-    codes: Codes
-    values: Array | None
     structure: Structure
     positions: Positions
     sets: Codes
@@ -104,29 +98,15 @@ class RandomTerm:
         """Whether Σ is linear in its parameters on SAS's scale."""
         return self.structure.linear_at(self.n_columns)
 
-    def dense_values(self) -> Array:
-        """Return Z values as an (n, p) array."""
-        return np.ones((len(self.codes), 1)) if self.values is None else self.values
-
-
-def column_squares(term: RandomTerm) -> Array:
-    """Return Σ z² of every column of a random term, (p,)."""
-    if term.values is None:
-        return np.array([float(len(term.codes))])
-    # column by column: NumPy is slow along short rows
-    return np.array([float(np.einsum("n,n->", column, column)) for column in term.values.T])
-
 
 @dataclass(frozen=True, slots=True)
 class FixedTerms:
-    """The fixed-effects matrix with its names, terms and aliasing.
+    """The columns of the fixed-effects matrix X (n, p): names, terms and aliasing.
 
     Parameters
     ----------
-    matrix
-        X, (n, p), every column written by the formula, aliased ones included.
     columns
-        Names of the p columns.
+        Names of the p columns written by the formula, aliased ones included.
     terms
         Name of each model term, in order (`"1"`, `"Days"`, `"a:b"`).
     assign
@@ -136,21 +116,17 @@ class FixedTerms:
         ones.
     null_basis
         Basis of the null space of X, (p, p − rank); a function L'β is estimable iff L'N = 0.
-    moments
-        Moments of the columns of X, where they were computed with it.
     written
         T (p, p), unit upper triangular, where powers and products of columns far from zero are computed about origins
         of their own: X = X_written T, so that β of the columns as written is Tβ, and a function l'β of those is
         (T'l)'β of these. None where X is as written. Rows of new data and grids are in the columns of X.
     """
 
-    matrix: Array
     columns: Labels
     terms: Labels
     assign: tuple[int, ...]
     estimable: tuple[int, ...]
     null_basis: Array
-    moments: ColumnMoments | None = None
     written: Array | None = None
 
     @property
@@ -176,18 +152,15 @@ class FixedTerms:
 
 @dataclass(frozen=True, slots=True)
 class VarianceTerm:
-    """One factor g(δ; v) of the residual standard deviation, bound to data.
+    """One factor g(δ; v) of the residual standard deviation, v being the covariate of a row.
 
-    `function` gives log g and its derivatives; `covariate` (n,) are the values v, None for functions of
-    groups alone; `groups` (n,) the stratum of each row, whose names are `group_labels`. Where `fitted` is
-    true the covariate is the fitted mean and is renewed between fits. `reference` is the origin and unit of the
+    `function` gives log g and its derivatives; `group_labels` name the strata. Where `fitted` is true the
+    covariate is the fitted mean and is renewed between fits. `reference` is the origin and unit of the
     working parameters δ, kept where the covariate is renewed so that δ means the same before and after.
     """
 
     label: str
     function: VarianceFunction
-    covariate: Array | None
-    groups: Codes
     group_labels: Labels
     reference: Reference
     fitted: bool = False
@@ -197,25 +170,25 @@ class VarianceTerm:
         """Number of working parameters δ."""
         return self.function.size(len(self.group_labels))
 
-    def uncentred(self) -> VarianceTerm:
+    def uncentred(self, rows: VarianceRows) -> VarianceTerm:
         """Return the term with the unit of its covariate taken out, and not its origin."""
         count = len(self.group_labels)
-        own = self.function.reference(self.covariate, self.groups, count, centred=False)
+        own = self.function.reference(rows.covariate, rows.groups, count, centred=False)
         return replace(self, reference=own)
 
-    def log_sd(self, delta: Array, covariate: Array | None, groups: Codes) -> Array:
-        """Return log s of rows with these values of the covariate, (n,)."""
-        own = self.function.log_sd(delta, self.reference.values(covariate), groups)
-        return np.asarray(own + self.reference.offsets(groups) @ delta) if len(delta) else own
+    def log_sd(self, delta: Array, rows: VarianceRows) -> Array:
+        """Return log s of rows, (n,)."""
+        own = self.function.log_sd(delta, self.reference.values(rows.covariate), rows.groups)
+        return np.asarray(own + self.reference.offsets(rows.groups) @ delta) if len(delta) else own
 
-    def d_log_sd(self, delta: Array) -> Array:
-        """Return ∂log s/∂δ of the rows, (k, n)."""
-        own = self.function.d_log_sd(delta, self.reference.values(self.covariate), self.groups)
-        return np.asarray(own + self.reference.offsets(self.groups).T)
+    def d_log_sd(self, delta: Array, rows: VarianceRows) -> Array:
+        """Return ∂log s/∂δ of rows, (k, n)."""
+        own = self.function.d_log_sd(delta, self.reference.values(rows.covariate), rows.groups)
+        return np.asarray(own + self.reference.offsets(rows.groups).T)
 
-    def d2_log_sd(self, delta: Array) -> Array | None:
-        """Return ∂²log s/∂δ∂δ' of the rows, (k, k, n), or None where log s is linear in δ."""
-        return self.function.d2_log_sd(delta, self.reference.values(self.covariate), self.groups)
+    def d2_log_sd(self, delta: Array, rows: VarianceRows) -> Array | None:
+        """Return ∂²log s/∂δ∂δ' of rows, (k, k, n), or None where log s is linear in δ."""
+        return self.function.d2_log_sd(delta, self.reference.values(rows.covariate), rows.groups)
 
     def starts(self) -> list[Array]:
         """Return working parameters to start from."""
@@ -245,14 +218,10 @@ class Residual:
         Σ_R with its own variance(s); None for independent errors of variance σ² (times g²).
     positions
         The grid of positions, for structures that live on one; its coordinates are None or those of the grid.
-    clusters
-        Cluster of each row, (n,).
+    placed
+        Whether rows stand at coordinates, in continuous time or space, rather than on the grid.
     cluster_parts
         Values of the columns that make up the cluster factor, one array (m,) each.
-    index
-        Position of each row on the grid, (n,); zeros where `coordinates` is given.
-    coordinates
-        Coordinates of each row, (n, d), for structures in continuous time or space; None on a grid.
     sets, set_labels
         Parameter set of each cluster, (m,), and the names of the sets.
     variance
@@ -265,10 +234,8 @@ class Residual:
     label: str
     structure: Structure | None
     positions: Positions
-    clusters: Codes
+    placed: bool
     cluster_parts: tuple[NDArray[Any], ...]
-    index: Codes
-    coordinates: Array | None
     sets: Codes
     set_labels: Labels = ("",)
     variance: tuple[VarianceTerm, ...] = ()
@@ -303,30 +270,23 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Everything numeric about a model before fitting.
+    """What a model is before fitting, without its rows.
 
-    `y` (n,) has offsets already subtracted; `offset` (n,) or None keeps them for prediction; `weights` (n,)
-    or None are known precision weights, var(e_i) = σ²/w_i; `rows` (n,) are the positions of the used rows in
-    the data given, None when all were used. `encoding` holds what was learned from the data (levels, knots,
-    transforms) for use on new data, see `encoding_of`; `notes` what the user should know about the terms; `criterion`
-    names the likelihood in `CRITERIA`.
+    `n` counts the rows; `encoding` holds what was learned from the data (levels, knots, transforms) for use on new
+    data, see `encoding_of`; `weighted` and `shifted` say whether rows have known weights and an offset; `notes` are
+    what the user should know about the terms; `criterion` names the likelihood in `CRITERIA`.
     """
 
-    y: Array
+    n: int
     fixed: FixedTerms
     random: tuple[RandomTerm, ...]
-    weights: Array | None = None
-    offset: Array | None = None
-    rows: NDArray[np.intp] | None = None
+    weighted: bool = False
+    shifted: bool = False
     reml: bool = True
     residual: Residual | None = None
     encoding: object | None = None
     notes: tuple[Status, ...] = ()
     criterion: str = "gaussian"
-
-    @property
-    def n(self) -> int:
-        return len(self.y)
 
     @property
     def bounded(self) -> bool:
@@ -338,11 +298,3 @@ class Design:
         """Whether V is linear in the covariance parameters on SAS's scale: variances, covariances."""
         errors = self.residual is None or self.residual.linear
         return errors and all(term.linear for term in self.random)
-
-    @property
-    def x(self) -> Array:
-        """The full-rank fixed-effects matrix, (n, rank)."""
-        fixed = self.fixed
-        if fixed.rank == fixed.matrix.shape[1]:
-            return fixed.matrix
-        return fixed.matrix[:, list(fixed.estimable)]

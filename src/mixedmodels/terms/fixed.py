@@ -21,6 +21,7 @@ from .encoder import DirectEncoder, check_finite_values, learn_direct
 from .evaluate import Evaluation, Learned
 from .functions import NO_FUNCTIONS, OwnFunctions
 from .rank import ColumnMoments, null_space
+from .rows import FixedRows
 from .smooth import SplineBasis
 
 
@@ -87,15 +88,15 @@ def fill_direct(
 
 def build_fixed(
     spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float, threads: int = 1
-) -> tuple[FixedTerms, FixedEncoding]:
-    """Return X with its moments and aliasing, and how it is computed."""
-    found, encoding = _build_about(spec, frame, bases, tolerance, threads, centred=True)
+) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
+    """Return the columns of X with their aliasing, X with its moments, and how it is computed."""
+    found, rows, encoding = _build_about(spec, frame, bases, tolerance, threads, centred=True)
     if found.written is not None:
         aliased = np.setdiff1d(np.arange(len(found.columns)), found.estimable)
         if found.written[np.ix_(aliased, np.array(found.estimable, dtype=int))].any():
             # what stands in for an aliased column is not told by the powers of others
             return _build_about(spec, frame, bases, tolerance, threads, centred=False)
-    return found, encoding
+    return found, rows, encoding
 
 
 def _build_about(
@@ -106,7 +107,7 @@ def _build_about(
     threads: int,
     *,
     centred: bool,
-) -> tuple[FixedTerms, FixedEncoding]:
+) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
     """Return X, with `centred` about origins of its own, with moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
     powers_room = sum(basis.degree for basis in bases)
@@ -130,8 +131,8 @@ def _build_about(
         written = np.block(
             [[written, np.zeros((width, len(names)))], [np.zeros((len(names), width)), np.eye(len(names))]]
         )
-    fixed = FixedTerms(matrix, columns, tuple(terms), tuple(assign), estimable, null_basis, moments, written)
-    return fixed, FixedEncoding(encoder, splines)
+    fixed = FixedTerms(columns, tuple(terms), tuple(assign), estimable, null_basis, written)
+    return fixed, FixedRows(matrix, estimable, moments, fixed.written_kept), FixedEncoding(encoder, splines)
 
 
 def checked_contrasts(spec: ModelSpec, frame: ModelFrame) -> dict[str, str]:

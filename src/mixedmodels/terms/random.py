@@ -26,6 +26,7 @@ from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
 from .known import bind_known
 from .positions import order_notes
+from .rows import FixedRows, TermRows
 from .smooth import SplineBasis
 
 LARGEST_VALUES = 4e9
@@ -101,25 +102,29 @@ class RandomEncoding:
 def build_random(
     spec: ModelSpec,
     frame: ModelFrame,
-    fixed: tuple[FixedTerms, FixedEncoding],
+    fixed: tuple[FixedTerms, FixedRows, FixedEncoding],
     bases: tuple[SplineBasis, ...],
     tolerance: float,
-) -> tuple[tuple[RandomTerm, ...], tuple[RandomEncoding, ...], tuple[Status, ...]]:
-    """Return the random terms in the order written, splines last, with how each reads new data, and notes."""
+) -> tuple[tuple[RandomTerm, ...], tuple[TermRows, ...], tuple[RandomEncoding, ...], tuple[Status, ...]]:
+    """Return the random terms in the order written, splines last, their rows, how each reads new data, and notes."""
     terms: list[RandomTerm] = []
+    rows: list[TermRows] = []
     encodings: list[RandomEncoding] = []
     notes: list[Status] = []
     for asked in spec.random:
-        term, encoding, note = _bind(asked, spec, frame, fixed)
-        terms.append(replace(term, label=_unique(term.label, terms)))
+        term, own, encoding, note = _bind(asked, spec, frame, fixed)
+        term = replace(term, label=_unique(term.label, terms))
+        terms.append(term)
+        rows.append(own)
         encodings.append(encoding)
         notes += note
-        check_identifiable(asked, terms[-1], spec, frame, fixed[0], tolerance)
-        notes += note_exchangeable(asked, terms[-1], spec, frame)
+        check_identifiable(asked, term, own, spec, frame, fixed[:2], tolerance)
+        notes += note_exchangeable(asked, term, own, spec, frame)
     for basis in bases:
-        terms.append(_spline_term(basis, frame))
+        terms.append(_spline_term(basis))
+        rows.append(TermRows(np.zeros(frame.n, np.int32), basis.matrix(frame.columns, frame.n)))
         encodings.append(RandomEncoding((), basis))
-    return tuple(terms), tuple(encodings), tuple(notes)
+    return tuple(terms), tuple(rows), tuple(encodings), tuple(notes)
 
 
 def _unique(label: str, terms: list[RandomTerm]) -> str:
@@ -128,8 +133,8 @@ def _unique(label: str, terms: list[RandomTerm]) -> str:
 
 
 def _bind(
-    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedEncoding]
-) -> tuple[RandomTerm, RandomEncoding, list[Status]]:
+    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedRows, FixedEncoding]
+) -> tuple[RandomTerm, TermRows, RandomEncoding, list[Status]]:
     names = () if asked.group == ("all",) and "all" not in frame.factors else asked.group
     group = bind_group(names, asked.by, frame.factors, frame.n)
     basis, values, positions, notes = _bind_effects(asked, spec, frame, fixed)
@@ -140,8 +145,6 @@ def _bind(
         group=group.label,
         columns=basis.columns,
         level_parts=group.parts,
-        codes=group.codes,
-        values=None if basis.columns == (INTERCEPT,) else values,
         structure=_structure(asked, spec, frame, positions),
         positions=positions,
         sets=group.sets,
@@ -150,7 +153,8 @@ def _bind(
     if asked.cov or asked.precision:
         term = _with_known(term, asked, group, frame)
     by_levels = frame.factors[asked.by].levels if asked.by else None
-    return term, RandomEncoding(group.names, basis, asked.by, by_levels), notes
+    rows = TermRows(group.codes, None if basis.columns == (INTERCEPT,) else values)
+    return term, rows, RandomEncoding(group.names, basis, asked.by, by_levels), notes
 
 
 def _structure(asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, positions: Positions) -> Structure:
@@ -187,7 +191,7 @@ def _with_known(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelF
 
 
 def _bind_effects(
-    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedEncoding]
+    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedRows, FixedEncoding]
 ) -> tuple[RowBasis, Array | None, Positions, list[Status]]:
     """Return the basis of a term's columns, its values, the positions of the columns, and notes."""
     if asked.coordinates:
@@ -210,7 +214,7 @@ def _bind_effects(
         return encoder, values, Positions(len(encoder.columns), encoder.columns), [note]
     if asked.effects == spec.fixed and not spec.splines and fixed[0].written is None:
         # the same columns of the same rows: one copy serves X and Z
-        return fixed[1].encoder, fixed[0].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
+        return fixed[2].encoder, fixed[1].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
     learned, values = learn_encoder(asked.effects, frame, dict(spec.contrasts))
     if not learned.columns:
         raise SpecError(f"{asked}: the term has no columns.")
@@ -244,14 +248,12 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     return basis, values, Positions(len(points), basis.columns, points)
 
 
-def _spline_term(basis: SplineBasis, frame: ModelFrame) -> RandomTerm:
+def _spline_term(basis: SplineBasis) -> RandomTerm:
     return RandomTerm(
         label=basis.label,
         group="all",
         columns=basis.columns,
         level_parts=(),
-        codes=np.zeros(frame.n, np.int32),
-        values=basis.matrix(frame.columns, frame.n),
         structure=bind(StructureSpec("homdiag")),
         positions=Positions(len(basis.columns), basis.columns),
         sets=np.zeros(1, np.int32),

@@ -21,6 +21,7 @@ from .encoder import Encoder
 from .fixed import learn_encoder
 from .groups import Group, bind_group, find_levels
 from .positions import Placed, PositionEncoding, place_rows
+from .rows import ErrorRows, VarianceRows
 
 FITTED = "fitted"
 
@@ -141,8 +142,8 @@ class ResidualEncoding:
 
 def build_residual(
     spec: ModelSpec, frame: ModelFrame, mean: Array
-) -> tuple[Residual | None, ResidualEncoding | None, tuple[Status, ...]]:
-    """Return the error side of a model, how it reads new data, and notes; None for independent equal errors.
+) -> tuple[Residual | None, ErrorRows | None, ResidualEncoding | None, tuple[Status, ...]]:
+    """Return the error side of a model, its rows, how it reads new data, and notes; None for independent equal errors.
 
     Parameters
     ----------
@@ -158,23 +159,15 @@ def build_residual(
         numbers.
     """
     if spec.residual is None and not spec.variance:
-        return None, None, ()
+        return None, None, None, ()
     bound = [_bind_variance(asked, spec, frame, mean) for asked in spec.variance]
-    variance, readers = tuple(term for term, _ in bound), tuple(reader for _, reader in bound)
+    variance, readers = tuple(term for term, _, _ in bound), tuple(reader for _, _, reader in bound)
+    of_rows = tuple(rows for _, rows, _ in bound)
     if spec.residual is None:
-        rows = np.arange(frame.n, dtype=np.int32)
-        residual = Residual(
-            "",
-            None,
-            Positions(1, ("",)),
-            rows,
-            (),
-            np.zeros_like(rows),
-            None,
-            np.zeros_like(rows),
-            variance=variance,
-        )
-        return residual, ResidualEncoding((), None, None, PositionEncoding((), ()), readers), ()
+        each = np.arange(frame.n, dtype=np.int32)
+        residual = Residual("", None, Positions(1, ("",)), False, (), np.zeros_like(each), variance=variance)
+        encoding = ResidualEncoding((), None, None, PositionEncoding((), ()), readers)
+        return residual, ErrorRows(each, np.zeros_like(each), None, of_rows), encoding, ()
     asked = spec.residual
     group = bind_group(asked.cluster, None, frame.factors, frame.n)
     placed = place_rows(asked, frame, group.codes)
@@ -186,10 +179,8 @@ def build_residual(
         label=group.label,
         structure=placed.structure,
         positions=placed.positions,
-        clusters=group.codes,
+        placed=placed.coordinates is not None,
         cluster_parts=group.parts,
-        index=placed.index,
-        coordinates=placed.coordinates,
         sets=sets,
         set_labels=labels,
         variance=variance,
@@ -197,7 +188,8 @@ def build_residual(
     )
     by_levels = frame.factors[asked.by].levels if asked.by else None
     encoding = ResidualEncoding(asked.cluster, asked.by, by_levels, placed.encoding, readers)
-    return residual, encoding, placed.notes
+    rows = ErrorRows(group.codes, placed.index, placed.coordinates, of_rows)
+    return residual, rows, encoding, placed.notes
 
 
 def _refuse_too_many(asked: ResidualSpec, placed: Placed, n_sets: int, n: int) -> None:
@@ -261,8 +253,8 @@ def cluster_name(parts: tuple[NDArray[Any], ...], level: int) -> str:
 
 def _bind_variance(
     asked: VarianceSpec, spec: ModelSpec, frame: ModelFrame, mean: Array
-) -> tuple[VarianceTerm, VarianceEncoding]:
-    """Return one variance function over the rows, and how it reads new ones."""
+) -> tuple[VarianceTerm, VarianceRows, VarianceEncoding]:
+    """Return one variance function, its rows, and how it reads new ones."""
     ident = asked.name == "ident"
     names = (*(asked.arguments if ident else ()), *((asked.by,) if asked.by else ()))
     strata = bind_group(names, None, frame.factors, frame.n)
@@ -290,8 +282,8 @@ def _bind_variance(
     function.check(covariate, str(asked))
     reference = function.reference(covariate, strata.codes, len(labels))
     fitted = reader == FITTED
-    term = VarianceTerm(str(asked), function, covariate, strata.codes, labels, reference, fitted=fitted)
-    return term, VarianceEncoding(names, strata.parts, reader)
+    term = VarianceTerm(str(asked), function, labels, reference, fitted=fitted)
+    return term, VarianceRows(strata.codes, covariate), VarianceEncoding(names, strata.parts, reader)
 
 
 def _covariate(asked: VarianceSpec, column: Column) -> Array:

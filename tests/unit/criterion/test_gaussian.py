@@ -14,8 +14,8 @@ from mixedmodels.covariance import structure_class
 from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.engines.base import Direction
 from mixedmodels.errors import FitError
-from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
+from models import Model
 
 KINDS = ["slopes", "crossed", "sets", "known", "precision", "structured", "none"]
 
@@ -24,7 +24,7 @@ def structure(name: str) -> object:
     return structure_class(name)()
 
 
-def design_of(kind: str, reml: bool, seed: int = 0) -> Design:
+def design_of(kind: str, reml: bool, seed: int = 0) -> Model:
     rng = np.random.default_rng([KINDS.index(kind), seed])
     n = 60
     g, h = random_codes(rng, n, 9), random_codes(rng, n, 6)
@@ -78,7 +78,7 @@ def test_value_is_minus_two_log_likelihood(kind: str, reml: bool, joint: bool) -
     sigma2 = objective.sigma2(theta)
     unit = 1.0 if joint else sigma2
     absolute = [m * unit for m in objective.matrices(theta)]
-    v = DenseEquations(design).covariance(equal_errors(absolute, sigma2))
+    v = DenseEquations.of(design).covariance(equal_errors(absolute, sigma2))
     x, y = design.x, design.y
     beta = np.linalg.solve(x.T @ np.linalg.solve(v, x), x.T @ np.linalg.solve(v, y))
     residual = y - x @ beta
@@ -111,7 +111,7 @@ def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: 
     objective = dense_gaussian(design, profiled=False)
     theta = random_theta(objective, np.random.default_rng(2))
     evaluation = objective.evaluate(theta)
-    sigma2, oracle = objective.sigma2(theta), DenseEquations(design)
+    sigma2, oracle = objective.sigma2(theta), DenseEquations.of(design)
     oracle.factor(equal_errors(objective.matrices(theta), sigma2))
     directions = [*slopes_of(objective, theta), Direction(errors=lambda g: np.full((1, 1, 1), sigma2))]
     average, traces = oracle.information(directions), oracle.trace_products(directions, reml)
@@ -130,7 +130,7 @@ def test_average_information_and_curvature_in_joint_parameters(kind: str, reml: 
 @pytest.mark.parametrize("kind", ["slopes", "crossed", "sets", "known", "precision", "structured"])
 def test_profiled_information_is_the_schur_complement_of_the_residual_variance(kind: str, reml: bool) -> None:
     design = design_of(kind, reml)
-    objective, oracle = dense_gaussian(design), DenseEquations(design)
+    objective, oracle = dense_gaussian(design), DenseEquations.of(design)
     theta = random_theta(objective, np.random.default_rng(3))
     evaluation = objective.evaluate(theta)
     sigma2, relative = objective.sigma2(theta), objective.matrices(theta)
@@ -147,8 +147,8 @@ def test_profiled_information_is_the_schur_complement_of_the_residual_variance(k
 
 def test_evaluate_reuses_the_factorisation_of_value() -> None:
     design = design_of("crossed", True)
-    equations = DenseEquations(design)
-    objective = Gaussian(design, equations)
+    equations = DenseEquations.of(design)
+    objective = Gaussian(design.design, equations)
     theta = random_theta(objective, np.random.default_rng(4))
     objective.value(theta)
     objective.evaluate(theta.copy())
@@ -182,7 +182,7 @@ def test_absolute_and_relative_parameters_are_one_model(kind: str) -> None:
 @pytest.mark.parametrize("reml", [False, True])
 def test_natural_covariance_is_twice_the_inverse_observed_information(reml: bool) -> None:
     design = replace(design_of("crossed", reml, seed=3))
-    objective, oracle = dense_gaussian(design), DenseEquations(design)
+    objective, oracle = dense_gaussian(design), DenseEquations.of(design)
     theta = stationary(objective)
     natural = objective.natural(theta)
     sigma2 = objective.sigma2(theta)

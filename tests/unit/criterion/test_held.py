@@ -16,15 +16,15 @@ from mixedmodels.criterion.held import NaturalCoordinates, held_gaussian
 from mixedmodels.errors import SpecError
 from mixedmodels.optimise.moments import moment_start
 from mixedmodels.optimise.newton import optimise
-from mixedmodels.terms.design import Design
+from models import Model
 
 
-def parameter_names(design: Design) -> tuple[str, ...]:
+def parameter_names(design: Model) -> tuple[str, ...]:
     criterion = dense_gaussian(design, profiled=False)
     return criterion.natural(moment_start(criterion)).names
 
 
-def slopes(seed: int = 0, structure: str = "us") -> Design:
+def slopes(seed: int = 0, structure: str = "us") -> Model:
     rng = np.random.default_rng(seed)
     n = 80
     x = np.column_stack([np.ones(n), rng.standard_normal(n)])
@@ -39,7 +39,7 @@ def slopes(seed: int = 0, structure: str = "us") -> Design:
     return replace(design, y=y + rng.standard_normal(n))
 
 
-def constrained_minimum(design: Design, hold: dict[str, float]) -> tuple[float, np.ndarray]:
+def constrained_minimum(design: Model, hold: dict[str, float]) -> tuple[float, np.ndarray]:
     """Return the minimum over the free natural parameters by a simplex search, and all parameters there."""
     objective = dense_gaussian(design, profiled=False)
     names = parameter_names(design)
@@ -62,8 +62,8 @@ def constrained_minimum(design: Design, hold: dict[str, float]) -> tuple[float, 
         theta[-1] = np.log(values[-1])
         return objective.value(theta)
 
-    start = optimise(held_gaussian(design, DenseEquations(design), hold))
-    found = held_gaussian(design, DenseEquations(design), hold).natural(start.theta).values
+    start = optimise(held_gaussian(design.design, DenseEquations.of(design), hold))
+    found = held_gaussian(design.design, DenseEquations.of(design), hold).natural(start.theta).values
     best = optimize.minimize(
         criterion, found[free] * 1.02 + 0.002, method="Nelder-Mead",
         options={"xatol": 1e-7, "fatol": 1e-9, "maxfev": 800, "adaptive": True},
@@ -86,7 +86,7 @@ def constrained_minimum(design: Design, hold: dict[str, float]) -> tuple[float, 
 )
 def test_the_rest_is_optimised_with_some_parameters_held(hold: dict[str, float]) -> None:
     design = slopes()
-    objective = held_gaussian(design, DenseEquations(design), hold)
+    objective = held_gaussian(design.design, DenseEquations.of(design), hold)
     optimum = optimise(objective)
     natural = objective.natural(optimum.theta)
     named = dict(zip(natural.names, natural.values, strict=True))
@@ -102,7 +102,7 @@ def test_the_rest_is_optimised_with_some_parameters_held(hold: dict[str, float])
 def test_everything_held_needs_no_step() -> None:
     design = slopes()
     hold = dict(zip(parameter_names(design), [1.0, 0.1, 0.5, 0.3, 2.0], strict=True))
-    objective = held_gaussian(design, DenseEquations(design), hold)
+    objective = held_gaussian(design.design, DenseEquations.of(design), hold)
     optimum = optimise(objective)
     assert optimum.converged
     assert optimum.iterations == 0
@@ -114,7 +114,7 @@ def test_a_nonlinear_structure_is_held_in_its_natural_parameters() -> None:
     design = slopes(structure="ar1")
     names = parameter_names(design)
     correlation = next(name for name in names if name.startswith(("rho", "ar", "cor")))
-    objective = held_gaussian(design, DenseEquations(design), {correlation: 0.3})
+    objective = held_gaussian(design.design, DenseEquations.of(design), {correlation: 0.3})
     optimum = optimise(objective)
     named = dict(zip(names, objective.natural(optimum.theta).values, strict=True))
     assert named[correlation] == pytest.approx(0.3, rel=1e-10)
@@ -124,7 +124,7 @@ def test_a_nonlinear_structure_is_held_in_its_natural_parameters() -> None:
 def test_held_parameters_map_back_to_the_models_own() -> None:
     design = slopes()
     hold = {"cov(g: (Intercept), z1)": 0.05}
-    objective = held_gaussian(design, DenseEquations(design), hold)
+    objective = held_gaussian(design.design, DenseEquations.of(design), hold)
     assert isinstance(objective.model.random_blocks[0].structure, NaturalCoordinates)
     optimum = optimise(objective)
     plain = dense_gaussian(design, profiled=False)
@@ -164,7 +164,7 @@ def test_a_held_value_that_pushes_correlations_to_one_is_reported() -> None:
     y = np.sum(term.values * b[term.codes], axis=1) + rng.standard_normal(design.n)
     design = replace(design, y=y)
     assert optimise(dense_gaussian(design)).singular[0] == (1,)
-    objective = held_gaussian(design, DenseEquations(design), {"var(g: z1)": 0.6})
+    objective = held_gaussian(design.design, DenseEquations.of(design), {"var(g: z1)": 0.6})
     optimum = optimise(objective)
     assert not optimum.converged
     assert "did not converge" in optimum.statuses[0].message
@@ -175,4 +175,4 @@ def test_a_held_value_that_pushes_correlations_to_one_is_reported() -> None:
 def test_an_unknown_name_is_an_error() -> None:
     design = slopes()
     with pytest.raises(SpecError, match="is no covariance parameter of this model"):
-        held_gaussian(design, DenseEquations(design), {"var(q)": 1.0})
+        held_gaussian(design.design, DenseEquations.of(design), {"var(q)": 1.0})

@@ -48,8 +48,8 @@ def rows(x: np.ndarray, weights: np.ndarray | None = None) -> mm.Fit:
 
 def test_well_conditioned_columns_are_not_copied() -> None:
     fit = rows(np.linspace(-1, 1, 30))
-    standard = standardise(fit.design, CONTROL)
-    assert standard.x is fit.design.x
+    standard = standardise(fit.rows, CONTROL)
+    assert standard.x is fit.rows.x
     assert standard.basis.triangle is None
 
 
@@ -57,10 +57,10 @@ def test_well_conditioned_columns_are_not_copied() -> None:
 def test_nearly_dependent_columns_become_orthonormal(weighted: bool) -> None:
     w = np.random.default_rng(0).uniform(0.1, 9, 30) if weighted else None
     fit = rows(2016 + np.linspace(0, 4, 30), w)
-    standard = standardise(fit.design, CONTROL)
+    standard = standardise(fit.rows, CONTROL)
     assert standard.basis.triangle is not None
     np.testing.assert_allclose(standard.gram[:3, :3], 30 * np.eye(3), atol=1e-8)
-    np.testing.assert_array_equal(standard.basis.rows(fit.design.x), standard.x)
+    np.testing.assert_array_equal(standard.basis.rows(fit.rows.x), standard.x)
     np.testing.assert_allclose(np.tril(standard.basis.triangle, -1), 0.0)
 
 

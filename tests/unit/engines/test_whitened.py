@@ -25,7 +25,7 @@ class Dense:
 
     def __init__(self, objective: Gaussian, theta: Array) -> None:
         self.objective, self.theta = objective, theta
-        self.x, self.y = np.asarray(objective.design.x), objective.design.y
+        self.x, self.y = np.asarray(objective.equations.rows.x), objective.equations.rows.y
         self.v = self.covariance(theta)
         self.inverse = np.linalg.inv(self.v)
         self.phi = np.linalg.inv(self.x.T @ self.inverse @ self.x)
@@ -172,7 +172,7 @@ def test_a_variance_of_zero_is_exact() -> None:
     assert fit.criterion == pytest.approx(dense.value(), abs=1e-8)
     gamma = dense.middle - np.outer(dense.py, dense.py)
     for k, found in enumerate(objective.evaluate(theta).gammas):
-        term = fit.design.random[k]
+        term = fit.rows.random[k]
         z = term.dense_values()
         same = term.codes[:, None] == term.codes
         want = np.einsum("ia,ij,jb->ab", z, gamma * same, z)

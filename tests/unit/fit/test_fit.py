@@ -72,9 +72,9 @@ def test_fitted_and_residuals_add_up_to_the_response(name: str) -> None:
 
 def test_offsets_are_part_of_response_and_fitted() -> None:
     fit = weighted_fit()
-    assert fit.design.offset is not None
-    np.testing.assert_allclose(fit.response - fit.design.offset, fit.design.y)
-    np.testing.assert_allclose(fit.linear_predictor, fit.design.x @ fit.beta + fit.design.offset)
+    assert fit.rows.offset is not None
+    np.testing.assert_allclose(fit.response - fit.rows.offset, fit.rows.y)
+    np.testing.assert_allclose(fit.linear_predictor, fit.rows.x @ fit.beta + fit.rows.offset)
 
 
 def test_statsmodels_aliases(sleep: Fit) -> None:

@@ -62,7 +62,7 @@ def design_of(random: str, options: dict[str, Any]) -> Any:
     from mixedmodels.terms import build_design
 
     spec = read_formula("Y ~ age" + (f" + {random}" if random else ""), **options)
-    return build_design(spec, build_frame(spec, growth()))
+    return build_design(spec, build_frame(spec, growth()))[0]
 
 
 @pytest.mark.parametrize(("random", "options"), LINEAR)

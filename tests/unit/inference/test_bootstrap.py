@@ -59,7 +59,7 @@ def test_bca_limits_are_their_definition(rail):
     """Efron (1987): the bias from the share below, the acceleration from fits without one rail each."""
     boot = rail.bootstrap(n=300, seed=4)
     found = boot.confint(level=0.9, interval="bca")
-    codes = rail.design.random[0].codes
+    codes = rail.rows.random[0].codes
     data = {"y": rail.response, "g": codes.astype(str)}
     left_out = []
     for rail_number in range(6):
@@ -106,7 +106,7 @@ def test_case_bootstrap_of_the_mean_of_balanced_groups(rail):
     means = np.asarray(rail.response).reshape(6, 3).mean(axis=1)
     rows = stream(6, 0).integers(6, size=6)
     # the groups of rail stand in order of their levels' first rows
-    codes = rail.design.random[0].codes
+    codes = rail.rows.random[0].codes
     by_level = np.array([rail.response[codes == c].mean() for c in range(6)])
     assert sorted(by_level) == pytest.approx(sorted(means))
     assert boot.replicates[0, 2] == pytest.approx(by_level[rows].mean(), abs=1e-6)

@@ -88,7 +88,7 @@ def rail():
 
 
 def test_exact_distribution_has_the_known_mass_at_zero(rail):
-    draws = simulate_ratio(rail.design, 40_000, seed=1)
+    draws = simulate_ratio(rail.design, rail.rows, 40_000, seed=1)
     # σ̂_b² = 0 by REML in a balanced one-way layout iff the mean squares have F ≤ 1
     expected = stats.f.cdf(1, 5, 12)
     error = np.sqrt(expected * (1 - expected) / 40_000)
@@ -99,7 +99,7 @@ def test_exact_distribution_has_the_known_mass_at_zero(rail):
 @pytest.mark.parametrize("method", ["reml", "ml"])
 def test_exact_distribution_agrees_with_refitted_null_data(rail, method):
     fit = rail.update(method=method)
-    draws = simulate_ratio(fit.design, 20_000, seed=3)
+    draws = simulate_ratio(fit.design, fit.rows, 20_000, seed=3)
     y = np.random.default_rng(4).standard_normal((18, 1500))
     squares = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     nu = 17 if method == "reml" else 18

@@ -7,6 +7,7 @@ import pytest
 
 import mixedmodels as mm
 from dense_equations import DenseEquations, equal_errors
+from models import Model
 
 TO_ROUNDING = mm.Control(decrement=1e-13)
 
@@ -47,10 +48,10 @@ def test_degrees_of_freedom_are_traces(name: str) -> None:
     fit = FITS[name]
     table = fit.conditional_aic()
     scale = 0 if name == "held" else 1
-    equations = DenseEquations(fit.design)
+    equations = DenseEquations.of(Model.of_fit(fit))
     equations.factor(equal_errors(fit.covariances, fit.sigma2))
     hat = np.eye(fit.nobs) - equations.r @ equations.p
-    np.testing.assert_allclose(hat @ fit.design.y, fit.fitted, rtol=1e-6)
+    np.testing.assert_allclose(hat @ fit.rows.y, fit.fitted, rtol=1e-6)
     assert table["df"][0] == pytest.approx(np.trace(hat) + scale, rel=1e-6)
 
 
@@ -91,7 +92,7 @@ def test_finite_sample_correction_is_unbiased() -> None:
     data = {"y": rng.standard_normal(15), "group": group, "x": np.tile([0.0, 1.0, 2.0], 5)}
     held = {"var(group: (Intercept))": 1.0}
     fit = mm.lmm("y ~ x + (1 | group)", data, hold={**held, "var(Residual)": 1.0})
-    equations = DenseEquations(fit.design)
+    equations = DenseEquations.of(Model.of_fit(fit))
     equations.factor(equal_errors([np.ones((1, 1, 1))]))
     n, p, draws = 15, 2, 40_000
     b, e, new = (rng.standard_normal((k, draws)) for k in (5, n, n))
@@ -132,7 +133,7 @@ def test_structured_errors(name: str) -> None:
     formula, options = STRUCTURED[name]
     data = mm.datasets.load("orthodont", backend="pandas").drop(index=[3, 10, 44, 45])
     fit = mm.lmm(formula, data, control=TO_ROUNDING, **options)
-    n, x, v, r = fit.nobs, fit.design.x, np.zeros((fit.nobs,) * 2), np.zeros((fit.nobs,) * 2)
+    n, x, v, r = fit.nobs, fit.rows.x, np.zeros((fit.nobs,) * 2), np.zeros((fit.nobs,) * 2)
     for level in data["id"].unique():
         rows = np.flatnonzero(data["id"] == level)
         v[np.ix_(rows, rows)] = np.asarray(fit.marginal_cov(str(level)))

@@ -23,7 +23,7 @@ def test_slopes_of_two_copies_are_not_estimable_one_by_one(origin: float, unit: 
     fit = mm.lm("y ~ x + other + h", data)
     assert fit.design.fixed.estimable == (0, 1, 3)
     assert is_estimable(fit, np.eye(4)).tolist() == [False, False, False, True]
-    assert is_estimable(fit, fit.design.fixed.matrix[:20]).all()
+    assert is_estimable(fit, fit.rows.fixed.matrix[:20]).all()
     together = np.array([[0.0, 1.0, 1.8, 0.0], [0.0, 1.0, 1.7, 0.0]])
     assert is_estimable(fit, together).tolist() == [True, False]
 
@@ -37,4 +37,4 @@ def test_a_square_about_its_centre_after_the_raw_one(origin: float) -> None:
     # a millionth and less of the null vector in raw columns, and yet no function of Xβ
     assert is_estimable(fit, np.eye(4)).tolist() == [False] * 4
     assert is_estimable(fit, np.array([[0.0, 0.0, 1.0, 1.0]])).all()
-    assert is_estimable(fit, fit.design.fixed.matrix[:20]).all()
+    assert is_estimable(fit, fit.rows.fixed.matrix[:20]).all()

@@ -119,7 +119,7 @@ def test_fits_with_the_fixed_effect_at_its_limit(kind):
         row = fit.confint("profile", terms=[name]).row(0)
         assert row["estimate"] == pytest.approx(fit.beta[1])
         for limit in (row["conf_low"], row["conf_high"]):
-            data["left"] = data[ml.spec.response] - limit * ml.design.x[:, 1]
+            data["left"] = data[ml.spec.response] - limit * ml.rows.x[:, 1]
             rest = (
                 formula.replace(f"{ml.spec.response} ~", "left ~")
                 .replace("~ x", "~ 1")

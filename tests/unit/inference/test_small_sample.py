@@ -17,9 +17,9 @@ def dense_pieces(fit: mm.Fit) -> tuple[np.ndarray, np.ndarray]:
     n = fit.nobs
     slopes, v = [], np.exp(theta[-1]) * np.eye(n)
     for block in objective.model.random_blocks:
-        term = fit.design.random[block.term]
+        term, own_rows = fit.design.random[block.term], fit.rows.random[block.term]
         z = np.zeros((n, term.n_levels, term.n_columns))
-        z[np.arange(n), term.codes] = term.dense_values()
+        z[np.arange(n), own_rows.codes] = own_rows.dense_values()
         own = theta[block.place]
 
         def spread(matrix: np.ndarray, z: np.ndarray = z) -> np.ndarray:
@@ -28,7 +28,7 @@ def dense_pieces(fit: mm.Fit) -> tuple[np.ndarray, np.ndarray]:
         v = v + spread(block.structure.matrix(own, block.positions))
         slopes += [spread(m) for m in block.structure.d_matrix(own, block.positions)]
     slopes.append(np.exp(theta[-1]) * np.eye(n))
-    vx = np.linalg.solve(v, fit.solution.basis.rows(fit.design.x))
+    vx = np.linalg.solve(v, fit.solution.basis.rows(fit.rows.x))
     p = np.array([-vx.T @ s @ vx for s in slopes])
     q = np.array([[vx.T @ a @ np.linalg.solve(v, b) @ vx for b in slopes] for a in slopes])
     return p, q

@@ -25,7 +25,7 @@ def test_a_response_that_the_neighbour_leads_astray_is_searched_for_afresh() -> 
     fit, responses = two_variances()
     work = fit._work.criterion()
     equations = work.equations.new_response(responses[:, 1])
-    criterion = type(work)(equations.design, equations)
+    criterion = type(work)(work.design, equations)
     near, afresh = optimise(criterion, fit.control, fit.optimum.theta), optimise(criterion, fit.control)
     assert not near.converged
     lower = min(near.value, afresh.value)

@@ -16,8 +16,8 @@ from mixedmodels.covariance import structure_class
 from mixedmodels.criterion.gaussian import Gaussian
 from mixedmodels.errors import FitError, Severity
 from mixedmodels.optimise.newton import optimise
-from mixedmodels.terms.design import Design
-from random_slopes import slope_objective
+from models import Model
+from random_slopes import slope_objective, slope_problem
 
 US, DIAG, CS, HOMDIAG = (structure_class(name)() for name in ("us", "diag", "cs", "homdiag"))
 
@@ -56,7 +56,7 @@ def test_small_slope_problems_end_at_the_lowest_point_in_few_steps() -> None:
     assert max(iterations) <= 15
 
 
-def varied_design(seed: int) -> Design:
+def varied_design(seed: int) -> Model:
     rng = np.random.default_rng(seed)
     n, terms = int(rng.integers(50, 100)), []
     for k in range(int(rng.integers(1, 4))):
@@ -172,7 +172,7 @@ def test_verbose_prints_one_line_per_iterate(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
 def test_the_scale_of_the_response_does_not_matter(factor: float) -> None:
-    design = slope_objective(0).design
+    design = slope_problem(0)
     plain, scaled = design, replace(design, y=factor * design.y)
     a = optimise(dense_gaussian(plain))
     b = optimise(dense_gaussian(scaled))
@@ -182,7 +182,7 @@ def test_the_scale_of_the_response_does_not_matter(factor: float) -> None:
 
 
 def test_the_scale_of_a_random_column_does_not_matter() -> None:
-    design = slope_objective(0).design
+    design = slope_problem(0)
     term = design.random[0]
     scaled = replace(design, random=(replace(term, values=term.values * np.array([1.0, 1e4])),))
     a = optimise(dense_gaussian(design))

@@ -16,13 +16,13 @@ from mixedmodels.errors import SpecError
 from mixedmodels.optimise.moments import moment_start
 from mixedmodels.optimise.newton import optimise
 from mixedmodels.optimise.start import given_points
-from mixedmodels.terms.design import Design
 from mixedmodels.typing import Array
+from models import Model
 
 US, DIAG, HOMDIAG = (structure_class(name)() for name in ("us", "diag", "homdiag"))
 
 
-def parameter_names(design: Design) -> tuple[str, ...]:
+def parameter_names(design: Model) -> tuple[str, ...]:
     criterion = dense_gaussian(design, profiled=False)
     return criterion.natural(moment_start(criterion)).names
 
@@ -33,7 +33,7 @@ def natural_start(criterion: Gaussian, values: dict[str, float]) -> Array:
     return found
 
 
-def crossed(seed: int = 0, n: int = 400) -> Design:
+def crossed(seed: int = 0, n: int = 400) -> Model:
     rng = np.random.default_rng(seed)
     x = np.column_stack([np.ones(n), rng.standard_normal(n)])
     terms = [
@@ -50,7 +50,7 @@ def test_moments_are_unbiased() -> None:
     c = rng.standard_normal((200, 30)) * 0.8
     g, h = design.random[0], design.random[1]
     estimates = []
-    equations = DenseEquations(design)
+    equations = DenseEquations.of(design)
     inverse = np.linalg.inv(equations.start_moments()[0])
     for i in range(200):
         y = np.einsum("ia,ia->i", g.values, b[i][g.codes]) + c[i][h.codes] + 2 * rng.standard_normal(design.n)

@@ -33,12 +33,12 @@ def test_joint_covariance_of_one_term(fit: Fit, oracle: Oracle) -> None:
 
 
 def test_fixed_effects_covariance_is_the_inverse_information(fit: Fit, oracle: Oracle) -> None:
-    x = fit.design.x
+    x = fit.rows.x
     np.testing.assert_allclose(fit.solution.vcov, np.linalg.inv(x.T @ np.linalg.solve(oracle.v, x)), **CLOSE)
 
 
 def test_criterion_is_the_density_of_the_data(fit: Fit, oracle: Oracle) -> None:
-    x, nu = fit.design.x, fit.df_resid if fit.design.reml else fit.nobs
+    x, nu = fit.rows.x, fit.df_resid if fit.design.reml else fit.nobs
     resid = fit.response - fit.linear_predictor
     value = nu * np.log(2 * np.pi) + np.linalg.slogdet(oracle.v)[1] + resid @ np.linalg.solve(oracle.v, resid)
     if fit.design.reml:
@@ -48,9 +48,9 @@ def test_criterion_is_the_density_of_the_data(fit: Fit, oracle: Oracle) -> None:
 
 @pytest.mark.parametrize("level", ["conditional", "population"])
 def test_prediction_standard_errors(fit: Fit, oracle: Oracle, level: str) -> None:
-    codes = [term.codes if level == "conditional" else None for term in fit.design.random]
-    values = [term.values for term in fit.design.random]
-    expected = oracle.equations.prediction_variance(fit.design.x, codes, values)
+    codes = [term.codes if level == "conditional" else None for term in fit.rows.random]
+    values = [term.values for term in fit.rows.random]
+    expected = oracle.equations.prediction_variance(fit.rows.x, codes, values)
     table = fit.predict(level=level, se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["se"] ** 2, expected, **CLOSE)
 
@@ -58,7 +58,7 @@ def test_prediction_standard_errors(fit: Fit, oracle: Oracle, level: str) -> Non
 def test_marginal_covariance_of_a_cluster_is_a_block_of_v(fit: Fit, oracle: Oracle) -> None:
     term = fit.design.random[0]
     level = term.levels[2]
-    rows = np.flatnonzero(term.codes == 2)
+    rows = np.flatnonzero(fit.rows.random[0].codes == 2)
     np.testing.assert_allclose(
         fit.marginal_cov(level, group=term.group).array, oracle.v[np.ix_(rows, rows)], **CLOSE
     )
@@ -71,7 +71,7 @@ def test_pearson_residuals_are_scaled_by_their_standard_deviation(fit: Fit, orac
     np.testing.assert_allclose(
         marginal, (fit.response - fit.linear_predictor) / np.sqrt(np.diag(oracle.v)), **CLOSE
     )
-    weights = np.ones(fit.nobs) if fit.design.weights is None else fit.design.weights
+    weights = np.ones(fit.nobs) if fit.rows.weights is None else fit.rows.weights
     np.testing.assert_allclose(fit.residuals("pearson"), fit.resid * np.sqrt(weights) / fit.sigma, **CLOSE)
 
 
@@ -106,7 +106,7 @@ def test_simulated_responses_have_the_fitted_mean_and_covariance(weighted: Fit) 
 
 def test_conditional_simulation_keeps_the_predicted_effects(weighted: Fit) -> None:
     draws = weighted.simulate(2000, seed=4, level="conditional")
-    error = weighted.sigma / np.sqrt(weighted.design.weights)
+    error = weighted.sigma / np.sqrt(weighted.rows.weights)
     assert np.abs((draws.mean(axis=1) - weighted.fitted) / (error / np.sqrt(2000))).max() < 4.5
 
 

@@ -21,7 +21,7 @@ def sleep() -> Fit:
 def test_the_data_as_new_data_give_the_fitted_values(name: str, level: str) -> None:
     fit = MODELS[name]()
     assert fit.inputs is not None
-    rows = slice(None) if fit.design.rows is None else fit.design.rows
+    rows = slice(None) if fit.rows.used is None else fit.rows.used
     again = fit.predict(fit.inputs.data, level=level, se=True)
     here = fit.predict(level=level, se=True)
     np.testing.assert_allclose(again["fit"][rows], here["fit"], rtol=1e-12)
@@ -54,7 +54,7 @@ def test_prediction_intervals_add_the_variance_of_an_observation() -> None:
     fit = weighted_fit()
     v = np.diag(make_oracle(fit).v)
     z = t_quantile(0.9, np.array([np.inf]))[0]
-    for level, extra in (("conditional", fit.sigma2 / fit.design.weights), ("population", v)):
+    for level, extra in (("conditional", fit.sigma2 / fit.rows.weights), ("population", v)):
         table = fit.predict(level=level, interval="prediction", confidence=0.9, ddf="asymptotic")
         half = (table["upper"] - table["lower"]) / 2
         np.testing.assert_allclose(half**2, z**2 * (table["se"] ** 2 + extra), rtol=1e-9)

@@ -75,7 +75,7 @@ def test_the_adjustment_is_that_of_prasad_and_rao_by_dense_algebra() -> None:
     data = {name: values[rows] for name, values in data.items()}
     fit = mm.lmm("y ~ 1 + (1 | g)", data, ddf="kenward-roger")
     w = fit._work.natural_covariance()
-    codes = fit.design.random[0].codes
+    codes = fit.rows.random[0].codes
     j, x = (codes[:, None] == codes).astype(float), np.ones((len(codes), 1))
     v = fit.covariances[0][0, 0, 0] * j + fit.sigma2 * np.eye(len(codes))
     inverse = np.linalg.inv(v)

@@ -28,7 +28,7 @@ def test_a_refit_is_the_fit_of_the_new_response(name: str) -> None:
     data = dict(fit.inputs.data) if isinstance(fit.inputs.data, dict) else fit.inputs.data.copy()
     column = fit.spec.response
     new = np.array(data[column], dtype=float)
-    new[slice(None) if fit.design.rows is None else fit.design.rows] = y
+    new[slice(None) if fit.rows.used is None else fit.rows.used] = y
     data[column] = new
     fresh = fit.update(data=data)
     assert refitted.criterion == pytest.approx(fresh.criterion, abs=1e-6)
@@ -97,14 +97,14 @@ def test_update_changes_what_is_given_and_keeps_the_rest() -> None:
     assert smaller.criterion == direct.criterion
     assert smaller.spec.weights == "w"
     unweighted = fit.update(weights=None)
-    assert unweighted.design.weights is None
+    assert unweighted.rows.weights is None
     assert fit.update(ddf="asymptotic").fixed_effects()["df"].tolist() == [np.inf, np.inf]
 
 
 def test_update_keeps_weights_given_as_an_array_with_their_data() -> None:
     data = mm.datasets.load("sleepstudy")
     fit = mm.lmm("Reaction ~ Days + (1 | Subject)", data, weights=np.linspace(1, 2, 180))
-    assert fit.update(method="ml").design.weights is not None
+    assert fit.update(method="ml").rows.weights is not None
     with pytest.raises(mm.SpecError, match="give weights= for the new"):
         fit.update(data=data)
 

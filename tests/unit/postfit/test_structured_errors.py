@@ -10,6 +10,7 @@ import pytest
 import mixedmodels as mm
 from dense_algebra import design_matrix, random_covariance
 from mixedmodels.fit import Fit
+from models import Model
 from structured_models import CROSSED, MODELS, Full, full_covariance, visits
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-9}
@@ -43,9 +44,9 @@ def test_criterion_and_fixed_effects(case: Case) -> None:
 def test_effects_and_fitted_values(case: Case) -> None:
     fit, full = case.fit, case.full
     mean = full.x @ fit.solution.beta
-    np.testing.assert_allclose(fit.design.y - mean, full.residual, **CLOSE)
+    np.testing.assert_allclose(fit.rows.y - mean, full.residual, **CLOSE)
     conditional = mean + (full.v - full.r) @ np.linalg.solve(full.v, full.residual)
-    offset = 0.0 if fit.design.offset is None else fit.design.offset
+    offset = 0.0 if fit.rows.offset is None else fit.rows.offset
     np.testing.assert_allclose(fit.fitted, conditional + offset, **CLOSE)
 
 
@@ -59,7 +60,7 @@ def test_errors_of_prediction(case: Case) -> None:
     variance = np.diag(full.x @ full.phi @ full.x.T + expected - cross - cross.T)
     table = fit.predict(se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["se"] ** 2, variance, **CLOSE)
-    for k, term in enumerate(fit.design.random):
+    for k, term in enumerate(Model.of_fit(fit).random):
         own = fit._work.equations().conditional_covariance(k)
         joint = fit._work.equations().joint_covariance(k)
         p = term.n_columns
@@ -89,7 +90,7 @@ def test_covariance_matrices_of_a_cluster(case: Case) -> None:
 
 def test_residuals(case: Case) -> None:
     fit, full = case.fit, case.full
-    raw = full.r @ full.p @ fit.design.y
+    raw = full.r @ full.p @ fit.rows.y
     np.testing.assert_allclose(fit.residuals(), raw, **CLOSE)
     np.testing.assert_allclose(fit.residuals("pearson"), raw / np.sqrt(np.diag(full.r)), **CLOSE)
     student = raw / np.sqrt(np.diag(full.r @ full.p @ full.r))
@@ -113,7 +114,7 @@ def test_scaled_residuals_have_the_quadratic_form_of_the_likelihood(case: Case) 
         return
     scaled = fit.residuals("scaled", level="marginal")
     assert scaled @ scaled == pytest.approx(full.residual @ np.linalg.solve(full.v, full.residual))
-    raw = full.r @ full.p @ fit.design.y
+    raw = full.r @ full.p @ fit.rows.y
     conditional = fit.residuals("scaled")
     # rows of these data stand in the order of their clusters, and of positions inside
     np.testing.assert_allclose(scaled, np.linalg.solve(np.linalg.cholesky(full.v), full.residual), **CLOSE)
@@ -134,7 +135,7 @@ def test_simulated_responses_have_the_covariance_of_the_model(case: Case) -> Non
 
 def test_refit_to_a_multiple(case: Case) -> None:
     fit = case.fit
-    if fit.design.offset is not None or any(term.fitted for term in fit.design.residual.variance):
+    if fit.rows.offset is not None or any(term.fitted for term in fit.design.residual.variance):
         pytest.skip("an offset, or a variance function of the mean, does not scale with the response")
     again = fit.refit(3 * fit.response)
     np.testing.assert_allclose(again.beta, 3 * fit.beta, rtol=1e-4, atol=1e-4)
@@ -158,8 +159,8 @@ def test_missing_responses_are_predicted_from_their_cluster() -> None:
         inside, outside = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         v_oo, v_om = full.v[np.ix_(inside, inside)], full.v[np.ix_(inside, outside)]
         weights = np.linalg.solve(v_oo, v_om)
-        own = fit.design.y - fit.design.x @ fit.solution.beta
-        offset = 0.0 if both.design.offset is None else both.design.offset[outside]
+        own = fit.rows.y - fit.rows.x @ fit.solution.beta
+        offset = 0.0 if both.rows.offset is None else both.rows.offset[outside]
         expected = full.x[outside] @ fit.solution.beta + weights.T @ own + offset
         slope = full.x[outside] - weights.T @ full.x[inside]
         variance = full.v[np.ix_(outside, outside)] - v_om.T @ weights + slope @ fit.solution.vcov @ slope.T

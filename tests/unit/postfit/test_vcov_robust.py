@@ -28,7 +28,7 @@ def line():
 
 @pytest.mark.parametrize(("kind", "power"), [("CR0", 0), ("CR2", 1), ("CR3", 2)])
 def test_least_squares_gives_white_and_its_refinements(line, kind, power):
-    x = line.design.x
+    x = line.rows.x
     inverse = np.linalg.inv(x.T @ x)
     leverage = np.einsum("ia,ab,ib->i", x, inverse, x)
     squares = line.resid**2 / (1 - leverage) ** power
@@ -46,7 +46,7 @@ def test_df_of_two_means_in_closed_form():
 
 
 def test_balanced_one_way_layout(rail):
-    codes = rail.design.random[0].codes
+    codes = rail.rows.random[0].codes
     means = np.array([rail.response[codes == c].mean() for c in range(6)])
     between = np.sum((means - means.mean()) ** 2) / 36
     assert np.asarray(rail.vcov_robust("CR0"))[0, 0] == pytest.approx(between, rel=1e-8)
@@ -66,7 +66,7 @@ def test_cr2_is_unbiased_under_the_model():
     columns = {name: np.asarray(data[name])[keep] for name in ("Reaction", "Days", "Subject")}
     fit = mm.lmm("Reaction ~ Days + (Days | Subject)", columns)
     root = np.linalg.cholesky(_marginal(fit))
-    hat = fit.design.x @ fit.solution.vcov @ fit.design.x.T @ np.linalg.inv(root @ root.T)
+    hat = fit.rows.x @ fit.solution.vcov @ fit.rows.x.T @ np.linalg.inv(root @ root.T)
     total, phi = np.zeros((2, 2)), fit.solution.own_vcov
     for stack in stack_clusters(fit, Clusters.of(fit, None, "a test"), "CR2"):
         for rows, weighted in zip(stack.rows, stack.weighted, strict=True):
@@ -76,7 +76,7 @@ def test_cr2_is_unbiased_under_the_model():
 
 
 def _marginal(fit):
-    term, sigma = fit.design.random[0], fit.covariances[0][0]
+    term, sigma = fit.rows.random[0], fit.covariances[0][0]
     values = term.dense_values()
     return fit.sigma2 * np.eye(fit.nobs) + (values @ sigma @ values.T) * (term.codes[:, None] == term.codes)
 
@@ -152,7 +152,7 @@ def test_a_column_of_the_data_as_cluster():
     coarse = again.vcov_robust("CR2", cluster="site")
     assert (coarse.n_clusters, fit.vcov_robust(cluster="id").n_clusters) == (6, 30)
     # independent errors: CR0 by hand
-    x, e = fit.design.x, fit.resid
+    x, e = fit.rows.x, fit.resid
     scores = np.array([x[data["id"] == i].T @ e[data["id"] == i] for i in range(30)])
     bread = np.linalg.inv(x.T @ x)
     np.testing.assert_allclose(

@@ -11,12 +11,10 @@ import pytest
 from formulaic import Formula
 
 from mixedmodels.errors import DataError, SpecError
-from mixedmodels.frame.ingest import build_frame
 from mixedmodels.spec import ModelSpec
 from mixedmodels.syntax.formula import read_formula
-from mixedmodels.terms.build import build_design
-from mixedmodels.terms.design import Design
 from mixedmodels.terms.encoder import DirectEncoder
+from models import Model
 
 RNG = np.random.default_rng(11)
 N = 60
@@ -84,9 +82,9 @@ FORMULAS = [
 ]
 
 
-def design(formula: str, data: Any = DATA, **arguments: Any) -> Design:
+def design(formula: str, data: Any = DATA, **arguments: Any) -> Model:
     spec = read_formula(formula, **arguments)
-    return build_design(spec, build_frame(spec, data))
+    return Model.built(spec, data)
 
 
 @pytest.mark.parametrize("text", FORMULAS)
@@ -297,6 +295,6 @@ def test_no_residual_degrees_of_freedom() -> None:
 
 def test_direct_encoders_are_learned_without_formulaic() -> None:
     spec: ModelSpec = read_formula("y ~ a * x + log(z)")
-    made = build_design(spec, build_frame(spec, DATA))
+    made = Model.built(spec, DATA)
     assert made.encoding is not None
     assert isinstance(made.encoding.fixed.encoder, DirectEncoder)

@@ -10,10 +10,8 @@ import pytest
 from scipy import sparse
 
 from mixedmodels.errors import DataError, SpecError
-from mixedmodels.frame.ingest import build_frame
 from mixedmodels.syntax.formula import read_formula
-from mixedmodels.terms.build import build_design
-from mixedmodels.terms.design import Design, RandomTerm
+from models import Model, ModelTerm
 
 RNG = np.random.default_rng(5)
 N = 48
@@ -33,12 +31,12 @@ DATA = pd.DataFrame(
 )
 
 
-def design(formula: str, data: Any = DATA, known: dict[str, Any] | None = None, **arguments: Any) -> Design:
+def design(formula: str, data: Any = DATA, known: dict[str, Any] | None = None, **arguments: Any) -> Model:
     spec = read_formula(formula, **arguments)
-    return build_design(spec, build_frame(spec, data, known=known))
+    return Model.built(spec, data, known=known)
 
 
-def term(formula: str, data: Any = DATA, known: dict[str, Any] | None = None) -> RandomTerm:
+def term(formula: str, data: Any = DATA, known: dict[str, Any] | None = None) -> ModelTerm:
     return design(f"y ~ x + {formula}", data, known).random[0]
 
 
@@ -338,7 +336,7 @@ def test_terms_that_look_like_those_but_are_fine() -> None:
     assert term("(0 + z | row)", data).n_levels == N
     assert design("y ~ x + (1 | row, cov=A)", data, {"A": np.eye(N) + 0.1}).random[0].n_levels == N
     spec = read_formula("y ~ x + (1 | row)")
-    assert build_design(spec, build_frame(spec, data, weights=np.arange(1, N + 1))).random[0].n_levels == N
+    assert Model.built(spec, data, weights=np.arange(1, N + 1)).random[0].n_levels == N
 
 
 def test_one_variance_in_two_terms() -> None:

@@ -1,4 +1,4 @@
-"""Other responses on a design already arranged: the whole search in native code.
+"""Other responses on rows already arranged: the whole search in native code.
 
 Where the factors form a chain without a tail and Λ's entries are the parameters themselves, one Newton search is a
 few small sweeps, so that thousands of responses are fitted at the cost of the sweeps alone. A response whose optimum
@@ -38,9 +38,9 @@ class ChainRefits:
     @classmethod
     def of(cls, system: BlockedSystem) -> ChainRefits | None:
         """Return the searches of a system, or None where there is a tail or no chain."""
-        if system.layout.tail or not system.layout.chain:
+        if system.arranged.tail or not system.arranged.chain:
             return None
-        gram, reml = system.standard.gram, system.design.reml
+        gram, reml = system.standard.gram, system.layout.reml
         r = len(gram) - 1
         shift = system.standard.logdet_shift if reml else 0.0
         return cls(system, inverse_of(gram[:r, :r]), system.standard.log_weights + shift, reml)
@@ -56,11 +56,11 @@ class ChainRefits:
 
         `entries` are (term, set, row, column, parameter) of Λ of the random terms.
         """
-        s, layout = self.system.standard, self.system.layout
+        s, arranged = self.system.standard, self.system.arranged
         responses = np.ascontiguousarray(responses)
-        factors = [layout.factors[f] for f in layout.chain]
+        factors = [arranged.factors[f] for f in arranged.chain]
         beta = self._least_squares(responses)
-        nu = self.system.design.n - (len(s.gram) - 1 if self.reml else 0)
+        nu = self.system.layout.n - (len(s.gram) - 1 if self.reml else 0)
         found = refit_responses(
             self.system.native,
             [(f.codes, f.values, f.p, f.q) for f in factors],
@@ -69,7 +69,7 @@ class ChainRefits:
             s.centre,
             s.scale,
             beta,
-            self.system.design.weights,
+            self.system.rows.weights,
             self._template(entries),
             start,
             (float(nu), self.reml, self.constant, control.decrement, control.max_iterations),
@@ -87,19 +87,19 @@ class ChainRefits:
         if known is not None:
             return known
         rows: list[tuple[int, int, int, int, int]] = []
-        layout = self.system.layout
+        arranged = self.system.arranged
         for term, which, i, j, a in entries:
-            f, start = layout.place(term)
-            factor = layout.factors[f]
+            f, start = arranged.place(term)
+            factor = arranged.factors[f]
             column = factor.set_map[:, factor.terms.index(term)]
             for s in np.flatnonzero(column == which):
-                rows.append((layout.chain.index(f), int(s), start + i, start + j, a))
+                rows.append((arranged.chain.index(f), int(s), start + i, start + j, a))
         self.templates[tuple(entries)] = found = np.array(rows, dtype=np.int64).reshape(-1, 5)
         return found
 
     def _least_squares(self, responses: Array) -> Array:
         """Weighted least-squares coefficients of each response on the standardised columns, (k, r)."""
-        s, w = self.system.standard, self.system.design.weights
+        s, w = self.system.standard, self.system.rows.weights
         weighted = responses if w is None else responses * w
         products: Array = (weighted @ s.x - weighted.sum(axis=1)[:, None] * s.centre) * s.scale
         return np.ascontiguousarray(products @ self.cross_inverse)
@@ -116,8 +116,8 @@ class ChainRefits:
         vcov = sigma2 * 0.5 * (lower + lower.T)
         random: dict[int, Array] = {}
         first = 0
-        for f in self.system.layout.chain:
-            factor = self.system.layout.factors[f]
+        for f in self.system.arranged.chain:
+            factor = self.system.arranged.factors[f]
             size = factor.q * factor.p
             self.system.split_levels(f, b[first : first + size].reshape(factor.q, factor.p), random)
             first += size

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from ...kernels import Blocked
-    from ...terms.design import Design
+    from ..arrangement import Arrangement
     from ..layout import Layout
     from .tail import TailBlock
 else:
@@ -49,16 +49,16 @@ class _Column:
 
 
 def mivque0(
-    native: Blocked, layout: Layout, blocks: tuple[TailBlock, ...], gram: Array, design: Design
+    native: Blocked, arranged: Arrangement, blocks: tuple[TailBlock, ...], gram: Array, layout: Layout
 ) -> tuple[Array, Array]:
     """Return S (K+1, K+1) and q (K+1,), columns in order of random terms, the residual last."""
     r = len(gram) - 1
     c = inverse_of(gram[:r, :r])
-    parts = _Parts(native, layout, blocks, len(gram))
-    columns = [parts.column(k, j) for k, term in enumerate(design.random) for j in range(term.n_columns)]
+    parts = _Parts(native, arranged, blocks, len(gram))
+    columns = [parts.column(k, j) for k, term in enumerate(layout.terms) for j in range(term.n_columns)]
     size = len(columns) + 1
     s, q = np.zeros((size, size)), np.zeros(size)
-    s[-1, -1] = design.n - r
+    s[-1, -1] = layout.n - r
     q[-1] = gram[r, r]
     rotated = [a.rotate(a.x) for a in columns]
     squares = [_products(x, x) for x in rotated]
@@ -125,31 +125,33 @@ def _trace(block: Any) -> float:
 class _Parts:
     """Cross-products of random columns, read from the native chain and tail."""
 
-    def __init__(self, native: Blocked, layout: Layout, blocks: tuple[TailBlock, ...], dense: int) -> None:
-        self.layout = layout
+    def __init__(
+        self, native: Blocked, arranged: Arrangement, blocks: tuple[TailBlock, ...], dense: int
+    ) -> None:
+        self.arranged = arranged
         self.blocks = blocks
         self.d = dense
-        width = self.layout.tail_width
+        width = self.arranged.tail_width
         tail, tail_dense = native.tail_products()
         self.tail = tail.reshape(width, width)
         self.tail_dense = tail_dense.reshape(width, self.d)
-        self.chain = [native.chain_products(c) for c in range(len(self.layout.chain))]
+        self.chain = [native.chain_products(c) for c in range(len(self.arranged.chain))]
 
     def column(self, term: int, j: int) -> _Column:
-        f, start = self.layout.place(term)
-        factor = self.layout.factors[f]
-        if f in self.layout.chain:
-            dense = self.chain[self.layout.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[
+        f, start = self.arranged.place(term)
+        factor = self.arranged.factors[f]
+        if f in self.arranged.chain:
+            dense = self.chain[self.arranged.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[
                 :, start + j
             ]
             return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], None)
-        block = self.blocks[self.layout.tail.index(f)]
+        block = self.blocks[self.arranged.tail.index(f)]
         dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]
         return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], block.known_factor)
 
     def products(self, a: _Column, b: _Column) -> Any:
         """Z_a'WZ_b (q_a, q_b): a vector when diagonal, sparse, or dense."""
-        in_chain = [f in self.layout.chain for f in (a.factor, b.factor)]
+        in_chain = [f in self.arranged.chain for f in (a.factor, b.factor)]
         if all(in_chain):
             return self._chain_chain(a, b)
         if not any(in_chain):
@@ -157,14 +159,14 @@ class _Parts:
         return self._chain_tail(a, b) if in_chain[0] else self._chain_tail(b, a).T
 
     def _chain_chain(self, a: _Column, b: _Column) -> Any:
-        ca, cb = (self.layout.chain.index(x.factor) for x in (a, b))
+        ca, cb = (self.arranged.chain.index(x.factor) for x in (a, b))
         if ca == cb:
-            p = self.layout.factors[a.factor].p
+            p = self.arranged.factors[a.factor].p
             return self.chain[ca][0].reshape(-1, p, p)[:, a.column, b.column]
         if ca > cb:
             return self._chain_chain(b, a).T
-        low, high = self.layout.factors[a.factor], self.layout.factors[b.factor]
-        above = [self.layout.factors[f].p for f in self.layout.chain[ca + 1 :]]
+        low, high = self.arranged.factors[a.factor], self.arranged.factors[b.factor]
+        above = [self.arranged.factors[f].p for f in self.arranged.chain[ca + 1 :]]
         first = sum(above[: cb - ca - 1])
         values = self.chain[ca][1].reshape(low.q, low.p, sum(above))[:, a.column, first + b.column]
         parent = np.zeros(low.q, dtype=np.int32)
@@ -172,7 +174,7 @@ class _Parts:
         return sparse.csr_array((values, parent, np.arange(low.q + 1)), shape=(low.q, high.q))
 
     def _tail_tail(self, a: _Column, b: _Column) -> Any:
-        fa, fb = (self.blocks[self.layout.tail.index(x.factor)] for x in (a, b))
+        fa, fb = (self.blocks[self.arranged.tail.index(x.factor)] for x in (a, b))
         if a.factor == b.factor:
             at = fa.first + np.arange(fa.data.q) * fa.data.p
             high, low = max(a.column, b.column), min(a.column, b.column)
@@ -183,12 +185,12 @@ class _Parts:
         return self.tail[rows, fb.first + b.column : fb.columns.stop : fb.data.p]
 
     def _chain_tail(self, a: _Column, b: _Column) -> Any:
-        low = self.layout.factors[a.factor]
-        block = self.blocks[self.layout.tail.index(b.factor)]
-        _, _, _, start, column, values = self.chain[self.layout.chain.index(a.factor)]
-        shape = (low.q, self.layout.tail_width)
+        low = self.arranged.factors[a.factor]
+        block = self.blocks[self.arranged.tail.index(b.factor)]
+        _, _, _, start, column, values = self.chain[self.arranged.chain.index(a.factor)]
+        shape = (low.q, self.arranged.tail_width)
         data = np.ascontiguousarray(values.reshape(-1, low.p)[:, a.column])
         every = sparse.csr_array((data, column.astype(np.int32), start.astype(np.int32)), shape=shape)
-        if self.layout.tail_width == block.data.q and block.data.p == 1:
+        if self.arranged.tail_width == block.data.q and block.data.p == 1:
             return every
         return every[:, block.first + b.column : block.columns.stop : block.data.p]

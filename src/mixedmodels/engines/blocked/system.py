@@ -29,10 +29,11 @@ from ...kernels import (
     solve_upper,
     symmetric_times,
 )
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
+from ..arrangement import Arrangement, merge_factors, pad_direction, split_sets, with_in_tail
 from ..base import Pieces, Refits, Score, Solution
-from ..layout import Layout, merge_factors, pad_direction, split_sets, with_in_tail
+from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
@@ -57,38 +58,40 @@ class BlockedSystem(RelativeSystem):
 
     def __init__(
         self,
-        design: Design,
-        control: Control,
         layout: Layout,
+        rows: Rows,
+        control: Control,
+        arranged: Arrangement,
         standard: Standardised | None = None,
         blocks: tuple[TailBlock, ...] | None = None,
     ) -> None:
-        self.design = design
-        self.control = control
         self.layout = layout
-        self.standard = standardise(design, control) if standard is None else standard
-        self.blocks = tail_blocks(design, layout) if blocks is None else blocks
+        self.rows = rows
+        self.control = control
+        self.arranged = arranged
+        self.standard = standardise(rows, control) if standard is None else standard
+        self.blocks = tail_blocks(layout, arranged) if blocks is None else blocks
         self.native = self._accumulate()
-        self._width = layout.tail_width
-        self._size = self._width + design.fixed.rank
+        self._width = arranged.tail_width
+        self._size = self._width + layout.rank
         self._schur = np.zeros((self._size + 1, self._size + 1))
         self._room = np.zeros((self._size, self._size))
         self._lambda: list[Array] = []
         self._point: _Point | None = None
 
     def _accumulate(self) -> Blocked:
-        s, layout = self.standard, self.layout
-        rows = [(f.codes, f.values, f.p, f.q) for f in layout.factors]
+        s, arranged = self.standard, self.arranged
+        rows = [(f.codes, f.values, f.p, f.q) for f in arranged.factors]
         return Blocked(
-            [rows[f] for f in layout.chain],
-            [rows[f] for f in layout.tail],
-            [layout.factors[f].sets for f in layout.chain],
+            [rows[f] for f in arranged.chain],
+            [rows[f] for f in arranged.tail],
+            [arranged.factors[f].sets for f in arranged.chain],
             s.x,
             s.y,
             s.centre,
             s.scale,
             s.beta,
-            self.design.weights,
+            self.rows.weights,
             s.threads,
         )
 
@@ -100,8 +103,8 @@ class BlockedSystem(RelativeSystem):
     # -- criterion ---------------------------------------------------------------------------------
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
-        self._lambda = [merge_factors(self.design, f, factors) for f in self.layout.factors]
-        chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.layout.chain]
+        self._lambda = [merge_factors(self.layout, f, factors) for f in self.arranged.factors]
+        chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.arranged.chain]
         logdet = self.native.eliminate(chain, self.standard.gram, self._schur)
         width, size = self._width, self._size
         m = self._scaled_schur()
@@ -197,20 +200,20 @@ class BlockedSystem(RelativeSystem):
             chain = self.native.backward(h, self._at().x, False)
             self._at().scores = None
         results: dict[int, Score] = {}
-        for f, (trace, quadratic) in zip(self.layout.chain, chain, strict=True):
+        for f, (trace, quadratic) in zip(self.arranged.chain, chain, strict=True):
             shape = self._lambda[f].shape
             self._split(f, trace.reshape(shape), quadratic.reshape(shape), results)
         for block in self.blocks:
             r = self._tail_score_vector()
             trace, quadratic = block.score(self._schur, h, r, self._lambda[block.factor])
             self._split(block.factor, trace, quadratic, results)
-        return [results[k] for k in range(len(self.design.random))]
+        return [results[k] for k in range(len(self.layout.terms))]
 
     def _split(self, f: int, trace: Array, quadratic: Array, results: dict[int, Score]) -> None:
         """Hand the blocks of a merged factor back to its terms."""
-        factor = self.layout.factors[f]
+        factor = self.arranged.factors[f]
         parts = zip(
-            split_sets(self.design, factor, trace), split_sets(self.design, factor, quadratic), strict=True
+            split_sets(self.layout, factor, trace), split_sets(self.layout, factor, quadratic), strict=True
         )
         for term, (t, q) in zip(factor.terms, parts, strict=True):
             results[term] = Score(t, q)
@@ -226,13 +229,13 @@ class BlockedSystem(RelativeSystem):
         owner: list[int] = []
         rho, coefficients = np.zeros((size, n)), np.zeros((width, n))
         for a, direction in enumerate(directions):
-            f, _ = self.layout.place(direction.term)
-            pieces = pad_direction(self.layout.factors[f], direction)
-            if f in self.layout.chain:
-                native += [(self.layout.chain.index(f), s, matrix.reshape(-1)) for s, matrix in pieces]
+            f, _ = self.arranged.place(direction.term)
+            pieces = pad_direction(self.arranged.factors[f], direction)
+            if f in self.arranged.chain:
+                native += [(self.arranged.chain.index(f), s, matrix.reshape(-1)) for s, matrix in pieces]
                 owner += [a] * len(pieces)
             else:
-                block = self.blocks[self.layout.tail.index(f)]
+                block = self.blocks[self.arranged.tail.index(f)]
                 for s, matrix in pieces:
                     coefficients[block.columns, a] += block.push(matrix, s, self._tail_score_vector())
         gram = np.zeros((n, n))
@@ -257,21 +260,21 @@ class BlockedSystem(RelativeSystem):
 
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
-        width, r, count = self._width, self.design.fixed.rank, len(directions)
+        width, r, count = self._width, self.layout.rank, len(directions)
         lower = np.ascontiguousarray(self._at().lower[:width, :width])
         chain_u, tail_u = self._columns_of_x(lower)
         coefficients = [np.zeros((*u.shape[:2], count, r)) for u in chain_u]
         tail_coefficients = np.zeros((width, count, r))
         p = np.zeros((count, r, r))
         for a, direction in enumerate(directions):
-            f, _ = self.layout.place(direction.term)
-            for s, matrix in pad_direction(self.layout.factors[f], direction):
-                if f in self.layout.chain:
-                    c = self.layout.chain.index(f)
-                    at = self.layout.factors[f].sets == s
+            f, _ = self.arranged.place(direction.term)
+            for s, matrix in pad_direction(self.arranged.factors[f], direction):
+                if f in self.arranged.chain:
+                    c = self.arranged.chain.index(f)
+                    at = self.arranged.factors[f].sets == s
                     coefficients[c][at, :, a] += matrix @ chain_u[c][at]
                 else:
-                    block = self.blocks[self.layout.tail.index(f)]
+                    block = self.blocks[self.arranged.tail.index(f)]
                     for j in range(r):
                         tail_coefficients[block.columns, a, j] += block.push(matrix, s, tail_u[:, j])
             p[a] = -sum(
@@ -296,7 +299,7 @@ class BlockedSystem(RelativeSystem):
 
     def _columns_of_x(self, lower: Array) -> tuple[list[Array], Array]:
         """U = Z'Ṽ⁻¹X: per chain factor (q, p, r), and over the tail (width, r), in standardised columns."""
-        width, r = self._width, self.design.fixed.rank
+        width, r = self._width, self.layout.rank
         coupling = np.ascontiguousarray(self._schur[width : self._size, :width].T)
         rhs = coupling.copy()
         for block in self.blocks:
@@ -306,7 +309,7 @@ class BlockedSystem(RelativeSystem):
             block.apply(x, self._lambda[block.factor])
         tail_u = coupling - symmetric_times(self._schur, x, width)
         flat = self.native.level_columns(np.ascontiguousarray(x))
-        shapes = [(self.layout.factors[f].q, self.layout.factors[f].p, r) for f in self.layout.chain]
+        shapes = [(self.arranged.factors[f].q, self.arranged.factors[f].p, r) for f in self.arranged.chain]
         return [u.reshape(shape) for u, shape in zip(flat, shapes, strict=True)], tail_u
 
     # -- estimates ---------------------------------------------------------------------------------
@@ -314,43 +317,45 @@ class BlockedSystem(RelativeSystem):
     def solution(self) -> Solution:
         point, s, width = self._at(), self.standard, self._width
         random: dict[int, Array] = {}
-        for f, b in zip(self.layout.chain, self.native.predictions(point.x), strict=True):
-            self.split_levels(f, b.reshape(self.layout.factors[f].q, -1), random)
+        for f, b in zip(self.arranged.chain, self.native.predictions(point.x), strict=True):
+            self.split_levels(f, b.reshape(self.arranged.factors[f].q, -1), random)
         for block in self.blocks:
             self.split_levels(block.factor, point.x[block.columns].reshape(block.data.q, -1), random)
         corner = point.lower[width:, width:]
         half = solve_lower(np.ascontiguousarray(corner), np.eye(len(corner)))
-        effects = tuple(random[k] for k in range(len(self.design.random)))
+        effects = tuple(random[k] for k in range(len(self.layout.terms)))
         return Solution(s.beta + point.x[width:], half.T @ half, effects, s.basis)
 
     def split_levels(self, f: int, values: Array, out: dict[int, Array]) -> None:
-        factor = self.layout.factors[f]
+        factor = self.arranged.factors[f]
         for term, start in zip(factor.terms, factor.starts, strict=True):
-            out[term] = np.ascontiguousarray(values[:, start : start + self.design.random[term].n_columns])
+            out[term] = np.ascontiguousarray(values[:, start : start + self.layout.terms[term].n_columns])
 
     def conditional_covariance(self, term: int) -> Array:
-        f, start = self.layout.place(term)
-        factor = self.layout.factors[f]
-        part = slice(start, start + self.design.random[term].n_columns)
-        if f in self.layout.tail:
-            block = self.blocks[self.layout.tail.index(f)]
+        f, start = self.arranged.place(term)
+        factor = self.arranged.factors[f]
+        part = slice(start, start + self.layout.terms[term].n_columns)
+        if f in self.arranged.tail:
+            block = self.blocks[self.arranged.tail.index(f)]
             return block.level_blocks(self._posterior())[:, part, part]
         self._backward(keep=True)
-        _, _, t = self.native.levels(self.layout.chain.index(f))
+        _, _, t = self.native.levels(self.arranged.chain.index(f))
         lam = self._lambda[f]
         sigma = (lam @ lam.transpose(0, 2, 1))[factor.sets]
         full = sigma - sigma @ t.reshape(factor.q, factor.p, factor.p) @ sigma
         return np.asarray(full[:, part, part])
 
     def joint_covariance(self, term: int) -> Array:
-        f, start = self.layout.place(term)
-        factor = self.layout.factors[f]
-        p = self.design.random[term].n_columns
-        if f in self.layout.chain:
-            other = BlockedSystem(self.design, self.control, with_in_tail(self.layout, f), self.standard)
+        f, start = self.arranged.place(term)
+        factor = self.arranged.factors[f]
+        p = self.layout.terms[term].n_columns
+        if f in self.arranged.chain:
+            other = BlockedSystem(
+                self.layout, self.rows, self.control, with_in_tail(self.arranged, f), self.standard
+            )
             other.factor(self._term_factors())
             return other.joint_covariance(term)
-        block = self.blocks[self.layout.tail.index(f)]
+        block = self.blocks[self.arranged.tail.index(f)]
         lower = np.tril(self._posterior()[block.columns, block.columns])
         full = lower + np.tril(lower, -1).T
         keep = (np.arange(factor.q)[:, None] * factor.p + start + np.arange(p)).reshape(-1)
@@ -359,9 +364,9 @@ class BlockedSystem(RelativeSystem):
     def _term_factors(self) -> list[Array]:
         """Λ per random term, taken back out of the merged factors."""
         out = []
-        for k, term in enumerate(self.design.random):
-            f, start = self.layout.place(k)
-            factor = self.layout.factors[f]
+        for k, term in enumerate(self.layout.terms):
+            f, start = self.arranged.place(k)
+            factor = self.arranged.factors[f]
             column = factor.set_map[:, factor.terms.index(k)]
             part = slice(start, start + term.n_columns)
             lam = np.zeros((term.n_sets, term.n_columns, term.n_columns))
@@ -375,7 +380,7 @@ class BlockedSystem(RelativeSystem):
         given = [c for c in codes if c is not None]
         n = len(x) if x is not None else len(given[0])
         rows = (
-            np.zeros((n, self.design.fixed.rank))
+            np.zeros((n, self.layout.rank))
             if x is None
             else self.standard.basis.rows(np.asarray(x, dtype=float))
         )
@@ -383,7 +388,7 @@ class BlockedSystem(RelativeSystem):
 
     def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
         n = next(len(c) for c in codes if c is not None)
-        rows = np.zeros((n, self.design.fixed.rank))
+        rows = np.zeros((n, self.layout.rank))
         self.native.backward(self._fixed_beta_posterior(), self._at().x, False)
         found = self._row_variance(self._fixed_beta_posterior(), rows, codes, values)
         # the sweep above belongs to another posterior than the one that is kept
@@ -396,13 +401,13 @@ class BlockedSystem(RelativeSystem):
         n = len(rows)
         extra = np.zeros(n)
         merged: dict[int, tuple[Codes, Array]] = {}
-        for f in range(len(self.layout.factors)):
+        for f in range(len(self.arranged.factors)):
             merged[f] = self._new_rows(f, n, codes, values)
             self._add_unseen(f, merged[f], codes, extra)
         out = self.native.prediction_variance(
             posterior,
             np.ascontiguousarray(rows),
-            [(merged[f][0], merged[f][1].reshape(-1)) for f in self.layout.chain],
+            [(merged[f][0], merged[f][1].reshape(-1)) for f in self.arranged.chain],
             [(merged[b.factor][0], merged[b.factor][1].reshape(-1), b.data.p, b.first) for b in self.blocks],
         )
         return np.asarray(out + extra)
@@ -410,7 +415,7 @@ class BlockedSystem(RelativeSystem):
     def _new_rows(
         self, f: int, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> tuple[Codes, Array]:
-        factor = self.layout.factors[f]
+        factor = self.arranged.factors[f]
         z = np.zeros((n, factor.p))
         level = np.full(n, -1, dtype=np.int32)
         for term, start in zip(factor.terms, factor.starts, strict=True):
@@ -419,13 +424,13 @@ class BlockedSystem(RelativeSystem):
                 continue
             level = np.ascontiguousarray(given, dtype=np.int32)
             part = values[term]
-            z[:, start : start + self.design.random[term].n_columns] = 1.0 if part is None else part
+            z[:, start : start + self.layout.terms[term].n_columns] = 1.0 if part is None else part
         return level, z
 
     def _add_unseen(
         self, f: int, rows: tuple[Codes, Array], codes: Sequence[Codes | None], extra: Array
     ) -> None:
-        factor = self.layout.factors[f]
+        factor = self.arranged.factors[f]
         if all(codes[term] is None for term in factor.terms):
             return
         level, z = rows
@@ -440,15 +445,15 @@ class BlockedSystem(RelativeSystem):
         return ChainRefits.of(self)
 
     def start_moments(self) -> tuple[Array, Array]:
-        return mivque0(self.native, self.layout, self.blocks, self.standard.gram, self.design)
+        return mivque0(self.native, self.arranged, self.blocks, self.standard.gram, self.layout)
 
     # -- other right-hand sides, other rows ----------------------------------------------------------
 
     def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
         """With the chain integrated out the tail has D(D'SD + I)⁻¹D', S without X."""
         count, width = random[0].shape[2] if random else 0, self._width
-        merged = [self._merged(f, random) for f in range(len(self.layout.factors))]
-        chain = [merged[f].reshape(-1) for f in self.layout.chain]
+        merged = [self._merged(f, random) for f in range(len(self.arranged.factors))]
+        chain = [merged[f].reshape(-1) for f in self.arranged.chain]
         tail = np.zeros((width, count))
         for block in self.blocks:
             tail[block.columns] = merged[block.factor].reshape(-1, count)
@@ -460,7 +465,7 @@ class BlockedSystem(RelativeSystem):
         for block in self.blocks:
             block.apply(x, self._lambda[block.factor])
         out: dict[int, Array] = {}
-        for f, b in zip(self.layout.chain, self.native.substitute(chain, x), strict=True):
+        for f, b in zip(self.arranged.chain, self.native.substitute(chain, x), strict=True):
             self.split_levels(f, b.reshape(merged[f].shape), out)
         for block in self.blocks:
             self.split_levels(block.factor, x[block.columns].reshape(merged[block.factor].shape), out)
@@ -468,19 +473,19 @@ class BlockedSystem(RelativeSystem):
 
     def _merged(self, f: int, random: Sequence[Array]) -> Array:
         """Return the columns of a factor, (q, p, k), from those of its terms."""
-        return np.concatenate([random[k] for k in self.layout.factors[f].terms], axis=1)
+        return np.concatenate([random[k] for k in self.arranged.factors[f].terms], axis=1)
 
     def fixed_columns(self) -> tuple[Array, ...]:
         lower = np.ascontiguousarray(self._at().lower[: self._width, : self._width])
         chain, tail = self._columns_of_x(lower)
         out: dict[int, Array] = {}
-        for f, u in zip(self.layout.chain, chain, strict=True):
+        for f, u in zip(self.arranged.chain, chain, strict=True):
             self.split_levels(f, u, out)
         for block in self.blocks:
             shape = (block.data.q, block.data.p, tail.shape[1])
             self.split_levels(block.factor, tail[block.columns].reshape(shape), out)
-        return tuple(out[k] for k in range(len(self.design.random)))
+        return tuple(out[k] for k in range(len(self.layout.terms)))
 
-    def with_rows(self, design: Design) -> BlockedSystem:
-        standard = standardise(design, self.control)
-        return BlockedSystem(design, self.control, self.layout, standard, self.blocks)
+    def with_rows(self, rows: Rows) -> BlockedSystem:
+        standard = standardise(rows, self.control)
+        return BlockedSystem(self.layout, rows, self.control, self.arranged, standard, self.blocks)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lazy import LazyModule
-from ...terms.design import Design
 from ...typing import Array
-from ..layout import Factor, Layout
+from ..arrangement import Arrangement, Factor
+from ..layout import Layout
 
 if TYPE_CHECKING:
     from scipy import linalg
@@ -199,12 +199,12 @@ def _symmetric_times(lower: Array, b: Array) -> Array:
     return np.asarray(linalg.blas.dsymm(1.0, lower.T, b, lower=0))
 
 
-def tail_blocks(design: Design, layout: Layout) -> tuple[TailBlock, ...]:
-    """Return the tail factors of a layout with their known covariances prepared."""
+def tail_blocks(layout: Layout, arranged: Arrangement) -> tuple[TailBlock, ...]:
+    """Return the tail factors of an arrangement with their known covariances prepared."""
     out = []
-    for f, first in zip(layout.tail, layout.offsets, strict=True):
-        data = layout.factors[f]
-        known = design.random[data.terms[0]].known
+    for f, first in zip(arranged.tail, arranged.offsets, strict=True):
+        data = arranged.factors[f]
+        known = layout.terms[data.terms[0]].known
         if known is None:
             out.append(TailBlock(f, first, data))
         else:

@@ -21,9 +21,10 @@ from typing import TypeAlias
 import numpy as np
 
 from ...control import Control
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array
 from ..base import Pieces, SizeGroup
+from ..layout import Layout
 from ..standardise import Standardised, standardise
 from .arrange import size_groups
 from .rows import RowGroup
@@ -35,19 +36,19 @@ Directions: TypeAlias = Callable[[int], tuple[Iterable[Array], Iterable[Array]]]
 """Size group ↦ its V̇ by class (C, t, t), then further ones by cluster (m, t, t)."""
 
 LARGEST_TENSOR = 5e7
-"""Numbers at most in the product tensors of one design."""
+"""Numbers at most in the product tensors of one model."""
 
 
 class Clusters:
-    """The rows of a design by cluster, and the likelihood pieces of given marginal covariances.
+    """The rows of a model by cluster, and the likelihood pieces of given marginal covariances.
 
     X and y are standardised as for the blocked engine, and rows divided by their standard deviations: `beta`,
     `phi` and the P, Q matrices are returned in the user's columns.
 
     Parameters
     ----------
-    design, control
-        The model's numbers; tolerances.
+    layout, rows, control
+        Sizes and levels of the model, its numbers; tolerances.
     by_row
         Whether quantities of single clusters are asked for, so that the clusters of a class must be kept
         apart.
@@ -57,29 +58,30 @@ class Clusters:
 
     def __init__(
         self,
-        design: Design,
+        layout: Layout,
+        rows: Rows,
         control: Control,
         *,
         by_row: bool = False,
         layouts: tuple[SizeGroup, ...] | None = None,
         standard: Standardised | None = None,
     ) -> None:
-        self.design = design
-        self.standard = standardise(design, control) if standard is None else standard
+        self.n = layout.n
+        self.standard = standardise(rows, control) if standard is None else standard
         s = self.standard
-        full = np.empty((design.n, design.fixed.rank + 1))
+        full = np.empty((layout.n, layout.rank + 1))
         np.multiply(s.x - s.centre, s.scale, out=full[:, :-1])
         full[:, -1] = s.y - full[:, :-1] @ s.beta
-        self.weights = design.weights
-        if design.weights is not None:
-            full *= np.sqrt(design.weights)[:, None]
-        self.layouts = size_groups(design) if layouts is None else layouts
+        self.weights = rows.weights
+        if rows.weights is not None:
+            full *= np.sqrt(rows.weights)[:, None]
+        self.layouts = size_groups(layout, rows) if layouts is None else layouts
         self.groups: list[RowGroup | TensorGroup] = []
-        for layout in self.layouts:
-            raw = full[layout.rows]
-            by_tensors = not by_row and _worth_tensors(layout, raw.shape[2])
-            self.groups.append(TensorGroup(layout, raw) if by_tensors else RowGroup(layout, raw))
-        self.rank = design.fixed.rank
+        for group in self.layouts:
+            raw = full[group.rows]
+            by_tensors = not by_row and _worth_tensors(group, raw.shape[2])
+            self.groups.append(TensorGroup(group, raw) if by_tensors else RowGroup(group, raw))
+        self.rank = layout.rank
         self._relative_sd = np.ones(0)
 
     def scale(self, relative_sd: Array) -> None:
@@ -174,7 +176,7 @@ class Clusters:
 
     def solved_rows(self) -> tuple[Array, Array]:
         """Return V⁻¹(y − Xβ̂) (n,) and V⁻¹X (n, r) in own coordinates, V of the rows as they are."""
-        n, r = self.design.n, self.rank
+        n, r = self.n, self.rank
         alpha, u = np.zeros(n), np.zeros((n, r))
         for group in self.groups:
             rows = group.layout.rows

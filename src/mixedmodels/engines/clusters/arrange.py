@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lazy import LazyModule
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
 from ..base import SizeGroup
+from ..layout import Layout
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -25,51 +26,51 @@ else:
     csgraph = LazyModule("scipy.sparse.csgraph")
 
 
-def cluster_codes(design: Design) -> Codes:
+def cluster_codes(layout: Layout, rows: Rows) -> Codes:
     """Return the independent cluster of each row, (n,), numbered from 0 without gaps."""
-    labels = [term.codes for term in design.random]
-    if design.residual is not None and design.residual.structure is not None:
-        labels.append(design.residual.clusters)
+    labels = [term.codes for term in rows.random]
+    if rows.residual is not None and layout.correlated:
+        labels.append(rows.residual.clusters)
     if not labels:
-        return np.arange(design.n, dtype=np.int32)
+        return np.arange(layout.n, dtype=np.int32)
     if len(labels) == 1:
         return np.asarray(labels[0], dtype=np.int32)
     offsets = np.cumsum([0, *(int(codes.max()) + 1 for codes in labels)])
     first = labels[0]
-    rows = np.concatenate([first for _ in labels[1:]])
+    source = np.concatenate([first for _ in labels[1:]])
     columns = np.concatenate(
         [codes + offset for codes, offset in zip(labels[1:], offsets[1:-1], strict=True)]
     )
     size = int(offsets[-1])
-    graph = sparse.coo_array((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(size, size))
+    graph = sparse.coo_array((np.ones(len(source), dtype=np.int8), (source, columns)), shape=(size, size))
     component = csgraph.connected_components(graph, directed=False)[1]
     return np.asarray(component[first], dtype=np.int32)
 
 
-def cluster_sizes(design: Design) -> NDArray[np.intp]:
+def cluster_sizes(layout: Layout, rows: Rows) -> NDArray[np.intp]:
     """Return the number of rows of every independent cluster."""
-    return np.bincount(cluster_codes(design))
+    return np.bincount(cluster_codes(layout, rows))
 
 
-def size_groups(design: Design) -> tuple[SizeGroup, ...]:
+def size_groups(layout: Layout, rows: Rows) -> tuple[SizeGroup, ...]:
     """Return the clusters by size, and by class within size."""
-    codes = cluster_codes(design)
+    codes = cluster_codes(layout, rows)
     counts = np.bincount(codes)
     if not counts.all():
         codes = (np.cumsum(counts > 0) - 1).astype(np.int32)[codes]
         counts = counts[counts > 0]
-    features = _features(design)
-    order = _row_order(design, codes)
+    features = _features(layout, rows)
+    order = _row_order(layout, rows, codes)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     groups = []
     for t in np.unique(counts):
         chosen = starts[counts == t]
-        rows = order[chosen[:, None] + np.arange(t)]
+        places = order[chosen[:, None] + np.arange(t)]
         if not features:
-            groups.append(SizeGroup.of(rows, np.zeros(1, dtype=np.intp)))
+            groups.append(SizeGroup.of(places, np.zeros(1, dtype=np.intp)))
             continue
-        signature = np.concatenate([_signature(f, rows, relative) for f, relative in features], axis=1)
-        groups.append(_classified(rows, signature))
+        signature = np.concatenate([_signature(f, places, relative) for f, relative in features], axis=1)
+        groups.append(_classified(places, signature))
     return tuple(groups)
 
 
@@ -84,52 +85,52 @@ def _classified(rows: NDArray[np.intp], signature: Array) -> SizeGroup:
     return SizeGroup.of(rows[by_class], first)
 
 
-def _row_order(design: Design, codes: Codes) -> NDArray[np.intp]:
+def _row_order(layout: Layout, rows: Rows, codes: Codes) -> NDArray[np.intp]:
     """Return the rows cluster by cluster, by residual cluster and position inside."""
-    residual = design.residual
-    if residual is None or residual.structure is None:
+    residual = rows.residual
+    if residual is None or not layout.correlated:
         return np.argsort(codes, kind="stable")
     keys: list[Codes] = [residual.index] if residual.coordinates is None else []
-    if design.random:
+    if layout.terms:
         keys.append(residual.clusters)
     return np.lexsort((*keys, codes)) if keys else np.argsort(codes, kind="stable")
 
 
-def _features(design: Design) -> list[tuple[Array, bool]]:
+def _features(layout: Layout, rows: Rows) -> list[tuple[Array, bool]]:
     """Row attributes the scaled V depends on: (values (n, k), whether only equality within the cluster
     matters).
 
     Variance functions and weights are divided out of the rows, and so matter only where Z is divided too.
     """
     out: list[tuple[Array, bool]] = []
-    for term in design.random:
-        out.append((term.codes[:, None].astype(float), True))
+    for term, own in zip(layout.terms, rows.random, strict=True):
+        out.append((own.codes[:, None].astype(float), True))
         if term.n_sets > 1:
-            out.append((term.sets[term.codes][:, None].astype(float), False))
-        if term.values is not None:
-            out.append((term.values, False))
-    residual = design.residual
-    if residual is not None and residual.structure is not None:
-        if design.random:
+            out.append((term.sets[own.codes][:, None].astype(float), False))
+        if own.values is not None:
+            out.append((own.values, False))
+    residual, errors = rows.residual, layout.errors
+    if residual is not None and errors is not None and errors.correlated:
+        if layout.terms:
             out.append((residual.clusters[:, None].astype(float), True))
-        if residual.n_sets > 1:
-            out.append((residual.sets[residual.clusters][:, None].astype(float), False))
+        if errors.n_sets > 1:
+            out.append((errors.sets[residual.clusters][:, None].astype(float), False))
         if residual.coordinates is None:
             out.append((residual.index[:, None].astype(float), False))
         else:
             out.append((residual.coordinates, False))
-    if design.random:
-        out += [(values, False) for values in _scales(design)]
+    if layout.terms:
+        out += [(values, False) for values in _scales(rows)]
     return out
 
 
-def _scales(design: Design) -> list[Array]:
+def _scales(rows: Rows) -> list[Array]:
     """Attributes that a row's standard deviation is computed from, each (n, k)."""
-    out = [] if design.weights is None else [design.weights[:, None]]
-    for part in design.residual.variance if design.residual is not None else ():
+    out = [] if rows.weights is None else [rows.weights[:, None]]
+    for part in rows.residual.variance if rows.residual is not None else ():
         out.append(part.groups[:, None].astype(float))
         if part.covariate is not None:
-            out.append(part.covariate.reshape(design.n, -1))
+            out.append(part.covariate.reshape(len(rows), -1))
     return out
 
 

@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from ...control import Control
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ..base import Engine, memory_refusal
+from ..layout import Layout
 from .arrange import cluster_sizes
 from .equations import ClusterEquations
 
@@ -22,34 +23,34 @@ class ClustersEngine(Engine):
     name: ClassVar[str] = "clusters"
     whole_clusters: ClassVar[bool] = True
 
-    def supports(self, design: Design, control: Control) -> str | None:
-        known = [term.label for term in design.random if term.known is not None]
+    def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
+        known = [term.label for term in layout.terms if term.known is not None]
         if known:
             return f"the known covariance of {known[0]!r} ties all its levels together"
-        sizes = cluster_sizes(design)
+        sizes = cluster_sizes(layout, rows)
         if sizes.max(initial=0) > LARGEST:
             return (
-                f"{', '.join(_ties(design))} tie {int(sizes.max())} rows together in one cluster, more than "
+                f"{', '.join(_ties(layout))} tie {int(sizes.max())} rows together in one cluster, more than "
                 "the "
                 f"{LARGEST} whose covariance it forms"
             )
         need = 8.0 * 6.0 * float(np.sum(sizes.astype(float) ** 2))
         return memory_refusal("its clusters", need, control)
 
-    def cost(self, design: Design) -> tuple[float, float]:
-        sizes = cluster_sizes(design).astype(float)
-        flops = float(np.sum(sizes**3) + design.fixed.rank * np.sum(sizes**2))
+    def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
+        sizes = cluster_sizes(layout, rows).astype(float)
+        flops = float(np.sum(sizes**3) + layout.rank * np.sum(sizes**2))
         size = 8.0 * 6.0 * float(np.sum(sizes**2))
         # equal independent errors: the mixed-model equations are never larger
-        return (flops if design.residual is not None else float("inf")), size
+        return (flops if layout.errors is not None else float("inf")), size
 
-    def equations(self, design: Design, control: Control) -> ClusterEquations:
-        return ClusterEquations(design, control)
+    def equations(self, layout: Layout, rows: Rows, control: Control) -> ClusterEquations:
+        return ClusterEquations(layout, rows, control)
 
 
-def _ties(design: Design) -> list[str]:
+def _ties(layout: Layout) -> list[str]:
     """Return what puts rows into one cluster, for a message."""
-    names = [f"the random term {term.label!r}" for term in design.random]
-    if design.residual is not None and design.residual.structure is not None:
-        names.append(f"the residual clusters of {design.residual.label!r}")
+    names = [f"the random term {term.label!r}" for term in layout.terms]
+    if layout.errors is not None and layout.errors.correlated:
+        names.append(f"the residual clusters of {layout.errors.label!r}")
     return names

@@ -1,4 +1,4 @@
-"""The rows of a design by independent cluster with V factored, and what estimates at that V are known to."""
+"""The rows of a model by independent cluster with V factored, and what estimates at that V are known to."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from ...blas import one_thread
 from ...control import Control
 from ...lazy import LazyModule
-from ...terms.design import Design, RandomTerm
+from ...terms.rows import Rows, TermRows
 from ...typing import Array, Codes
 from ..base import Covariances, Direction, Equations, Pieces, Score, Scores, SizeGroup, Solution, Target
 from ..effects import prior_times
+from ..layout import Layout
 from ..targets import own_variance
 from .algebra import Clusters, Directions
 from .arrange import cluster_codes
-from .random_rows import RandomRows, Rows
+from .random_rows import RandomRows, ScaledRows
 from .rows import LARGE
 
 if TYPE_CHECKING:
@@ -39,18 +40,19 @@ class ClusterEquations(Equations):
     takes_roots = False
 
     def __init__(
-        self, design: Design, control: Control, layouts: tuple[SizeGroup, ...] | None = None
+        self, layout: Layout, rows: Rows, control: Control, layouts: tuple[SizeGroup, ...] | None = None
     ) -> None:
-        self.design = design
+        self.layout = layout
+        self.rows = rows
         self.control = control
-        self.by_row = design.residual is not None and bool(design.residual.variance)
-        self.clusters = Clusters(design, control, by_row=self.by_row, layouts=layouts)
+        self.by_row = layout.errors is not None and layout.errors.scaled
+        self.clusters = Clusters(layout, rows, control, by_row=self.by_row, layouts=layouts)
         self.basis = self.clusters.standard.basis
         self.groups = self.clusters.layouts
-        self.random_rows = RandomRows(design, self.groups)
+        self.random_rows = RandomRows(layout, rows, self.groups)
         self._large = any(group.rows.shape[1] > LARGE for group in self.groups)
         self.holder = None
-        self._factored: tuple[Covariances, Rows] | None = None
+        self._factored: tuple[Covariances, ScaledRows] | None = None
 
     def factor(self, covariances: Covariances) -> Pieces:
         if not all(np.isfinite(r).all() for r in (*covariances.errors, *covariances.matrices())):
@@ -66,7 +68,7 @@ class ClusterEquations(Equations):
         """Return where products are taken: of large clusters on one thread of BLAS."""
         return one_thread() if self._large else nullcontext()
 
-    def _at(self) -> tuple[Covariances, Rows]:
+    def _at(self) -> tuple[Covariances, ScaledRows]:
         if self._factored is None:
             raise RuntimeError("factor() has not been called")
         return self._factored
@@ -74,7 +76,7 @@ class ClusterEquations(Equations):
     def _totals(self) -> list[Array]:
         """Return V* of every class, one (C, t, t) per size group."""
         covariances, z = self._at()
-        if not self.design.random:
+        if not self.layout.terms:
             return list(covariances.errors)
         return [
             r + self.random_rows.covariance(g, z, covariances.matrices())
@@ -100,7 +102,7 @@ class ClusterEquations(Equations):
 
     def _folded(self, by_class: Sequence[Array]) -> tuple[Array, ...]:
         z = self._at()[1]
-        return tuple(self.random_rows.folded(z, k, by_class) for k in range(len(self.design.random)))
+        return tuple(self.random_rows.folded(z, k, by_class) for k in range(len(self.layout.terms)))
 
     def information(self, directions: Sequence[Direction]) -> Array:
         stacks, order = self._stacks(directions)
@@ -140,7 +142,7 @@ class ClusterEquations(Equations):
 
         return stacks, [*by_class, *by_cluster]
 
-    def _by_class(self, g: int, z: Rows, direction: Direction) -> Array:
+    def _by_class(self, g: int, z: ScaledRows, direction: Direction) -> Array:
         """Return what a direction says of every class of a size group, (C, t, t)."""
         total = None if direction.errors is None else direction.errors(g)
         for k, which, matrix in direction.random:
@@ -185,13 +187,14 @@ class ClusterEquations(Equations):
 
     def _effects(self) -> tuple[Array, ...]:
         """Return b̂ = ΣZ'V⁻¹(y − Xβ̂) of every term, each (q, p)."""
-        if not self.design.random:
+        if not self.layout.terms:
             return ()
         alpha = self.clusters.solved_rows()[0]
         out = []
-        for term, sigma in zip(self.design.random, self._at()[0].matrices(), strict=True):
+        terms = zip(self.layout.terms, self.rows.random, self._at()[0].matrices(), strict=True)
+        for term, rows, sigma in terms:
             sums = np.zeros((term.n_levels, term.n_columns))
-            np.add.at(sums, term.codes, term.dense_values() * alpha[:, None])
+            np.add.at(sums, rows.codes, rows.dense_values() * alpha[:, None])
             out.append(np.einsum("qab,qb->qa", sigma[term.sets], sums))
         return tuple(out)
 
@@ -205,9 +208,9 @@ class ClusterEquations(Equations):
         if not random:
             return ()
         matrices = self._at()[0].matrices()
-        moved = _prior_times(self.design, matrices, random)
-        rows = self.linear_predictor(np.zeros((self.design.fixed.rank, random[0].shape[2])), moved)
-        taken = _prior_times(self.design, matrices, self.adjoint(self._solved(rows))[1])
+        moved = _prior_times(self.layout, matrices, random)
+        rows = self.linear_predictor(np.zeros((self.layout.rank, random[0].shape[2])), moved)
+        taken = _prior_times(self.layout, matrices, self.adjoint(self._solved(rows))[1])
         return tuple(own - less for own, less in zip(moved, taken, strict=True))
 
     def _solved(self, rows: Array) -> Array:
@@ -219,11 +222,11 @@ class ClusterEquations(Equations):
 
     def taken_by_fixed(self) -> tuple[Array, ...]:
         u = self.adjoint(self.clusters.solved_rows()[1])[1]
-        return _prior_times(self.design, self._at()[0].matrices(), u)
+        return _prior_times(self.layout, self._at()[0].matrices(), u)
 
     def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
         stacks, order = self._stacks(directions)
-        scale = self.unscale(np.arange(self.design.n))
+        scale = self.unscale(np.arange(self.layout.n))
         u, rows = self.clusters.solved_rows()[1] / scale[:, None], r / scale
         out = np.zeros((len(directions), u.shape[1]))
         for g, group in enumerate(self.groups):
@@ -234,35 +237,37 @@ class ClusterEquations(Equations):
                 out[a] += np.einsum("mtr,mt->r", own, one[:, :, 0])
         return out
 
-    def with_rows(self, design: Design) -> ClusterEquations:
-        fitted = design.residual is not None and any(term.fitted for term in design.residual.variance)
+    def with_rows(self, rows: Rows) -> ClusterEquations:
+        renewed = self.layout.errors is not None and self.layout.errors.renewed
         # rows of equal covariance are no longer those they were where a variance follows the fitted mean
-        same = not fitted and design.weights is self.design.weights
-        return ClusterEquations(design, self.control, self.groups if same else None)
+        same = not renewed and rows.weights is self.rows.weights
+        return ClusterEquations(self.layout, rows, self.control, self.groups if same else None)
 
     # -- uncertainty -----------------------------------------------------------------------------------------
 
     def conditional_covariance(self, term: int) -> Array:
-        chosen, sigma = self.design.random[term], self._at()[0].matrices()[term]
-        z, p = chosen.dense_values(), chosen.n_columns
+        chosen, sigma = self.layout.terms[term], self._at()[0].matrices()[term]
+        own_rows, p = self.rows.random[term], chosen.n_columns
+        z = own_rows.dense_values()
         inner = np.zeros((chosen.n_levels, p, p))
         for g, group in enumerate(self.groups):
             same = self.random_rows.parts[g].same_level[term]
             weight = (self._inverse(g) * same)[group.class_of]
             own = self._scaled(z)[group.rows]
-            np.add.at(inner, chosen.codes[group.rows], own[..., :, None] * (weight @ own)[..., None, :])
+            np.add.at(inner, own_rows.codes[group.rows], own[..., :, None] * (weight @ own)[..., None, :])
         u = self.clusters.solved_rows()[1]
         cross = np.zeros((chosen.n_levels, p, u.shape[1]))
-        np.add.at(cross, chosen.codes, z[:, :, None] * u[:, None, :])
+        np.add.at(cross, own_rows.codes, z[:, :, None] * u[:, None, :])
         inner -= cross @ self.clusters.phi @ cross.transpose(0, 2, 1)
         own_sigma = sigma[chosen.sets]
         return np.asarray(own_sigma - own_sigma @ inner @ own_sigma)
 
     def joint_covariance(self, term: int) -> Array:
-        chosen, sigma = self.design.random[term], self._at()[0].matrices()[term]
-        q, p, n = chosen.n_levels, chosen.n_columns, self.design.n
-        rows, columns = np.repeat(np.arange(n), p), (chosen.codes[:, None] * p + np.arange(p)).ravel()
-        z = sparse.csr_array((chosen.dense_values().ravel(), (rows, columns)), shape=(n, q * p))
+        chosen, sigma = self.layout.terms[term], self._at()[0].matrices()[term]
+        q, p, n = chosen.n_levels, chosen.n_columns, self.layout.n
+        own = self.rows.random[term]
+        rows, columns = np.repeat(np.arange(n), p), (own.codes[:, None] * p + np.arange(p)).ravel()
+        z = sparse.csr_array((own.dense_values().ravel(), (rows, columns)), shape=(n, q * p))
         g = sparse.block_diag(list(sigma[chosen.sets]), format="csr")
         zg = z @ g
         u = self.clusters.solved_rows()[1]
@@ -271,8 +276,8 @@ class ClusterEquations(Equations):
         return np.asarray(g.toarray() - inner + half @ self.clusters.phi @ half.T)
 
     def conditional_residual_variances(self) -> Array:
-        out = np.empty(self.design.n)
-        scale = self.unscale(np.arange(self.design.n))
+        out = np.empty(self.layout.n)
+        scale = self.unscale(np.arange(self.layout.n))
         u = self.clusters.solved_rows()[1] / scale[:, None]
         for g, (group, r) in enumerate(zip(self.groups, self._at()[0].errors, strict=True)):
             own = np.einsum("cij,cjk,cki->ci", r, self._inverse(g), r)[group.class_of]
@@ -282,21 +287,21 @@ class ClusterEquations(Equations):
 
     def leverages(self, *, fixed: bool = False) -> Array:
         if fixed:
-            codes = [term.codes for term in self.design.random]
-            values = [term.values for term in self.design.random]
-            return self.prediction_variance(np.ascontiguousarray(self.design.x), codes, values)
-        out = np.zeros(self.design.n)
-        if not self.design.random:
+            codes = [term.codes for term in self.rows.random]
+            values = [term.values for term in self.rows.random]
+            return self.prediction_variance(np.ascontiguousarray(self.rows.x), codes, values)
+        out = np.zeros(self.layout.n)
+        if not self.layout.terms:
             return out
         covariances, z = self._at()
         for g, group in enumerate(self.groups):
             v = self.random_rows.covariance(g, z, covariances.matrices())
             left = v - v @ self._inverse(g) @ v
             out[group.rows] = np.einsum("cii->ci", left)[group.class_of]
-        return np.asarray(out / self.unscale(np.arange(self.design.n)) ** 2)
+        return np.asarray(out / self.unscale(np.arange(self.layout.n)) ** 2)
 
     def whitened_residuals(self) -> Array:
-        out = np.empty(self.design.n)
+        out = np.empty(self.layout.n)
         values = self._scaled(self.clusters.standard.residuals(self.clusters.beta)[:, None])[:, 0]
         for group, v in zip(self.groups, self._totals(), strict=True):
             factor = np.linalg.cholesky(v)[group.class_of]
@@ -304,12 +309,12 @@ class ClusterEquations(Equations):
         return out
 
     def draw(self, rng: np.random.Generator) -> Array:
-        out = np.empty(self.design.n)
+        out = np.empty(self.layout.n)
         for group, v in zip(self.groups, self._totals(), strict=True):
             factor = np.linalg.cholesky(v)[group.class_of]
             standard = rng.standard_normal(group.rows.shape)
             out[group.rows] = (factor @ standard[:, :, None])[:, :, 0]
-        return np.asarray(out / self.unscale(np.arange(self.design.n)))
+        return np.asarray(out / self.unscale(np.arange(self.layout.n)))
 
     def prediction_variance(
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
@@ -318,7 +323,7 @@ class ClusterEquations(Equations):
 
     def predict(self, target: Target) -> tuple[Array, Array]:
         n = len(target)
-        variance, shift = own_variance(self.design, self._at()[0].matrices(), target), np.zeros(n)
+        variance, shift = own_variance(self.layout, self._at()[0].matrices(), target), np.zeros(n)
         alpha, u = self.clusters.solved_rows()
         slopes = (
             np.zeros((n, u.shape[1])) if target.x is None else self.clusters.standard.basis.rows(target.x)
@@ -343,11 +348,11 @@ class ClusterEquations(Equations):
         """Return per size group the targets and the clusters, of its own, that they are correlated with."""
         group_of, place_of = self._cluster_places()
         pairs: list[NDArray[np.intp]] = []
-        home = cluster_codes(self.design)
-        for term, codes in zip(self.design.random, target.codes, strict=True):
+        home = cluster_codes(self.layout, self.rows)
+        for term, own, codes in zip(self.layout.terms, self.rows.random, target.codes, strict=True):
             if codes is not None:
                 of_level = np.zeros(term.n_levels, dtype=np.intp)
-                of_level[term.codes] = home
+                of_level[own.codes] = home
                 known = np.flatnonzero(codes >= 0)
                 pairs.append(np.column_stack([known, of_level[codes[known]]]))
         if target.cluster is not None:
@@ -366,7 +371,7 @@ class ClusterEquations(Equations):
 
     def _cluster_places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return for every independent cluster its size group and its place there."""
-        home = cluster_codes(self.design)
+        home = cluster_codes(self.layout, self.rows)
         size = int(home.max()) + 1
         group_of, place_of = np.zeros(size, dtype=np.intp), np.zeros(size, dtype=np.intp)
         for g, group in enumerate(self.groups):
@@ -377,13 +382,16 @@ class ClusterEquations(Equations):
     def _covariances(self, target: Target, own: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
         """Return v of some targets with the rows of one cluster each, (m, t)."""
         v = np.zeros(rows.shape)
-        parts = zip(self.design.random, self._at()[0].matrices(), target.codes, target.values, strict=True)
-        for term, sigma, codes, values in parts:
+        terms = zip(self.layout.terms, self.rows.random, self._at()[0].matrices(), strict=True)
+        for (term, given, sigma), codes, values in zip(terms, target.codes, target.values, strict=True):
             if codes is None:
                 continue
-            same = term.codes[rows] == codes[own][:, None]
+            same = given.codes[rows] == codes[own][:, None]
             v += same * _effect_covariances(
-                term, sigma, rows, None if values is None else values[own], codes[own]
+                sigma[term.sets[np.maximum(codes[own], 0)]],
+                given,
+                rows,
+                None if values is None else values[own],
             )
         if target.error is not None and target.cluster is not None:
             related = target.cluster[own] >= 0
@@ -393,13 +401,13 @@ class ClusterEquations(Equations):
 
     def unscale(self, rows: NDArray[np.intp]) -> Array:
         """Return 1/s of some rows."""
-        weights, sd = self.design.weights, self._at()[0].sd
+        weights, sd = self.rows.weights, self._at()[0].sd
         out = np.ones(rows.shape) if weights is None else np.sqrt(weights[rows])
         return out if sd is None else out / sd[rows]
 
     def _scaled(self, values: Array) -> Array:
         """Return rows divided by their standard deviations s, (n, k)."""
-        return values * self.unscale(np.arange(self.design.n))[:, None]
+        return values * self.unscale(np.arange(self.layout.n))[:, None]
 
     def _inverse(self, g: int) -> Array:
         """Return V*⁻¹ of every class of a size group, (C, t, t)."""
@@ -407,7 +415,7 @@ class ClusterEquations(Equations):
 
     def _inverse_matrix(self) -> sparse.csr_array:
         """Return V⁻¹, block diagonal, (n, n)."""
-        n = self.design.n
+        n = self.layout.n
         total = sparse.csr_array((n, n))
         for g, group in enumerate(self.groups):
             rows = group.rows
@@ -419,21 +427,18 @@ class ClusterEquations(Equations):
         return total
 
 
-def _prior_times(design: Design, matrices: Sequence[Array], random: Sequence[Array]) -> tuple[Array, ...]:
+def _prior_times(layout: Layout, matrices: Sequence[Array], random: Sequence[Array]) -> tuple[Array, ...]:
     """Return Gb for b of every term, (q, p, k)."""
-    return tuple(prior_times(*one) for one in zip(design.random, matrices, random, strict=True))
+    return tuple(prior_times(*one) for one in zip(layout.terms, matrices, random, strict=True))
 
 
-def _effect_covariances(
-    term: RandomTerm, sigma: Array, rows: NDArray[np.intp], values: Array | None, codes: Codes
-) -> Array:
-    """Return z_r'Σz of rows (m, t) with targets of values (m, p), as if of one level."""
-    own = sigma[term.sets[np.maximum(codes, 0)]]
+def _effect_covariances(sigma: Array, given: TermRows, rows: NDArray[np.intp], values: Array | None) -> Array:
+    """Return z_r'Σz of rows (m, t) with targets of values (m, p), as if of one level, Σ by target (m, p, p)."""
     z = np.ones((len(rows), 1)) if values is None else values
-    moved = np.einsum("nab,nb->na", own, z)
-    if term.values is None:
+    moved = np.einsum("nab,nb->na", sigma, z)
+    if given.values is None:
         return np.broadcast_to(moved[:, :1], rows.shape)
-    return np.asarray(np.einsum("nta,na->nt", term.values[rows], moved))
+    return np.asarray(np.einsum("nta,na->nt", given.values[rows], moved))
 
 
 def _in_order(found: Array, order: list[int]) -> Array:

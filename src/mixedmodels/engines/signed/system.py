@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 
 from ...control import Control
 from ...lazy import LazyModule
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
 from ..base import Pieces, Score, Solution
 from ..effects import prior_times
+from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
-from .layout import SignedLayout, arrange_signed
+from .arrangement import SignedArrangement, arrange_signed
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -73,23 +74,25 @@ class SignedSystem(RelativeSystem):
 
     def __init__(
         self,
-        design: Design,
+        layout: Layout,
+        rows: Rows,
         control: Control,
-        layout: SignedLayout | None = None,
+        arranged: SignedArrangement | None = None,
         standard: Standardised | None = None,
     ) -> None:
-        self.design = design
+        self.layout = layout
+        self.rows = rows
         self.control = control
-        self.layout = arrange_signed(design) if layout is None else layout
-        self.standard = standardise(design, control) if standard is None else standard
+        self.arranged = arrange_signed(layout, rows) if arranged is None else arranged
+        self.standard = standardise(rows, control) if standard is None else standard
         s = self.standard
-        dense = np.empty((design.n, design.fixed.rank + 1))
+        dense = np.empty((layout.n, layout.rank + 1))
         np.multiply(s.x - s.centre, s.scale, out=dense[:, :-1])
         dense[:, -1] = s.y - dense[:, :-1] @ s.beta
-        if design.weights is not None:
-            dense *= design.weights[:, None]
-        self._leaf_dense = np.asarray(self.layout.leaf.T @ dense)
-        self._tail_dense = np.asarray(self.layout.tail.T @ dense)
+        if rows.weights is not None:
+            dense *= rows.weights[:, None]
+        self._leaf_dense = np.asarray(self.arranged.leaf.T @ dense)
+        self._tail_dense = np.asarray(self.arranged.tail.T @ dense)
         self._point: _Point | None = None
 
     def _at(self) -> _Point:
@@ -101,22 +104,22 @@ class SignedSystem(RelativeSystem):
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
         """Factor the equations at Σ̃; LinAlgError where Ṽ is not positive definite."""
-        layout, s, r = self.layout, self.standard, self.design.fixed.rank
+        arranged, s, r = self.arranged, self.standard, self.layout.rank
         self._point = None
-        first, logdet_leaf, surplus = _leaf_inverse(layout, factors)
-        block = layout.spread(first)
-        shrunk = np.eye(layout.p) - layout.leaf_gram @ first
-        coupling = (layout.spread(shrunk) @ layout.coupling).tocsr()
-        moved = layout.coupling.T @ (block @ self._leaf_dense)
+        first, logdet_leaf, surplus = _leaf_inverse(arranged, factors)
+        block = arranged.spread(first)
+        shrunk = np.eye(arranged.p) - arranged.leaf_gram @ first
+        coupling = (arranged.spread(shrunk) @ arranged.coupling).tocsr()
+        moved = arranged.coupling.T @ (block @ self._leaf_dense)
         tail_dense = self._tail_dense - moved
-        schur = layout.tail_gram - (layout.coupling.T @ (block @ layout.coupling)).toarray()
-        tail, logdet_tail = _tail_inverse(layout, factors, 0.5 * (schur + schur.T), surplus)
+        schur = arranged.tail_gram - (arranged.coupling.T @ (block @ arranged.coupling)).toarray()
+        tail, logdet_tail = _tail_inverse(arranged, factors, 0.5 * (schur + schur.T), surplus)
         gram = s.gram - self._leaf_dense.T @ (block @ self._leaf_dense) - tail_dense.T @ tail @ tail_dense
         chol = np.linalg.cholesky(gram[:r, :r]) if r else np.zeros((0, 0))
         root = np.linalg.solve(chol, np.eye(r))
         half = root @ gram[:r, r]
         quadratic = float(gram[r, r] - half @ half)
-        leaf_dense = layout.spread(shrunk) @ self._leaf_dense
+        leaf_dense = arranged.spread(shrunk) @ self._leaf_dense
         self._point = _Point(
             tuple(factors), first, shrunk, coupling, schur, tail, tail_dense - schur @ (tail @ tail_dense),
             leaf_dense - coupling @ (tail @ tail_dense), root.T @ half, root.T @ root,
@@ -130,40 +133,42 @@ class SignedSystem(RelativeSystem):
         """Return Z'P̃y of every term, (q, p)."""
         point = self._at()
         beta = np.append(-point.beta, 1.0)
-        return self.layout.split(point.fixed_leaf @ beta, point.fixed_tail @ beta)
+        return self.arranged.split(point.fixed_leaf @ beta, point.fixed_tail @ beta)
 
     def _fixed_columns(self) -> list[Array]:
         """Return Z'Ṽ⁻¹X of every term, (q, p, r), in standardised columns."""
         point = self._at()
-        return self.layout.split(point.fixed_leaf[:, :-1], point.fixed_tail[:, :-1])
+        return self.arranged.split(point.fixed_leaf[:, :-1], point.fixed_tail[:, :-1])
 
     def _apply(self, leaf: Array, tail: Array) -> tuple[Array, Array]:
         """Return Z'Ṽ⁻¹Z c for c = (leaf, tail), each (columns, k)."""
-        point, layout = self._at(), self.layout
-        own = layout.spread(point.shrunk) @ (layout.spread(layout.leaf_gram) @ leaf + layout.coupling @ tail)
+        point, arranged = self._at(), self.arranged
+        own = arranged.spread(point.shrunk) @ (
+            arranged.spread(arranged.leaf_gram) @ leaf + arranged.coupling @ tail
+        )
         met = point.coupling.T @ leaf + point.schur @ tail
         shift = point.tail @ met
         return own - point.coupling @ shift, met - point.schur @ shift
 
     def _blocks(self) -> list[Array]:
         """Return Z_j'Ṽ⁻¹Z_j of every level of every term, (q, p, p)."""
-        point, layout, p = self._at(), self.layout, self.layout.p
-        inner = point.shrunk @ layout.leaf_gram
+        point, arranged, p = self._at(), self.arranged, self.arranged.p
+        inner = point.shrunk @ arranged.leaf_gram
         size = point.schur.shape[0]
         if size:
             step = max(1, CHUNK // (size * max(p, 1)))
-            for start in range(0, layout.q, step):
-                stop = min(start + step, layout.q)
+            for start in range(0, arranged.q, step):
+                stop = min(start + step, arranged.q)
                 rows = point.coupling[start * p : stop * p].toarray().reshape(stop - start, p, size)
                 inner[start:stop] -= (rows @ point.tail) @ rows.transpose(0, 2, 1)
         whole = point.schur - point.schur @ point.tail @ point.schur
-        return layout.split_blocks(0.5 * (inner + inner.transpose(0, 2, 1)), whole)
+        return arranged.split_blocks(0.5 * (inner + inner.transpose(0, 2, 1)), whole)
 
     def scores(self, reml: bool) -> list[Score]:
         out = []
         phi = self._at().phi
         parts = zip(
-            self.design.random, self._blocks(), self._fixed_columns(), self._score_vectors(), strict=True
+            self.layout.terms, self._blocks(), self._fixed_columns(), self._score_vectors(), strict=True
         )
         for term, inner, u, v in parts:
             trace = inner - u @ phi @ u.transpose(0, 2, 1) if reml else inner
@@ -177,9 +182,9 @@ class SignedSystem(RelativeSystem):
         stack = []
         for direction in directions:
             moved = [np.zeros_like(u) for u in vectors]
-            own = self.design.random[direction.term].sets == direction.set
+            own = self.layout.terms[direction.term].sets == direction.set
             moved[direction.term][own] = direction.matrix @ vectors[direction.term][own]
-            stack.append(self.layout.join(moved))
+            stack.append(self.arranged.join(moved))
         leaf, tail = zip(*stack, strict=True)
         return np.concatenate(leaf, axis=1), np.concatenate(tail, axis=1)
 
@@ -192,7 +197,7 @@ class SignedSystem(RelativeSystem):
         return np.asarray(0.5 * (total + total.T))
 
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
-        point, r, k = self._at(), self.design.fixed.rank, len(directions)
+        point, r, k = self._at(), self.layout.rank, len(directions)
         leaf, tail = self._moved(directions, self._fixed_columns())
         own, met = self._apply(leaf, tail)
         p = point.fixed_leaf[:, :-1].T @ leaf + point.fixed_tail[:, :-1].T @ tail
@@ -202,8 +207,8 @@ class SignedSystem(RelativeSystem):
 
     def trace_products(self, directions: Sequence[TermDirection], reml: bool) -> Array | None:
         """With K = Z'P̃Z and B_a = I⊗Σ̃̇_a the traces are those of KB_aKB_b; None beyond `LARGEST_WHOLE` columns."""
-        point, layout = self._at(), self.layout
-        split, size = layout.q * layout.p, layout.q * layout.p + len(self._at().schur)
+        point, arranged = self._at(), self.arranged
+        split, size = arranged.q * arranged.p, arranged.q * arranged.p + len(self._at().schur)
         if size > LARGEST_WHOLE:
             return None
         unit = np.eye(size)
@@ -212,8 +217,8 @@ class SignedSystem(RelativeSystem):
             u = np.concatenate([point.fixed_leaf[:, :-1], point.fixed_tail[:, :-1]])
             whole = whole - u @ point.phi @ u.T
         numbers = np.arange(float(size))
-        places = [one.astype(np.intp) for one in layout.split(numbers[:split], numbers[split:])]
-        at = [places[d.term][self.design.random[d.term].sets == d.set] for d in directions]
+        places = [one.astype(np.intp) for one in arranged.split(numbers[:split], numbers[split:])]
+        at = [places[d.term][self.layout.terms[d.term].sets == d.set] for d in directions]
         out = np.empty((len(directions), len(directions)))
         for a, first in enumerate(directions):
             for b, second in enumerate(directions[: a + 1]):
@@ -226,25 +231,25 @@ class SignedSystem(RelativeSystem):
 
     def solution(self) -> Solution:
         point, s = self._at(), self.standard
-        terms = zip(self.design.random, point.sigma, self._score_vectors(), strict=True)
+        terms = zip(self.layout.terms, point.sigma, self._score_vectors(), strict=True)
         effects = tuple(np.einsum("qab,qb->qa", sigma[term.sets], v) for term, sigma, v in terms)
         return Solution(s.beta + point.beta, point.phi, effects, s.basis)
 
     def conditional_covariance(self, term: int) -> Array:
         """Return Σ̃ − Σ̃Z_j'P̃Z_jΣ̃ for every level, (q, p, p); not a variance where Σ̃ is indefinite."""
-        chosen, u = self.design.random[term], self._fixed_columns()[term]
+        chosen, u = self.layout.terms[term], self._fixed_columns()[term]
         inner = self._blocks()[term] - u @ self._at().phi @ u.transpose(0, 2, 1)
         sigma = self._at().sigma[term][chosen.sets]
         return np.asarray(sigma - sigma @ inner @ sigma)
 
     def joint_covariance(self, term: int) -> Array:
-        chosen = self.design.random[term]
+        chosen = self.layout.terms[term]
         q, p = chosen.n_levels, chosen.n_columns
         sigma = self._at().sigma[term][chosen.sets]
-        units = [np.zeros((t.n_levels, t.n_columns, q * p)) for t in self.design.random]
+        units = [np.zeros((t.n_levels, t.n_columns, q * p)) for t in self.layout.terms]
         units[term] = np.eye(q * p).reshape(q, p, q * p)
         units[term] = np.einsum("qab,qbk->qak", sigma, units[term])
-        leaf, tail = self.layout.join(units)
+        leaf, tail = self.arranged.join(units)
         own, met = self._apply(leaf, tail)
         u = np.einsum("qab,qbk->qak", sigma, self._fixed_columns()[term]).reshape(q * p, -1)
         prior = units[term].reshape(q * p, q * p)
@@ -254,7 +259,7 @@ class SignedSystem(RelativeSystem):
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> Array:
         n = len(x) if x is not None else next(len(c) for c in codes if c is not None)
-        r = self.design.fixed.rank
+        r = self.layout.rank
         rows = np.zeros((n, r)) if x is None else self.standard.basis.rows(np.asarray(x, dtype=float))
         return self._by_parts(rows, codes, values)
 
@@ -265,7 +270,7 @@ class SignedSystem(RelativeSystem):
         self, rows: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> Array:
         n = len(rows) if rows is not None else next(len(c) for c in codes if c is not None)
-        width = sum(t.n_levels * t.n_columns for t in self.design.random)
+        width = sum(t.n_levels * t.n_columns for t in self.layout.terms)
         step = max(1, CHUNK // max(width, 1))
         parts = [
             self._variances(
@@ -281,9 +286,9 @@ class SignedSystem(RelativeSystem):
         """Return the variance of x'(β̂ − β) + z'(b̂ − b) by row, with β known where `x` is None."""
         point = self._at()
         n = len(x) if x is not None else next(len(c) for c in codes if c is not None)
-        units = [np.zeros((t.n_levels, t.n_columns, n)) for t in self.design.random]
+        units = [np.zeros((t.n_levels, t.n_columns, n)) for t in self.layout.terms]
         out = np.zeros(n)
-        for k, (term, code, value) in enumerate(zip(self.design.random, codes, values, strict=True)):
+        for k, (term, code, value) in enumerate(zip(self.layout.terms, codes, values, strict=True)):
             if code is None:
                 continue
             refuse_new_levels(term.n_sets, code < 0)
@@ -293,7 +298,7 @@ class SignedSystem(RelativeSystem):
             out += np.einsum("na,na->n", z, moved)
             seen = np.flatnonzero(code >= 0)
             units[k][code[seen], :, seen] = moved[seen]
-        leaf, tail = self.layout.join(units)
+        leaf, tail = self.arranged.join(units)
         own, met = self._apply(leaf, tail)
         out -= np.einsum("ij,ij->j", leaf, own) + np.einsum("ij,ij->j", tail, met)
         if x is None:
@@ -308,35 +313,35 @@ class SignedSystem(RelativeSystem):
         moved = self._prior_times(random)
         if not moved:
             return ()
-        found = self.layout.split(*self._apply(*self.layout.join(moved)))
+        found = self.arranged.split(*self._apply(*self.arranged.join(moved)))
         return tuple(own - less for own, less in zip(moved, self._prior_times(found), strict=True))
 
     def _prior_times(self, random: Sequence[Array]) -> tuple[Array, ...]:
-        parts = zip(self.design.random, self._at().sigma, random, strict=True)
+        parts = zip(self.layout.terms, self._at().sigma, random, strict=True)
         return tuple(prior_times(term, sigma, b) for term, sigma, b in parts)
 
     def fixed_columns(self) -> tuple[Array, ...]:
         return tuple(self._fixed_columns())
 
-    def with_rows(self, design: Design) -> SignedSystem:
-        layout = self.layout if design.weights is self.design.weights else None
-        return SignedSystem(design, self.control, layout, standardise(design, self.control))
+    def with_rows(self, rows: Rows) -> SignedSystem:
+        arranged = self.arranged if rows.weights is self.rows.weights else None
+        return SignedSystem(self.layout, rows, self.control, arranged, standardise(rows, self.control))
 
     def start_moments(self) -> tuple[Array, Array]:
         """Return the MIVQUE0 equations (see `Equations`), from M = W − WX(X'WX)⁻¹X'W at Σ̃ = 0."""
-        layout, s, r = self.layout, self.standard, self.design.fixed.rank
+        arranged, s, r = self.arranged, self.standard, self.layout.rank
         c = np.linalg.inv(s.gram[:r, :r]) if r else np.zeros((0, 0))
-        columns = layout.columns(self._leaf_dense, self._tail_dense)
+        columns = arranged.columns(self._leaf_dense, self._tail_dense)
         size = len(columns) + 1
         moments, forms = np.zeros((size, size)), np.zeros(size)
-        moments[-1, -1], forms[-1] = self.design.n - r, s.gram[r, r]
+        moments[-1, -1], forms[-1] = self.layout.n - r, s.gram[r, r]
         for i, (z, dense) in enumerate(columns):
             forms[i] = float(dense[:, -1] @ dense[:, -1])
             left = dense[:, :-1] @ c
-            moments[i, -1] = moments[-1, i] = layout.weighted_trace(z) - float(np.vdot(left, dense[:, :-1]))
+            moments[i, -1] = moments[-1, i] = arranged.weighted_trace(z) - float(np.vdot(left, dense[:, :-1]))
             for j in range(i, len(columns)):
                 other, right = columns[j]
-                product = layout.product(z, other)
+                product = arranged.product(z, other)
                 total = float(product.data @ product.data) - 2.0 * float(
                     np.vdot(left, product @ right[:, :-1])
                 )
@@ -365,12 +370,12 @@ def signed_roots(sigma: Array) -> tuple[Array, Array]:
     return vectors * np.sqrt(np.abs(values))[..., None, :], np.where(values < 0.0, -1.0, 1.0)
 
 
-def _leaf_inverse(layout: SignedLayout, sigma: Sequence[Array]) -> tuple[Array, float, int]:
+def _leaf_inverse(arranged: SignedArrangement, sigma: Sequence[Array]) -> tuple[Array, float, int]:
     """Return H₀ (q, p, p), Σ log|det M_jj|, and the negative pivots of M beyond those of J."""
-    combined, which = layout.leaf_covariances(sigma)
+    combined, which = arranged.leaf_covariances(sigma)
     root, sign = signed_roots(combined)
     root, sign = root[which], sign[which]
-    m = root.transpose(0, 2, 1) @ layout.leaf_gram @ root
+    m = root.transpose(0, 2, 1) @ arranged.leaf_gram @ root
     np.einsum("qii->qi", m)[...] += sign
     values, vectors = np.linalg.eigh(m)
     if not (values != 0.0).all():
@@ -382,14 +387,14 @@ def _leaf_inverse(layout: SignedLayout, sigma: Sequence[Array]) -> tuple[Array, 
 
 
 def _tail_inverse(
-    layout: SignedLayout, sigma: Sequence[Array], schur: Array, surplus: int
+    arranged: SignedArrangement, sigma: Sequence[Array], schur: Array, surplus: int
 ) -> tuple[Array, float]:
     """Return H_t (T, T) and log|det M_t|; LinAlgError where the inertia of M is not that of J."""
     if not len(schur):
         if surplus:
             raise np.linalg.LinAlgError("V is not positive definite")
         return np.zeros((0, 0)), 0.0
-    root, sign = layout.tail_roots(sigma, signed_roots)
+    root, sign = arranged.tail_roots(sigma, signed_roots)
     m = np.asarray(root.T @ (root.T @ schur).T)
     m = 0.5 * (m + m.T)
     m[np.diag_indices_from(m)] += sign

@@ -7,11 +7,12 @@ from typing import ClassVar
 import numpy as np
 
 from ...control import Control
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Codes
+from ..arrangement import merge_terms
 from ..base import Engine, Equations, memory_refusal
 from ..homogeneous import HomogeneousEquations
-from ..layout import merge_terms
+from ..layout import Layout
 from ..whitened.equations import WhitenedEquations
 from .pattern import Analysis, analyse
 from .system import SparseSystem
@@ -40,19 +41,19 @@ class SparseEngine(Engine):
     name: ClassVar[str] = "sparse"
 
     def __init__(self) -> None:
-        self._last: tuple[Design, Analysis] | None = None
+        self._last: tuple[Rows, Analysis] | None = None
 
-    def supports(self, design: Design, control: Control) -> str | None:
-        if not design.bounded:
+    def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
+        if not layout.bounded:
             return "it takes positive semidefinite covariances only (bounds='psd')"
-        reason = self._refuse_known(design) or _refuse_errors(design, control)
+        reason = self._refuse_known(layout, rows) or _refuse_errors(layout, rows, control)
         if reason is not None:
             return reason
-        return memory_refusal("its factor", self.cost(design)[1], control)
+        return memory_refusal("its factor", self.cost(layout, rows)[1], control)
 
-    def _refuse_known(self, design: Design) -> str | None:
-        for factor in merge_terms(design):
-            known = design.random[factor.terms[0]].known
+    def _refuse_known(self, layout: Layout, rows: Rows) -> str | None:
+        for factor in merge_terms(layout, rows):
+            known = layout.terms[factor.terms[0]].known
             if known is not None and known.covariance is not None and factor.q > DENSE_KNOWN:
                 return (
                     f"it needs the precision (inverse) of a covariance among more than {DENSE_KNOWN} "
@@ -60,69 +61,68 @@ class SparseEngine(Engine):
                 )
         return None
 
-    def cost(self, design: Design) -> tuple[float, float]:
-        analysis = self._analysis(design)
-        rank = design.fixed.rank + 1
+    def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
+        analysis = self._analysis(layout, rows)
+        rank = layout.rank + 1
         # factorisation and selected inverse are three times the operations of the factorisation
         flops = 3.0 * SPARSE_EFFORT * analysis.flops + analysis.stored * (PER_ENTRY + 4.0 * rank)
         held = 16.0 * analysis.stored + 40.0 * len(analysis.indices) + 32.0 * analysis.order * rank
-        held += 12.0 * design.n * sum(f.p for f in analysis.factors)
-        if design.residual is not None:
-            rows, columns = _cluster_shapes(design)
-            flops += float(np.sum(rows**3 + PER_PAIR * (rows**2 + columns**2) + 4.0 * rows * columns**2))
-            flops += 4.0 * float(np.sum(rows**2 * (columns + rank)))
+        held += 12.0 * layout.n * sum(f.p for f in analysis.factors)
+        if layout.errors is not None:
+            sizes, columns = _cluster_shapes(layout, rows)
+            flops += float(np.sum(sizes**3 + PER_PAIR * (sizes**2 + columns**2) + 4.0 * sizes * columns**2))
+            flops += 4.0 * float(np.sum(sizes**2 * (columns + rank)))
             flops *= CLEARLY
-            held += 8.0 * float(np.sum(4.0 * rows**2 + 4.0 * columns**2 + 3.0 * rows * columns))
+            held += 8.0 * float(np.sum(4.0 * sizes**2 + 4.0 * columns**2 + 3.0 * sizes * columns))
         return flops, held
 
-    def equations(self, design: Design, control: Control) -> Equations:
-        analysis = self._analysis(design)
-        if design.residual is None:
-            return HomogeneousEquations(SparseSystem(design, control, analysis))
-        return WhitenedEquations(design, control, analysis)
+    def equations(self, layout: Layout, rows: Rows, control: Control) -> Equations:
+        analysis = self._analysis(layout, rows)
+        if layout.errors is None:
+            return HomogeneousEquations(SparseSystem(layout, rows, control, analysis))
+        return WhitenedEquations(layout, rows, control, analysis)
 
-    def _analysis(self, design: Design) -> Analysis:
-        """The analysis of a design, kept for the next question about the same one."""
-        if self._last is None or self._last[0] is not design:
-            clusters = None if design.residual is None else residual_clusters(design)
-            self._last = (design, analyse(design, clusters))
+    def _analysis(self, layout: Layout, rows: Rows) -> Analysis:
+        """The analysis of a model, kept for the next question about the same one."""
+        if self._last is None or self._last[0] is not rows:
+            clusters = None if layout.errors is None else residual_clusters(layout, rows)
+            self._last = (rows, analyse(layout, rows, clusters))
         return self._last[1]
 
 
-def residual_clusters(design: Design) -> Codes:
+def residual_clusters(layout: Layout, rows: Rows) -> Codes:
     """Return the cluster of each row (n,) within which errors are correlated; rows themselves without structure."""
-    residual = design.residual
-    if residual is None or residual.structure is None:
-        return np.arange(design.n, dtype=np.int32)
-    return residual.clusters
+    if rows.residual is None or not layout.correlated:
+        return np.arange(layout.n, dtype=np.int32)
+    return rows.residual.clusters
 
 
-def _cluster_shapes(design: Design) -> tuple[np.ndarray, np.ndarray]:
+def _cluster_shapes(layout: Layout, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows and (at most) the random columns of every residual cluster."""
-    clusters = residual_clusters(design)
-    rows = np.bincount(clusters).astype(float)
-    columns = np.zeros(len(rows))
-    for factor in merge_terms(design):
+    clusters = residual_clusters(layout, rows)
+    sizes = np.bincount(clusters).astype(float)
+    columns = np.zeros(len(sizes))
+    for factor in merge_terms(layout, rows):
         pairs = np.sort(clusters.astype(np.int64) * factor.q + factor.codes)
         pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
         width = factor.p if factor.values is None else float((factor.values != 0).sum(axis=1).max(initial=0))
-        columns += np.bincount(pairs // factor.q, minlength=len(rows)) * min(
-            float(factor.p), width * rows.max()
+        columns += np.bincount(pairs // factor.q, minlength=len(sizes)) * min(
+            float(factor.p), width * sizes.max()
         )
-    return rows, columns
+    return sizes, columns
 
 
-def _refuse_errors(design: Design, control: Control) -> str | None:
+def _refuse_errors(layout: Layout, rows: Rows, control: Control) -> str | None:
     """Return why structured errors cannot be taken, if so, before anything large is built."""
-    if design.residual is None:
+    if layout.errors is None:
         return None
-    if not design.random:
+    if not layout.terms:
         return "it takes structured errors together with random terms"
-    rows, columns = _cluster_shapes(design)
-    if rows.max(initial=0.0) > LARGEST:
+    sizes, columns = _cluster_shapes(layout, rows)
+    if sizes.max(initial=0.0) > LARGEST:
         return (
-            f"the residual clusters of {design.residual.label!r} have up to {int(rows.max())} rows, more than the "
+            f"the residual clusters of {layout.errors.label!r} have up to {int(sizes.max())} rows, more than the "
             f"{LARGEST} whose covariance it forms"
         )
-    size = 8.0 * float(np.sum(4.0 * rows**2 + 4.0 * columns**2 + 3.0 * rows * columns))
+    size = 8.0 * float(np.sum(4.0 * sizes**2 + 4.0 * columns**2 + 3.0 * sizes * columns))
     return memory_refusal("its residual clusters", size, control)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from ...kernels import NotPositiveDefinite, SparseSymmetric
 from ...lazy import LazyModule
-from ...terms.design import Design
 from ...terms.known import KnownCovariance, positive_inverse
+from ...terms.rows import Rows
 from ...typing import Array, Codes
-from ..layout import Factor, merge_terms
+from ..arrangement import Factor, merge_terms
+from ..layout import Layout
 
 if TYPE_CHECKING:
     from scipy import linalg, sparse
@@ -147,20 +148,20 @@ class Analysis:
         )
 
 
-def analyse(design: Design, clusters: Codes | None = None) -> Analysis:
-    """Return the analysis of a design: one pass over the rows for each pair of factors.
+def analyse(layout: Layout, rows: Rows, clusters: Codes | None = None) -> Analysis:
+    """Return the analysis of a model: one pass over the rows for each pair of factors.
 
     With residual `clusters` (n,) of the rows, levels that meet in a cluster are coupled, and products are left at
     zero: see `Analysis.with_products`.
     """
-    factors = merge_terms(design)
+    factors = merge_terms(layout, rows)
     sizes = [f.q * f.p for f in factors]
     offsets = tuple(int(s) for s in np.concatenate(([0], np.cumsum(sizes)[:-1]))) if sizes else ()
     order = sum(sizes)
-    priors = tuple(_prior(design.random[f.terms[0]].known, f) for f in factors)
+    priors = tuple(_prior(layout.terms[f.terms[0]].known, f) for f in factors)
     if clusters is None:
         raw = [
-            _coupling(factors, offsets, f, g, design.weights, priors[f])
+            _coupling(factors, offsets, f, g, rows.weights, priors[f])
             for f in range(len(factors))
             for g in range(f + 1)
         ]

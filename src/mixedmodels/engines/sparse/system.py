@@ -22,10 +22,11 @@ from ...control import Control
 from ...errors import FitError
 from ...kernels import SparseSymmetric, cholesky, solve_lower, solve_upper
 from ...lazy import LazyModule
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
+from ..arrangement import Factor, merge_factors, pad_direction, split_sets
 from ..base import Pieces, Score, Solution
-from ..layout import Factor, merge_factors, pad_direction, split_sets
+from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import ROWS_AT_ONCE, Standardised, standardise
 from ..targets import refuse_new_levels
@@ -82,17 +83,19 @@ class SparseSystem(RelativeSystem):
 
     def __init__(
         self,
-        design: Design,
+        layout: Layout,
+        rows: Rows,
         control: Control,
         analysis: Analysis,
         standard: Standardised | None = None,
         cross: Products | None = None,
         dense: Array | None = None,
     ) -> None:
-        self.design = design
+        self.layout = layout
+        self.rows = rows
         self.control = control
         self.analysis = analysis
-        self.standard = standardise(design, control) if standard is None else standard
+        self.standard = standardise(rows, control) if standard is None else standard
         self.cross: Products = analysis.cross_products() if cross is None else cross
         self.dense = self._dense_products() if dense is None else dense
         self.native = analysis.native(self.standard.threads)
@@ -108,19 +111,19 @@ class SparseSystem(RelativeSystem):
 
     def _dense_products(self) -> Array:
         """Z'W[Xs, ys], (order, r + 1)."""
-        s, r = self.standard, self.design.fixed.rank
+        s, r = self.standard, self.layout.rank
         out = np.zeros((self.analysis.order, r + 1))
         if not self.analysis.factors:
             return out
         z = self.analysis.design_matrix()
-        for i in range(0, self.design.n, ROWS_AT_ONCE):
-            rows = slice(i, min(i + ROWS_AT_ONCE, self.design.n))
-            part = np.empty((rows.stop - i, r + 1))
-            part[:, :r] = (s.x[rows] - s.centre) * s.scale
-            part[:, r] = s.y[rows] - part[:, :r] @ s.beta
-            if self.design.weights is not None:
-                part *= self.design.weights[rows, None]
-            out += z[rows].T @ part
+        for i in range(0, self.layout.n, ROWS_AT_ONCE):
+            own = slice(i, min(i + ROWS_AT_ONCE, self.layout.n))
+            part = np.empty((own.stop - i, r + 1))
+            part[:, :r] = (s.x[own] - s.centre) * s.scale
+            part[:, r] = s.y[own] - part[:, :r] @ s.beta
+            if self.rows.weights is not None:
+                part *= self.rows.weights[own, None]
+            out += z[own].T @ part
         return out
 
     def _at(self) -> _Point:
@@ -169,7 +172,7 @@ class SparseSystem(RelativeSystem):
     # -- criterion ---------------------------------------------------------------------------------
 
     def factor(self, factors: Sequence[Array]) -> Pieces:
-        lam = [merge_factors(self.design, x, factors) for x in self.analysis.factors]
+        lam = [merge_factors(self.layout, x, factors) for x in self.analysis.factors]
         self._estimate = None
         self._current = point = self._factored(self.native, lam)
         known = sum(
@@ -184,7 +187,7 @@ class SparseSystem(RelativeSystem):
         )
 
     def _factored(self, native: SparseSymmetric, lam: list[Array]) -> _Point:
-        r = self.design.fixed.rank
+        r = self.layout.rank
         logdet, half = 0.0, self.dense
         if self.analysis.order:
             logdet = native.factor(self._values(lam))
@@ -198,7 +201,7 @@ class SparseSystem(RelativeSystem):
 
     def _spread(self, point: _Point) -> Array:
         if point.spread is None:
-            r = self.design.fixed.rank
+            r = self.layout.rank
             inverse_times_b = point.native.half_solve_transposed(np.ascontiguousarray(point.half[:, :r]))
             point.spread = np.ascontiguousarray(solve_lower(point.corner, inverse_times_b.T).T)
         return point.spread
@@ -213,7 +216,7 @@ class SparseSystem(RelativeSystem):
     def solved(self) -> tuple[Array, Array, Array]:
         """Return β̂ (standardised), b̂ (order,) and Z'P̃y (order,)."""
         if self._estimate is None:
-            point, r = self._at(), self.design.fixed.rank
+            point, r = self._at(), self.layout.rank
             beta = solve_upper(point.corner, point.beta_half)
             b = np.zeros((self.analysis.order, 1))
             if self.analysis.order:
@@ -246,12 +249,12 @@ class SparseSystem(RelativeSystem):
             products = rf @ self._covariance_times(f, rf).transpose(0, 2, 1)
             quadratic = _sum_sets(0.5 * (products + products.transpose(0, 2, 1)), factor.sets, factor.n_sets)
             parts_t, parts_q = (
-                split_sets(self.design, factor, traces[f]),
-                split_sets(self.design, factor, quadratic),
+                split_sets(self.layout, factor, traces[f]),
+                split_sets(self.layout, factor, quadratic),
             )
             for term, t, q in zip(factor.terms, parts_t, parts_q, strict=True):
                 results[term] = Score(t, q)
-        return [results[k] for k in range(len(self.design.random))]
+        return [results[k] for k in range(len(self.layout.terms))]
 
     def _information(self, f: int) -> Array:
         """Largest diagonal element of Z'WZ (times the prior variance) by column, (p,)."""
@@ -329,7 +332,7 @@ class SparseSystem(RelativeSystem):
 
     def _products(self, c: Array, *, reml: bool) -> Array:
         """c'Z'P̃Zc (c'Z'Ṽ⁻¹Zc without `reml`) for c (order, k)."""
-        point, r = self._at(), self.design.fixed.rank
+        point, r = self._at(), self.layout.rank
         if not c.size:
             return np.zeros((c.shape[1], c.shape[1]))
         weighted = self.cross @ c
@@ -350,7 +353,7 @@ class SparseSystem(RelativeSystem):
 
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(K⊗Σ̃̇_a)U: P_a = −U'(K⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""
-        r, count, u = self.design.fixed.rank, len(directions), self._fixed_products()
+        r, count, u = self.layout.rank, len(directions), self._fixed_products()
         coefficients = np.zeros((self.analysis.order, count, r))
         p = np.zeros((count, r, r))
         for a, direction in enumerate(directions):
@@ -370,7 +373,7 @@ class SparseSystem(RelativeSystem):
 
     def effects_of_fixed(self) -> Array:
         """Return D M⁻¹B (order, r): what the random effects take of the standardised columns of X."""
-        point, r = self._at(), self.design.fixed.rank
+        point, r = self._at(), self.layout.rank
         solved = point.native.half_solve_transposed(np.ascontiguousarray(point.half[:, :r]))
         return self._scale(point.lam, solved)
 
@@ -421,17 +424,17 @@ class SparseSystem(RelativeSystem):
         g = self._spread(point)[self.analysis.columns(f)].reshape(factor.q, factor.p, -1)
         c = self._selected(point)[own.place[: factor.q]] + g @ g.transpose(0, 2, 1)
         lam = point.lam[f][factor.sets]
-        part = slice(start, start + self.design.random[term].n_columns)
+        part = slice(start, start + self.layout.terms[term].n_columns)
         return np.asarray((lam @ c @ lam.transpose(0, 2, 1))[:, part, part])
 
     def joint_covariance(self, term: int) -> Array:
         point = self._at()
         f, start = self.analysis.place(term)
-        factor, p = self.analysis.factors[f], self.design.random[term].n_columns
+        factor, p = self.analysis.factors[f], self.layout.terms[term].n_columns
         size = factor.q * p
         if size > JOINT_COLUMNS:
             raise FitError(
-                f"the joint covariance of the {size} predictions of {self.design.random[term].label!r} is a "
+                f"the joint covariance of the {size} predictions of {self.layout.terms[term].label!r} is a "
                 f"dense matrix, formed for up to {JOINT_COLUMNS}; ask for the covariance of each level."
             )
         at = (
@@ -453,7 +456,7 @@ class SparseSystem(RelativeSystem):
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
     ) -> Array:
         given = [c for c in codes if c is not None]
-        n, r = len(x) if x is not None else len(given[0]), self.design.fixed.rank
+        n, r = len(x) if x is not None else len(given[0]), self.layout.rank
         rows = np.zeros((n, r)) if x is None else self.standard.basis.rows(np.asarray(x, dtype=float))
         out = np.zeros(n)
         return out + self.linear_variance(rows, self._new_rows(n, codes, values, out))
@@ -500,8 +503,8 @@ class SparseSystem(RelativeSystem):
         for k, (code, value) in enumerate(zip(codes, values, strict=True)):
             if code is None:
                 continue
-            term, (f, start) = self.design.random[k], self.analysis.place(k)
-            factor, p = self.analysis.factors[f], self.design.random[k].n_columns
+            term, (f, start) = self.layout.terms[k], self.analysis.place(k)
+            factor, p = self.analysis.factors[f], self.layout.terms[k].n_columns
             dense = np.ones((n, p)) if value is None else np.broadcast_to(value, (n, p))
             level = np.asarray(code)
             unseen = level < 0
@@ -525,7 +528,7 @@ class SparseSystem(RelativeSystem):
 
     def start_moments(self) -> tuple[Array, Array]:
         assert isinstance(self.cross, sparse.csr_array)
-        return sparse_mivque0(self.analysis, self.cross, self.dense, self.standard.gram, self.design.n)
+        return sparse_mivque0(self.analysis, self.cross, self.dense, self.standard.gram, self.layout.n)
 
     def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
         if not random:
@@ -543,7 +546,7 @@ class SparseSystem(RelativeSystem):
     def by_term(self, columns: Array) -> tuple[Array, ...]:
         """Return what belongs to every term, (q, p, k), from random columns (order, k)."""
         out = []
-        for k, term in enumerate(self.design.random):
+        for k, term in enumerate(self.layout.terms):
             f, start = self.analysis.place(k)
             levels = columns[self.analysis.columns(f)].reshape(term.n_levels, self.analysis.factors[f].p, -1)
             out.append(np.ascontiguousarray(levels[:, start : start + term.n_columns]))
@@ -554,13 +557,14 @@ class SparseSystem(RelativeSystem):
 
     def _fixed_products(self) -> Array:
         """U = Z'Ṽ⁻¹X, (order, r)."""
-        return np.asarray(self.dense[:, : self.design.fixed.rank] - self.cross @ self.effects_of_fixed())
+        return np.asarray(self.dense[:, : self.layout.rank] - self.cross @ self.effects_of_fixed())
 
-    def with_rows(self, design: Design) -> SparseSystem:
-        standard = standardise(design, self.control)
-        if design.weights is self.design.weights:
-            return SparseSystem(design, self.control, self.analysis, standard, self.cross)
-        return SparseSystem(design, self.control, self.analysis.reweighted(design.weights), standard)
+    def with_rows(self, rows: Rows) -> SparseSystem:
+        standard = standardise(rows, self.control)
+        if rows.weights is self.rows.weights:
+            return SparseSystem(self.layout, rows, self.control, self.analysis, standard, self.cross)
+        analysis = self.analysis.reweighted(rows.weights)
+        return SparseSystem(self.layout, rows, self.control, analysis, standard)
 
 
 def _sum_sets(per_level: Array, sets: Codes, n_sets: int) -> Array:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lazy import LazyModule
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array
 from ..base import SizeGroup
 from ..clusters.arrange import size_groups
+from ..layout import Layout
 from ..sparse.pattern import Analysis
 
 if TYPE_CHECKING:
@@ -162,9 +163,9 @@ def _common(matrix: Array, b: Array) -> Array:
     return np.asarray(matrix @ b)
 
 
-def residual_layouts(design: Design) -> tuple[SizeGroup, ...]:
-    """Return the residual clusters of a design by size and by class of equal R*."""
-    return size_groups(replace(design, random=()))
+def residual_layouts(layout: Layout, rows: Rows) -> tuple[SizeGroup, ...]:
+    """Return the residual clusters of a model by size and by class of equal R*."""
+    return size_groups(layout.errors_alone(), replace(rows, random=()))
 
 
 def clique_groups(layouts: Sequence[SizeGroup], z: sparse.csr_array, analysis: Analysis) -> list[CliqueGroup]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...control import Control
 from ...lazy import LazyModule
-from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
 from ..base import (
     Covariances,
@@ -36,6 +36,7 @@ from ..base import (
     Solution,
     Target,
 )
+from ..layout import Layout
 from ..relative import TermDirection
 from ..sparse.pattern import Analysis
 from ..sparse.system import SparseSystem
@@ -82,20 +83,25 @@ class WhitenedEquations(Equations):
     """The mixed-model equations of rows whitened by residual cluster, and the state at the last θ."""
 
     def __init__(
-        self, design: Design, control: Control, analysis: Analysis, like: WhitenedEquations | None = None
+        self,
+        layout: Layout,
+        rows: Rows,
+        control: Control,
+        analysis: Analysis,
+        like: WhitenedEquations | None = None,
     ) -> None:
-        self.design, self.control, self.analysis = design, control, analysis
-        layouts = residual_layouts(design) if like is None else like.groups
+        self.layout, self.rows, self.control, self.analysis = layout, rows, control, analysis
+        layouts = residual_layouts(layout, rows) if like is None else like.groups
         self.groups = tuple(layouts)
-        self.by_row = design.residual is not None and bool(design.residual.variance)
-        self.order = np.concatenate([layout.rows.ravel() for layout in layouts])
+        self.by_row = layout.errors is not None and layout.errors.scaled
+        self.order = np.concatenate([group.rows.ravel() for group in layouts])
         self.holder = None
         self._covariances: Covariances | None = None
         self._known = _Known()
-        weights = None if design.weights is None else np.sqrt(design.weights)[self.order]
-        standard = standardise(design, control)
+        weights = None if rows.weights is None else np.sqrt(rows.weights)[self.order]
+        standard = standardise(rows, control)
         self.basis = standard.basis
-        self._raw = np.empty((design.n, design.fixed.rank + 1))
+        self._raw = np.empty((layout.n, layout.rank + 1))
         self._raw[:, :-1] = (standard.x[self.order] - standard.centre) * standard.scale
         self._raw[:, -1] = standard.y[self.order] - self._raw[:, :-1] @ standard.beta
         if weights is not None:
@@ -104,14 +110,14 @@ class WhitenedEquations(Equations):
             _ordered(analysis.design_matrix(), self.order, weights) if like is None else like.raw_z
         )
         self.z, self._xy = self.raw_z, self._raw
-        self._entry_rows = np.repeat(np.arange(design.n), np.diff(self.z.indptr))
+        self._entry_rows = np.repeat(np.arange(layout.n), np.diff(self.z.indptr))
         self.cliques: list[CliqueGroup] = (
             clique_groups(layouts, self.z, analysis) if like is None else [c.fresh() for c in like.cliques]
         )
         self._log_weights = standard.log_weights
         self.equations = SparseSystem(
-            design, control, analysis, replace(standard, log_weights=0.0), _RowProducts(self),
-            np.zeros((analysis.order, design.fixed.rank + 1)),
+            layout, rows, control, analysis, replace(standard, log_weights=0.0), _RowProducts(self),
+            np.zeros((analysis.order, layout.rank + 1)),
         )  # fmt: skip
 
     # -- factorisation ---------------------------------------------------------------------------------------
@@ -211,7 +217,7 @@ class WhitenedEquations(Equations):
         return Scores(random, by_class, by_cluster)
 
     def traces(self, reml: bool) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        fixed = self._u() @ self.equations.root_of_phi().T if reml else np.zeros((self.design.n, 0))
+        fixed = self._u() @ self.equations.root_of_phi().T if reml else np.zeros((self.layout.n, 0))
         entries = self._entries()
         by_class = tuple(self._gamma_by_class(group, entries, fixed) for group in self.cliques)
         return tuple(score.trace for score in self.equations.scores(reml)), by_class
@@ -306,8 +312,8 @@ class WhitenedEquations(Equations):
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
         """⟨V̇_aω, V̇_bω⟩ summed over random ω: V̇_a that are dependent remain so, others do not become so."""
         self._move(covariances)
-        count = PROBES if self.design.n <= FEW_ROWS else 1
-        probes = np.random.default_rng(0).standard_normal((self.design.n, count))
+        count = PROBES if self.layout.n <= FEW_ROWS else 1
+        probes = np.random.default_rng(0).standard_normal((self.layout.n, count))
         flat = np.stack([one.ravel() for one in self._moved(directions, probes)])
         return np.asarray(flat @ flat.T)
 
@@ -320,12 +326,12 @@ class WhitenedEquations(Equations):
         return self.equations.by_term(self.equations.effects_of_fixed())
 
     def cross_fixed(self, directions: Sequence[Direction], r: Array) -> Array:
-        rows = (r / self.unscale(np.arange(self.design.n)))[self.order][:, None]
+        rows = (r / self.unscale(np.arange(self.layout.n)))[self.order][:, None]
         return np.array([self._u().T @ one[:, 0] for one in self._moved(directions, rows)])
 
-    def with_rows(self, design: Design) -> WhitenedEquations:
-        like = self if design.weights is self.design.weights else None
-        return WhitenedEquations(design, self.control, self.analysis, like)
+    def with_rows(self, rows: Rows) -> WhitenedEquations:
+        like = self if rows.weights is self.rows.weights else None
+        return WhitenedEquations(self.layout, rows, self.control, self.analysis, like)
 
     # -- start -----------------------------------------------------------------------------------------------
 
@@ -341,7 +347,7 @@ class WhitenedEquations(Equations):
 
     def explained_squares(self, covariances: Covariances) -> tuple[Array, ...]:
         prior = np.zeros(len(self.analysis.indices) + 1)
-        for k, (term, sigma) in enumerate(zip(self.design.random, covariances.matrices(), strict=True)):
+        for k, (term, sigma) in enumerate(zip(self.layout.terms, covariances.matrices(), strict=True)):
             f, start = self.analysis.place(k)
             factor = self.analysis.factors[f]
             own = next(c for c in self.analysis.couplings if c.first == c.second == f)
@@ -370,20 +376,20 @@ class WhitenedEquations(Equations):
 
     def leverages(self, *, fixed: bool = False) -> Array:
         if fixed:
-            codes = [term.codes for term in self.design.random]
-            values = [term.values for term in self.design.random]
-            return self.prediction_variance(np.ascontiguousarray(self.design.x), codes, values)
-        out, entries = np.empty(self.design.n), self._entries()
+            codes = [term.codes for term in self.rows.random]
+            values = [term.values for term in self.rows.random]
+            return self.prediction_variance(np.ascontiguousarray(self.rows.x), codes, values)
+        out, entries = np.empty(self.layout.n), self._entries()
         for group in self.cliques:
             own = np.empty((len(group.columns), group.t))
             for part in group.stacks():
                 own[part] = np.einsum("mii->mi", group.explained(entries, part, whitened=False))
             out[group.layout.rows] = own
-        return np.asarray(out / self.unscale(np.arange(self.design.n)) ** 2)
+        return np.asarray(out / self.unscale(np.arange(self.layout.n)) ** 2)
 
     def unscale(self, rows: NDArray[np.intp]) -> Array:
         """Return 1/s of some rows."""
-        weights, sd = self.design.weights, self._at().sd
+        weights, sd = self.rows.weights, self._at().sd
         out = np.ones(rows.shape) if weights is None else np.sqrt(weights[rows])
         return out if sd is None else out / sd[rows]
 
@@ -391,13 +397,13 @@ class WhitenedEquations(Equations):
         entries = self._entries()
         fixed = self._u() @ self.equations.root_of_phi().T
         fixed = self._by_class([group.covariance for group in self.cliques], fixed)
-        out = np.empty(self.design.n)
+        out = np.empty(self.layout.n)
         for group in self.cliques:
             own = np.einsum("cii->ci", group.covariance)[group.classes]
             for part in group.stacks():
                 own[part] -= np.einsum("mii->mi", group.explained(entries, part, whitened=False))
             out[group.layout.rows] = own - np.square(group.rows(fixed)).sum(axis=2)
-        return np.asarray(out / self.unscale(np.arange(self.design.n)) ** 2)
+        return np.asarray(out / self.unscale(np.arange(self.layout.n)) ** 2)
 
     def predict(self, target: Target) -> tuple[Array, Array]:
         """Return z'b̂ + c'R⁻¹ê and the variance of what is missed, c the covariance with the errors of the fit.
@@ -408,7 +414,7 @@ class WhitenedEquations(Equations):
         knows; the rest, (x − X'a)'(β − β̂) + (z − Z'a)'(b − b̂), is known from the equations.
         """
         n, b = len(target), self.equations.solved()[1]
-        none = np.zeros((n, self.design.fixed.rank))
+        none = np.zeros((n, self.layout.rank))
         x = none if target.x is None else self.equations.standard.basis.rows(target.x)
         z, unknown = self._target_rows(target)
         shift = np.asarray(z @ b)
@@ -426,7 +432,7 @@ class WhitenedEquations(Equations):
         """Return Z of new rows (n, order), and z'Σz of levels that are not in the fit, (n,)."""
         n, unseen = len(target), np.zeros(len(target))
         total = sparse.csr_array((n, self.analysis.order))
-        parts = zip(self.design.random, self._at().matrices(), target.codes, target.values, strict=True)
+        parts = zip(self.layout.terms, self._at().matrices(), target.codes, target.values, strict=True)
         for k, (term, sigma, codes, values) in enumerate(parts):
             if codes is None:
                 continue
@@ -449,9 +455,9 @@ class WhitenedEquations(Equations):
     ) -> tuple[sparse.csr_array, Array]:
         """Return a = R⁻¹c of every target on the rows of its residual cluster (targets, n), and c'a."""
         n, explained = len(cluster), np.zeros(len(cluster))
-        total = sparse.csr_array((n, self.design.n))
-        place = np.zeros(self.design.n, dtype=np.intp)
-        place[self.order] = np.arange(self.design.n)
+        total = sparse.csr_array((n, self.layout.n))
+        place = np.zeros(self.layout.n, dtype=np.intp)
+        place[self.order] = np.arange(self.layout.n)
         at = np.where(cluster >= 0, place[cluster], -1)
         for group in self.cliques:
             own = np.flatnonzero((at >= group.place.start) & (at < group.place.stop))

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import SpecError
 from ...fit import Fit
 from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
 from .by_column import ByColumn, constant_within
 
@@ -29,10 +30,10 @@ class BetweenWithin(ByColumn):
     note: ClassVar[str] = "between–within"  # type: ignore[misc]
 
     def of_columns(self, fit: Fit) -> Array:
-        design, fixed = fit.design, fit.design.fixed
-        subjects = subject_codes(design)
+        design, fixed, rows = fit.design, fit.design.fixed, fit._work.rows()
+        subjects = subject_codes(design, rows)
         n_subjects = int(subjects.max()) + 1
-        constant = constant_within(design.x, subjects)
+        constant = constant_within(rows.x, subjects)
         between = float(n_subjects - constant.sum())
         within = float(design.n - n_subjects - (fixed.rank - constant.sum()))
         residual = design.residual
@@ -46,24 +47,26 @@ class BetweenWithin(ByColumn):
         return np.array([within if term in inside else between for term in term_of])
 
 
-def subject_codes(design: Design) -> Codes:
+def subject_codes(design: Design, rows: Rows) -> Codes:
     """Return the subject of each row, (n,), without gaps: residual clusters, or the outermost group."""
-    if design.residual is not None and design.residual.structure is not None:
-        return _without_gaps(design.residual.clusters)
+    residual = design.residual
+    if residual is not None and residual.structure is not None and rows.residual is not None:
+        return _without_gaps(rows.residual.clusters)
     if not design.random:
         raise SpecError(
             "ddf='between-within' needs subjects: a random term or a residual structure; use 'residual'."
         )
-    outer = min(design.random, key=lambda term: term.n_levels)
-    for term in design.random:
+    terms = list(zip(design.random, rows.random, strict=True))
+    outer, outer_rows = min(terms, key=lambda pair: pair[0].n_levels)
+    for term, own in terms:
         home = np.zeros(term.n_levels, np.int32)
-        home[term.codes] = outer.codes
-        if not np.array_equal(home[term.codes], outer.codes):
+        home[own.codes] = outer_rows.codes
+        if not np.array_equal(home[own.codes], outer_rows.codes):
             raise SpecError(
                 f"ddf='between-within' needs one grouping factor in which the others nest; {term.group} and "
                 f"{outer.group} cross. Use 'satterthwaite'."
             )
-    return _without_gaps(outer.codes)
+    return _without_gaps(outer_rows.codes)
 
 
 def _without_gaps(codes: Codes) -> Codes:

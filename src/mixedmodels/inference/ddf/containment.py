@@ -11,6 +11,7 @@ from ...errors import SpecError
 from ...fit import Fit
 from ...terms.design import RandomTerm
 from ...terms.rank import null_space
+from ...terms.rows import TermRows
 from ...typing import Array
 from .by_column import ByColumn
 
@@ -47,18 +48,18 @@ class Containment(ByColumn):
 
 def _rank_contributions(fit: Fit) -> tuple[list[tuple[frozenset[str], int]], int]:
     """Return the variables of each random effect with the rank it adds to [X Z], and n − rank[X Z]."""
-    design = fit.design
+    design, rows = fit.design, fit._work.rows()
     width = design.fixed.rank + sum(term.n_levels * term.n_columns for term in design.random)
     if width > MOST_COLUMNS:
         raise SpecError(
             f"ddf='containment' needs the rank of [X Z], of {width:,} columns (at most {MOST_COLUMNS:,}); "
             "use ddf='satterthwaite'."
         )
-    blocks, effects = [design.x], []
-    for term in design.random:
+    blocks, effects = [rows.x], []
+    for term, own in zip(design.random, rows.random, strict=True):
         for effect, columns in _effects(term):
             effects.append(effect)
-            blocks.append(_effect_matrix(term, columns))
+            blocks.append(_effect_matrix(term.n_levels, own, columns))
     kept, _ = null_space(np.hstack(blocks))
     edges = np.cumsum([0, *(block.shape[1] for block in blocks)])
     ranks = np.histogram(kept, bins=edges)[0] if len(kept) else np.zeros(len(blocks), int)
@@ -75,11 +76,11 @@ def _effects(term: RandomTerm) -> list[tuple[frozenset[str], list[int]]]:
     return list(found.items())
 
 
-def _effect_matrix(term: RandomTerm, columns: list[int]) -> Array:
-    n, q = len(term.codes), term.n_levels
-    values = term.dense_values()[:, columns]
+def _effect_matrix(q: int, own: TermRows, columns: list[int]) -> Array:
+    n = len(own.codes)
+    values = own.dense_values()[:, columns]
     block = np.zeros((n, q, len(columns)))
-    block[np.arange(n), term.codes] = values
+    block[np.arange(n), own.codes] = values
     return block.reshape(n, -1)
 
 

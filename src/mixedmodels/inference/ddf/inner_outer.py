@@ -10,6 +10,7 @@ import numpy as np
 from ...errors import SpecError
 from ...fit import Fit
 from ...terms.design import Design
+from ...terms.rows import Rows
 from ...typing import Array, Codes
 from .by_column import ByColumn, constant_within
 
@@ -31,9 +32,9 @@ class InnerOuter(ByColumn):
     note: ClassVar[str] = "inner–outer (nested groups)"  # type: ignore[misc]
 
     def of_columns(self, fit: Fit) -> Array:
-        design = fit.design
-        x = design.x
-        levels = nested_groups(design)
+        design, rows = fit.design, fit._work.rows()
+        x = rows.x
+        levels = nested_groups(design, rows)
         stratum = np.full(x.shape[1], len(levels) + 1)
         for i in range(len(levels), 0, -1):
             stratum[constant_within(x, levels[i - 1])] = i
@@ -48,11 +49,12 @@ class InnerOuter(ByColumn):
         return np.array([outer if same else df[int(i)] for i, same in zip(stratum, intercept, strict=True)])
 
 
-def nested_groups(design: Design) -> list[Codes]:
+def nested_groups(design: Design, rows: Rows) -> list[Codes]:
     """Return the grouping factors, outermost first, (n,) each; `SpecError` where they cross."""
-    by_group = {term.group: term.codes for term in design.random}
-    if not by_group and design.residual is not None and design.residual.structure is not None:
-        by_group = {design.residual.label: design.residual.clusters}
+    by_group = {term.group: own.codes for term, own in zip(design.random, rows.random, strict=True)}
+    residual = design.residual
+    if not by_group and residual is not None and residual.structure is not None and rows.residual is not None:
+        by_group = {residual.label: rows.residual.clusters}
     codes = [np.unique(c, return_inverse=True)[1].astype(np.int32) for c in by_group.values()]
     codes.sort(key=lambda c: int(c.max()))
     for outer, inner in pairwise(codes):

@@ -1,4 +1,4 @@
-"""Where the random columns of a design stand for the `signed` engine: a leaf of blocks and a dense tail.
+"""Where the random columns of a model stand for the `signed` engine: a leaf of blocks and a dense tail.
 
 The leaf holds every term on the grouping factor with most columns, level by level; the tail all other terms, term by
 term, level by level.
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lazy import LazyModule
-from ...terms.design import Design, RandomTerm
+from ...terms.rows import Rows, TermRows
 from ...typing import Array
+from ..layout import Layout, TermLayout
 
 if TYPE_CHECKING:
     from scipy import linalg, sparse
@@ -28,13 +29,13 @@ Column: TypeAlias = "tuple[sparse.csr_array, Array]"
 
 
 @dataclass(frozen=True, slots=True)
-class SignedLayout:
+class SignedArrangement:
     """Cross-products of the random columns.
 
     Parameters
     ----------
-    terms
-        The random terms.
+    terms, rows
+        The random terms, and their codes and values.
     leaf_terms, starts
         Terms of the leaf and their first column in a block of p.
     tail_terms, offsets
@@ -49,7 +50,8 @@ class SignedLayout:
         Precision weights (n,), or None.
     """
 
-    terms: tuple[RandomTerm, ...]
+    terms: tuple[TermLayout, ...]
+    rows: tuple[TermRows, ...]
     leaf_terms: tuple[int, ...]
     starts: tuple[int, ...]
     tail_terms: tuple[int, ...]
@@ -132,8 +134,8 @@ class SignedLayout:
         """Return every random column, in order of terms."""
         out: list[Column] = []
         parts = self.split(leaf_dense, tail_dense)
-        for term, dense in zip(self.terms, parts, strict=True):
-            z = sparse.csc_array(term_matrix(term))
+        for term, rows, dense in zip(self.terms, self.rows, parts, strict=True):
+            z = sparse.csc_array(term_matrix(term, rows))
             for j in range(term.n_columns):
                 out.append((sparse.csr_array(z[:, j :: term.n_columns]), np.ascontiguousarray(dense[:, j])))
         return out
@@ -149,24 +151,24 @@ class SignedLayout:
         return float(squares.sum() if self.weights is None else squares @ self.weights)
 
 
-def term_matrix(term: RandomTerm) -> sparse.csr_array:
+def term_matrix(term: TermLayout, rows: TermRows) -> sparse.csr_array:
     """Return Z of one term, (n, q·p), level-major."""
-    values = term.dense_values()
+    values = rows.dense_values()
     n, p = values.shape
-    columns = (term.codes.astype(np.int64)[:, None] * p + np.arange(p)).ravel()
+    columns = (rows.codes.astype(np.int64)[:, None] * p + np.arange(p)).ravel()
     return sparse.csr_array(
         (values.ravel(), columns, np.arange(0, n * p + 1, p)), shape=(n, term.n_levels * p)
     )
 
 
-def arrange_signed(design: Design) -> SignedLayout:
-    """Return the layout of a design with random terms: as leaf the grouping factor with most columns."""
-    terms, n = design.random, design.n
+def arrange_signed(layout: Layout, rows: Rows) -> SignedArrangement:
+    """Return the arrangement of a model with random terms: as leaf the grouping factor with most columns."""
+    terms, n = layout.terms, layout.n
     groups: list[list[int]] = []
     for k, term in enumerate(terms):
         for group in groups:
-            first = terms[group[0]]
-            if first.n_levels == term.n_levels and np.array_equal(first.codes, term.codes):
+            first = rows.random[group[0]].codes
+            if terms[group[0]].n_levels == term.n_levels and np.array_equal(first, rows.random[k].codes):
                 group.append(k)
                 break
         else:
@@ -177,14 +179,15 @@ def arrange_signed(design: Design) -> SignedLayout:
     sizes = [terms[k].n_columns for k in chosen]
     p = sum(sizes)
     rest = [k for k in range(len(terms)) if k not in chosen]
-    tails = [term_matrix(terms[k]) for k in rest]
+    tails = [term_matrix(terms[k], rows.random[k]) for k in rest]
     tail = sparse.csr_array(sparse.hstack(tails, format="csr")) if tails else sparse.csr_array((n, 0))
-    leaf, gram = _leaf(design, chosen, q, p)
+    leaf, gram = _leaf(rows, chosen, q, p)
     weighted = tail
-    if design.weights is not None:
-        weighted = sparse.csr_array(sparse.diags_array(design.weights) @ tail)
-    return SignedLayout(
+    if rows.weights is not None:
+        weighted = sparse.csr_array(sparse.diags_array(rows.weights) @ tail)
+    return SignedArrangement(
         terms=terms,
+        rows=rows.random,
         leaf_terms=tuple(chosen),
         starts=tuple(np.cumsum([0, *sizes])[:-1].tolist()),
         tail_terms=tuple(rest),
@@ -196,18 +199,18 @@ def arrange_signed(design: Design) -> SignedLayout:
         leaf_gram=gram,
         coupling=sparse.csr_array(leaf.T @ weighted),
         tail_gram=np.asarray((tail.T @ weighted).toarray()),
-        weights=design.weights,
+        weights=rows.weights,
     )
 
 
-def _leaf(design: Design, chosen: Sequence[int], q: int, p: int) -> tuple[sparse.csr_array, Array]:
+def _leaf(rows: Rows, chosen: Sequence[int], q: int, p: int) -> tuple[sparse.csr_array, Array]:
     """Return Z of the leaf (n, q·p) and Z_j'WZ_j, (q, p, p)."""
-    n = design.n
-    codes = design.random[chosen[0]].codes.astype(np.int64)
-    values = np.concatenate([design.random[k].dense_values() for k in chosen], axis=1)
+    n = len(rows)
+    codes = rows.random[chosen[0]].codes.astype(np.int64)
+    values = np.concatenate([rows.random[k].dense_values() for k in chosen], axis=1)
     columns = (codes[:, None] * p + np.arange(p)).ravel()
     leaf = sparse.csr_array((values.ravel(), columns, np.arange(0, n * p + 1, p)), shape=(n, q * p))
-    weighted = values if design.weights is None else values * design.weights[:, None]
+    weighted = values if rows.weights is None else values * rows.weights[:, None]
     gram = np.empty((q, p, p))
     for a in range(p):
         for b in range(a, p):

@@ -1,0 +1,181 @@
+"""How the random terms of a model are arranged for elimination.
+
+Terms with the same level codes are merged into one *factor* with block-diagonal Σ. The factor with most
+levels is the leaf; factors it is nested in form the *chain* above it, each level of one inside one level
+of the next; what crosses the chain, and every term with a known covariance among its levels, is the
+*tail*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..terms.rows import Rows
+from ..typing import Array, Codes
+from .layout import Layout
+from .relative import TermDirection
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """Random terms that share level codes, with p columns in all.
+
+    `terms` are indices into the layout's random terms, `starts` their first columns; `sets` (q,) numbers the
+    combinations of the terms' parameter sets and `set_map` (n_sets, len(terms)) gives each term's set.
+    """
+
+    terms: tuple[int, ...]
+    starts: tuple[int, ...]
+    codes: Codes
+    values: Array | None
+    p: int
+    q: int
+    sets: Codes
+    set_map: Codes
+
+    @property
+    def n_sets(self) -> int:
+        return len(self.set_map)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Chain from leaf to root, then the tail factors with the first tail column of each."""
+
+    factors: tuple[Factor, ...]
+    chain: tuple[int, ...]
+    tail: tuple[int, ...]
+    offsets: tuple[int, ...]
+    tail_width: int
+
+    def place(self, term: int) -> tuple[int, int]:
+        """Return the factor of a random term and the term's first column in it."""
+        for f, factor in enumerate(self.factors):
+            if term in factor.terms:
+                return f, factor.starts[factor.terms.index(term)]
+        raise KeyError(term)
+
+
+def _merge(layout: Layout, rows: Rows, members: list[int]) -> Factor:
+    terms, own = [layout.terms[k] for k in members], [rows.random[k] for k in members]
+    widths = [t.n_columns for t in terms]
+    starts = tuple(int(s) for s in np.concatenate(([0], np.cumsum(widths)[:-1])))
+    first = terms[0]
+    if len(terms) == 1:
+        sets = np.ascontiguousarray(first.sets, dtype=np.int32)
+        set_map = np.arange(first.n_sets, dtype=np.int32)[:, None]
+        values = own[0].values
+    else:
+        stacked = np.column_stack([t.sets for t in terms])
+        set_map, inverse = np.unique(stacked, axis=0, return_inverse=True)
+        sets = inverse.reshape(-1).astype(np.int32)
+        set_map = set_map.astype(np.int32)
+        values = np.column_stack([one.dense_values() for one in own])
+    codes = np.ascontiguousarray(own[0].codes, dtype=np.int32)
+    return Factor(tuple(members), starts, codes, values, sum(widths), first.n_levels, sets, set_map)
+
+
+def _same_levels(layout: Layout, rows: Rows, i: int, j: int) -> bool:
+    a, b = layout.terms[i], layout.terms[j]
+    if a.known is not None or b.known is not None or a.n_levels != b.n_levels:
+        return False
+    first, second = rows.random[i].codes, rows.random[j].codes
+    return first is second or (a.group == b.group and bool(np.array_equal(first, second)))
+
+
+def merge_terms(layout: Layout, rows: Rows) -> tuple[Factor, ...]:
+    """Return the factors of a model, in order of first appearance."""
+    groups: list[list[int]] = []
+    for k in range(len(layout.terms)):
+        for members in groups:
+            if _same_levels(layout, rows, members[0], k):
+                members.append(k)
+                break
+        else:
+            groups.append([k])
+    return tuple(_merge(layout, rows, members) for members in groups)
+
+
+def parents(child: Codes, q: int, parent: Codes) -> Codes | None:
+    """Return for each of q child levels the parent level it lies in, None if one meets two parents."""
+    of = np.full(q, -1, dtype=np.int32)
+    of[child] = parent
+    if np.array_equal(of[child], parent) and np.all(of >= 0):
+        return of
+    return None
+
+
+def arrange(layout: Layout, rows: Rows) -> Arrangement:
+    """Choose chain and tail.
+
+    The chain starts at the factor with most random columns that has no known covariance, and is extended by every
+    factor, from large to small, that the last one is nested in.
+    """
+    factors = merge_terms(layout, rows)
+    known = [any(layout.terms[k].known is not None for k in f.terms) for f in factors]
+    order = sorted(range(len(factors)), key=lambda f: (-factors[f].q, f))
+    chain: list[int] = []
+    for f in order:
+        factor = factors[f]
+        if known[f]:
+            continue
+        if not chain:
+            chain.append(f)
+            continue
+        last = factors[chain[-1]]
+        if factor.q <= last.q and parents(last.codes, last.q, factor.codes) is not None:
+            chain.append(f)
+    return _arranged(factors, chain, [f for f in order if f not in chain])
+
+
+def _arranged(factors: tuple[Factor, ...], chain: list[int], tail: list[int]) -> Arrangement:
+    offsets, width = [], 0
+    for f in tail:
+        offsets.append(width)
+        width += factors[f].q * factors[f].p
+    return Arrangement(factors, tuple(chain), tuple(tail), tuple(offsets), width)
+
+
+def with_in_tail(arranged: Arrangement, factor: int) -> Arrangement:
+    """Return the arrangement with one chain factor moved to the tail."""
+    chain = [f for f in arranged.chain if f != factor]
+    return _arranged(arranged.factors, chain, [*arranged.tail, factor])
+
+
+def merge_factors(layout: Layout, factor: Factor, factors: Sequence[Array]) -> Array:
+    """Return the block-diagonal Λ of a factor, (sets, p, p), from Λ of every random term."""
+    if len(factor.terms) == 1:
+        return np.asarray(factors[factor.terms[0]], dtype=float)
+    out = np.zeros((factor.n_sets, factor.p, factor.p))
+    for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
+        part = slice(start, start + layout.terms[term].n_columns)
+        out[:, part, part] = factors[term][factor.set_map[:, k]]
+    return out
+
+
+def split_sets(layout: Layout, factor: Factor, matrices: Array) -> list[Array]:
+    """Return, per term of a factor, its blocks of (sets, p, p) summed over sets that share the term's set."""
+    if len(factor.terms) == 1:
+        return [matrices]
+    out = []
+    for k, (term, start) in enumerate(zip(factor.terms, factor.starts, strict=True)):
+        part = slice(start, start + layout.terms[term].n_columns)
+        own = np.zeros((layout.terms[term].n_sets, part.stop - start, part.stop - start))
+        np.add.at(own, factor.set_map[:, k], matrices[:, part, part])
+        out.append(own)
+    return out
+
+
+def pad_direction(factor: Factor, direction: TermDirection) -> list[tuple[int, Array]]:
+    """Return a direction in its factor: a (p, p) matrix for each of its sets that uses the term's set."""
+    if len(factor.terms) == 1:
+        return [(direction.set, direction.matrix)]
+    k = factor.terms.index(direction.term)
+    start = factor.starts[k]
+    full = np.zeros((factor.p, factor.p))
+    stop = start + len(direction.matrix)
+    full[start:stop, start:stop] = direction.matrix
+    return [(int(s), full) for s in np.flatnonzero(factor.set_map[:, k] == direction.set)]
