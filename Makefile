@@ -9,13 +9,14 @@ EXTRAS := test,plot,cli,arrow,polars
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames bench lint format build clean
+.PHONY: help demo test test-full test-frames test-stress bench lint format build clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
 	@echo "make test       lint, types, import contract, cargo test, pytest, documented examples"
 	@echo "make test-full  the same, with the heavy comparisons"
 	@echo "make test-frames  20,000 random models with every tool (FRAMES='--shard 1/4'); goes on where it stopped"
+	@echo "make test-stress  2,000 small models from 16 other starts each (STRESS='--shard 1/4'); goes on where it stopped"
 	@echo "make bench      side by side with other software (hours; see benchmarks/README.md)"
 	@echo "make lint       the static checks of make test alone"
 	@echo "make format     rewrite Python and Rust in the project's format"
@@ -34,6 +35,9 @@ test-full: $(BUILT)
 
 test-frames: $(BUILT)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/frame_truths.py --log frames.jsonl $(FRAMES)
+
+test-stress: $(BUILT)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/optimum_stress.py --log optima.jsonl $(STRESS)
 
 lint: $(BUILT)
 	$(BIN)/python tools/run_checks.py --static

@@ -67,8 +67,8 @@ def count_pytest(output: str) -> Count:
     )
 
 
-def count_frames(output: str) -> Count:
-    """Return the counts in the closing line of the random frames."""
+def count_seeds(output: str) -> Count:
+    """Return the counts in the closing line of a run of random models."""
     found = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.MULTILINE)
     return Count(*map(int, found[-1])) if found else Count(0, 1)
 
@@ -92,7 +92,10 @@ def test_checks(full: bool) -> list[Check]:
     """Return the checks that run the code; `full` adds the heavy comparisons."""
     marked = ("-m", "full or not full") if full else ()
     frames = ("make", "--no-print-directory", "test-frames")
-    heavy = [Check("random frames", frames, count_frames)] if full else []
+    stress = ("make", "--no-print-directory", "test-stress")
+    heavy = (
+        [Check("random frames", frames, count_seeds), Check("optima", stress, count_seeds)] if full else []
+    )
     return [
         # Without the `python` feature the pure kernels link on their own, whatever Python is installed.
         Check("cargo test", ("cargo", "test", "--locked", "--quiet", "--no-default-features"), count_cargo),

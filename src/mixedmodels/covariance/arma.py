@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, final
 
 import numpy as np
@@ -76,19 +77,26 @@ class MovingAutoregression(Correlation):
 
     def _process(self, u: Array, m: int, derivatives: bool = True) -> tuple[Jet, Jet, Jet]:
         """Return autocorrelations (m,), φ (p,) and θ (q,)."""
-        k = len(u) if derivatives else 0
-        jets = variables(u, derivatives)
-        r, ar = levinson(jets[: self.p], max(m + self.q, self.p + 1), k, u.dtype)
-        zero = constant(np.zeros(1, dtype=u.dtype), k)
-        _, negative = levinson([zero - jet for jet in jets[self.p :]], self.q + 1, k, u.dtype)
-        ma = constant(np.zeros(self.q, dtype=u.dtype), k) - negative
-        weights = concatenated([constant(np.ones(1, dtype=u.dtype), k), ma])
-        total = constant(np.zeros(m, dtype=u.dtype), k)
-        for i in range(self.q + 1):
-            for j in range(self.q + 1):
-                shifted = r[np.abs(np.arange(m) + i - j)]
-                total = total + weights[i : i + 1] * weights[j : j + 1] * shifted
-        return total * total[:1].reciprocal(), ar, ma
+        return _process(self.p, self.q, u.tobytes(), u.dtype.str, m, derivatives)
+
+
+@lru_cache(maxsize=64)
+def _process(p: int, q: int, values: bytes, dtype: str, m: int, derivatives: bool) -> tuple[Jet, Jet, Jet]:
+    """Return autocorrelations (m,), φ (p,) and θ (q,), which every group of clusters asks for at the same u."""
+    u = np.frombuffer(values, dtype=dtype)
+    k = len(u) if derivatives else 0
+    jets = variables(u, derivatives)
+    r, ar = levinson(jets[:p], max(m + q, p + 1), k, u.dtype)
+    zero = constant(np.zeros(1, dtype=u.dtype), k)
+    _, negative = levinson([zero - jet for jet in jets[p:]], q + 1, k, u.dtype)
+    ma = constant(np.zeros(q, dtype=u.dtype), k) - negative
+    weights = concatenated([constant(np.ones(1, dtype=u.dtype), k), ma])
+    total = constant(np.zeros(m, dtype=u.dtype), k)
+    for i in range(q + 1):
+        for j in range(q + 1):
+            shifted = r[np.abs(np.arange(m) + i - j)]
+            total = total + weights[i : i + 1] * weights[j : j + 1] * shifted
+    return total * total[:1].reciprocal(), ar, ma
 
 
 def _moving_coefficient(phi: float, gamma: float) -> float:

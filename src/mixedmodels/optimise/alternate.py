@@ -27,8 +27,14 @@ SETTLED = 1e-8
 """Change of −2l in a whole renewal below which it has settled."""
 HALVINGS = 6
 """Times a renewal is halved before it is given up."""
+CONTRACTS = 0.8
+"""Share of the distance to what θ says that a renewal must not exceed for the next to be as long."""
+SHORTEST = 0.0625
+"""Smallest part of the way that a renewal goes."""
+DEPTH = 3
+"""Renewals that are extrapolated from."""
 PLAIN = 5
-"""Renewals before the last two are extrapolated."""
+"""Renewals before the last few are extrapolated."""
 EVALUATIONS = 3000
 """Evaluations of criteria after which no further optimum is carried on."""
 WORTH = 1e-6
@@ -77,7 +83,7 @@ def alternate(
 
     Notes
     -----
-    A renewal at which −2l is not finite, or from which no search converges, is halved; from the sixth on the last two
+    A renewal at which −2l is not finite, or from which no search converges, is halved; from the sixth on the last
     renewals are extrapolated (Anderson 1965), so that slow or oscillating sequences settle too. The lowest of the
     settled optima is returned, or, where none settled, the lowest with a warning.
     """
@@ -137,26 +143,33 @@ def _settle(state: _State, renewal: Renewal, control: Control) -> None:
 
 
 def _renew(state: _State, renewal: Renewal, control: Control) -> None:
-    """Renew what is taken as known until −2l changes by no more than rounding, or no renewal can be made."""
-    before: tuple[Array, Array] | None = None
-    length = 1.0
+    """Renew what is taken as known until −2l changes by no more than rounding, or no renewal can be made.
+
+    Where the distance to what θ says does not shrink the next renewals go part of the way: a sequence that overshoots
+    settles when it is damped.
+    """
+    length, gap = 1.0, np.inf
+    past: list[tuple[Array, Array]] = []
     for count in range(RENEWALS):
-        known, target = state.known, renewal.read(state.criterion, state.end.theta)
+        known = state.known
+        left = renewal.read(state.criterion, state.end.theta) - known
+        distance = float(np.linalg.norm(left))
+        if count > 1 and distance > CONTRACTS * gap:
+            length, past = max(0.5 * length, SHORTEST) if distance > gap or not past else length, []
+        gap = distance
         change = None
-        if before is not None and count >= PLAIN:
-            change = _move(state, _extrapolated(before, (known, target)), renewal, control)
-        for _ in range(HALVINGS):
+        if count >= PLAIN and past:
+            change = _move(state, _extrapolated(past, (known, left), length), renewal, control)
+        for k in range(HALVINGS):
             if change is not None:
                 break
-            change = _move(state, known + length * (target - known), renewal, control)
-            length = length if change is not None else 0.5 * length
+            change = _move(state, known + 0.5**k * length * left, renewal, control)
         if change is None:
             return
         if abs(change) <= SETTLED * length:
             state.settled = True
             return
-        before = (known, target)
-        length = min(1.0, 2.0 * length)
+        past = [*past[1 - DEPTH :], (known, left)]
 
 
 def _move(state: _State, known: Array, renewal: Renewal, control: Control) -> float | None:
@@ -178,9 +191,10 @@ def _move(state: _State, known: Array, renewal: Renewal, control: Control) -> fl
     return change
 
 
-def _extrapolated(before: tuple[Array, Array], now: tuple[Array, Array]) -> Array:
-    """Return where a sequence known ↦ target that is linear leads to, from its last two steps."""
-    gap, moved = now[1] - now[0], (now[1] - now[0]) - (before[1] - before[0])
-    size = float(moved @ moved)
-    weight = float(gap @ moved) / size if size > 0.0 else 0.0
-    return np.asarray(now[1] - weight * (now[1] - before[1]))
+def _extrapolated(past: list[tuple[Array, Array]], now: tuple[Array, Array], length: float) -> Array:
+    """Return where a linear sequence leads to whose last (known, distance to go) are these (Anderson 1965)."""
+    known, left = now
+    moves = np.column_stack([left - before for _, before in past])
+    weights = np.linalg.lstsq(moves, left, rcond=1e-8)[0]
+    steps = np.column_stack([known - before for before, _ in past])
+    return np.asarray(known - steps @ weights + length * (left - moves @ weights))

@@ -8,7 +8,7 @@ the best range found, and between two of them where its slopes ask for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf, log
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,7 @@ class _Profile:
     others: NDArray[np.intp]
     best: Arrival
     kink: bool = False
+    known: dict[float, Array] = field(default_factory=dict)
 
     def settle(self, logs: Array) -> Arrival:
         """Return the best optimum at the distances near, or between two neighbours of them."""
@@ -111,12 +112,17 @@ class _Profile:
         return np.sort((inside if len(inside) else logs)[order[:count]])
 
     def _at(self, phi: float) -> Arrival | None:
-        theta = self.best.theta.copy()
+        """Return the minimum over everything else at one range, searched from the nearest one known."""
+        near = min(self.known, key=lambda other: abs(other - phi), default=None)
+        theta = (self.best.theta if near is None else self.known[near]).copy()
         theta[self.place] = phi
         try:
-            return self.run(theta, self.others, False)
+            found = self.run(theta, self.others, False)
         except FitError:
             return None
+        if found.converged:
+            self.known[phi] = found.theta
+        return found
 
     def _dips(self, left: Arrival, right: Arrival) -> bool:
         """Return whether −2l falls into the interval between two distances from both of its ends."""

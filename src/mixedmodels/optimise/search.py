@@ -111,6 +111,8 @@ class Search:
         self.retreats = 0 if criterion.design.bounded else _RETREATS
         self.fences = _fences(criterion)
         self.rejected = 0
+        # next to where V is singular steps are cut short again and again on the way to an optimum
+        self.patience = _REJECTED if criterion.design.bounded else 10 * _REJECTED
         self.exact = False
         self.gap: Array | None = None
         self.fresh = False
@@ -163,7 +165,7 @@ class Search:
             if until == self.control.max_iterations:
                 self.reason = f"max_iterations = {until} reached"
             return None
-        moved = self._advance(self.theta, self.evaluation, model) if self.rejected < _REJECTED else None
+        moved = self._advance(self.theta, self.evaluation, model) if self.rejected < self.patience else None
         if moved is None:
             self.reason = "no step lowers the criterion"
         return moved
