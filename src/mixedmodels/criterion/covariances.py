@@ -176,12 +176,8 @@ class CovarianceModel:
         return [self._residual(part, theta) for part in self.parts]
 
     def _residual(self, part: _Part, theta: Array) -> Array:
-        total = None
-        for block in self.residual_blocks:
-            own = self._spread(part, block, self._matrix(part, block, theta, 0))
-            total = own if total is None else total + own
-        assert total is not None
-        return total
+        first, *rest = (self._spread(part, b, self._matrix(part, b, theta, 0)) for b in self.residual_blocks)
+        return sum(rest, start=first)
 
     def _matrix(self, part: _Part, block: ResidualBlock, theta: Array, order: int) -> Array:
         """Σ_R or its first or second derivatives: (…, T, T) on a grid, (…, C, t, t) at own coordinates."""
@@ -229,12 +225,16 @@ class CovarianceModel:
 
     def _error_slopes(self, block: ResidualBlock, theta: Array) -> Callable[[int, int], Array]:
         """Return (size group, parameter) ↦ ∂R*/∂θ_a by class (C, t, t); those of one group are evaluated once."""
-        known: dict[int, Array] = {}
+        known: dict[int, tuple[bool, Array]] = {}
 
         def slope(g: int, a: int) -> Array:
+            part = self.parts[g]
             if g not in known:
-                known[g] = self._matrix(self.parts[g], block, theta, 1)
-            return self._spread(self.parts[g], block, known[g][a])
+                first = self._matrix(part, block, theta, 1)
+                few = len(first) * part.rows.size * part.rows.shape[1] <= LARGEST_STACK / 10
+                known[g] = (few, self._spread(part, block, first) if few else first)
+            spread, found = known[g]
+            return found[a] if spread else self._spread(part, block, found[a])
 
         return slope
 
