@@ -15,6 +15,7 @@ from ..table import Table
 from ..terms.design import RandomTerm
 from ..typing import Array
 from .conditional_aic import conditional_criterion
+from .nested import is_nested
 from .other_method import by_method, null_model
 from .restricted_ratio import simulate_ratio
 
@@ -61,7 +62,8 @@ def compare(
     statistic = (−2l₀) − (−2l₁), d the difference of the numbers of parameters. Restricted likelihoods are
     comparable only where X is the same; where it is not, or where some fits are by maximum likelihood, REML
     fits are refitted by maximum likelihood and a note says so. That the smaller X lies in the larger is
-    checked; that the random parts are nested is for the caller to know. A variance of zero is on the
+    checked, and that the covariances of the smaller model are cases of the larger's, by their structures: where that is
+    not so, or not known, there are information criteria only. A variance of zero is on the
     boundary: with r random columns before and r + 1 after, correlated with each other, the reference is
     ½χ²_r + ½χ²_{r+1} (Self and Liang 1987; Stram and Lee 1994); fixed effects tested at the same time add to
     both degrees of freedom. For one variance component σ_b² = λσ² the exact null distribution (Crainiceanu
@@ -96,12 +98,17 @@ def compare(
         models.insert(0, null_model(models[0]))
         labels.insert(0, "null model")
     models, notes = _comparable(models)
+    if len(fits) == 1:
+        notes.insert(
+            0, "null model: the same fixed part, no random effects, independent errors of one variance"
+        )
     order = sorted(range(len(models)), key=lambda i: models[i].n_parameters)
     models, labels = [models[i] for i in order], [labels[i] for i in order]
     tests = [(np.nan, np.nan, np.nan)]
     for smaller, larger in pairwise(models):
         tests.append(_test(smaller, larger, boundary, n, seed, notes))
-    if boundary == "none" and any(_adds_variance(a, b) for a, b in pairwise(models)):
+    tested = [(a, b) for (a, b), (*_, p) in zip(pairwise(models), tests[1:], strict=True) if np.isfinite(p)]
+    if boundary == "none" and any(_adds_variance(a, b) for a, b in tested):
         notes.append("χ² p-values of variances are too large, zero being on the boundary; see boundary=")
     extra = _conditional(models, notes) if conditional else {}
     return _table(models, labels, np.array(tests), tuple(dict.fromkeys(notes)), extra)
@@ -195,6 +202,9 @@ def _test(
     statistic = smaller.criterion - larger.criterion
     if not _spans(larger, smaller):
         notes.append("not tested: the fixed part of the smaller model does not lie in the larger one's")
+        return np.nan, np.nan, np.nan
+    if not is_nested(smaller, larger):
+        notes.append("covariance models not nested: information criteria only")
         return np.nan, np.nan, np.nan
     if statistic < -_FALL:
         notes.append("not tested: the larger model fits worse, so the models are not nested or not converged")

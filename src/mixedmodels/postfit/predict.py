@@ -132,7 +132,7 @@ def predict(
     method = method_for(fit, ddf, information=information)
     off = uncertainty_of(fit, found, method, response=response, limits=interval is not None)
     columns = {"fit": found.mean, "se": standard_errors(fit, off.mean)}
-    notes = [*_missing_notes(found), *off.notes]
+    notes = [*_missing_notes(found), *_position_notes(fit, found, conditional), *off.notes]
     if response:
         notes += _response_notes(fit, found, off.response)
     if interval is not None:
@@ -209,6 +209,23 @@ def _missing_notes(found: Predicted) -> list[str]:
         return []
     what = "1 row is a missing response" if count == 1 else f"{count} rows are missing responses"
     return [f"{what}, predicted from the observed rows of the same cluster"]
+
+
+def _position_notes(fit: Fit, found: Predicted, conditional: bool) -> list[str]:
+    """Return the note on rows whose position in their cluster the structure of the errors does not reach."""
+    new, residual = found.errors.new, fit.design.residual
+    if not conditional or new is None or residual is None or residual.structure is None or not new.placed:
+        return []
+    if new.coordinates is not None:
+        return []
+    outside = int(np.count_nonzero((new.clusters >= 0) & (new.index < 0) & found.valid))
+    if not outside:
+        return []
+    what = "1 row stands at a position" if outside == 1 else f"{outside} rows stand at positions"
+    return [
+        f"{what} that no row of the fit has, with which {residual.structure.names[0]!r} knows no covariance: "
+        "predicted by the mean alone; 'car1' and the spatial structures forecast there"
+    ]
 
 
 def _response_notes(fit: Fit, found: Predicted, variance: Array) -> list[str]:

@@ -149,3 +149,41 @@ def test_bad_arguments(sleep, intercepts, slopes):
         mm.compare(intercepts, slopes, names=["a"])
     with pytest.raises(mm.SpecError, match="one random column"):
         mm.compare(mm.lm("Reaction ~ Days", sleep), slopes, boundary="mixture")
+
+
+NESTED = [
+    ("(1 | Subject)", None, "(Days | Subject)", None, True),
+    ("(Days || Subject)", None, "(Days | Subject)", None, True),
+    ("(0 + Days | Subject)", None, "(Days | Subject)", None, True),
+    ("(1 | Subject)", None, "(1 | Subject)", "ar1(Days | Subject)", True),
+    ("(1 | Subject)", None, "", "hcs(Days | Subject)", True),
+    ("", "ar1(Days | Subject)", "", "har1(Days | Subject)", True),
+    ("", "ar1(Days | Subject)", "", "toep(Days | Subject)", True),
+    ("", "cs(Days | Subject)", "", "hcs(Days | Subject)", True),
+    ("(1 | Subject)", None, "", "ar1(Days | Subject)", False),
+    ("", "cs(Days | Subject)", "", "har1(Days | Subject)", False),
+    ("", "ar1(Days | Subject)", "", "hcs(Days | Subject)", False),
+    ("(1 | half)", None, "(Days | Subject)", None, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "old_errors", "new", "new_errors", "nested"), NESTED)
+def test_covariance_models_are_tested_where_one_is_a_case_of_the_other(
+    old, old_errors, new, new_errors, nested
+):
+    data = mm.datasets.load("sleepstudy", backend="pandas")
+    data["half"] = data["Subject"].astype(str) + np.where(data["Days"] < 5, "a", "b")
+
+    def fitted(random, errors):
+        formula = "Reaction ~ Days" + (f" + {random}" if random else "")
+        return mm.lmm(formula, data, residual=errors)
+
+    table = mm.compare(fitted(old, old_errors), fitted(new, new_errors))
+    said = any("not nested: information criteria only" in note for note in table.notes)
+    same_size = any("same number of parameters" in note for note in table.notes)
+    assert (said or same_size) == (not nested)
+    assert np.isfinite(table["p_value"][1]) == nested
+
+
+def test_the_null_model_of_one_fit_is_said(slopes):
+    assert "no random effects, independent errors of one variance" in mm.compare(slopes).notes[0]

@@ -147,3 +147,25 @@ def test_outp_and_outpm_of_sas_under_kenward_roger() -> None:
     np.testing.assert_allclose(conditional["fit"], predicted, rtol=1e-6)
     # of the 0.6 that is added to 82.9 SAS has 0.010 less by terms of its own, of the order of Φ: 1e-4 of the error
     np.testing.assert_allclose(conditional["se"], se, rtol=1e-4)
+
+
+def test_rows_at_positions_without_covariance_are_named() -> None:
+    sleep = mm.datasets.load("sleepstudy")
+    fit = mm.gls("Reaction ~ Days", sleep, residual="ar1(Days | Subject)")
+    table = fit.predict({"Days": [9.0, 12.0], "Subject": ["308", "308"]}, se=True)
+    assert any("1 row stands at a position that no row of the fit has" in note for note in table.notes)
+    forecast = mm.gls("Reaction ~ Days", sleep, residual="car1(Days | Subject)")
+    later = forecast.predict({"Days": [12.0], "Subject": ["308"]}, se=True)
+    assert "missing response" in later.notes[0]
+    assert later["fit"][0] != forecast.predict({"Days": [12.0]}, level="population")[0]
+
+
+def test_printing_and_tables_tell_one_story(sleep: mm.Fit) -> None:
+    before = str(sleep)
+    table, tidy, interval = sleep.fixed_effects(), sleep.tidy("fixed"), sleep.conf_int()
+    np.testing.assert_array_equal(np.asarray(sleep.bse), table["std_error"])
+    np.testing.assert_array_equal(np.asarray(sleep.tvalues), tidy["statistic"])
+    np.testing.assert_array_equal(np.asarray(sleep.pvalues), tidy["p_value"])
+    np.testing.assert_array_equal(interval["conf_low"], table["conf_low"])
+    np.testing.assert_allclose(np.sqrt(np.diag(sleep.vcov)), table["std_error"], rtol=1e-12)
+    assert str(sleep) == before
