@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use ndarray::{ArrayView1, ArrayView2};
 
 use crate::dense::dot;
-use crate::error::KernelError;
+use crate::error::{room, KernelError};
 use crate::threads::map_parts;
 
 /// One grouping factor over the rows.
@@ -117,6 +117,7 @@ pub fn cross_products<'a>(
     let n = rows.y.len();
     check(chain, tail, rows, n)?;
     let d = rows.width();
+    room(numbers(chain, tail, d as f64))?;
     let offsets = tail_offsets(tail);
     let tail_width = *offsets.last().unwrap_or(&0);
     let mut factors = Vec::with_capacity(chain.len());
@@ -177,6 +178,11 @@ fn check<'a>(
     }
     for f in chain.iter().chain(tail) {
         let bad_values = f.values.as_ref().is_some_and(|v| v.len() != n * f.p);
+        if f.q > i32::MAX as usize || f.p > i32::MAX as usize {
+            return Err(KernelError::Shape(
+                "a factor has too many levels or columns".into(),
+            ));
+        }
         if f.codes.len() != n || bad_values || (f.values.is_none() && f.p != 1) {
             return Err(KernelError::Shape(
                 "codes or values of a factor do not match the rows".into(),
@@ -187,6 +193,17 @@ fn check<'a>(
         }
     }
     Ok(())
+}
+
+/// How many numbers the cross-products take, those of levels with tail columns they do not meet left out.
+fn numbers(chain: &[FactorRows<'_>], tail: &[FactorRows<'_>], d: f64) -> f64 {
+    let width = |f: &FactorRows<'_>| (f.p as f64, f.q as f64);
+    let dense: f64 = tail.iter().map(width).map(|(p, q)| p * q).sum();
+    let levels = chain
+        .iter()
+        .map(width)
+        .map(|(p, q)| q * (p * (p + d) + 2.0));
+    dense * (dense + d) + levels.sum::<f64>()
 }
 
 fn tail_offsets(tail: &[FactorRows<'_>]) -> Vec<usize> {

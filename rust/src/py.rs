@@ -1,7 +1,7 @@
 //! The Python module: registers classes and functions, maps errors.
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyArithmeticError, PyValueError};
+use pyo3::exceptions::{PyArithmeticError, PyMemoryError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::error::KernelError;
@@ -13,6 +13,7 @@ impl From<KernelError> for PyErr {
         match error {
             KernelError::NotPositiveDefinite(column) => NotPositiveDefinite::new_err(column),
             KernelError::Shape(text) => PyValueError::new_err(text),
+            KernelError::Memory(_) => PyMemoryError::new_err(error.to_string()),
         }
     }
 }

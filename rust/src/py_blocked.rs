@@ -14,7 +14,7 @@ use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::chain_solve::{reduce, substitute};
 use crate::cross_product::{cross_products, row_major, DenseRows, FactorRows};
-use crate::error::KernelError;
+use crate::error::{room, KernelError};
 use crate::predictions::predictions;
 use crate::selected_inverse::backward;
 use crate::threads::run;
@@ -63,6 +63,7 @@ impl PyBlocked {
     ) -> PyResult<Vec<Vec<f64>>> {
         let chain = &self.blocked.cross.chain;
         let owned: Vec<Vec<f64>> = given.iter().map(|c| c.as_array().to_vec()).collect();
+        room((self.blocked.cross.tail_width + count) as f64 * count as f64)?;
         let sizes = chain.iter().map(|f| f.q * f.p * count);
         if owned.len() != chain.len() || owned.iter().zip(sizes).any(|(c, size)| c.len() != size) {
             return Err(PyValueError::new_err(
@@ -154,24 +155,27 @@ impl PyBlocked {
         &self,
         py: Python<'py>,
         c: usize,
-    ) -> (
+    ) -> PyResult<(
         Flat<'py>,
         Flat<'py>,
         Flat<'py>,
         Bound<'py, PyArray1<u64>>,
         Bound<'py, PyArray1<u32>>,
         Flat<'py>,
-    ) {
-        let f = &self.blocked.cross.chain[c];
+    )> {
+        let chain = &self.blocked.cross.chain;
+        let f = chain
+            .get(c)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no chain factor {c}")))?;
         let start: Vec<u64> = f.tail_start.iter().map(|&s| s as u64).collect();
-        (
+        Ok((
             PyArray1::from_slice(py, &f.block),
             PyArray1::from_slice(py, &f.ancestor),
             PyArray1::from_slice(py, &f.dense),
             PyArray1::from_vec(py, start),
             PyArray1::from_slice(py, &f.tail_column),
             PyArray1::from_slice(py, &f.tail),
-        )
+        ))
     }
 
     /// Eliminate the chain at Λ (flat (sets, p, p) per factor); fills the lower triangle of `schur` (T, T) and returns
@@ -222,6 +226,14 @@ impl PyBlocked {
             x: x.as_slice()?,
         };
         let (blocked, threads) = (&self.blocked, self.threads);
+        // what the sweep keeps of every level is at most three times its cross-products
+        let held: usize = blocked
+            .cross
+            .chain
+            .iter()
+            .map(|f| f.block.len() + f.tail.len())
+            .sum();
+        room(3.0 * held as f64)?;
         self.backward = py.detach(|| {
             run(blocked.single_part(), threads, || {
                 backward(blocked, &tail, keep_levels)
@@ -328,7 +340,7 @@ impl PyBlocked {
             return Err(PyValueError::new_err("x_tail has the wrong shape"));
         }
         let (blocked, x) = (&self.blocked, x_tail.as_slice()?);
-        let all = py.detach(|| level_columns(blocked, x));
+        let all = py.detach(|| run(true, 1, || level_columns(blocked, x)))?;
         Ok(all.into_iter().map(|u| PyArray1::from_vec(py, u)).collect())
     }
 
@@ -367,7 +379,8 @@ impl PyBlocked {
     ) -> PyResult<Flat<'py>> {
         let mut owned = self.right_sides(&sides, count)?;
         let mut tail = vec![0.0; self.blocked.cross.tail_width * count];
-        py.detach(|| reduce(&self.blocked, count, &mut owned, &mut tail));
+        let blocked = &self.blocked;
+        py.detach(|| run(true, 1, || reduce(blocked, count, &mut owned, &mut tail)))?;
         Ok(PyArray1::from_vec(py, tail))
     }
 
@@ -385,10 +398,12 @@ impl PyBlocked {
         }
         let x = x_tail.as_slice()?;
         let mut tail = vec![0.0; width * count];
-        py.detach(|| {
-            reduce(&self.blocked, count, &mut owned, &mut tail);
-            substitute(&self.blocked, count, &mut owned, x);
-        });
+        let blocked = &self.blocked;
+        let work = || {
+            reduce(blocked, count, &mut owned, &mut tail);
+            substitute(blocked, count, &mut owned, x);
+        };
+        py.detach(|| run(true, 1, work))?;
         Ok(owned
             .into_iter()
             .map(|b| PyArray1::from_vec(py, b))
@@ -412,6 +427,9 @@ impl PyBlocked {
     ) -> PyResult<Flat<'py>> {
         let n = x.shape()[0];
         let m = self.blocked.cross.tail_width + self.blocked.cross.d - 1;
+        if h.shape() != [m, m] || x.shape()[1] + 1 != self.blocked.cross.d {
+            return Err(PyValueError::new_err("h or x has the wrong shape"));
+        }
         let zeros = vec![0.0; m];
         let solution = TailSolution {
             h: h.as_slice()?,
@@ -430,13 +448,8 @@ impl PyBlocked {
         }
         for (codes, values, p, offset) in &tail {
             let (codes, values) = (codes.as_slice()?, values.as_slice()?);
-            check_rows(
-                codes,
-                values,
-                n,
-                *p,
-                (self.blocked.cross.tail_width - offset) / p,
-            )?;
+            let after = self.blocked.cross.tail_width.saturating_sub(*offset);
+            check_rows(codes, values, n, *p, after / (*p).max(1))?;
             rows.tail.push((codes, values, *p, *offset));
         }
         let (blocked, threads) = (&self.blocked, self.threads);

@@ -10,12 +10,22 @@ use pyo3::prelude::*;
 
 use crate::cross_product::row_major;
 use crate::dense;
+use crate::error::room;
 use crate::threads::run;
+
+fn square(shape: &[usize]) -> PyResult<usize> {
+    if shape[0] != shape[1] {
+        return Err(PyValueError::new_err(format!(
+            "a square matrix is needed, not {shape:?}"
+        )));
+    }
+    Ok(shape[0])
+}
 
 /// Replaces the lower triangle of m (k, k) by its Cholesky factor.
 #[pyfunction]
 fn cholesky(py: Python<'_>, mut m: PyReadwriteArray2<'_, f64>, threads: usize) -> PyResult<()> {
-    let order = m.shape()[0];
+    let order = square(m.shape())?;
     let values = m.as_slice_mut()?;
     py.detach(|| {
         run(!dense::shares_work(order, threads), threads, || {
@@ -32,7 +42,8 @@ fn cholesky_inverse<'py>(
     lower: PyReadonlyArray2<'_, f64>,
     threads: usize,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
-    let order = lower.shape()[0];
+    let order = square(lower.shape())?;
+    room((order * order) as f64)?;
     let values = lower.as_slice()?;
     let inverse = py.detach(|| {
         run(!dense::shares_work(order, threads), threads, || {
@@ -52,18 +63,17 @@ fn solve_triangular<'py>(
     transposed: bool,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (order, columns) = (lower.shape()[0], b.shape()[1]);
-    if lower.shape()[1] != order || b.shape()[0] != order {
+    if lower.shape()[1] != order || b.shape()[0] != order || columns == 0 {
         return Err(PyValueError::new_err("lower and b do not fit together"));
     }
     let values = lower.as_slice()?;
     let mut out = row_major(b.as_array()).into_owned();
-    py.detach(|| {
-        if transposed {
-            dense::solve_upper(values, order, &mut out, columns);
-        } else {
-            dense::solve_lower(values, order, &mut out, columns);
-        }
-    });
+    let solve = if transposed {
+        dense::solve_upper
+    } else {
+        dense::solve_lower
+    };
+    py.detach(|| run(true, 1, || solve(values, order, &mut out, columns)))?;
     let matrix = Array2::from_shape_vec((order, columns), out).expect("order · columns numbers");
     Ok(matrix.into_pyarray(py))
 }
@@ -76,11 +86,12 @@ fn symmetric_product<'py>(
     b: PyReadonlyArray2<'_, f64>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let (stride, size, columns) = (lower.shape()[1], b.shape()[0], b.shape()[1]);
-    if size > stride || size > lower.shape()[0] {
+    if size > stride || size > lower.shape()[0] || columns == 0 {
         return Err(PyValueError::new_err("lower and b do not fit together"));
     }
     let (values, given) = (lower.as_slice()?, row_major(b.as_array()));
-    let out = py.detach(|| dense::symmetric_times(values, stride, size, &given, columns));
+    let work = || dense::symmetric_times(values, stride, size, &given, columns);
+    let out = py.detach(|| run(true, 1, work))?;
     let matrix = Array2::from_shape_vec((size, columns), out).expect("size · c numbers");
     Ok(matrix.into_pyarray(py))
 }

@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use crate::error::KernelError;
+use crate::error::{zeros, KernelError};
 use crate::sparse_blocks::{factor_panel, outer_trapezoid};
 use crate::sparse_inverse::selected_inverse;
 use crate::sparse_pattern::{Pattern, Update};
@@ -45,11 +45,10 @@ impl SparseSymmetric {
                 .collect(),
             repeated: pairs.map(|(i, j)| i < j).collect(),
         };
-        let factor = vec![0.0; pattern.stored()];
         Ok(SparseSymmetric {
             pattern,
             entries,
-            factor,
+            factor: Vec::new(),
             factored: false,
             inverse: None,
         })
@@ -89,7 +88,11 @@ impl SparseSymmetric {
         check_length("values", values.len(), self.entries())?;
         self.factored = false;
         self.inverse = None;
-        self.factor.fill(0.0);
+        if self.factor.len() == self.stored() {
+            self.factor.fill(0.0);
+        } else {
+            self.factor = zeros(self.stored())?;
+        }
         for ((&value, &at), &repeated) in values
             .iter()
             .zip(&self.entries.at)
@@ -173,7 +176,7 @@ impl SparseSymmetric {
     fn invert(&mut self, threads: usize) -> Result<(), KernelError> {
         self.check_factored()?;
         if self.inverse.is_none() {
-            let mut inverse = vec![0.0; self.stored()];
+            let mut inverse = zeros(self.stored())?;
             selected_inverse(&self.pattern, &self.factor, &mut inverse, threads);
             self.inverse = Some(inverse);
         }

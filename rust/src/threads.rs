@@ -1,6 +1,7 @@
 //! Thread pools owned by the extension, one per number of threads; the global pool is never used.
 
 use std::collections::HashMap;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
@@ -39,14 +40,17 @@ pub fn map_parts<T: Send, R: Send>(parts: Vec<T>, f: impl Fn(T) -> R + Sync + Se
     }
 }
 
-/// Runs `work` in the pool of `threads` workers, or directly when the problem is one part.
+/// Runs `work` in the pool of `threads` workers, or directly when the problem is one part; a panic is an error.
 pub fn run<T: Send>(
     single_part: bool,
     threads: usize,
     work: impl FnOnce() -> T + Send,
 ) -> Result<T, KernelError> {
-    if single_part {
-        return Ok(work());
-    }
-    Ok(pool(threads)?.install(work))
+    let guarded = || catch_unwind(AssertUnwindSafe(work));
+    let outcome = if single_part {
+        guarded()
+    } else {
+        pool(threads)?.install(guarded)
+    };
+    outcome.map_err(|_| KernelError::Shape("the arrays do not fit together".into()))
 }

@@ -11,6 +11,7 @@ from .control import Control
 from .criterion import Criterion, check_identified, linear_part
 from .engines import Layout, choose_engine
 from .engines.base import Equations
+from .engines.plan import check_parameters
 from .errors import ConvergenceWarning, Severity, SpecError, carried_through
 from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
@@ -302,7 +303,9 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         context=inputs.context,
     )
     threads = control.threads_for(frame.n)
-    design, rows = build_design(spec, frame, rank_tolerance=control.rank_tolerance, threads=threads)
+    tolerance, room = control.rank_tolerance, control.room
+    with carried_through("the fit"):
+        design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
     with carried_through("the fit"):
         rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
         _warn(optimum)
@@ -315,7 +318,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             optimum,
             engine=engine,
             control=control,
-            notes=frame.notes + design.notes,
+            notes=frame.notes + design.notes + control.notes,
             inputs=inputs,
         )
 
@@ -339,6 +342,7 @@ def search(
 
     Criterion and optimum are about the random columns in coordinates of their own. `near` is θ̂ of a neighbouring fit.
     """
+    check_parameters(design, control)
     own, own_rows = own_columns(spec, design, rows, control)
     layout = Layout.of(own)
     engine = choose_engine(layout, own_rows, control)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numbers
 import os
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 
-from .errors import SpecError
+from .errors import Severity, SpecError, Status
 
 SMALL_PROBLEM = 20_000
 """Rows below which one thread is faster than handing work over."""
+CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says how much memory a container has; "max" where that is all there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +34,10 @@ class Control:
         errors, ranges, loadings …); None for as many as the model asks for, which takes up to three times as long as
         the 1 of most models.
     threads
-        Threads of the native kernels; 0 means one per available processor.
+        Threads of the native kernels; None or 0 means one per available processor, of which no more are used.
     memory
-        Bytes an engine may plan to use.
+        Bytes a fit may plan to use; by default half of what the machine has, or its container, or the limit of the
+        process, whichever is least: never of what is free at the moment, on which numbers must not depend.
     engine
         `"auto"`, or the name of an engine to insist on.
     rank_tolerance
@@ -44,8 +51,8 @@ class Control:
     decrement: float = 1e-8
     max_iterations: int = 100
     starts: int | None = None
-    threads: int = 0
-    memory: float = 8e9
+    threads: int | None = None
+    memory: float | None = None
     engine: str = "auto"
     rank_tolerance: float = 1e-7
     verbose: bool = False
@@ -61,7 +68,7 @@ class Control:
         ):
             value = getattr(self, name)
             kind = numbers.Integral if whole else numbers.Real
-            if name == "starts" and value is None:
+            if value is None and name in ("starts", "threads", "memory"):
                 continue
             right = isinstance(value, kind) and not isinstance(value, bool)
             if not right or not (value >= least if whole else value > least):
@@ -69,10 +76,45 @@ class Control:
         if not isinstance(self.engine, str):
             raise SpecError(f"control: engine={self.engine!r} must be the name of an engine, or 'auto'.")
 
+    @property
+    def room(self) -> float:
+        """Bytes a fit may plan to use: `memory`, or its default."""
+        return 0.5 * memory_limit() if self.memory is None else float(self.memory)
+
     def threads_for(self, n: int) -> int:
-        """Return the threads worth using on n rows: the number given, or 1 for a small problem when left open."""
+        """Return the threads worth using on n rows: those given that there are processors for, or, left open, one for
+        each processor and 1 for a small problem."""
         if self.threads:
-            return self.threads
-        if n < SMALL_PROBLEM:
-            return 1
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+            return min(self.threads, processors())
+        return 1 if n < SMALL_PROBLEM else processors()
+
+    @property
+    def notes(self) -> tuple[Status, ...]:
+        """What was asked for and cannot be had."""
+        if not self.threads or self.threads <= processors():
+            return ()
+        there = "1 processor there is" if processors() == 1 else f"{processors()} processors there are"
+        return (Status(Severity.NOTE, f"control: threads={self.threads} reduced to the {there}"),)
+
+
+@cache
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@cache
+def memory_limit() -> float:
+    """Return the bytes that this process can ever have: of the machine, its container, or the process's own limit."""
+    found = [8e9]
+    with suppress(ValueError, OSError, AttributeError):
+        found = [float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")]
+    for name in CONTAINER:
+        with suppress(ValueError, OSError):
+            found.append(float(Path(name).read_text()))
+    with suppress(ImportError, ValueError, OSError):
+        resource = import_module("resource")
+        soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if soft != resource.RLIM_INFINITY:
+            found.append(float(soft))
+    return min(found)

@@ -176,3 +176,17 @@ FORMATS: Mapping[str, Callable[[np.ndarray[Any, Any]], list[str]]] = {
     "text": _format_text,
     "aligned": _format_text,
 }
+
+
+def size_text(size: float) -> str:
+    """Return bytes as text.
+
+    Examples
+    --------
+    >>> size_text(3.2e9), size_text(48_000)
+    ('3.2 GB', '48.0 kB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:.0f} bytes"

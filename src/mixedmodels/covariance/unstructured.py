@@ -38,7 +38,7 @@ class TriangularFactor:
 
     def size(self, m: int) -> int:
         """Return the number of working parameters for an m×m matrix."""
-        return len(self.pattern(m).rows)
+        return m * (m + 1) // 2
 
     def matrix(self, theta: Array, at: Positions) -> Array:
         """Return Σ(θ), (m, m)."""

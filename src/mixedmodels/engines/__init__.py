@@ -9,6 +9,7 @@ from .base import Engine, Equations
 from .blocked.engine import BlockedEngine
 from .clusters.engine import ClustersEngine
 from .layout import Layout
+from .plan import check_operations
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
@@ -54,8 +55,13 @@ def choose_engine(layout: Layout, rows: Rows, control: Control) -> Engine:
         else:
             reasons.append(f"{name}: {reason}")
     if not able:
-        raise SpecError(f"no engine can take this model ({'; '.join(reasons)}).")
-    return min(able)[2]
+        raise SpecError(
+            f"no engine can take this model ({'; '.join(reasons)}). Use fewer levels or simpler terms; where "
+            "memory is what lacks, a machine with more of it or mm.Control(memory=…)."
+        )
+    operations, _, cheapest = min(able)
+    check_operations(cheapest.name, operations)
+    return cheapest
 
 
 __all__ = ["ENGINES", "Engine", "Equations", "Layout", "choose_engine"]

@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from ..control import Control
 from ..errors import FitError
+from ..formats import size_text
 from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .coordinates import FixedBasis
@@ -517,8 +518,7 @@ class Engine(ABC):
 
 
 def memory_refusal(what: str, size: float, control: Control) -> str | None:
-    """Return why an engine whose `what` takes `size` bytes cannot be used within `control.memory`, else None."""
-    if size <= control.memory:
+    """Return why an engine whose `what` takes `size` bytes cannot be used within `control.room`, else None."""
+    if size <= control.room:
         return None
-    limit = control.memory / 1e9
-    return f"{what} would take {size / 1e9:.1f} GB, more than control.memory = {limit:.1f} GB"
+    return f"{what} would take {size_text(size)}, more than control.memory, {size_text(control.room)}"

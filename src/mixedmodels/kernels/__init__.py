@@ -11,23 +11,20 @@ import numpy as np
 
 from ..lazy import LazyModule
 from ..typing import Array
+from .arrays import check_written, checked, sound
 
 try:
-    from .._rust import (
-        Blocked,
-        NotPositiveDefinite,
-        SparseSymmetric,
-        column_moments,
-        gram,
-        refit_responses,
-        response_products,
-        scale_triangle,
-        scale_triangle_in_place,
-        solve_triangular,
-        symmetric_product,
-    )
+    from .._rust import Blocked, NotPositiveDefinite, SparseSymmetric
     from .._rust import cholesky as native_cholesky
     from .._rust import cholesky_inverse as native_cholesky_inverse
+    from .._rust import column_moments as native_column_moments
+    from .._rust import gram as native_gram
+    from .._rust import refit_responses as native_refit_responses
+    from .._rust import response_products as native_response_products
+    from .._rust import scale_triangle as native_scale_triangle
+    from .._rust import scale_triangle_in_place as native_scale_triangle_in_place
+    from .._rust import solve_triangular as native_solve_triangular
+    from .._rust import symmetric_product as native_symmetric_product
 except ImportError as error:
     raise ImportError(
         "mixedmodels: the compiled kernels are missing or older than the Python sources. Build them: cargo build "
@@ -38,6 +35,14 @@ if TYPE_CHECKING:
     from scipy.linalg import blas
 else:
     blas = LazyModule("scipy.linalg.blas")
+    Blocked, SparseSymmetric = checked(Blocked), checked(SparseSymmetric)
+
+column_moments = checked(native_column_moments)
+gram = checked(native_gram)
+refit_responses = checked(native_refit_responses)
+response_products = checked(native_response_products)
+solve_triangular = checked(native_solve_triangular)
+symmetric_product = checked(native_symmetric_product)
 
 UNTHREADED = 200_000
 """Products (k·l·n) of a matrix product below which OpenBLAS keeps to one thread."""
@@ -74,13 +79,26 @@ def cholesky(m: Array, threads: int = 1) -> Array:
     >>> cholesky(np.array([[4.0, 0.0], [2.0, 2.0]]))[1, 0]
     np.float64(1.0)
     """
+    check_written("m", m)
     native_cholesky(m, threads)
     return m
 
 
 def cholesky_inverse(lower: Array, threads: int = 1) -> Array:
     """Return (LL')⁻¹ (k, k), lower triangle, from L."""
-    return native_cholesky_inverse(lower, threads)
+    return native_cholesky_inverse(sound(lower), threads)
+
+
+def scale_triangle(matrix: Array, weights: Array, out: Array) -> None:
+    """Write w_i·m_ij·w_j of the leading lower triangle of `matrix` into that of `out` (k, k)."""
+    check_written("out", out)
+    native_scale_triangle(sound(matrix), sound(weights), out)
+
+
+def scale_triangle_in_place(m: Array, weights: Array) -> None:
+    """Replace m_ij by w_i·m_ij·w_j in the lower triangle of m (k, k)."""
+    check_written("m", m)
+    native_scale_triangle_in_place(m, sound(weights))
 
 
 def row_products(a: Array, b: Array) -> Array:

@@ -25,7 +25,12 @@ SMALLEST, LARGEST = 1e-140, 1e140
 
 
 def build_design(
-    spec: ModelSpec, frame: ModelFrame, *, rank_tolerance: float = 1e-7, threads: int = 1
+    spec: ModelSpec,
+    frame: ModelFrame,
+    *,
+    rank_tolerance: float = 1e-7,
+    threads: int = 1,
+    memory: float | None = None,
 ) -> tuple[Design, Rows]:
     """Return the terms of a model with labels and how they are computed, and y, X and every Z.
 
@@ -39,6 +44,8 @@ def build_design(
         See `null_space`.
     threads
         Threads that may share passes over the rows.
+    memory
+        Bytes that X may plan to take; the default of `Control` without.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def build_design(
     )
     offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
     bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
-    fixed, x, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads)
+    fixed, x, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads, memory)
     if frame.n <= fixed.rank:
         raise DataError(
             f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "

@@ -13,6 +13,9 @@ from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
 from .rows import ErrorRows, FixedRows, TermRows
 
+OWN_VARIANCES = frozenset({"us", "diag", "hcs", "unr", "banded_us", "har1", "htoep"})
+"""Structures with a variance for every column, whose sum with that of the errors is all that such data show."""
+
 
 def check_bounded(
     spec: ModelSpec, residual: Residual | None, errors: ErrorRows | None, fixed: FixedRows
@@ -50,6 +53,7 @@ def check_identifiable(
     """Raise `DataError` when no data of this layout can estimate the parameters of a random term."""
     _check_levels(asked, term)
     _check_rows(asked, term, rows, spec, frame)
+    _check_count(asked, term, rows, spec, frame)
     _check_columns(asked, term, rows, fixed, tolerance)
 
 
@@ -86,6 +90,29 @@ def _check_rows(
         f"{asked}: grouping factor {term.group!r} has as many levels ({term.n_levels}) as rows, "
         "so its variance cannot be told from the residual variance. Leave the term out, or group by "
         "something observed repeatedly."
+    )
+
+
+def _check_count(
+    asked: RandomSpec, term: RandomTerm, rows: TermRows, spec: ModelSpec, frame: ModelFrame
+) -> None:
+    """Raise where a term with a variance for every column has as many columns as there are rows, and σ² is free."""
+    count = term.n_levels * term.n_columns
+    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    if (
+        not free_errors
+        or term.n_columns < 2
+        or count < frame.n
+        or term.known is not None
+        or asked.structure.name not in OWN_VARIANCES
+    ):
+        return
+    if rows.values is None or asked.coordinates or any("var(" in str(held).lower() for held in spec.hold):
+        return
+    raise DataError(
+        f"{asked}: {term.n_columns} columns for each of {term.n_levels} levels of {term.group!r} are {count} random "
+        f"effects for {frame.n} rows, so that their variances cannot be told from that of the errors. Use a structure "
+        "that shares a variance (homdiag, cs, ar1), hold var(Residual), or write the term as residual=."
     )
 
 

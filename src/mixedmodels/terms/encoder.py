@@ -32,13 +32,11 @@ from .evaluate import Evaluation, Learned
 from .functions import NO_FUNCTIONS, OwnFunctions
 from .parts import Block, Part
 from .scoping import scope
+from .size import MOST_COLUMNS, check_levels, check_matrix
 
 INTERCEPT = "(Intercept)"
 CACHED = 1 << 17
 """Numbers of a model matrix written at once, column by column, so that they stay in the processor's cache."""
-
-MOST_COLUMNS = 100_000
-"""Columns of a model matrix above which no names are made."""
 
 Writer: TypeAlias = Callable[[Array, slice], None]
 """Writes the rows of a slice into their place."""
@@ -168,15 +166,17 @@ def learn_direct(
             block = tuple(
                 _part(atom, reduced, is_factor(atom), evaluation, contrasts) for atom, reduced in scoped
             )
+            check_matrix(
+                ":".join(a.label for a in terms[index]),
+                0,
+                len(columns) + _width(block),
+                MOST_COLUMNS,
+                math.inf,
+            )
             names = _block_names(block)
             blocks.append(block)
             columns += names
             assign += [index] * len(names)
-            if len(columns) > MOST_COLUMNS:
-                raise DataError(
-                    f"{':'.join(atom.label for atom in terms[index])} makes more than {MOST_COLUMNS:,} columns; write "
-                    "a factor of so many levels as a random term, (1 | f)."
-                )
     for atom in {part.atom for block in blocks for part in block if part.levels is None}:
         if not atom.is_column and not _is_basis(atom):
             _numbers(atom, evaluation)
@@ -217,6 +217,7 @@ def _part(
         found = _basis_of(atom, evaluation)
         return Part(atom, fields=found.reduced().fields if reduced else found.fields, reduced=reduced)
     levels = _ordered_levels(atom, evaluation)
+    check_levels(atom.label, len(levels))
     if reduced and len(levels) < 2:
         raise DataError(
             f"factor {atom.label!r} has one level, {str(levels[0])!r}, so it has no effect to estimate; "
@@ -305,8 +306,6 @@ class _Values:
 def _block_names(block: Block) -> list[str]:
     if not block:
         return [INTERCEPT]
-    if _width(block) > MOST_COLUMNS:
-        return [""] * (MOST_COLUMNS + 1)
     reversed_names = product(*(part.names() for part in reversed(block)))
     return [":".join(reversed(names)) for names in reversed_names]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..control import Control
 from ..errors import SpecError, suggest
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
@@ -22,6 +23,7 @@ from .evaluate import Evaluation, Learned
 from .functions import NO_FUNCTIONS, OwnFunctions
 from .rank import ColumnMoments, null_space
 from .rows import FixedRows
+from .size import MOST_COLUMNS, MOST_FIXED, check_matrix
 from .smooth import SplineBasis
 
 
@@ -60,12 +62,16 @@ def learn_encoder(
     frame: ModelFrame,
     contrasts: Mapping[str, str],
     room: int = 0,
+    most: int = MOST_COLUMNS,
+    memory: float | None = None,
     *,
     centred: bool = False,
 ) -> tuple[DirectEncoder, Array]:
-    """Return the encoder of canonical formula text and its matrix with `room` zero columns after it."""
-    functions = OwnFunctions(frame.context)
-    return fill_direct(expand(text), frame.columns, frame.n, contrasts, room, functions, centred=centred)
+    """Return the encoder of canonical formula text and its matrix with `room` zero columns after it, of at most `most`
+    columns and within `memory` bytes."""
+    own = OwnFunctions(frame.context)
+    terms = expand(text)
+    return fill_direct(terms, frame.columns, frame.n, contrasts, room, own, most, memory, centred=centred)
 
 
 def fill_direct(
@@ -75,27 +81,36 @@ def fill_direct(
     contrasts: Mapping[str, str],
     room: int = 0,
     functions: OwnFunctions = NO_FUNCTIONS,
+    most: int = MOST_COLUMNS,
+    memory: float | None = None,
     *,
     centred: bool = False,
 ) -> tuple[DirectEncoder, Array]:
     """Return the encoder of expanded terms and its matrix with `room` zero columns after it."""
     direct, evaluation = learn_direct(terms, data, n, contrasts, functions, centred=centred)
     width = len(direct.columns)
+    what = "the fixed part" if most == MOST_FIXED else " + ".join(direct.terms)
+    check_matrix(what, n, width + room, most, Control().room if memory is None else memory)
     matrix = np.zeros((n, width + room))
     direct.write(matrix[:, :width], evaluation)
     return direct, matrix
 
 
 def build_fixed(
-    spec: ModelSpec, frame: ModelFrame, bases: tuple[SplineBasis, ...], tolerance: float, threads: int = 1
+    spec: ModelSpec,
+    frame: ModelFrame,
+    bases: tuple[SplineBasis, ...],
+    tolerance: float,
+    threads: int = 1,
+    memory: float | None = None,
 ) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
     """Return the columns of X with their aliasing, X with its moments, and how it is computed."""
-    found, rows, encoding = _build_about(spec, frame, bases, tolerance, threads, centred=True)
+    found, rows, encoding = _build_about(spec, frame, bases, tolerance, threads, memory, centred=True)
     if found.written is not None:
         aliased = np.setdiff1d(np.arange(len(found.columns)), found.estimable)
         if found.written[np.ix_(aliased, np.array(found.estimable, dtype=int))].any():
             # what stands in for an aliased column is not told by the powers of others
-            return _build_about(spec, frame, bases, tolerance, threads, centred=False)
+            return _build_about(spec, frame, bases, tolerance, threads, memory, centred=False)
     return found, rows, encoding
 
 
@@ -105,13 +120,16 @@ def _build_about(
     bases: tuple[SplineBasis, ...],
     tolerance: float,
     threads: int,
+    memory: float | None,
     *,
     centred: bool,
 ) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
     """Return X, with `centred` about origins of its own, with moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
     powers_room = sum(basis.degree for basis in bases)
-    encoder, matrix = learn_encoder(spec.fixed, frame, contrasts, powers_room, centred=centred)
+    encoder, matrix = learn_encoder(
+        spec.fixed, frame, contrasts, powers_room, MOST_FIXED, memory, centred=centred
+    )
     splines, names = _spline_powers(encoder.columns, bases)
     width = len(encoder.columns)
     matrix = matrix[:, : width + len(names)] if len(names) < powers_room else matrix

@@ -9,10 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..control import Control
 from ..covariance import bind, structure_class
 from ..covariance.base import Positions, Structure
 from ..covariance.unbounded import Unbounded
-from ..errors import DataError, Severity, SpecError, Status
+from ..errors import Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec, StructureSpec
@@ -27,10 +28,8 @@ from .groups import Group, bind_group, find_levels, match_codes
 from .known import bind_known
 from .positions import order_notes
 from .rows import FixedRows, TermRows
+from .size import check_points
 from .smooth import SplineBasis
-
-LARGEST_VALUES = 4e9
-"""Bytes of Z values of one term above which a coordinate term is refused."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,10 +237,7 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     names = variables(asked.effects)
     given = np.column_stack([frame.columns[name].number() for name in names])
     points, place = np.unique(given, axis=0, return_inverse=True)
-    if 8.0 * frame.n * len(points) > LARGEST_VALUES:
-        raise DataError(
-            f"{asked}: {len(points)} distinct points in {frame.n} rows are too many; round or bin the coordinates."
-        )
+    check_points(str(asked), frame.n, len(points), Control().room)
     values = np.zeros((frame.n, len(points)))
     values[np.arange(frame.n), place.ravel()] = 1.0
     basis = CoordinateBasis(names, points)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..control import Control
 from ..errors import DataError
 from ..frame.column import Column
 from ..spec import SplineSpec
 from ..typing import Array, Labels
+from .size import MOST_FIXED, check_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def learn_spline(spec: SplineSpec, data: Mapping[str, Column]) -> SplineBasis:
             f"spline({spec.variable}): the column has {len(distinct)} distinct values, too few for degree "
             f"{spec.degree}; lower degree= or use a polynomial."
         )
+    count = spec.knots if isinstance(spec.knots, int) else len(spec.knots)
+    rows = len(data[spec.variable].number())
+    check_matrix(f"spline({spec.variable})", rows, count, MOST_FIXED, Control().room)
     if isinstance(spec.knots, int):
         probabilities = np.arange(1, spec.knots + 1) / (spec.knots + 1)
         return SplineBasis(spec.variable, spec.degree, tuple(np.quantile(distinct, probabilities).tolist()))
