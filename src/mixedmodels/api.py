@@ -348,7 +348,7 @@ def search(
     engine = choose_engine(layout, own_rows, control)
     equations = engine.equations(layout, own_rows, control)
     if not equations.homogeneous:
-        check_identified(own, equations)
+        check_identified(own, equations, [item if isinstance(item, str) else item[0] for item in spec.hold])
     criterion, optimum = fit_equations(spec, own, equations, control, start, near)
     return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum, engine.name
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engines.base import Equations
 from ..errors import DataError, SpecError
@@ -10,7 +13,7 @@ from ..kernels import NotPositiveDefinite, cholesky, cholesky_inverse
 from ..terms.design import Design
 from ..typing import Array, Labels
 from .covariances import CovarianceModel
-from .parameters import ResidualBlock, natural_names, residual_labels, residual_name
+from .parameters import ResidualBlock, natural_names, place_by_name, residual_labels, residual_name
 
 DEPENDENT = 1e-11
 """Eigenvalue of the scaled products of ∂V/∂θ below which a direction of θ leaves V unchanged."""
@@ -20,8 +23,8 @@ TRIED = 3
 """Points θ at which V must be unchanged; a compact structure has regions where its range does nothing."""
 
 
-def check_identified(design: Design, equations: Equations) -> None:
-    """Raise an error naming the parameters that can be exchanged without any change of V.
+def check_identified(design: Design, equations: Equations, held: Collection[str] = ()) -> None:
+    """Raise an error naming the parameters that can be exchanged without any change of V, those `held` apart.
 
     Raises
     ------
@@ -31,8 +34,11 @@ def check_identified(design: Design, equations: Equations) -> None:
         When the data lack what one part needs, such as two positions that no cluster has both of.
     """
     directions, model = [], CovarianceModel(design, equations)
+    free: NDArray[np.bool_] | None = None
     for theta in _regular_points(model):
-        found = _unchanged(equations, model, theta)
+        if free is None:
+            free = _not_held(model, theta, held)
+        found = _unchanged(equations, model, theta, free)
         if found is None:
             return
         directions.append((theta, found))
@@ -46,11 +52,32 @@ def check_identified(design: Design, equations: Equations) -> None:
             "without changing the covariance of the data. Leave one of them out."
         )
     name, parameters = parts[0]
+    why = _empty_positions(design, equations) or "no rows show it apart from the rest"
     raise DataError(
-        f"{name}: the data do not determine {_joined(parameters)}; no rows show it apart from the rest. Use "
-        "a "
-        "structure with fewer parameters, or combine levels."
+        f"{name}: the data do not determine {_joined(parameters)}; {why}. Use a structure with fewer parameters, "
+        "combine levels, or hold it by hold=."
     )
+
+
+def _not_held(model: CovarianceModel, theta: Array, held: Collection[str]) -> NDArray[np.bool_]:
+    """Return which parameters do not bear on natural ones that are held, (n_theta,)."""
+    natural = model.natural(theta)
+    places = place_by_name(dict.fromkeys(held, 0.0), natural.names, "hold")
+    return np.asarray(~np.any(natural.jacobian[list(places)] != 0, axis=0))
+
+
+def _empty_positions(design: Design, equations: Equations) -> str:
+    """Return which position of the errors has no row in which parameter set, "" where all have."""
+    residual, errors = design.residual, equations.rows.residual
+    if residual is None or errors is None or residual.structure is None or errors.coordinates is not None:
+        return ""
+    for which, label in enumerate(residual.set_labels):
+        own = residual.sets[errors.clusters] == which
+        seen = np.isin(np.arange(residual.positions.size), errors.index[own])
+        if not seen.all():
+            position = residual.positions.labels[int(np.flatnonzero(~seen)[0])]
+            return f"no cluster{f' of {label}' if label else ''} has a row at position {position!r}"
+    return ""
 
 
 def _regular_points(model: CovarianceModel) -> list[Array]:
@@ -84,19 +111,26 @@ def _residual_points(block: ResidualBlock) -> Array:
     return np.asarray(starts.reshape(-1, starts.shape[2]))
 
 
-def _unchanged(equations: Equations, model: CovarianceModel, theta: Array) -> Array | None:
-    """Return a direction of θ along which no V changes, or None."""
+def _unchanged(
+    equations: Equations, model: CovarianceModel, theta: Array, free: NDArray[np.bool_]
+) -> Array | None:
+    """Return a direction of the free parameters, zero in others, along which no V changes, or None."""
     gram = equations.direction_gram(
         model.numbers(theta, roots=equations.takes_roots), model.directions(theta)
-    )
+    )[np.ix_(free, free)]
+    out = np.zeros(len(free))
     size = np.sqrt(np.diag(gram))
     if not (size > 0).all():
-        return np.asarray((size == 0).astype(float))
+        out[free] = size == 0
+        return out
     scaled = gram / np.outer(size, size)
     if _is_definite(scaled):
         return None
     values, vectors = np.linalg.eigh(scaled)
-    return None if values[0] > DEPENDENT else np.asarray(vectors[:, 0] / size)
+    if values[0] > DEPENDENT:
+        return None
+    out[free] = vectors[:, 0] / size
+    return out
 
 
 def _is_definite(matrix: Array) -> bool:

@@ -185,3 +185,30 @@ def test_too_few_subjects_for_an_unstructured_covariance() -> None:
     assert "the covariance of the errors (us) becomes singular and the likelihood keeps rising" in text
     assert "use a structure with fewer parameters, such as toep, ar1 or cs" in text
     assert "NOT CONVERGED" in str(fit)
+
+
+def test_a_visit_that_one_arm_lacks_is_named():
+    rows = [
+        (str(i), "ab"[i % 2], v) for i in range(30) for v in ("v1", "v2", "v3") if i % 2 == 0 or v != "v3"
+    ]
+    ids, arms, visits = (np.array(column) for column in zip(*rows, strict=True))
+    data = {"y": np.random.default_rng(0).standard_normal(len(ids)), "id": ids, "arm": arms, "visit": visits}
+    with pytest.raises(mm.DataError, match=r"no cluster of arm=b has a row at position 'v3'"):
+        mm.mmrm("y ~ arm + visit + us(visit | id, by=arm)", data)
+
+
+def test_holding_what_the_data_do_not_determine_lifts_the_refusal():
+    rng = np.random.default_rng(1)
+    subject = np.repeat(np.arange(24), 3)
+    drug = np.tile(np.array(["T", "R", "R"]), 24)
+    effects = rng.standard_normal((24, 1)) + 0.5 * rng.standard_normal((24, 2))
+    y = effects[subject, (drug == "T").astype(int)] + 0.3 * rng.standard_normal(72)
+    data = {"y": y, "drug": drug, "subject": subject.astype(str)}
+    model = "y ~ drug + hcs(0 + drug | subject)"
+    with pytest.raises(mm.SpecError, match="cannot be told apart"):
+        mm.lmm(model, data, variance="ident(drug)")
+    held = mm.lmm(model, data, variance="ident(drug)", hold={"ident(drug): ratio(T)": 1.0})
+    # the direction held does not move the likelihood: that of equal variances
+    assert held.criterion == pytest.approx(mm.lmm(model, data).criterion, abs=1e-6)
+    other = mm.lmm(model, data, variance="ident(drug)", hold={"ident(drug): ratio(T)": 1.2})
+    assert other.criterion == pytest.approx(held.criterion, abs=1e-6)
