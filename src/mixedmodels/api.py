@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from .engines.plan import check_parameters
 from .errors import ConvergenceWarning, Severity, SpecError, carried_through
 from .fit import Fit, Inputs, conditional_mean
 from .frame.ingest import build_frame
+from .frame.model_frame import ModelFrame
 from .optimise.alternate import alternate, alternate_near
 from .optimise.batched import optimise_near
 from .optimise.newton import optimise
@@ -319,7 +321,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             engine=engine,
             control=control,
             notes=frame.notes + design.notes + control.notes,
-            inputs=inputs,
+            inputs=_owned(inputs, frame, design) if control.keep_data else None,
         )
 
 
@@ -328,6 +330,25 @@ def _warn(optimum: Optimum) -> None:
     if not optimum.converged:
         stalled = [status for status in optimum.statuses if status.severity is Severity.WARNING]
         warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=4)
+
+
+def _owned(inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
+    """Return what a fit keeps of what it was given: copies, and known matrices as the design holds them."""
+    known = {
+        term.known.name: (
+            term.known.covariance if term.known.precision is None else term.known.precision,
+            term.level_parts[0],
+        )
+        for term in design.random
+        if term.known is not None
+    }
+    return replace(
+        inputs,
+        data=frame.kept,
+        weights=deepcopy(inputs.weights),
+        known=known or None,
+        subset=deepcopy(inputs.subset),
+    )
 
 
 def search(

@@ -44,6 +44,8 @@ class Control:
         A column of X is aliased when what the columns before it leave of it is shorter than this fraction of its
         length about its mean. R's `lm` and lme4 have the same 1e-7, without centring. Rounding error of the columns,
         which grows with their distance from zero, is allowed for whatever is set here.
+    keep_data
+        Keep a copy of the model's columns with the fit, which means, trends, `augment`, `update` and figures ask for.
     verbose
         Print one line per iteration.
     """
@@ -55,6 +57,7 @@ class Control:
     memory: float | None = None
     engine: str = "auto"
     rank_tolerance: float = 1e-7
+    keep_data: bool = True
     verbose: bool = False
 
     def __post_init__(self) -> None:

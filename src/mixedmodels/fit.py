@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from .criterion import Criterion, linear_part
 from .criterion.coordinates import written_solution
 from .engines.base import Solution
 from .errors import Severity, SpecError, Status, suggest
+from .frame.kept import KeptData
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
 from .optimise.optimum import Optimum
@@ -38,6 +39,8 @@ HELD = frozenset(
      "_population_mean", "_conditional_mean"}
 )  # fmt: skip
 """Fields and makers of a fit that `dir` leaves out."""
+SHARED_PREDICTORS = "predictors are those of"
+"""Key under which a refit keeps the fit whose predictors are its own."""
 EXACT, NEARLY_EXACT = 1e-10, 1e-3
 """Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
 SMALL, ROUNDED = 1e-3, 1e-5
@@ -56,6 +59,11 @@ class Inputs:
     known: Mapping[str, Any] | None = None
     subset: Any = None
     context: Mapping[str, Any] | None = None
+
+    def without_given(self) -> Inputs:
+        """Return what a pickle holds: the model's own columns, and nothing of the caller's."""
+        data = self.data.without_given() if isinstance(self.data, KeptData) else self.data
+        return replace(self, data=data, context=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -373,7 +381,9 @@ class Fit:
 
     def __reduce__(self) -> tuple[Any, ...]:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return restore, ({**kept, "inputs": None, "_cache": {}},)
+        inputs = None if self.inputs is None else self.inputs.without_given()
+        shared = {key: value for key, value in self._cache.items() if key == SHARED_PREDICTORS}
+        return restore, ({**kept, "inputs": inputs, "_cache": shared},)
 
     def __dir__(self) -> list[str]:
         # what a fit says and does; how it is held is nobody's question

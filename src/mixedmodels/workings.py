@@ -96,6 +96,14 @@ class Workings:
             )
         return rows
 
+    def no_data(self, what: str) -> SpecError:
+        """Return the error of a question that needs the data of a fit which does not hold them."""
+        how = "Control(keep_data=False)" if not self.fit.control.keep_data else "a refit to another response"
+        return SpecError(
+            f"{what} needs the data, which this fit does not hold ({how}); fit the model to the data again, or use "
+            "fit.update(data=...)."
+        )
+
     def own_model(self) -> tuple[Design, Rows]:
         """Return design and rows with random columns in coordinates of their own."""
         fit = self.fit

@@ -93,6 +93,15 @@ class Column:
             )
         return codes
 
+    def owned(self) -> Column:
+        """Return the column in memory of its own."""
+        return replace(
+            self,
+            values=np.array(self.values),
+            levels=None if self.levels is None else np.array(self.levels),
+            missing=None if self.missing is None else np.array(self.missing),
+        )
+
     def take(self, rows: NDArray[np.intp]) -> Column:
         """Return the column at some rows."""
         missing = None if self.missing is None else self.missing[rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..syntax.tokens import find_name
 from ..typing import Array
 from .align import aligned
 from .column import Column
+from .kept import KeptData
 from .missing import check_finite, complete_rows
 from .model_frame import ModelFrame
 from .readers import Source, open_source, read_values
@@ -63,13 +65,18 @@ def build_frame(
 
     Notes
     -----
-    Numeric columns are not copied. Weights and a subset that carry row labels of pandas are matched with the data.
+    Columns are copied, so that what is done to the data afterwards changes nothing. Weights and a subset
+    that carry row labels of pandas are matched with the data.
     """
     source = open_source(data)
     if source.n == 0:
         raise DataError("the data have no rows.")
     _check_constant(spec, source)
-    columns = read_columns(spec, source, model_columns(spec, source))
+    columns = {
+        name: column.owned()
+        for name, column in read_columns(spec, source, model_columns(spec, source)).items()
+    }
+    kept = KeptData(dict(columns), source.n, source.backend, source.index, _origin(data))
     if weights is not None and not isinstance(weights, str):
         columns[WEIGHTS_KEY] = _weights_column(weights, source)
     chosen, noted = choose_rows(subset, source)
@@ -95,10 +102,23 @@ def build_frame(
         weights=None if used is None else _positive(used),
         rows=rows,
         known=known or {},
+        kept=_with_subset(kept, source, subset),
         notes=noted + notes + unused,
         clusters_given=clusters,
         context={name: function for name, function in (context or {}).items() if name in spec.functions},
     )
+
+
+def _origin(data: Any) -> Any:
+    """Return the caller's data, also where a fit is made from the columns another one keeps."""
+    return data.given if isinstance(data, KeptData) else data
+
+
+def _with_subset(kept: KeptData, source: Source, subset: Any) -> KeptData:
+    """Return what is kept with the column that says which rows are used."""
+    if not isinstance(subset, str) or subset in kept.columns:
+        return kept
+    return replace(kept, columns={**kept.columns, subset: source.read(subset).owned()})
 
 
 def _count_clusters(spec: ModelSpec, columns: Mapping[str, Column]) -> int:

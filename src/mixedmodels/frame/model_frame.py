@@ -13,6 +13,7 @@ from ..errors import Status
 from ..table import Backend
 from ..typing import Array
 from .column import Column
+from .kept import KeptData
 from .schema import FrameSchema
 
 
@@ -37,6 +38,8 @@ class ModelFrame:
         What a fit keeps of all this.
     known
         Covariance and precision matrices by the name the formula gives them, as the caller gave them.
+    kept
+        The columns over all rows given, for tools that ask for the data.
     notes
         Rows dropped, levels dropped.
     clusters_given
@@ -52,6 +55,7 @@ class ModelFrame:
     weights: Array | None = None
     rows: NDArray[np.intp] | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
+    kept: KeptData | None = None
     notes: tuple[Status, ...] = ()
     clusters_given: int = 0
     context: Mapping[str, Any] = field(default_factory=dict)

@@ -37,6 +37,9 @@ class Source:
 
 def open_source(data: Any) -> Source:
     """Return a `Source` over any frame pandas, polars, pyarrow or narwhals knows, or a mapping of arrays."""
+    if hasattr(type(data), "as_source"):
+        own: Source = data.as_source()
+        return own
     library = type(data).__module__.partition(".")[0]
     if library == "pandas" and hasattr(data, "columns"):
         return _pandas_source(data)

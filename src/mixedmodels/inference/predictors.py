@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
-from ..fit import Fit
+from ..fit import SHARED_PREDICTORS, Fit
 from ..frame.column import Column
 from ..frame.ingest import read_columns
 from ..frame.readers import open_source
@@ -27,11 +26,8 @@ def predictors(fit: Fit) -> dict[str, Column]:
 
 def share_predictors(fit: Fit, source: Fit, rows: NDArray[np.intp] | None = None) -> Fit:
     """Return a fit that finds its predictors with another one: the same rows, or some of them, (n,)."""
-    fit._work.keep(_SHARED, lambda: (source, rows))
+    fit._work.keep(SHARED_PREDICTORS, lambda: (source, rows))
     return fit
-
-
-_SHARED = "predictors are those of"
 
 
 def _nothing_shared() -> tuple[Fit, NDArray[np.intp] | None]:
@@ -39,16 +35,13 @@ def _nothing_shared() -> tuple[Fit, NDArray[np.intp] | None]:
 
 
 def _read(fit: Fit) -> dict[str, Column]:
-    if fit.inputs is None and fit._work.holds(_SHARED):
-        source, rows = fit._work.keep(_SHARED, _nothing_shared)
+    if fit.inputs is None and fit._work.holds(SHARED_PREDICTORS):
+        source, rows = fit._work.keep(SHARED_PREDICTORS, _nothing_shared)
         columns = predictors(source)
         return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
     encoding = encoding_of(fit.design)
     if fit.inputs is None or encoding is None:
-        raise DataError(
-            "this fit does not hold its data (it was unpickled or refitted), which this question needs; "
-            "fit again, or use fit.update(data=...)."
-        )
+        raise fit._work.no_data("the table of means, trends or marginal tests")
     encoder = encoding.fixed.encoder
     names = dict.fromkeys(encoder.variables)
     names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))

@@ -76,7 +76,7 @@ def _column_codes(fit: Fit, cluster: str, groups: list[str]) -> Codes:
     if cluster not in source.names:
         near = suggest(cluster, [*groups, *source.names])
         raise SpecError(
-            f"cluster={cluster!r} is neither a grouping factor nor a column of the data.{near} {known}"
+            f"cluster={cluster!r} is neither a grouping factor nor a column of the data the fit holds.{near} {known}"
         )
     column, rows = source.read(cluster), fit._work.rows().used
     missing = column.missing

@@ -171,9 +171,7 @@ def _written(term: RandomSpec) -> list[str]:
 def _refitted(fit: Fit, spec: Any) -> Fit:
     """Return another model of the rows of a fit."""
     if fit.inputs is None:
-        raise SpecError(
-            "this fit does not hold its data (it was unpickled or refitted); fit it again with lmm."
-        )
+        raise fit._work.no_data("leaving out terms")
     used = fit._work.rows().used
     rows = np.arange(fit.schema.n_given) if used is None else used
     return fit_model(spec, replace(fit.inputs, subset=rows), fit.control)

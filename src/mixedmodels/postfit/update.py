@@ -47,7 +47,8 @@ def update(
         A new formula, in which `.` stands for what was there: `". ~ . + x"`, `". ~ . - (1 | g)"`, `"log(y) ~
         ."`.
     data
-        Other data; needed after unpickling, since a pickled fit does not hold its data.
+        Other data. A fit keeps the columns of its model; others are taken from the data it was given, as long as those
+        are what they were, and after unpickling are given here.
     residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, subset, context, control
         As for `lmm`; left as they were unless given.
 
@@ -64,7 +65,7 @@ def update(
     """
     spec, before = fit.spec, fit.inputs
     if data is None and before is None:
-        raise SpecError("update: this fit does not hold its data (it was unpickled or refitted); give data=.")
+        raise fit._work.no_data("update without data=")
     functions = own_functions(fit.design) if context is KEEP else context
     new_weights = spec.weights if weights is KEEP else weights
     changed = read_formula(

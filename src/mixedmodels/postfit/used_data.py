@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, SpecError
+from ..errors import DataError
 from ..fit import Fit
 from ..frame.column import Column
 from ..frame.ingest import model_columns
@@ -17,9 +17,7 @@ from ..frame.readers import open_source
 def read_data(fit: Fit, *, every: bool = False) -> dict[str, Column]:
     """Return the columns of the data the fit was given, at the rows used or, with `every`, at all."""
     if fit.inputs is None:
-        raise SpecError(
-            "this fit does not hold its data (it was unpickled or refitted); use fit.update(data=...)."
-        )
+        raise fit._work.no_data("this table or figure")
     source = open_source(fit.inputs.data)
     needed = set(model_columns(fit.spec, source))
     columns = {}

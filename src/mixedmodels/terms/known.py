@@ -139,8 +139,8 @@ def bind_known(
         matrix = matrix[order][:, order]
     _check_positive(argument, matrix, precision=precision)
     if precision:
-        return KnownCovariance(name, precision=sparse.csc_array(matrix)), all_levels
-    return KnownCovariance(name, covariance=np.ascontiguousarray(_dense(matrix))), all_levels
+        return KnownCovariance(name, precision=sparse.csc_array(matrix, copy=True)), all_levels
+    return KnownCovariance(name, covariance=np.array(_dense(matrix), order="C")), all_levels
 
 
 def _dense(matrix: Any) -> Array:

@@ -182,10 +182,12 @@ def test_weights_must_be_one_per_row() -> None:
         frame("y ~ 1", {"y": [1.0, 2, 3]}, weights=[1, 2])
 
 
-def test_numbers_are_not_copied() -> None:
+def test_numbers_are_copied_once() -> None:
     data = pd.DataFrame({"y": [1.0, 2, 3], "x": [1.0, 2, 4]})
     made = frame("y ~ x", data)
-    assert np.shares_memory(made.columns["x"].number(), data["x"].to_numpy())
+    assert not np.shares_memory(made.columns["x"].number(), data["x"].to_numpy())
+    assert made.kept is not None
+    assert np.shares_memory(made.columns["x"].number(), made.kept.columns["x"].values)
 
 
 def test_one_group_called_all() -> None:

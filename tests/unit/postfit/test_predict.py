@@ -22,7 +22,7 @@ def test_the_data_as_new_data_give_the_fitted_values(name: str, level: str) -> N
     fit = MODELS[name]()
     assert fit.inputs is not None
     rows = slice(None) if fit.rows.used is None else fit.rows.used
-    again = fit.predict(fit.inputs.data, level=level, se=True)
+    again = fit.predict(fit.inputs.data.given, level=level, se=True)
     here = fit.predict(level=level, se=True)
     np.testing.assert_allclose(again["fit"][rows], here["fit"], rtol=1e-12)
     np.testing.assert_allclose(again["se"][rows], here["se"], rtol=1e-10)
