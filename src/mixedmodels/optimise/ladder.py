@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..criterion import Criterion, choose_criterion
 from ..criterion.parameters import ResidualBlock
+from ..errors import SpecError
 from ..typing import Array
 from .step import newton_step
 
@@ -52,7 +53,7 @@ def ladder_starts(criterion: Criterion, place: Callable[[Array], Array] | None =
     that a flat or multimodal likelihood does not decide by where it was entered. Where −2l is finite at none of them
     the first is returned.
     """
-    tried = [_candidate(criterion, theta, at, place) for at, theta in ladder(criterion)]
+    tried = _candidates(criterion, place)
     found = [one for one in tried if isfinite(one.value)] or tried[:1]
     width = 1 + max(one.place[1] for one in tried)
     minima = [one for one in found if not any(_beats(other, one, width) for other in found)]
@@ -96,6 +97,19 @@ def _beats(other: Candidate, one: Candidate, width: int) -> bool:
     rows, columns = abs(other.place[0] - one.place[0]), abs(other.place[1] - one.place[1])
     near = rows == 0 and columns == 1 if width > 1 else rows == 1
     return near and other.value < one.value
+
+
+def _candidates(criterion: Criterion, place: Callable[[Array], Array] | None) -> list[Candidate]:
+    """Return every point of the ladder that held values allow; `SpecError` where they allow none."""
+    found, reason = [], None
+    for at, theta in ladder(criterion):
+        try:
+            found.append(_candidate(criterion, theta, at, place))
+        except SpecError as error:
+            reason = error
+    if reason is not None and not found:
+        raise reason
+    return found
 
 
 def _candidate(
