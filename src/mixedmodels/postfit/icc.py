@@ -30,10 +30,10 @@ def icc(fit: Fit) -> Table:
     -----
     The variance of a term is the mean over observations of z_i'Σz_i, σ_b² for a random intercept (Johnson
     2014); that of the residual the mean of R_ii, which is σ²/w_i for independent errors and the variance on
-    the diagonal of R for structured or unequal ones; that of the fixed part the sample variance of Xβ̂. Rows
-    of one level with correlated errors are correlated more, or less, than the share of its term says:
-    `fit.marginal_cov(correlation=True)` shows by how much. Without random terms there is no such share, and
-    `SpecError` is raised.
+    the diagonal of R for structured or unequal ones; that of the fixed part, splines included, the sample variance
+    of its fitted values. Rows of one level with correlated errors are correlated more, or less, than the share of
+    its term says: `fit.marginal_cov(correlation=True)` shows by how much. Without random terms other than splines
+    there is no such share, and `SpecError` is raised.
     *Same as* `performance::icc(by_group = FALSE)`, its adjusted and unadjusted ICC in the row `"all"`.
 
     Examples
@@ -48,7 +48,7 @@ def icc(fit: Fit) -> Table:
     Residual    16.167  0.0256          0.0256
     Fixed        0.000       –           0.000
     """
-    if not fit.design.random:
+    if all(term.smooth for term in fit.design.random):
         residual = fit.design.residual
         correlated = residual is not None and residual.structure is not None
         hint = (
@@ -62,7 +62,7 @@ def icc(fit: Fit) -> Table:
         )
     parts = variance_parts(fit)
     random = sum(parts.random)
-    labels = [term.label for term in fit.design.random]
+    labels = [term.label for term in fit.design.random if not term.smooth]
     variances = np.array([*parts.random, random, parts.residual, parts.fixed])
     adjusted = variances / (random + parts.residual)
     adjusted[-1] = np.nan
@@ -98,9 +98,14 @@ def variance_parts(fit: Fit) -> VarianceParts:
     """Return the partition of the variance of an observation, averaged over the data."""
     residual = float(np.mean(error_variances(fit)))
     mean = fit.solution.estimates(fit._work.rows().x)
+    for term, own, effects in zip(
+        fit.design.random, fit._work.rows().random, fit.solution.random, strict=True
+    ):
+        # splines are part of the mean
+        mean = mean + own.products(effects) if term.smooth else mean
     design, rows = fit._work.own_model()
     terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
-    random = tuple(_mean_variance(term, own, sigmas) for term, own, sigmas in terms)
+    random = tuple(_mean_variance(term, own, sigmas) for term, own, sigmas in terms if not term.smooth)
     return VarianceParts(float(np.var(mean, ddof=1)), random, residual)
 
 

@@ -12,11 +12,10 @@ def r2(fit: Fit) -> Table:
 
     Notes
     -----
-    With σ_f² the sample variance of Xβ̂, σ_l² the mean of z_i'Σz_i over observations for each random term and
-    σ_e² the mean of the error variances R_ii, of whatever structure: marginal σ_f²/(σ_f² + Σσ_l² + σ_e²),
-    conditional (σ_f² + Σσ_l²)/(…) (Nakagawa and Schielzeth 2013; random slopes Johnson 2014). Without random
-    terms the two are the same. *Same as* `MuMIn::r.squaredGLMM`,
-    `performance::r2_nakagawa`.
+    With σ_f² the sample variance of Xβ̂ and splines, σ_l² the mean of z_i'Σz_i over observations for each other
+    random term and σ_e² the mean of the error variances R_ii, of whatever structure: marginal
+    σ_f²/(σ_f² + Σσ_l² + σ_e²), conditional (σ_f² + Σσ_l²)/(…) (Nakagawa and Schielzeth 2013; random slopes Johnson
+    2014). Without random terms the two are the same. *Same as* `MuMIn::r.squaredGLMM`, `performance::r2_nakagawa`.
 
     Examples
     --------

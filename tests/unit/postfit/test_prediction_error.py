@@ -169,3 +169,17 @@ def test_printing_and_tables_tell_one_story(sleep: mm.Fit) -> None:
     np.testing.assert_array_equal(interval["conf_low"], table["conf_low"])
     np.testing.assert_allclose(np.sqrt(np.diag(sleep.vcov)), table["std_error"], rtol=1e-12)
     assert str(sleep) == before
+
+
+def test_splines_belong_to_the_mean_of_the_population() -> None:
+    rng = np.random.default_rng(4)
+    x, g = rng.uniform(0, 6, 240), np.tile(np.arange(12), 20)
+    data = {"x": x, "g": g.astype(str), "y": 3 + np.sin(2 * x) + 0.5 * rng.standard_normal(12)[g]}
+    data["y"] = data["y"] + 0.2 * rng.standard_normal(240)
+    fit = mm.lmm("y ~ spline(x, degree=2, knots=20) + (1 | g)", data)
+    at = np.linspace(0.3, 5.7, 20)
+    table = fit.predict({"x": at}, level="population", interval="confidence")
+    assert np.all(np.abs(table["fit"] - 3 - np.sin(2 * at)) < 0.6)
+    assert np.all((table["se"] > 0.05) & (table["se"] < 0.4))
+    assert fit.r2()["r2"][0] > 0.5
+    assert list(fit.icc()["group"]) == ["g", "all", "Residual", "Fixed"]
