@@ -95,12 +95,12 @@ class Fit:
     notes
         Rows and levels dropped on the way in, and what was noticed about the terms.
     inputs
-        The data as given, for `update`, `augment` and plots; None after pickling.
+        The model's columns as copied at the fit, for `update`, `augment`, means and plots; None with `keep_data=False`.
 
     Notes
     -----
     Tools are functions in other modules, imported at first use; everything expensive is computed when asked
-    for and kept. A fit holds no native memory of its own and pickles without its data.
+    for and kept. A fit holds no native memory of its own, and pickles with the columns of its model.
     """
 
     spec: ModelSpec

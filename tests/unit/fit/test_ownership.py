@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,32 @@ def test_unpickled_fits_answer_everything(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == str(fit.emmeans("arm")).strip()
+
+
+def load_and_fit(method: str) -> mm.Fit:
+    return mm.lmm("Y ~ sex * age + (1 | id)", mm.datasets.load("orthodont"), method=method)
+
+
+def test_fits_from_a_process_pool_answer_everything() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        (fit,) = pool.map(load_and_fit, ["reml"])
+    own = load_and_fit("reml")
+    for of in (fit, own):
+        of.plot.trajectories()
+    for one, other in zip(
+        *(
+            (
+                of.emmeans("sex"),
+                of.emtrends("age", by="sex"),
+                of.anova(type=3),
+                of.augment(),
+                of.update(method="ml"),
+            )
+            for of in (fit, own)
+        ),
+        strict=True,
+    ):
+        assert str(one) == str(other)
 
 
 def test_update_takes_other_columns_only_of_data_that_are_what_they_were() -> None:
