@@ -70,7 +70,7 @@ def conditional_aic(fit: Fit) -> Table:
     """
     found = conditional_criterion(fit)
     df, caic = (np.array([of(name) for name in CORRECTIONS]) for of in (found.df.__getitem__, found.value))
-    some = df > 0
+    some = (df > 0) & np.isfinite(df + caic)
     columns = {
         "correction": list(CORRECTIONS),
         "loglik": np.full(3, -found.deviance / 2),

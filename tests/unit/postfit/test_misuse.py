@@ -81,7 +81,7 @@ def test_update_changes_every_argument() -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        ("threads", "2"), ("threads", -1), ("threads", True), ("memory", -1), ("memory", None), ("engine", 5),
+        ("threads", "2"), ("threads", -1), ("threads", True), ("memory", -1), ("memory", "8e9"), ("engine", 5),
         ("max_iterations", 2.5), ("max_iterations", 0), ("decrement", None), ("decrement", 0),
         ("decrement", float("nan")), ("rank_tolerance", -1),
     ],
