@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..covariance.factor_analytic import LoadingsAndUniquenesses
 from ..covariance.nugget import WithNugget, escape_nugget
 from ..criterion.base import Criterion
 from ..criterion.differences import Evaluation
@@ -108,7 +109,7 @@ def snap_to_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation)
             # a factor recomputed from a singular Σ can have rounding error in place of its zeros
             if _exact_rank(block, tidy) <= rank:
                 snapped[block.place] = tidy
-    for place in nuggets(criterion):
+    for place in (*nuggets(criterion), *_uniquenesses(criterion)):
         if cheap[place]:
             snapped[place] = 0.0
     return None if np.array_equal(snapped, theta) else snapped
@@ -118,6 +119,16 @@ def nuggets(criterion: Criterion) -> list[int]:
     """Return the places in θ of the nuggets of Σ_R."""
     blocks = [b for b in criterion.model.residual_blocks if isinstance(b.structure, WithNugget)]
     return [b.place.stop - 1 for b in blocks if criterion.free[b.place.stop - 1]]
+
+
+def _uniquenesses(criterion: Criterion) -> list[int]:
+    """Return the places in θ of the uniquenesses of Σ_R, which may vanish while Σ_R stays positive definite."""
+    found: list[int] = []
+    for block in criterion.model.residual_blocks:
+        if isinstance(block.structure, LoadingsAndUniquenesses):
+            loadings = len(block.structure.pattern(block.positions.size).rows)
+            found += range(block.place.start + loadings, block.place.stop)
+    return found
 
 
 def _exact_rank(block: Block, theta: Array) -> int:

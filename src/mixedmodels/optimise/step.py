@@ -18,7 +18,7 @@ LARGEST_GROWTH = 3.0
 LEAP = 6.0
 """Change of the logarithm of a range that is tried where −2l falls like 1/r."""
 _FLAT = 1e-12
-"""Curvature of −2l over the size of a parameter, or one, below which the parameter rests: all of it is rounding."""
+"""Curvature of −2l in the logarithm of a range below which it rests: all of it is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,11 @@ def newton_step(
         Multiple of the unit diagonal added to H in the scale where its diagonal is one; large values turn
         the step into a scaled steepest descent.
     theta
-        The current θ; with it parameters in which −2l is flat, |H_aa| max(1, θ_a²) < 1e-12, get a zero step.
+        The current θ.
     fences
-        Limits of parameters and of their steps; those at a limit that −2l falls beyond get a zero step, and the others
-        go where −2l is smallest beside steps cut short.
+        Limits of parameters and of their steps. Parameters with a largest step (logarithms of ranges) get a zero one
+        where −2l is flat in them, |H_aa| < 1e-12; those at a limit that −2l falls beyond get a zero step, and the
+        others go where −2l is smallest beside steps cut short.
 
     Notes
     -----
@@ -144,11 +145,13 @@ def _moving(
     evaluation: Evaluation, theta: Array, free: NDArray[np.intp] | None, fences: Fences | None
 ) -> NDArray[np.intp] | None:
     """Return those of the free parameters that have somewhere to go; None for all."""
+    if fences is None:
+        return free
+    # other parameters have units, in which a curvature may be of any size
     size = evaluation.information.diagonal() + np.abs(evaluation.curvature.diagonal())
-    rests = size * np.maximum(1.0, theta**2) < _FLAT
-    if fences is not None:
-        downhill = -evaluation.gradient
-        rests |= (theta >= fences.high) & (downhill > 0) | (theta <= fences.low) & (downhill < 0)
+    rests = np.isfinite(fences.stride) & (size < _FLAT)
+    downhill = -evaluation.gradient
+    rests |= (theta >= fences.high) & (downhill > 0) | (theta <= fences.low) & (downhill < 0)
     if not rests.any():
         return free
     return np.flatnonzero(~rests) if free is None else free[~rests[free]]

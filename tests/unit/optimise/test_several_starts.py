@@ -108,8 +108,8 @@ def evaluation(gradient: list[float], hessian: list[list[float]]) -> Evaluation:
 
 def test_flat_parameters_rest_and_strides_are_kept_to() -> None:
     here = evaluation([1.0, 1e-9], [[2.0, 0.0], [0.0, 1e-14]])
-    assert newton_step(here, theta=np.array([1.0, 1.0])).step.tolist() == [-0.5, 0.0]
     wide = Fences(np.full(2, -np.inf), np.full(2, np.inf), np.array([np.inf, 3.0]))
+    assert newton_step(here, theta=np.array([1.0, 1.0]), fences=wide).step.tolist() == [-0.5, 0.0]
     here = evaluation([1.0, 1.0], [[2.0, 0.1], [0.1, 0.01]])
     step = newton_step(here, theta=np.zeros(2), fences=wide).step
     # the second is held at its stride and the first goes to the minimum beside that
