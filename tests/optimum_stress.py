@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import mixedmodels as mm
-from mixedmodels.api import fit_design
+from mixedmodels.api import fit_equations
 from mixedmodels.optimise.ladder import ladder
 from mixedmodels.typing import Array
 
@@ -90,7 +90,7 @@ def others(fit: mm.Fit, seed: int) -> list[float]:
     found = []
     for point in points:
         try:
-            _, _, optimum = fit_design(fit.spec, fit._work.own_design(), criterion.equations, control, point)
+            _, optimum = fit_equations(fit.spec, fit._work.own_design(), criterion.equations, control, point)
         except mm.FitError:
             continue
         if optimum.converged:
