@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .fit import Fit
     from .inference.compare import compare
     from .inference.fay_herriot import fay_herriot
+    from .inference.meta import meta
     from .inference.wald import wald
     from .spec import ModelSpec
     from .table import Table
@@ -44,6 +45,7 @@ __all__ = [
     "lm",
     "lmer",
     "lmm",
+    "meta",
     "mmrm",
     "wald",
 ]
@@ -66,6 +68,7 @@ HOMES = {
     "lm": "api",
     "lmer": "dialects.lme4",
     "lmm": "api",
+    "meta": "inference.meta",
     "mmrm": "api",
     "wald": "inference.wald",
 }

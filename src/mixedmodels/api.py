@@ -179,6 +179,7 @@ def gls(
     weights: Any = None,
     method: Method = "reml",
     ddf: str = "auto",
+    known: Mapping[str, Any] | None = None,
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, Any] | None = None,
@@ -193,7 +194,7 @@ def gls(
     ----------
     formula
         `"y ~ fixed"`, without random terms.
-    data, residual, variance, weights, method, ddf, start, hold, contrasts, na, subset, context, control
+    data, residual, variance, weights, method, ddf, known, start, hold, contrasts, na, subset, context, control
         As for `lmm`.
 
     Notes
@@ -222,7 +223,7 @@ def gls(
     )
     _refuse_random(spec, "gls")
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, subset=subset, context=context), control or Control())
+    return fit_model(spec, Inputs(data, array, known, subset=subset, context=context), control or Control())
 
 
 def mmrm(

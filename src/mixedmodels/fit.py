@@ -131,6 +131,7 @@ class Fit:
     drop1 = Tool[Table]("postfit.drop_terms:drop1")
     ranova = Tool[Table]("postfit.drop_terms:ranova")
     test = Tool[Table]("inference.linear_test:linear_test")
+    heterogeneity = Tool[Table]("postfit.heterogeneity:heterogeneity")
     small_area = Tool[Table]("inference.small_area:small_area")
     emmeans = Tool[Any]("emmeans.means:emmeans")
     emtrends = Tool[Any]("emmeans.trends:emtrends")
@@ -444,6 +445,8 @@ class Plots:
 
     trajectories = Tool[Any]("plots.trajectories:trajectories", of="_fit")
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="_fit")
+    forest = Tool[Any]("plots.forest:forest", of="_fit")
+    funnel = Tool[Any]("plots.funnel:funnel", of="_fit")
 
     def __repr__(self) -> str:
         listed = "\n".join(f"  fit.plot.{name}(…)" for name in self._names())

@@ -143,6 +143,8 @@ class ModelSpec:
         The text as the user wrote it, for messages and the summary.
     functions
         Names of the caller's own functions that the formula calls; the functions themselves are kept with the fit.
+    sampling
+        Whether the errors are sampling errors of estimates, of known covariance (a meta-analysis).
     """
 
     response: str
@@ -163,6 +165,7 @@ class ModelSpec:
     hold: tuple[str, ...] | tuple[tuple[str, float], ...] = ()
     formula: str = ""
     functions: tuple[str, ...] = ()
+    sampling: bool = False
 
     def __post_init__(self) -> None:
         for argument, value, allowed in (

@@ -330,7 +330,10 @@ def _check_structure(text: str, spec: StructureSpec, tokens: Tokens) -> None:
     from ..covariance import bind
 
     try:
-        if spec.name == "kron":  # its sizes are the numbers of levels, which only the data know
+        if spec.name == "lin":  # its matrices come with the data
+            if spec.order or spec.parts:
+                raise SpecError(f"{spec}: lin takes no order; its matrices are those of known=.")
+        elif spec.name == "kron":  # its sizes are the numbers of levels, which only the data know
             for part in spec.parts:
                 bind(part, dimension=1)
         else:

@@ -143,6 +143,24 @@ def bind_known(
     return KnownCovariance(name, covariance=np.array(_dense(matrix), order="C")), all_levels
 
 
+def known_among(argument: str, given: Any, levels: NDArray[Any]) -> Array:
+    """Return a known symmetric matrix among some levels, (q, q), matched by name where it has names.
+
+    `given` is as in `bind_known`; it need not be positive definite.
+    """
+    matrix, labels = _matrix_and_labels(argument, given)
+    _check_symmetric(argument, matrix)
+    if labels is None:
+        if matrix.shape[0] != len(levels):
+            raise DataError(
+                f"{argument}: the matrix has {matrix.shape[0]} rows for {len(levels)} positions and no names to match "
+                "them by; give a data frame with the positions as its index, or a pair (matrix, labels)."
+            )
+        return np.ascontiguousarray(_dense(matrix))
+    order = _match(argument, labels, levels)[1][: len(levels)]
+    return np.ascontiguousarray(_dense(matrix)[np.ix_(order, order)])
+
+
 def _dense(matrix: Any) -> Array:
     dense: Array = matrix.toarray() if is_sparse(matrix) else matrix
     return dense

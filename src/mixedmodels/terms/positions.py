@@ -18,6 +18,7 @@ from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import RandomSpec, ResidualSpec
 from ..typing import Array, Codes, Labels
+from .known import known_among
 
 REPRESENTATIVE = 200
 """Coordinates at most that stand for all when a structure is started and reported."""
@@ -61,8 +62,10 @@ class Placed:
     notes: tuple[Status, ...] = ()
 
 
-def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Placed:
-    """Return the positions of all rows as the structure needs them."""
+def place_rows(
+    asked: ResidualSpec, frame: ModelFrame, clusters: Codes, known: Mapping[str, Any] | None = None
+) -> Placed:
+    """Return the positions of all rows as the structure needs them; `known` are the matrices of `lin`, by name."""
     if asked.structure.name == "kron":
         return _place_pairs(asked, frame, clusters)
     if structure_class(asked.structure.name).needs_coordinates:
@@ -80,9 +83,23 @@ def place_rows(asked: ResidualSpec, frame: ModelFrame, clusters: Codes) -> Place
     assert own.levels is not None
     labels = tuple(str(level) for level in own.levels)
     positions = Positions(len(labels), labels)
-    structure = bind(asked.structure)
+    structure = bind(asked.structure, matrices=_known_matrices(asked, known, own.levels))
     encoding = PositionEncoding(asked.position, (own.levels,))
     return Placed(structure, positions, own.values, None, encoding, notes)
+
+
+def _known_matrices(
+    asked: ResidualSpec, known: Mapping[str, Any] | None, levels: NDArray[Any]
+) -> tuple[Array, ...]:
+    """Return the known matrices of `lin` among the positions, (m, m) each; none for other structures."""
+    if asked.structure.name != "lin":
+        return ()
+    if not known:
+        raise SpecError(
+            f"{asked}: lin is a sum of known matrices and there are none; give them as known={{'A': matrix}}, with "
+            "a row for each position."
+        )
+    return tuple(known_among(f"known={name!r}", matrix, levels) for name, matrix in known.items())
 
 
 def order_notes(asked: ResidualSpec | RandomSpec, columns: Iterable[Column]) -> tuple[Status, ...]:

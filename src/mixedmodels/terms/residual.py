@@ -170,7 +170,9 @@ def build_residual(
         return residual, ErrorRows(each, np.zeros_like(each), None, of_rows), encoding, ()
     asked = spec.residual
     group = bind_group(asked.cluster, None, frame.factors, frame.n)
-    placed = place_rows(asked, frame, group.codes)
+    named = {name for term in spec.random for name in (term.cov, term.precision)}
+    matrices = {name: matrix for name, matrix in frame.known.items() if name not in named}
+    placed = place_rows(asked, frame, group.codes, matrices)
     _refuse_duplicates(asked, group, placed)
     placed.structure.check(placed.positions)
     sets, labels = _parameter_sets(asked, frame, group)

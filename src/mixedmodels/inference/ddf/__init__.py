@@ -16,6 +16,7 @@ from .containment import Containment
 from .inner_outer import InnerOuter
 from .kenward_roger import KenwardRoger
 from .kenward_roger2 import KenwardRoger2
+from .knapp_hartung import KnappHartung
 from .residual import Residual
 from .satterthwaite import Satterthwaite
 
@@ -27,6 +28,7 @@ DDF_METHODS: Mapping[str, Callable[[Information], DegreesOfFreedom]] = {
     "containment": lambda information: Containment(),
     "inner-outer": lambda information: InnerOuter(),
     "between-within": lambda information: BetweenWithin(),
+    "knapp-hartung": lambda information: KnappHartung(),
     "residual": lambda information: Residual(),
     "asymptotic": lambda information: Asymptotic(),
 }
@@ -41,6 +43,7 @@ ALIASES: Mapping[str, str] = {
     "betwithin": "between-within",
     "bw": "between-within",
     "nlme": "inner-outer",
+    "knha": "knapp-hartung",
     "none": "asymptotic",
     "normal": "asymptotic",
 }
