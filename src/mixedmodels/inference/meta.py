@@ -42,8 +42,10 @@ def meta(
     random: str | None = None,
     method: Method = "reml",
     test: Test | None = None,
-    contrasts: Mapping[str, str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
+    subset: Any = None,
+    context: Mapping[str, Any] | None = None,
     control: Control | None = None,
 ) -> Fit:
     """Return the random-effects meta-analysis y_i = x_i'β + u_i + e_i, var(e) = V known.
@@ -58,21 +60,20 @@ def meta(
         Column, or array (rows of the data,), of sampling variances v_i > 0; or their covariance matrix V, (rows of the
         data,) squared, in the order of the rows and subset with them where rows are dropped.
     random
-        Where the true effects differ: None for one effect per row, `"study"` for effects that the rows of a study share,
-        `"study/effect"` for three levels, in which `effect` names the rows of a study.
+        Where the true effects differ: None for one effect per row, `"study"` for effects that the rows of a study
+        share, `"study/effect"` for three levels, in which `effect` names the rows of a study.
     method
         `"reml"` or `"ml"`.
     test
         `"knapp-hartung"` (t and F with n − p df on the scaled covariance; the default with one effect per row),
         `"z"`, or `"kenward-roger"` (the default otherwise, by REML; by ML `"satterthwaite"`).
-    contrasts, na, control
+    contrasts, na, subset, context, control
         As for `lmm`.
 
     Returns
     -------
     Fit
-        With every tool of a mixed model, and `fit.heterogeneity()`; `fit.predict(interval="prediction")` is for the true
-        effect of a new study, without sampling error.
+        With every tool of a mixed model, and `fit.heterogeneity()`.
 
     Raises
     ------
@@ -91,9 +92,9 @@ def meta(
     >>> trials = {"yi": [-0.9, -1.6, -1.3, -1.4, -0.2, -0.8], "vi": [0.33, 0.19, 0.42, 0.02, 0.05, 0.01]}
     >>> fit = mm.meta("yi ~ 1", trials, variance="vi")
     >>> fit.beta.round(4), fit.fixed_effects()["df"]
-    (array([-0.9666]), array([5.]))
+    (array([-0.9768]), array([5.]))
     """
-    asked = read_formula(formula)
+    asked = read_formula(formula, context=context)
     if asked.random or asked.splines:
         raise SpecError(f"formula={formula!r}: write the moderators alone; true effects are said by random=.")
     if test is not None:
@@ -121,8 +122,9 @@ def meta(
         na=na,
         hold=hold,
         ddf=_ddf(random, method, test),
+        context=context,
     ).with_changes(sampling=True)
-    inputs = Inputs(_with_column(data, name, rows), weights, known)
+    inputs = Inputs(_with_column(data, name, rows), weights, known, subset, context)
     return fit_model(spec, inputs, control or Control())
 
 

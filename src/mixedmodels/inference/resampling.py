@@ -28,21 +28,29 @@ class Clusters:
         return len(self.rows)
 
     @classmethod
-    def of(cls, fit: Fit, cluster: str | None, purpose: str) -> Clusters:
-        """Return the clusters of the factor named, or of the one all random terms nest in; else the rows."""
-        codes = independent_codes(fit, cluster, purpose)
+    def of(cls, fit: Fit, cluster: str | None, purpose: str, *, known: bool = False) -> Clusters:
+        """Return the clusters of the factor named, or of the one all random terms nest in; else the rows.
+
+        With `known` levels may have a known covariance inside clusters.
+        """
+        codes = independent_codes(fit, cluster, purpose, known=known)
         order = np.argsort(codes, kind="stable")
         starts = np.flatnonzero(np.diff(codes[order])) + 1
         return cls(tuple(np.split(order, starts)))
 
 
-def independent_codes(fit: Fit, cluster: str | None, purpose: str) -> NDArray[np.intp]:
+def independent_codes(
+    fit: Fit, cluster: str | None, purpose: str, *, known: bool = False
+) -> NDArray[np.intp]:
     """Return the cluster of each row, (n,), such that no random effect or error is shared by two clusters."""
     terms = fit.design.random
-    if any(term.known is not None for term in terms):
+    if not known and any(term.known is not None for term in terms):
         raise SpecError(f"{purpose}: levels with a known covariance (cov=, precision=) are not independent.")
     rows = fit._work.rows()
-    groups = {term.group: own.codes for term, own in zip(terms, rows.random, strict=True)}
+    groups = {
+        term.group: own.codes if term.known is None else term.known.parts()[own.codes]
+        for term, own in zip(terms, rows.random, strict=True)
+    }
     residual = fit.design.residual
     if residual is not None and residual.structure is not None and rows.residual is not None:
         groups.setdefault(residual.label or "the data", rows.residual.clusters)

@@ -55,7 +55,7 @@ def heterogeneity(
     >>> trials = {"yi": [-0.9, -1.6, -1.3, -1.4, -0.2, -0.8], "vi": [0.33, 0.19, 0.42, 0.02, 0.05, 0.01]}
     >>> table = mm.meta("yi ~ 1", trials, variance="vi").heterogeneity(ci=None)
     >>> table["i2"].round(2), table["q"].round(3)
-    (array([82.22, 82.22]), array([   nan, 27.448]))
+    (array([82.69, 82.69]), array([   nan, 26.084]))
     """
     if not fit.spec.sampling:
         raise SpecError("heterogeneity: this fit has no known sampling variances; fit it with mm.meta.")

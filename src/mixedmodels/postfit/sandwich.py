@@ -62,14 +62,18 @@ def _alone(total: Array, x: Array, omega: Array) -> Array:
 
 
 def cluster_covariance(fit: Fit, rows: NDArray[np.intp]) -> Array:
-    """Return V among rows (..., t), as (..., t, t), for levels that are independent of each other."""
+    """Return V among rows (..., t), as (..., t, t); levels without a known covariance are independent."""
     total = error_covariance(fit, rows)
     design, given = fit._work.own_model()
     terms = zip(design.random, given.random, fit._work.own_covariances(), strict=True)
     for term, own, sigmas in terms:
         codes, values = own.codes[rows], own.dense_values()[rows]
         scaled = np.einsum("...a,...ab->...b", values, sigmas[term.sets[codes]])
-        total = total + (scaled @ values.swapaxes(-1, -2)) * (codes[..., :, None] == codes[..., None, :])
+        if term.known is None:
+            related = codes[..., :, None] == codes[..., None, :]
+        else:
+            related = term.known.dense()[codes[..., :, None], codes[..., None, :]]
+        total = total + (scaled @ values.swapaxes(-1, -2)) * related
     return total
 
 

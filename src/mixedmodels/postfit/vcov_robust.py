@@ -150,7 +150,7 @@ def vcov_robust(
     (103.45, array([5.]))
     """
     check_choice("kind", kind, KINDS)
-    clusters = Clusters.of(fit, cluster, "vcov_robust")
+    clusters = Clusters.of(fit, cluster, "vcov_robust", known=True)
     m, k = clusters.count, fit.design.fixed.rank
     if m < 2:
         raise SpecError("vcov_robust: all rows are of one cluster; a sandwich needs two or more.")

@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 from ..errors import DataError, SpecError, suggest
 from ..frame.levels import match_levels, object_array
 from ..lazy import LazyModule
-from ..typing import Array
+from ..typing import Array, Codes
 
 if TYPE_CHECKING:
     from scipy import linalg, sparse
+    from scipy.sparse import csgraph
     from scipy.sparse import linalg as sparse_linalg
 else:
     linalg, sparse = LazyModule("scipy.linalg"), LazyModule("scipy.sparse")
-    sparse_linalg = LazyModule("scipy.sparse.linalg")
+    csgraph, sparse_linalg = LazyModule("scipy.sparse.csgraph"), LazyModule("scipy.sparse.linalg")
 
 DENSE_CHECK = 2000
 """Order up to which a sparse precision matrix is checked here; a larger one shows in its factorisation."""
@@ -66,6 +67,11 @@ class KnownCovariance:
             return np.asarray(self.covariance[np.ix_(levels, levels)])
         columns = self.times(self._unit(levels))
         return np.asarray(columns[levels])
+
+    def parts(self) -> Codes:
+        """Return for each level the part it belongs to, (q,): K has no covariances between parts."""
+        matrix = self.covariance if self.covariance is not None else self.precision
+        return np.asarray(csgraph.connected_components(sparse.csr_array(matrix), directed=False)[1])
 
     def diagonal(self) -> Array:
         """Return K_jj, (q,)."""
