@@ -70,8 +70,12 @@ class KnownCovariance:
 
     def parts(self) -> Codes:
         """Return for each level the part it belongs to, (q,): K has no covariances between parts."""
-        matrix = self.covariance if self.covariance is not None else self.precision
-        return np.asarray(csgraph.connected_components(sparse.csr_array(matrix), directed=False)[1])
+        if self.covariance is None:
+            assert self.precision is not None
+            linked = sparse.csr_array(self.precision)
+        else:
+            linked = sparse.csr_array(self.covariance)
+        return np.asarray(csgraph.connected_components(linked, directed=False)[1])
 
     def diagonal(self) -> Array:
         """Return K_jj, (q,)."""

@@ -27,11 +27,11 @@ class KnappHartung(DegreesOfFreedom):
         check_one_effect(fit)
         return residual_scale(fit) * model_vcov(fit)
 
-    def single(self, fit: Fit, functions: Array) -> Array:
+    def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         check_one_effect(fit)
         return np.full(len(functions), float(fit.df_resid))
 
-    def joint(self, fit: Fit, functions: Array) -> tuple[float, float]:
+    def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         check_one_effect(fit)
         return 1.0, float(fit.df_resid)
 
