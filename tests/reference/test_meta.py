@@ -57,6 +57,10 @@ def test_one_effect_per_row(model: dict[str, Any]) -> None:
     assert found["q"][-1] == pytest.approx(model["q"], rel=1e-9)
     assert found["q_p"][-1] == pytest.approx(model["q_p"], rel=1e-6)
     assert found["q_df"][-1] == model["k"] - len(table)
+    if "pi_lower" in model:
+        new = fit.predict({"vi": [1.0]}, level="population", interval="prediction")
+        limits = [new["lower"][0], new["upper"][0]]
+        assert limits == pytest.approx([model["pi_lower"], model["pi_upper"]], rel=DIGITS, abs=1e-5)
 
 
 @pytest.mark.parametrize("model", PRINTED["nested"], ids=named)
@@ -85,6 +89,10 @@ def test_nested_effects(model: dict[str, Any]) -> None:
     assert found["q"][-1] == pytest.approx(model["q"], rel=1e-9)
     total = found["variance"][-1]
     assert total / (found["h2"][-1] - 1.0) == pytest.approx(model["typical"], rel=LOOSE)
+    if model["pi_lower"] is not None:
+        new = fit.predict({"vi": [1.0]}, level="population", interval="prediction")
+        assert new["lower"][0] == pytest.approx(model["pi_lower"], rel=LOOSE)
+        assert new["upper"][0] == pytest.approx(model["pi_upper"], rel=LOOSE)
     robust = fit.vcov_robust("CR2", cluster=model["structure"].split("/")[0]).table()
     np.testing.assert_allclose(robust["std_error"], np.atleast_1d(model["cr2_se"]), rtol=LOOSE)
     np.testing.assert_allclose(robust["df"], np.atleast_1d(model["cr2_df"]), rtol=3 * LOOSE)

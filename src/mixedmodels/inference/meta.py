@@ -73,7 +73,8 @@ def meta(
     Returns
     -------
     Fit
-        With every tool of a mixed model, and `fit.heterogeneity()`.
+        With every tool of a mixed model, and `fit.heterogeneity()`; `fit.predict(…, level="population",
+        interval="prediction")` is for the true effect of a new study, without sampling error.
 
     Raises
     ------

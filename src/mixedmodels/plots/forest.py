@@ -86,8 +86,9 @@ def forest(
 
 def _names(fit: Fit, labels: str | Sequence[str] | None) -> list[str]:
     if labels is None:
-        term = max(fit.design.random, key=lambda own: own.n_levels)
-        return [term.levels[code] for code in term.codes]
+        pairs = zip(fit.design.random, fit._work.rows().random, strict=True)
+        term, own = max(pairs, key=lambda pair: pair[0].n_levels)
+        return [term.levels[code] for code in own.codes]
     if isinstance(labels, str):
         data = read_data(fit)
         if labels not in data:

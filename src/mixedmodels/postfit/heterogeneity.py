@@ -92,7 +92,8 @@ def heterogeneity(
 
 def typical_variance(fit: Fit) -> tuple[float, float]:
     """Return (n − p)/tr P and Q = y'Py, P that of the sampling errors alone."""
-    x, y = fit.design.x, fit.design.y
+    given = fit._work.rows()
+    x, y = given.fixed.x, given.y
     solved, traced = _solved(fit, np.column_stack([x, y]))
     wx, wy = solved[:, :-1], solved[:, -1]
     gram = x.T @ wx
@@ -105,12 +106,12 @@ def typical_variance(fit: Fit) -> tuple[float, float]:
 
 def _solved(fit: Fit, columns: Array) -> tuple[Array, float]:
     """Return W times some columns (n, k), and tr W, W the inverse covariance of the sampling errors."""
-    residual = fit.design.residual
-    if residual is None:
+    errors = fit._work.rows().residual
+    if errors is None:
         weights = 1.0 / error_variances(fit)
         return weights[:, None] * columns, float(weights.sum())
     found, trace = np.empty_like(columns), 0.0
-    for rows in _rows_by_cluster(residual.clusters):
+    for rows in _rows_by_cluster(errors.clusters):
         covariance = error_covariance(fit, rows)
         found[rows] = np.linalg.solve(covariance, columns[rows])
         trace += float(np.trace(np.linalg.inv(covariance)))

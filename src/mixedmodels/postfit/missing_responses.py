@@ -64,10 +64,11 @@ def new_errors(
 ) -> ErrorsOfRows:
     """Return the errors of the rows to predict; `required` where their variances are needed.
 
-    Only `conditional` predictions ask which rows are missing responses.
+    Only `conditional` predictions ask which rows are missing responses. A new study of a meta-analysis is asked for its
+    true effect, which has no sampling error.
     """
     none, zero = np.zeros(len(rows), dtype=bool), np.zeros(len(rows))
-    if not required and not conditional:
+    if (not required and not conditional) or fit.spec.sampling:
         return ErrorsOfRows(zero, none)
     fitted = fitted_errors(fit)
     if newdata is None:

@@ -233,7 +233,9 @@ def _response_notes(fit: Fit, found: Predicted, variance: Array) -> list[str]:
     if unknown := int(np.count_nonzero(np.isnan(variance) & found.valid)):
         what = "1 row has" if unknown == 1 else f"{unknown} rows have"
         notes.append(f"{what} no limits: a position or group that was not in the fit, so no known variance")
-    if fit.design.weighted and found.rows.weights is None:
+    if fit.spec.sampling:
+        notes.append("for true effects, without sampling errors")
+    elif fit.design.weighted and found.rows.weights is None:
         notes.append("new observations have weight 1: newdata holds no weights")
     return notes
 
