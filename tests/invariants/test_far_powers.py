@@ -172,7 +172,7 @@ def test_a_model_without_the_lower_powers_is_as_written() -> None:
         for name, values in raw.items():
             if name in fit.design.fixed.columns:
                 np.testing.assert_array_equal(
-                    fit.design.fixed.matrix[:, fit.design.fixed.columns.index(name)], values
+                    fit.rows.fixed.matrix[:, fit.design.fixed.columns.index(name)], values
                 )
 
 

@@ -34,7 +34,7 @@ def check(seed: int, count: int) -> None:
         try:
             spec = read_formula(text)
             frame = build_frame(spec, data)
-            design = build_design(spec, frame)
+            design, _ = build_design(spec, frame)
             built += 1
             encode_new(spec, frame.schema, design, {name: values[:3] for name, values in data.items()})
         except MixedModelsError:

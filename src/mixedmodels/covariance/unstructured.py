@@ -225,6 +225,10 @@ class BandedUnstructured(TriangularFactor, Structure):
     def smallest(self) -> int:
         return self.diagonals
 
+    def size(self, m: int) -> int:
+        q = min(self.diagonals, m)
+        return q * m - q * (q - 1) // 2
+
     def pattern(self, m: int) -> Pattern:
         """Return the free entries of L."""
         return loadings.band(m, self.diagonals)

@@ -94,11 +94,12 @@ def compare(
     if names is not None and len(names) != len(models):
         raise SpecError(f"names has {len(names)} entries for {len(models)} fits; give one for each.")
     labels = [_label(fit) for fit in models] if names is None else list(names)
-    if len(models) == 1:
+    alone = len(models) == 1
+    if alone:
         models.insert(0, null_model(models[0]))
         labels.insert(0, "null model")
     models, notes = _comparable(models)
-    if len(fits) == 1:
+    if alone:
         notes.insert(
             0, "null model: the same fixed part, no random effects, independent errors of one variance"
         )

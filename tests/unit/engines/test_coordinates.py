@@ -40,10 +40,12 @@ def test_functions_and_coefficients_are_maps_of_each_other(basis: FixedBasis) ->
 
 
 def rows(x: np.ndarray, weights: np.ndarray | None = None) -> mm.Fit:
-    data = {"y": np.sin(np.arange(len(x))), "x": x, "g": [str(i) for i in np.arange(len(x)) % 6]}
+    groups = [str(i) for i in np.arange(len(x)) % 6]
+    # a column of squares as given: powers that the formula takes are about their own origin
+    data = {"y": np.sin(np.arange(len(x))), "x": x, "square": x**2, "g": groups}
     if weights is not None:
         data["w"] = weights
-    return mm.lmm("y ~ x + I(x^2) + (1 | g)", data, weights=None if weights is None else "w")
+    return mm.lmm("y ~ x + square + (1 | g)", data, weights=None if weights is None else "w")
 
 
 def test_well_conditioned_columns_are_not_copied() -> None:

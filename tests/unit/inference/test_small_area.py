@@ -31,7 +31,7 @@ def fit() -> mm.Fit:
 
 def test_first_two_parts_are_the_variance_of_the_prediction(fit: mm.Fit) -> None:
     table = fit.small_area(means(units()))
-    predicted = fit.predict(means(units()), se=True)
+    predicted = fit.predict(means(units()), se=True, ddf="asymptotic")
     np.testing.assert_allclose(table["estimate"], predicted["fit"], rtol=1e-10)
     np.testing.assert_allclose(np.sqrt(table["g1"] + table["g2"]), predicted["se"], rtol=1e-8)
 

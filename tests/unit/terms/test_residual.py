@@ -169,7 +169,8 @@ def test_clusters_that_are_not_independent() -> None:
     with pytest.raises(mm.SpecError, match="clusters of 'kind' are not independent"):
         fit.vcov_robust(cluster="kind")
     with pytest.raises(
-        mm.SpecError, match=r"neither a grouping factor nor a column of the data\. Did you mean 'site'"
+        mm.SpecError,
+        match=r"neither a grouping factor nor a column of the data the fit holds\. Did you mean 'site'",
     ):
         fit.vcov_robust(cluster="sites")
     assert fit.vcov_robust().n_clusters == 6

@@ -232,7 +232,10 @@ class BlockedSystem(RelativeSystem):
             f, _ = self.arranged.place(direction.term)
             pieces = pad_direction(self.arranged.factors[f], direction)
             if f in self.arranged.chain:
-                native += [(self.arranged.chain.index(f), s, matrix.reshape(-1)) for s, matrix in pieces]
+                native += [
+                    (self.arranged.chain.index(f), s, np.ascontiguousarray(matrix).reshape(-1))
+                    for s, matrix in pieces
+                ]
                 owner += [a] * len(pieces)
             else:
                 block = self.blocks[self.arranged.tail.index(f)]
