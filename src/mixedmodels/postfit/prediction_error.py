@@ -7,7 +7,8 @@ t = t(V) the weights of the best linear unbiased one. Along V + hD, with c and �
 
 so that evaluations of M at covariances moved along lines have both what Satterthwaite's degrees of freedom need, the
 slope, and what Kenward and Roger's method adds for the uncertainty of θ̂, 2ΣW_ab ṫ_a'Vṫ_b: minus the second derivatives
-summed over directions D = ΣV̇_a w_a with ww' adding up to W.
+summed over directions D = ΣV̇_a w_a with ww' adding up to W. Where Σ̂ is singular a line leaves the cone, and the curve
+V(θ + hw) takes its place, whose second derivative has the slope of M along D̈ in it besides.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..covariance.base import semidefinite_cholesky
 from ..criterion.base import LinearCriterion
 from ..criterion.coordinates import WrittenEquations
 from ..engines.base import Covariances, Direction, ErrorCovariance, Target
@@ -145,6 +147,12 @@ def _moments(
         bends.mean[:] += (-means[-2] + 16 * means[-1] - 30 * means[0] + 16 * means[1] - means[2]) / (
             12 * STEP**2
         )
+        if not line.straight:
+            # along a curve M also moves with the curve's own second derivative
+            turned = [means[0], *(_variances(fit, found, line.turned(k), response).mean for k in (1, 2, 3))]
+            bends.mean[:] -= (-11 * turned[0] + 18 * turned[1] - 9 * turned[2] + 2 * turned[3]) / (
+                6 * STEP**2
+            )
     return squares, bends
 
 
@@ -208,7 +216,7 @@ def _at_optimum(fit: Fit, found: Predicted) -> _State:
 class _Line:
     """Covariances V + hD with D = Σ_a w_aV̇_a, about rows divided by their standard deviations.
 
-    Where a Σ of the line would not be positive definite, at a singular one, the line follows θ + hw.
+    Where a Σ of the line would not be positive definite, at a singular one, the line follows θ + hw, a curve.
     """
 
     criterion: LinearCriterion
@@ -240,24 +248,35 @@ class _Line:
         straight = all(_is_definite(one) for one in far)
         return cls(criterion, equations, theta, w, base, tuple(random), tuple(errors), found, straight)
 
+    def turned(self, count: int) -> _State:
+        """Return V + kh²D̈, k = `count` and h = STEP, D̈ the second derivative of the curve of Σ at its start."""
+        model = self.criterion.model
+        ends = [model.matrices(self.theta + k * STEP * self.w) for k in (-1.0, 1.0)]
+        assert self.base.random is not None
+        moved = zip(self.base.random, *ends, strict=True)
+        return self._state(
+            tuple(one + count * (before - 2.0 * one + after) for one, before, after in moved), 0.0
+        )
+
     def state(self, length: float) -> _State:
         """Return V + hD, h = `length`, factored in the equations of the fit."""
         model, at = self.criterion.model, self.theta + length * self.w
         assert self.base.random is not None
-        sigmas = model.matrices(at)
-        if self.straight:
-            sigmas = tuple(
-                one + length * move for one, move in zip(self.base.random, self.random, strict=True)
-            )
+        if not self.straight:
+            return self._state(model.matrices(at), length)
+        moved = zip(self.base.random, self.random, strict=True)
+        return self._state(tuple(one + length * move for one, move in moved), length)
+
+    def _state(self, sigmas: tuple[Array, ...], length: float) -> _State:
+        """Return V of some Σ, the errors moved by `length`, factored in the equations of the fit."""
+        model, at = self.criterion.model, self.theta + length * self.w
         errors = tuple(one + length * move for one, move in zip(self.base.errors, self.errors, strict=True))
         sd = None if self.base.sd is None else np.exp(model.relative_log_sd(at))
         equations = self.criterion.equations
         # the criterion factors again when it is next asked
         equations.holder = None
         if equations.takes_roots:
-            roots = model.numbers(at).roots
-            if self.straight:
-                roots = tuple(np.asarray(np.linalg.cholesky(one), dtype=np.float64) for one in sigmas)
+            roots = tuple(np.array([semidefinite_cholesky(one) for one in stack]) for stack in sigmas)
             equations.factor(Covariances(None, roots, errors, sd))
         else:
             equations.factor(Covariances(sigmas, None, errors, sd))
