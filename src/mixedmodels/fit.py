@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -265,7 +265,7 @@ class Fit:
 
     @property
     def linear_predictor(self) -> Array:
-        """Offset + Xβ̂, (n,): the fitted mean of the population."""
+        """Offset + Xβ̂, with the curves of splines, (n,): the fitted mean of the population."""
         return self._once("linear_predictor", self._population_mean)
 
     @property
@@ -419,9 +419,8 @@ class Fit:
         return value
 
     def _population_mean(self) -> Array:
-        rows = self._work.rows()
-        mean = self.solution.estimates(rows.x)
-        return mean if rows.offset is None else mean + rows.offset
+        smooth = [term.smooth for term in self.design.random]
+        return mean_with(self._work.rows(), self.solution, smooth)
 
     def _conditional_mean(self) -> Array:
         return conditional_mean(self._work.rows(), self.solution)
@@ -462,11 +461,22 @@ class Plots:
 
 def conditional_mean(rows: Rows, solution: Solution) -> Array:
     """Return offset + Xβ̂ + Zb̂, (n,)."""
+    return mean_with(rows, solution, [True] * len(rows.random))
+
+
+def fixed_mean(fit: Fit) -> Array:
+    """Return offset + Xβ̂ alone, without the curves of splines, (n,)."""
+    return mean_with(fit._work.rows(), fit.solution, [False] * len(fit.design.random))
+
+
+def mean_with(rows: Rows, solution: Solution, included: Sequence[bool]) -> Array:
+    """Return offset + Xβ̂ + Σ_k Z_kb̂_k over the random terms included, (n,)."""
     mean = solution.estimates(rows.x)
     if rows.offset is not None:
         mean = mean + rows.offset
-    for term, effects in zip(rows.random, solution.random, strict=True):
-        mean += term.products(effects)
+    for term, effects, inside in zip(rows.random, solution.random, included, strict=True):
+        if inside:
+            mean += term.products(effects)
     return mean
 
 

@@ -14,6 +14,7 @@ from ..errors import MixedModelsError, SpecError
 from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
+from ..tool import load
 from ..typing import Array, Labels
 from .progress import counted
 from .reported import reported_parameters
@@ -242,6 +243,12 @@ def stream(seed: int, replicate: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, replicate], dtype=np.uint64)))
 
 
+def _simulated(fit: Fit, seed: int, replicate: int) -> Array:
+    """Return one response of the model, all its random effects drawn, coefficients of splines too, (n,)."""
+    drawn: Array = load("postfit.simulate:draw_all")(fit, 1, stream(seed, replicate))
+    return drawn[:, 0]
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """What is filled in as replicates are computed."""
@@ -277,7 +284,7 @@ def _draw_cases(
 
 def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int, progress: bool | None) -> None:
     for i in counted(range(len(run.values)), "bootstrap", progress):
-        y = fit.simulate(1, stream(seed, i))[:, 0]
+        y = _simulated(fit, seed, i)
         run.record(i, lambda y=y: fit.refit(y), stat)  # type: ignore[misc]
 
 
@@ -286,7 +293,7 @@ def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> N
     n = len(run.values)
     for first in counted(range(0, n, _CHUNK), "bootstrap", progress, total=n):
         numbers = range(first, min(first + _CHUNK, n))
-        y = np.column_stack([fit.simulate(1, stream(seed, i))[:, 0] for i in numbers])
+        y = np.column_stack([_simulated(fit, seed, i) for i in numbers])
         try:
             found = fit.refit(y)
         except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError):

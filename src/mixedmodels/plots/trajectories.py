@@ -70,8 +70,8 @@ def trajectories(
 
     Notes
     -----
-    The dashed curve is Xβ̂ and the solid one Xβ̂ + Zb̂ at the subject's covariates; a covariate other than x
-    that varies within the subject takes the value of the observation nearest in x.
+    The dashed curve is Xβ̂, with the curves of splines, and the solid one Xβ̂ + Zb̂ at the subject's covariates; a
+    covariate other than x that varies within the subject takes the value of the observation nearest in x.
     *Same as* `plot(augPred(fit, level = 0:1))` of nlme.
     """
     data = read_data(fit)
@@ -88,7 +88,7 @@ def trajectories(
 
 
 def _grouping(fit: Fit, data: dict[str, Column], group: str | None) -> Column:
-    factor = choose_factor(fit, group)
+    factor = choose_factor(fit, group, splines=False)
     if factor.name in data:
         return data[factor.name].factor()
     return Column(factor.name, factor.codes, np.array(factor.levels, dtype=object))

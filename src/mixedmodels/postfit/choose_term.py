@@ -53,12 +53,16 @@ class Factor:
         return tuple(":".join(names) for names in zip(*columns, strict=True))
 
 
-def grouping_factors(fit: Fit) -> list[Factor]:
-    """Return the grouping factors of the random terms in order, then the clusters of the errors."""
+def grouping_factors(fit: Fit, *, splines: bool = True) -> list[Factor]:
+    """Return the grouping factors of the random terms in order, then the clusters of the errors.
+
+    Coefficients of `splines` are of one group, all rows.
+    """
     rows = fit._work.rows()
     factors = [
         Factor(term.group, own.codes, term.level_parts)
         for term, own in zip(fit.design.random, rows.random, strict=True)
+        if splines or not term.smooth
     ]
     residual = fit.design.residual
     if residual is not None and residual.structure is not None and rows.residual is not None:
@@ -69,9 +73,9 @@ def grouping_factors(fit: Fit) -> list[Factor]:
     return list(distinct.values())
 
 
-def choose_factor(fit: Fit, group: str | None) -> Factor:
-    """Return the grouping factor of this name, by default the one all others nest in."""
-    factors = {factor.name: factor for factor in grouping_factors(fit)}
+def choose_factor(fit: Fit, group: str | None, *, splines: bool = True) -> Factor:
+    """Return the grouping factor of this name, by default the one all others nest in, that of `splines` among them."""
+    factors = {factor.name: factor for factor in grouping_factors(fit, splines=splines)}
     known = ", ".join(map(repr, factors))
     if not factors:
         raise SpecError("the model has no grouping factor, so there are no clusters.")

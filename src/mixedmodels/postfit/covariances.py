@@ -125,12 +125,14 @@ def marginal_cov(
     return _labelled(fit, _row_names(fit, rows), total, where, correlation)
 
 
-def random_variances(fit: Fit) -> Array:
-    """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ'."""
+def random_variances(fit: Fit, *, smooth: bool = True) -> Array:
+    """Return Σ_k z_ik'Σ_kz_ik for every observation, (n,): the diagonal of ZĜZ', of splines only where `smooth`."""
     total = np.zeros(fit.nobs)
     design, rows = fit._work.own_model()
     terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
     for term, given, sigmas in terms:
+        if term.smooth and not smooth:
+            continue
         scale = level_scale(term)
         values = given.dense_values()
         for s, sigma in enumerate(sigmas):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..fit import Fit
+from ..fit import Fit, fixed_mean
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
@@ -29,6 +29,9 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
     Notes
     -----
+    The population mean has the curves of splines, which are no part of the V of `"pearson"`; `"student"` and
+    `"scaled"` marginal residuals are those of y − Xβ̂, whose V has the variance of spline coefficients.
+
     With r the response residuals, V = LL' the marginal covariance, R that of the errors, P = V⁻¹ −
     V⁻¹XΦX'V⁻¹:
 
@@ -59,7 +62,12 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
 
 
 def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
-    raw = fit._resid if conditional else fit.response - fit.linear_predictor
+    if conditional:
+        raw = fit._resid
+    elif kind in ("response", "pearson"):
+        raw = fit.response - fit.linear_predictor
+    else:
+        raw = fit.response - fixed_mean(fit)
     if kind == "response":
         return raw
     if kind == "scaled":
@@ -69,7 +77,7 @@ def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
     else:
         variance = error_variances(fit)
         if not conditional:
-            variance = variance + random_variances(fit)
+            variance = variance + random_variances(fit, smooth=False)
     return np.asarray(raw / np.sqrt(variance))
 
 
@@ -93,5 +101,5 @@ def _scaled(fit: Fit, raw: Array) -> Array:
 
 def _whitened(fit: Fit) -> Array:
     if not fit.design.random and fit.design.residual is None:
-        return np.asarray((fit.response - fit.linear_predictor) / np.sqrt(error_variances(fit)))
+        return np.asarray((fit.response - fixed_mean(fit)) / np.sqrt(error_variances(fit)))
     return whole_clusters(fit, "residuals of kind 'scaled'").whitened_residuals()

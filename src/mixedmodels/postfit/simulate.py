@@ -6,7 +6,7 @@ import numpy as np
 
 from ..covariance.base import semidefinite_cholesky
 from ..errors import SpecError
-from ..fit import Fit
+from ..fit import Fit, fixed_mean
 from ..registry import check_choice
 from ..terms.design import RandomTerm
 from ..typing import Array
@@ -27,12 +27,13 @@ def simulate(
     seed
         A number or a NumPy generator; the same seed gives the same draws.
     level
-        `"population"`: random effects are drawn anew from N(0, Ĝ); `"conditional"`: they stay as predicted.
+        `"population"`: random effects are drawn anew from N(0, Ĝ) about the population mean, of which the curves of
+        splines are part; `"conditional"`: they stay as predicted.
 
     Notes
     -----
     y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); with `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn by independent
-    clusters, since there need be no b. Columns can go to `fit.refit`.
+    clusters, since there need be no b; spline coefficients are then drawn with the rest. Columns can go to `fit.refit`.
     *Same as* `simulate(fit)` in lme4 (`use.u` is `level="conditional"`).
 
     Examples
@@ -51,17 +52,33 @@ def simulate(
         raise SpecError(
             f"seed={seed!r} must be a whole number that is not negative, or a generator."
         ) from None
-    mean = fit._fitted if level == "conditional" else fit.linear_predictor
+    if level == "conditional":
+        mean, drawn = fit._fitted, [False] * len(fit.design.random)
+    else:
+        mean, drawn = fit.linear_predictor, [not term.smooth for term in fit.design.random]
     if level == "population" and not fit.design.bounded:
+        return draw_all(fit, n, rng)
+    return _draw(fit, n, rng, mean, drawn)
+
+
+def draw_all(fit: Fit, n: int, rng: np.random.Generator) -> Array:
+    """Return n responses drawn from the model, spline coefficients with all other random effects, (nobs, n)."""
+    mean = fixed_mean(fit)
+    if not fit.design.bounded:
         equations = whole_clusters(fit, "simulate")
         return np.column_stack([mean + equations.draw(rng) for _ in range(n)])
-    roots = [] if level == "conditional" else [_level_root(term) for term in fit.design.random]
+    return _draw(fit, n, rng, mean, [True] * len(fit.design.random))
+
+
+def _draw(fit: Fit, n: int, rng: np.random.Generator, mean: Array, drawn: list[bool]) -> Array:
+    """Return n draws of the errors and of the effects of some terms about a mean, (nobs, n)."""
     design, rows = fit._work.own_model()
-    terms = list(zip(design.random, rows.random, fit._work.own_covariances(), strict=True))[: len(roots)]
+    whole = zip(design.random, rows.random, fit._work.own_covariances(), drawn, strict=True)
+    terms = [(term, own, sigmas, _level_root(term)) for term, own, sigmas, inside in whole if inside]
     out = np.empty((fit.nobs, n))
     for column in range(n):
         y = mean + draw_errors(fit, rng)
-        for (term, own, sigmas), root in zip(terms, roots, strict=True):
+        for term, own, sigmas, root in terms:
             y += own.products(draw_effects(rng, term, sigmas, root))
         out[:, column] = y
     return out
