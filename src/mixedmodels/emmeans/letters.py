@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpecError
+from ..inference.simultaneous import tukey_upper
 from ..table import Table
-from ..typing import Array
 from .comparisons import contrast
 from .display import as_objects, compact_letters
 from .emm import EMM
@@ -34,13 +34,13 @@ def cld(emm: EMM, *, alpha: float = 0.05, adjust: str = "tukey") -> Table:
         order += mine.tolist()
         if not len(mine):
             continue
-        compared = _p_values(emm, mine, adjust)
-        if np.isnan(compared).any():
+        compared = _compared(emm, mine, adjust, alpha)
+        if compared is None:
             # what cannot be compared can neither share a letter nor lack one
             letters, unknown = [*letters, *[""] * len(mine)], True
             continue
         differs = np.zeros((len(mine), len(mine)), bool)
-        differs[np.triu_indices(len(mine), 1)] = compared < alpha
+        differs[np.triu_indices(len(mine), 1)] = compared
         letters += compact_letters(differs | differs.T)
     columns = {name: table[name][order] for name in table}
     notes = [*table.notes, f"means that share a letter do not differ at alpha = {alpha:g} ({adjust})"]
@@ -51,10 +51,22 @@ def cld(emm: EMM, *, alpha: float = 0.05, adjust: str = "tukey") -> Table:
     return Table({**columns, "group": as_objects(letters)}, "", tuple(notes), table.backend, table.formats)
 
 
-def _p_values(emm: EMM, rows: NDArray[np.intp], adjust: str) -> Array:
-    """Return the adjusted p-values of all pairs of some of the means, in the order of the upper triangle."""
+def _compared(emm: EMM, rows: NDArray[np.intp], adjust: str, alpha: float) -> NDArray[np.bool_] | None:
+    """Return which pairs of some of the means differ, in the order of the upper triangle; None where one has no test.
+
+    Tukey's p-value lies between that of a single test and Bonferroni's; it is computed where these do not decide.
+    """
     levels = {name: values[rows] for name, values in emm.levels.items()}
     if len(rows) < 2:
-        return np.zeros(0)
+        return np.zeros(0, bool)
     some = replace(emm, L=emm.L[rows], offset=emm.offset[rows], levels=levels, by=())
-    return contrast(some, "pairwise", adjust=adjust).table["p_value"]
+    single = contrast(some, "pairwise", adjust="none").table
+    p_value = single["p_value"]
+    if adjust.strip().lower() != "tukey" or not (single["std_error"] > 0).all() or np.isnan(p_value).any():
+        p_value = contrast(some, "pairwise", adjust=adjust).table["p_value"]
+        return None if np.isnan(p_value).any() else p_value < alpha
+    differs = np.asarray(p_value * len(p_value) < alpha)
+    for i in np.flatnonzero((p_value < alpha) & ~differs):
+        statistic, df = float(abs(single["statistic"][i])), float(single["df"][i])
+        differs[i] = tukey_upper(statistic, float(len(rows)), df) < alpha
+    return differs

@@ -13,6 +13,14 @@ from ..typing import Array, Codes
 from .levels import drop_unused, factorise, match_levels
 
 
+def _reads_as_number(text: str) -> bool:
+    try:
+        float(text.replace(",", ".", 1))
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: numbers or dates in their own type, or codes into levels.
@@ -45,9 +53,37 @@ class Column:
     def number(self) -> Array:
         """Return the values as float64 (n,), without a copy if they are that already."""
         if not self.is_number:
-            what = "dates" if self.levels is None else f"text or categories such as {self.examples()}"
-            raise DataError(f"column {self.name!r} holds {what} where numbers are needed; convert it first.")
+            raise DataError(
+                f"column {self.name!r} holds {self.kind()} where numbers are needed; {self.remedy()}"
+            )
         return self.values.astype(np.float64, copy=False)
+
+    def kind(self) -> str:
+        """Return what the column holds, for a message."""
+        if self.levels is None:
+            return "dates" if self.values.dtype.kind == "M" else "dates or durations"
+        return f"text or categories such as {self.examples()}"
+
+    def remedy(self) -> str:
+        """Return what to do about a column that holds no numbers."""
+        name = f"data[{self.name!r}]"
+        if self.levels is None:
+            return (
+                f"use days since the first, ({name} - {name}.min()).dt.days in pandas, or the date as a factor, "
+                f"factor({self.name})."
+            )
+        texts = [str(level).strip() for level in self.levels]
+        odd = [text for text in texts if not _reads_as_number(text)]
+        if not odd:
+            return f"the text reads as numbers throughout: convert it, pandas.to_numeric({name})."
+        if 2 * len(odd) <= len(texts):
+            row = 0 if self.values.size == 0 else int(np.flatnonzero(self.values == texts.index(odd[0]))[0])
+            shown = ", ".join(map(repr, odd[:3])) + (" …" if len(odd) > 3 else "")
+            return (
+                f"most of it reads as numbers, but not {shown} (first in row {row + 1} of those used): correct it, or "
+                f"mark it missing, pandas.to_numeric({name}, errors='coerce')."
+            )
+        return f"convert it first, or use it as a factor: factor({self.name})."
 
     def examples(self) -> str:
         """Return up to three levels for a message."""

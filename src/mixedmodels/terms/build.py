@@ -120,8 +120,8 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array
     for name in variables(spec.response):
         column = frame.columns[name]
         if not column.is_number:
-            what = f"text or categories such as {column.examples()}" if column.is_factor else "dates"
-            raise DataError(f"the response {spec.response!r} must be numeric; column {name!r} holds {what}.")
+            what = f"column {name!r} holds {column.kind()}: {column.remedy()}"
+            raise DataError(f"the response {spec.response!r} must be numeric; {what}")
     encoding, y = learn_number(spec.response, frame.columns, frame.n, OwnFunctions(frame.context))
     size = float(max(abs(y.min()), abs(y.max())))
     if not SMALLEST < size < LARGEST and size > 0:
