@@ -84,10 +84,11 @@ def predict(
     -----
     se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975). Under Kenward–Roger's
     methods 2ΣW_ab ṫ_a'Vṫ_b is added, t the weights of the predictor as functions of the covariance parameters and W
-    the covariance of their estimates (Harville and Jeske 1992; Prasad and Rao 1990; first order); at population level
-    it is x'Φx, Φ the covariance of β̂ of the df method. Coefficients of splines are part of the population's mean. A new
-    observation adds the variance of its error, and at population level z'Σz of every random term: a subject that was
-    not in the fit has the same interval at either level.
+    the covariance of their estimates (Harville and Jeske 1992; Prasad and Rao 1990; first order), as in SAS within
+    the cluster of a missing response where there are no random effects; at population level it is x'Φx, Φ the
+    covariance of β̂ of the df method. Coefficients of splines are part of the population's mean. A new observation
+    adds the variance of its error, and at population level z'Σz of every random term: a subject that was not in the
+    fit has the same interval at either level.
 
     A spatial random effect, `exp(x, y | field)`, at a point without data is predicted from those at the
     points of the fit by kriging, and what they leave open is part of se and limits. A new level has the

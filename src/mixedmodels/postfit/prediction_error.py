@@ -28,6 +28,7 @@ from ..inference.sensitivity import sensitivity
 from ..terms.new_rows import NewRows
 from ..typing import Array
 from .missing_responses import ErrorsOfRows
+from .own_cluster import own_cluster_adjustment
 from .unobserved import own_variances, without_new_levels
 
 STEP = 0.02
@@ -82,11 +83,21 @@ def uncertainty_of(
         if method.adjusts and fit.design.residual is not None and fit.design.residual.variance:
             notes = ("standard errors do not count how well the variance function is known",)
         elif method.adjusts:
-            mean = mean + np.where(known, np.maximum(-bends.mean, 0.0), 0.0)
+            mean = mean + np.where(known, _estimation(fit, found, bends, method), 0.0)
         if moving:
             own = _satterthwaite(here, slopes, response)
             df = own if response else np.where(known, own, df)
     return Uncertainty(mean, mean + here.own, df, notes)
+
+
+def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOfFreedom) -> Array:
+    """Return what estimating the covariance parameters adds to the variance of each prediction, (m,)."""
+    added = np.maximum(-bends.mean, 0.0)
+    missing = found.missing & found.valid
+    if missing.any() and not fit.design.random:
+        roots = _roots(sensitivity(fit, method.information).w)
+        added[missing] = own_cluster_adjustment(fit, found.rows.x, found.errors, missing, roots, FORWARD)
+    return np.asarray(added)
 
 
 @dataclass(frozen=True, slots=True)
