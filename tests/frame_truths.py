@@ -220,8 +220,10 @@ def _of_twins(fit: Any, model: Model, rng: np.random.Generator) -> Iterator[str]
 
 
 def _exact(fit: Any) -> bool:
-    """Whether the fit says that it has no maximum, or that the search went to a boundary it cannot reach."""
-    return any(re.search("exactly|not settle|all but zero", status.message) for status in fit.status)
+    """Whether the fit says that −2l has no minimum, or is at a boundary where rounding is what is left of it."""
+    return any(
+        re.search("exactly|not settle|all but zero|all but singular", status.message) for status in fit.status
+    )
 
 
 def call(seed: int) -> dict[str, Any]:

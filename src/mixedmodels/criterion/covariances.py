@@ -26,6 +26,7 @@ from .parameters import (
     VarianceBlock,
     design_blocks,
     natural_names,
+    refuse_indefinite,
     residual_from_natural,
     residual_labels,
     residual_name,
@@ -145,6 +146,7 @@ class CovarianceModel:
         sd = np.exp(self.relative_log_sd(theta)) if self.variance_blocks else None
         errors = tuple(self.residuals(theta))
         if not roots:
+            refuse_indefinite(self.random_blocks, theta)
             return Covariances(self.matrices(theta), None, errors, sd)
         factors = [b.structure.factor(theta[b.place], b.positions) for b in self.random_blocks]
         return Covariances(None, self._per_term(factors), errors, sd)
@@ -155,12 +157,9 @@ class CovarianceModel:
 
     def _per_term(self, matrices: Sequence[Array]) -> tuple[Array, ...]:
         """Stack the matrices of the random blocks by term."""
-        out, first = [], 0
-        for term in self.design.random:
-            last = first + term.n_sets
-            out.append(matrices[first][None] if last == first + 1 else np.stack(matrices[first:last]))
-            first = last
-        return tuple(out)
+        left = iter(matrices)
+        sets = [[next(left) for _ in range(term.n_sets)] for term in self.design.random]
+        return tuple(own[0][None] if len(own) == 1 else np.stack(own) for own in sets)
 
     def relative_log_sd(self, theta: Array) -> Array:
         """Return log s by row without weights, (n,): log g less what is common to all rows."""

@@ -28,6 +28,13 @@ class Block:
     place: slice
 
 
+def refuse_indefinite(blocks: Collection[Block], theta: Array) -> None:
+    """Raise `LinAlgError` where a Σ that bounds keep positive semidefinite is not, as some θ of bands make it."""
+    for block in blocks:
+        if block.structure.bounded and not block.structure.always_psd:
+            block.structure.factor(theta[block.place], block.positions)
+
+
 @dataclass(frozen=True, slots=True)
 class ResidualBlock:
     """Parameters of Σ_R of one residual set, or of log σ² when `structure` is None."""

@@ -27,6 +27,9 @@ _NOT_FINITE = (
     "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
     "there, or the fixed effects fit the response perfectly; check the response and start=."
 )
+_FEWER = (
+    "Too few clusters show all its positions: use a structure with fewer parameters, such as toep, ar1 or cs"
+)
 _SIMPLIFY = "Simplify the term if the model should have no such direction"
 
 _NEGATIVE = (
@@ -167,7 +170,7 @@ def error_statuses(
     if criterion.design.residual is None:
         return ()
     natural = criterion.natural(theta)
-    notes = []
+    notes = _singular_notes(criterion, theta, evaluation) if checked else []
     furthest = _smallest_correlation(criterion, theta)
     criterion.value(theta)
     edge = criterion.equations.edge()
@@ -250,6 +253,43 @@ def _singular_errors(criterion: Criterion, theta: Array) -> str:
     return "; ".join(found)
 
 
+def _singular_notes(criterion: Criterion, theta: Array, evaluation: Evaluation) -> list[Status]:
+    """Return warnings of errors without variance: a singular Σ_R, and variances that the data leave open."""
+    notes = []
+    singular = _singular_errors(criterion, theta)
+    if singular:
+        message = (
+            f"the covariance of the errors ({singular}) is all but singular: −2 log L, standard errors and tests "
+            "rest on what rounding leaves of its smallest variance"
+        )
+        notes.append(Status(Severity.WARNING, message, _FEWER))
+    undetermined = _undetermined_variances(criterion, theta, evaluation)
+    if undetermined:
+        message = (
+            f"the likelihood does not settle {_listed(undetermined)}: the fixed part fits the rows there exactly, "
+            "so that the data say next to nothing of the variance; standard errors and tests rest on it"
+        )
+        notes.append(Status(Severity.WARNING, message, _FEWER))
+    return notes
+
+
+def _undetermined_variances(criterion: Criterion, theta: Array, evaluation: Evaluation) -> list[str]:
+    """Return variances of errors on a grid, by name, on whose logarithm there is next to no information."""
+    natural, found = criterion.natural(theta), []
+    information = (evaluation.information + evaluation.curvature).diagonal()
+    for block in criterion.model.residual_blocks:
+        if block.structure is None or block.structure.needs_coordinates:
+            continue
+        for a in range(block.place.start, block.place.stop):
+            own = np.flatnonzero(natural.jacobian[:, a])
+            if len(own) != 1 or natural.kinds[own[0]] != "variance" or not criterion.free[a]:
+                continue
+            value, slope = natural.values[own[0]], natural.jacobian[own[0], a]
+            if abs(information[a]) * (value / slope) ** 2 < _FLAT:
+                found.append(natural.names[own[0]])
+    return found
+
+
 def not_finite_message(criterion: Criterion, theta: Array) -> str:
     """Return why a search cannot start at θ, where the criterion is not finite."""
     singular = _singular_errors(criterion, theta)
@@ -277,7 +317,7 @@ def stalled_status(
         return Status(
             Severity.WARNING,
             f"{message}; the covariance of the errors ({singular}) becomes singular and the likelihood keeps rising",
-            "Too few clusters show all its positions: use a structure with fewer parameters, such as toep, ar1 or cs",
+            _FEWER,
         )
     return Status(
         Severity.WARNING,

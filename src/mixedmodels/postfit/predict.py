@@ -24,7 +24,7 @@ from ..terms.rows import TermRows
 from ..typing import Array
 from .missing_responses import new_errors
 from .prediction_error import Predicted, uncertainty_of
-from .standard_errors import standard_errors
+from .standard_errors import lost_note, standard_errors
 from .unobserved import reach, without_new_levels
 
 TYPES = ("link", "response")
@@ -134,6 +134,7 @@ def predict(
     off = uncertainty_of(fit, found, method, response=response, limits=interval is not None)
     columns = {"fit": found.mean, "se": standard_errors(fit, off.mean)}
     notes = [*_missing_notes(found), *_position_notes(fit, found, conditional), *off.notes]
+    notes += lost_note(fit, off.response if response else off.mean)
     if response:
         notes += _response_notes(fit, found, off.response)
     if interval is not None:

@@ -25,6 +25,11 @@ KINDS = tuple(ADJUSTMENTS)
 
 MODEL_BASED = ("kenward-roger", "kenward-roger-linear", "kenward-roger2")
 """Methods whose degrees of freedom belong to their own covariance of β̂."""
+NO_VARIANCE = (
+    "no variance where cells are empty: residuals of zero, or errors of an all but singular covariance, leave the "
+    "sandwich none that is positive and finite; see fit.status"
+)
+"""What the table says of coefficients whose sandwich is zero or infinite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -72,9 +77,14 @@ class RobustCovariance:
         """Return the coefficients with robust inference, columns as those of `fit.fixed_effects()`."""
         plain = self.fit.fixed_effects(ddf=self.method, level=level)
         columns = {name: plain[name] for name in plain.names}
-        columns["std_error"] = np.sqrt(np.diag(self.matrix.array))
-        columns["statistic"] = np.where(np.isnan(columns["std_error"]), np.nan, columns["statistic"])
-        return Table(columns, "Fixed effects, robust", plain.notes, self.fit.backend)
+        variance = np.diag(self.matrix.array)
+        lost = ~np.isnan(variance) & ~((variance > 0.0) & np.isfinite(variance))
+        columns["std_error"] = np.sqrt(np.where(lost, np.nan, variance))
+        without = np.isnan(columns["std_error"])
+        for name in ("statistic", "p_value", "conf_low", "conf_high"):
+            columns[name] = np.where(without, np.nan, columns[name])
+        notes = (*plain.notes, NO_VARIANCE) if lost.any() else plain.notes
+        return Table(columns, "Fixed effects, robust", notes, self.fit.backend)
 
     def wald(self, L: Any, rhs: Any = 0.0, **options: Any) -> Table:
         """Return `fit.wald` with this covariance."""
