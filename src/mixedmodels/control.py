@@ -26,7 +26,8 @@ class Control:
     ----------
     decrement
         Stop when the predicted decrease of the criterion, g'H⁻¹g, falls below this (absolute, on the −2l scale:
-        1e-8 puts every parameter within 1e-4 standard errors of the optimum).
+        1e-8 puts every parameter within 1e-4 standard errors of the optimum), or, whatever is asked for, below what
+        −2l is known to, once steps no longer lower it.
     max_iterations
         Newton iterations before the fit is reported as not converged.
     starts

@@ -155,7 +155,7 @@ class Search:
 
     def _next(self, model: NewtonStep, until: int) -> Array | None:
         """Return the next θ; None where the search ends, with the reason set, or rests."""
-        if model.decrement <= self.control.decrement:
+        if model.decrement <= self.control.decrement or self._is_at_rounding(model.decrement):
             moved = self._escape(self.theta, self.evaluation)
             if moved is None:
                 self.theta = self._finish(self.theta, self.evaluation, model)
@@ -169,6 +169,14 @@ class Search:
         if moved is None:
             self.reason = "no step lowers the criterion"
         return moved
+
+    def _is_at_rounding(self, decrement: float) -> bool:
+        """Return whether −2l is predicted to fall by less than it is known to, and the last step did not lower it."""
+        value = self.evaluation.value
+        if len(self.trace) < 2 or 0.5 * decrement > rounding(value, self.criterion.nu):
+            return False
+        last = self.trace[-2]
+        return value >= last.value and decrement > 0.1 * last.decrement
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
         """Return the derivatives to step by: average information, the exact Hessian where that is slow."""
