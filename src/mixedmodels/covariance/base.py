@@ -30,6 +30,7 @@ SIGNIFICANT = 1e-6
 """A predicted decrease of −2l below this is not worth leaving a boundary for."""
 VANISHED = 0.01
 """A variance below this fraction of `step` counts as zero in `escape`; a larger one has a gradient."""
+EPSILON = float(np.finfo(np.float64).eps)
 ZERO_VARIANCE = 1e-8
 """A direction whose variance is below this fraction of `scale` counts as zero in `rank`."""
 
@@ -234,9 +235,9 @@ class Structure(ABC):
         columns.
         """
         unit = np.sqrt(np.broadcast_to(scale, at.size))
-        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at) / unit[:, None] / unit)
-        rounding = 16.0 * at.size * np.finfo(np.float64).eps * max(float(eigenvalues[-1]), 0.0)
-        return int(np.sum(eigenvalues > max(ZERO_VARIANCE, rounding)))
+        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at) / unit[:, None] / unit).tolist()
+        least = max(ZERO_VARIANCE, 16.0 * at.size * EPSILON * max(eigenvalues[-1], 0.0))
+        return sum(value > least for value in eigenvalues)
 
     def leading_natural(self, others: Array) -> float:
         """Return the first natural value for which Σ₁₁ = 1, given the others (if `unit_first`)."""

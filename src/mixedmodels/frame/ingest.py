@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,6 @@ FITTED = "fitted"
 """What a variance function of the fitted mean is written of."""
 WEIGHTS = "weights"
 """The name under which weights given as an array appear in messages."""
-
-_variables = lru_cache(maxsize=1024)(variables)
 
 
 def build_frame(
@@ -137,7 +134,7 @@ WEIGHTS_KEY = "\0weights"
 
 def response_columns(spec: ModelSpec) -> tuple[str, ...]:
     """Return the columns the response is computed from."""
-    return _variables(spec.response)
+    return variables(spec.response)
 
 
 def predictor_columns(spec: ModelSpec) -> list[str]:
@@ -147,7 +144,7 @@ def predictor_columns(spec: ModelSpec) -> list[str]:
     for term in spec.random:
         texts.append(term.effects)
     for text in texts:
-        names.update(dict.fromkeys(_variables(text)))
+        names.update(dict.fromkeys(variables(text)))
     names.update(dict.fromkeys(spline.variable for spline in spec.splines))
     names.update(dict.fromkeys(group_columns(spec)))
     return list(names)
@@ -174,7 +171,7 @@ def model_columns(spec: ModelSpec, source: Source) -> list[str]:
     if spec.residual is not None:
         names.update(dict.fromkeys(spec.residual.position))
     for function in spec.variance:
-        found = _variables(function.arguments[0]) if function.name == "log_linear" else function.arguments
+        found = variables(function.arguments[0]) if function.name == "log_linear" else function.arguments
         names.update(dict.fromkeys(name for name in found if name != FITTED))
     if spec.weights:
         names[spec.weights] = None

@@ -26,13 +26,11 @@ def is_sound(array: np.ndarray[Any, Any]) -> bool:
 def sound(value: Any) -> Any:
     """Return a value with all arrays in it, in lists and tuples too, sound: themselves or copies."""
     if isinstance(value, np.ndarray):
+        flags = value.flags
         # rows of matrices are read through their strides, vectors are not
-        whole = value.ndim > 1 or value.flags.c_contiguous
-        return (
-            value
-            if whole and is_sound(value)
-            else np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
-        )
+        if flags.aligned and (flags.c_contiguous or value.ndim > 1) and value.dtype.isnative:
+            return value
+        return np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
     if isinstance(value, (list, tuple)):
         return type(value)(map(sound, value))
     return value
@@ -43,6 +41,8 @@ def checked(native: Callable[..., T]) -> Callable[..., T]:
 
     @wraps(native, updated=())
     def call(*arguments: Any, **options: Any) -> T:
+        if not options:
+            return native(*map(sound, arguments))
         return native(*map(sound, arguments), **{name: sound(value) for name, value in options.items()})
 
     return call

@@ -62,7 +62,7 @@ def _scales(criterion: Criterion, unit: float) -> list[Array]:
 def column_unit(term: RandomTerm, rows: TermRows) -> Array:
     """Return 1/(mean of Z'Z per level) of every column, (p,)."""
     total = rows.column_squares()
-    return np.where(total > 0, term.n_levels / np.where(total > 0, total, 1.0), 1.0)
+    return np.asarray(term.n_levels / np.where(total > 0, total, term.n_levels))
 
 
 def singular_statuses(
@@ -70,12 +70,12 @@ def singular_statuses(
 ) -> tuple[Status, ...]:
     """Return a note for each covariance that is not positive definite, naming the direction that is zero."""
     statuses = []
-    scales = _scales(criterion, unit)
     for block in criterion.model.random_blocks:
         term, rank = criterion.design.random[block.term], singular[block.term][block.set]
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
-            message = _singular_message(term, block, sigma, scales[block.term], rank)
+            scale = unit * column_unit(term, criterion.equations.rows.random[block.term])
+            message = _singular_message(term, block, sigma, scale, rank)
             statuses.append(Status(Severity.NOTE, message, checked + _SIMPLIFY))
     return tuple(statuses)
 

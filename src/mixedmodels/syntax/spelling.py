@@ -7,6 +7,7 @@ R name such as `body.weight` is put in back-ticks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .algebra import read_terms
 from .functions import CODING_KINDS, CODING_SPELLINGS, MOST_TERMS
@@ -86,6 +87,7 @@ def canonical_sum(text: str, pieces: list[Piece], functions: frozenset[str] = fr
     return " ".join(["1" if intercept else "0", *rendered])
 
 
+@lru_cache(maxsize=1024)
 def variables(text: str) -> tuple[str, ...]:
     """Return the column names that canonical text refers to, in order of appearance.
 

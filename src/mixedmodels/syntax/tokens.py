@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from itertools import pairwise
 from typing import NoReturn
 
@@ -78,6 +79,7 @@ def fail_at(message: str, text: str, tokens: Tokens) -> NoReturn:
     fail(message, text, tokens[0].start, tokens[-1].stop)
 
 
+@lru_cache(maxsize=1024)
 def tokenize(text: str) -> tuple[Token, ...]:
     """Return the tokens of formula text, brackets checked to balance.
 

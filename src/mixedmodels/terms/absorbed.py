@@ -89,11 +89,13 @@ def _check_term(
 def _level_columns(own: TermRows, values: Array, most: int) -> Array:
     """Return the columns of Z of one random column, for the levels that have it, (n, levels); none beyond `most`."""
     rows = np.flatnonzero(values)
-    levels, places = np.unique(own.codes[rows], return_inverse=True)
-    if len(levels) > most:
+    codes = own.codes[rows]
+    present = np.bincount(codes) > 0
+    count = int(np.count_nonzero(present))
+    if count > most:
         return np.zeros((len(values), 0))
-    out = np.zeros((len(values), len(levels)))
-    out[rows, places] = values[rows]
+    out = np.zeros((len(values), count))
+    out[rows, (np.cumsum(present) - 1)[codes]] = values[rows]
     return out
 
 
