@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fit import Fit
+from ..inference import population
 from ..inference.ddf import DegreesOfFreedom
 from ..inference.multiplicity import FamilyKind
+from ..inference.population import population_columns
 from ..inference.response import Response
 from ..inference.wald import is_estimable
 from ..table import Backend, Table, read_only
@@ -43,7 +45,8 @@ class EMM(dict[str, Any]):
     fit
         The fitted model.
     L, offset
-        The functions: coefficients on every column of X (k, p), constants (k,).
+        The functions: coefficients on every column of X, then on every spline coefficient, (k, p + splines);
+        constants (k,).
     levels
         Label columns, each (k,): the factors of the functions, or the names of contrasts.
     primary, by
@@ -94,7 +97,7 @@ class EMM(dict[str, Any]):
     @property
     def estimable(self) -> NDArray[np.bool_]:
         """Whether each function is estimable, (k,)."""
-        return is_estimable(self.fit, self.L)
+        return is_estimable(self.fit, self.L[:, : len(self.fit.design.fixed.columns)])
 
     @property
     def groups(self) -> list[NDArray[np.intp]]:
@@ -110,8 +113,7 @@ class EMM(dict[str, Any]):
     @property
     def vcov(self) -> Array:
         """Covariance of the estimates, (k, k); NaN where one is not estimable."""
-        own = self.fit.solution.basis.rows(kept_columns(self))
-        covariance = own @ self.settings.method.vcov(self.fit) @ own.T
+        covariance = population.covariance(self.fit, kept_columns(self), self.settings.method)
         bad = ~self.estimable
         covariance[bad, :] = np.nan
         covariance[:, bad] = np.nan
@@ -195,5 +197,5 @@ class EMM(dict[str, Any]):
 
 
 def kept_columns(emm: EMM) -> Array:
-    """Return the coefficients on the columns of X that were kept, (k, r)."""
-    return emm.L[:, list(emm.fit.design.fixed.estimable)]
+    """Return the coefficients on the columns of X that were kept, then those on splines, (k, r + splines)."""
+    return population_columns(emm.fit, emm.L)

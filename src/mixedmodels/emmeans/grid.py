@@ -15,6 +15,7 @@ from ..fit import Fit
 from ..formats import value_text
 from ..frame.column import Column
 from ..inference.model_terms import model_terms
+from ..inference.population import spline_rows
 from ..inference.predictors import predictors, row_weights
 from ..syntax.spelling import variables
 from ..terms.new_rows import encode_new
@@ -51,7 +52,7 @@ class ReferenceGrid:
     index
         For each cell the place of its value on every axis, (m, number of axes).
     matrix
-        X of the cells with every column of the formula, (m, p).
+        X of the cells with every column of the formula, then the bases of splines, (m, p + splines).
     offset
         Offset of the cells, (m,).
     frequency
@@ -213,7 +214,7 @@ def _averaged_rows(
 
 
 def rows_at(fit: Fit, axes: Sequence[Axis], index: NDArray[np.intp], changed: Mapping[str, Array]) -> Array:
-    """Return X (m, p) of cells of a grid with the values of some covariates replaced, (m,) each."""
+    """Return X and spline bases (m, p + splines) of cells of a grid, values of some covariates replaced, (m,) each."""
     return _encode(fit, axes, index, changed)[0]
 
 
@@ -224,10 +225,12 @@ def _encode(
     data.update(changed or {})
     if not data:
         m = len(index)
-        row = fit._work.rows().fixed.matrix[:1]
+        row = fit._work.rows().fixed.matrix[:1]  # without predictors there are no splines
         return np.repeat(row, m, axis=0), np.zeros(m)
     new = encode_new(fit.spec, fit.schema, fit.design, data, random=False)
-    return new.matrix, np.zeros(len(new)) if new.offset is None else new.offset
+    return np.hstack([new.matrix, spline_rows(fit, new)]), np.zeros(
+        len(new)
+    ) if new.offset is None else new.offset
 
 
 def _axis(column: Column, asked: Any, around: bool, notes: list[str]) -> Axis:

@@ -12,6 +12,7 @@ import numpy as np
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom, method_for
 from ..inference.directions import estimability_gap, standardised
+from ..inference.population import population_columns
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import empty_tests, joint_test
@@ -107,7 +108,7 @@ def _test_effects(
     fit: Fit, grid: ReferenceGrid, method: DegreesOfFreedom, labels: tuple[object, ...], found: _Found
 ) -> None:
     names = tuple(axis.name for axis in grid.axes if len(axis.values) > 1)
-    kept = list(fit.design.fixed.estimable)
+    p = len(fit.design.fixed.columns)
     for size in range(1, len(names) + 1):
         for effect in combinations(names, size):
             if any(outer not in effect for name in effect for outer in grid.nesting.get(name, ())):
@@ -116,7 +117,7 @@ def _test_effects(
             if not np.abs(functions).max(initial=0.0) > 1e-9:
                 continue
             weights = estimable_combinations(
-                standardised(fit, functions)[0], *estimability_gap(fit, functions)
+                standardised(fit, functions[:, :p])[0], *estimability_gap(fit, functions[:, :p])
             )
             full = weights is None
             L = functions if weights is None else weights @ functions
@@ -125,7 +126,9 @@ def _test_effects(
             if len(L):
                 found.labels.append(labels)
                 found.terms.append(":".join(effect))
-                found.rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
+                found.rows.append(
+                    joint_test(fit, population_columns(fit, L), np.zeros(len(L)), method, ()).row(0)
+                )
 
 
 def _functions(grid: ReferenceGrid, effect: Labels) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..errors import SpecError
+from ..inference.population import population_estimates
 from ..inference.response import read_response
 from .emm import EMM, kept_columns
 
@@ -30,7 +31,7 @@ def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
         if given is not None and bias_sigma is None
         else read_response(emm.fit.spec.response, bias_sigma)
     )
-    fixed = emm.fit.solution.estimates(kept_columns(emm))
+    fixed = population_estimates(emm.fit, kept_columns(emm))
     eta = fixed + emm.offset
     slope = response.mean_slope(eta)
     note = f"means on the response's scale{response.bias_note}, standard errors by the delta method"

@@ -10,6 +10,7 @@ import numpy as np
 from ..fit import Fit
 from ..inference.ddf import method_for
 from ..inference.directions import column_sizes
+from ..inference.population import spline_sizes
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
@@ -32,7 +33,7 @@ def emtrends(
     level: float = 0.95,
     adjust: str = "none",
 ) -> EMM:
-    """Return slopes ∂(x'β)/∂var averaged over a reference grid.
+    """Return slopes ∂(x'β)/∂var of the population mean, splines included, averaged over a reference grid.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def emtrends(
     about = [*grid.notes, *notes, f"slopes of {var}"]
     about += [f"averaged over {', '.join(averaged)}"] if averaged else []
     # against the sizes of the columns: what rounding leaves of a slope that is zero
-    shares = np.abs(slopes) / column_sizes(fit)
+    shares = np.abs(slopes) / np.concatenate([column_sizes(fit), spline_sizes(fit)])
     matrix = rows @ np.where(shares < 1e-9 * shares.max(initial=0.0), 0.0, slopes)
     settings = Settings(method, level, adjust)
     return EMM(

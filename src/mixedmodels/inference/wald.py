@@ -15,6 +15,7 @@ from ..fit import Fit
 from ..table import Table
 from ..tool import load
 from ..typing import Array
+from . import population
 from .ddf import DegreesOfFreedom, method_for
 from .directions import estimability_gap, independent_directions
 from .distributions import f_upper, t_quantile, t_two_sided
@@ -121,12 +122,21 @@ def is_estimable(fit: Fit, rows: Array, tolerance: float = 1e-8) -> NDArray[np.b
 def estimate_rows(
     fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, level: float, estimable: NDArray[np.bool_]
 ) -> Estimates:
-    """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN."""
+    """Return inference on functions (k, rank) of the estimable columns; rows not estimable are NaN.
+
+    Further columns are of the coefficients of splines, (k, rank + splines).
+    """
     check_level(level)
-    own = fit.solution.basis.rows(kept)
+    fixed = kept[:, : fit.design.fixed.rank]
+    own = fit.solution.basis.rows(fixed)
     estimate = own @ fit.solution.own_beta
     std_error = np.sqrt(_variances(own, method.vcov(fit)))
-    df = method.single(fit, kept)
+    df = method.single(fit, fixed)
+    curved = population.bends(fit, kept) & estimable
+    if curved.any():
+        estimate = np.where(curved, population.population_estimates(fit, kept), estimate)
+        variance, df[curved] = population.variances(fit, kept[curved], method)
+        std_error[curved] = np.sqrt(variance)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / std_error
     half = t_quantile(level, df) * std_error
@@ -158,7 +168,11 @@ def _variances(functions: Array, covariance: Array) -> Array:
 def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, notes: tuple[str, ...]) -> Table:
     """Return the F test of functions (k, rank) against `rhs` (k,), redundant rows counted once."""
     num_df, den_df, statistic, p_value = np.nan, np.nan, np.nan, np.nan
-    if len(kept):
+    if len(kept) and population.bends(fit, kept).any():
+        statistic, num_df, den_df = population.joint(fit, kept, rhs, method)
+        p_value = f_upper(statistic, num_df, den_df)
+    elif len(kept):
+        kept = kept[:, : fit.design.fixed.rank]
         own = fit.solution.basis.rows(kept)
         values, directions = independent_directions(own @ method.vcov(fit) @ own.T)
         if len(values):

@@ -100,6 +100,27 @@ def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOf
     return np.asarray(added)
 
 
+def of_functions(fit: Fit, functions: Array, method: DegreesOfFreedom) -> tuple[Array, Array]:
+    """Return variances and degrees of freedom of functions of β and of spline coefficients, (k, rank + splines)."""
+    design, k = fit.design, len(functions)
+    x, first = functions[:, : design.fixed.rank], design.fixed.rank
+    values: list[Array | None] = []
+    for term in design.random:
+        values.append(functions[:, first : first + term.n_columns] if term.smooth else None)
+        first += term.n_columns if term.smooth else 0
+    included = tuple(term.smooth for term in design.random)
+    codes = tuple(np.full(k, 0 if smooth else -1, dtype=np.int32) for smooth in included)
+    rows = NewRows(
+        x, x, None, codes, tuple(values), tuple(np.zeros(k, dtype=np.int32) for _ in codes), (None,) * len(codes),
+        None, np.ones(k, dtype=bool), fit.backend,
+    )  # fmt: skip
+    none = np.zeros(k, dtype=bool)
+    errors = ErrorsOfRows(np.zeros(k), none)
+    found = Predicted(rows, included, np.zeros(k), ~none, np.zeros(k), errors, none)
+    off = uncertainty_of(fit, found, method, response=False, limits=True)
+    return off.mean, off.df
+
+
 @dataclass(frozen=True, slots=True)
 class _Variances:
     """Variances of means and what a new observation adds, (m,); or slopes of them squared, or second derivatives."""
