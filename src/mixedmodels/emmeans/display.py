@@ -13,6 +13,9 @@ from ..formats import value_text
 from ..table import Table
 from ..typing import Array, Labels
 
+SHADES = ("#2f6690", "#c8553d", "#5b8c5a", "#8e6c8a", "#d19c1d", "#4a4e69")
+"""Colours of groups of estimates, in order."""
+
 
 def grouped_text(table: Table, by: Labels, groups: Sequence[NDArray[np.intp]]) -> str:
     """Return a table as text in blocks, one per group of rows, headed by what the group has in common."""
@@ -69,21 +72,42 @@ def _letter(index: int) -> str:
     return alphabet[index] if index < 26 else alphabet[index % 26].upper() if index < 52 else f"[{index + 1}]"
 
 
-def draw_intervals(table: Table, labels: Sequence[str], title: str) -> object:
-    """Draw estimates with their intervals, one line each, from the top; return the matplotlib Axes."""
+def draw_intervals(
+    table: Table, labels: Sequence[str], title: str, colours: Sequence[str] | None = None, ax: Any = None
+) -> Any:
+    """Draw estimates with their intervals, one line for each distinct label, from the top; return the Axes.
+
+    `colours` are names by row that a legend explains: rows of one label stand side by side.
+    """
     try:
         from matplotlib import pyplot
     except ImportError as error:
         raise SpecError("figures need matplotlib: `pip install 'mixedmodels[plot]'`.") from error
-    _, axes = pyplot.subplots(figsize=(6.0, 0.8 + 0.34 * len(labels)), layout="constrained")
-    height = np.arange(len(labels))[::-1]
+    lines = list(dict.fromkeys(labels))
+    kinds = [""] if colours is None else list(dict.fromkeys(colours))
+    axes = ax
+    if axes is None:
+        height = 0.9 + (0.34 + 0.16 * (len(kinds) - 1)) * len(lines)
+        _, axes = pyplot.subplots(figsize=(6.0, height), layout="constrained")
+    place = np.array([len(lines) - 1 - lines.index(label) for label in labels], dtype=float)
     estimate: Array = table["estimate"]
     spread = np.array([estimate - table["conf_low"], table["conf_high"] - estimate])
-    axes.errorbar(
-        estimate, height, xerr=spread, fmt="o", color="#2f6690", elinewidth=2, capsize=0, markersize=5
-    )
-    axes.set_yticks(height, labels)
-    axes.set_ylim(-0.6, len(labels) - 0.4)
+    for k, kind in enumerate(kinds):
+        own = np.ones(len(labels), bool) if colours is None else np.array([c == kind for c in colours])
+        shift = 0.0 if len(kinds) == 1 else 0.5 * (0.5 - k / (len(kinds) - 1))
+        axes.errorbar(
+            estimate[own],
+            place[own] + shift,
+            xerr=spread[:, own],
+            fmt="o",
+            color=SHADES[k % len(SHADES)],
+            elinewidth=2,
+            capsize=0,
+            markersize=5,
+            label=kind or None,
+        )
+    axes.set_yticks(np.arange(len(lines))[::-1], lines)
+    axes.set_ylim(-0.6, len(lines) - 0.4)
     axes.set_xlabel("estimate")
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)

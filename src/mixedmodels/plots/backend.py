@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..errors import SpecError
 
 PALETTE = ("#2f6690", "#c8553d", "#5b8c5a", "#8e6c8a", "#d19c1d", "#4a4e69")
@@ -29,3 +31,11 @@ def tidy_axes(axes: Any) -> None:
     axes.grid(True, color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=MUTED, labelsize=9, width=0.8, length=3)
+
+
+def given_axes(ax: Any, count: int, what: str) -> Any:
+    """Return the Axes that the caller gave, (count,); `SpecError` unless there is one for each panel."""
+    axes = np.ravel(np.asarray(ax, dtype=object))
+    if len(axes) != count:
+        raise SpecError(f"ax= has {len(axes)} Axes for {count} panels; give one for each {what}.")
+    return axes

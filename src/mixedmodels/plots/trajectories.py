@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
+from ..formats import value_text
 from ..frame.column import Column
 from ..frame.ingest import predictor_columns
 from ..postfit.choose_term import choose_factor
 from ..postfit.predict import conditional_means
 from ..postfit.used_data import column_values, read_data
-from ..typing import Array
-from .backend import INK, MUTED, PALETTE, require_pyplot, tidy_axes
+from ..typing import Array, Labels
+from .backend import INK, MUTED, PALETTE, given_axes, require_pyplot, tidy_axes
 
 GRID = 60
 """Points along each curve."""
@@ -27,7 +28,7 @@ MOST_PANELS = 12
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One subject: its observations and its curves over a grid of x."""
+    """One subject: its observations and its curves over a grid of x, or over the levels of a factor."""
 
     level: str
     kind: str
@@ -36,6 +37,7 @@ class Panel:
     grid: Array
     mean: Array
     predicted: Array
+    ticks: Labels = ()
 
 
 def trajectories(
@@ -46,14 +48,15 @@ def trajectories(
     group: str | None = None,
     color: str | None = None,
     columns: int = 4,
+    ax: Any = None,
 ) -> Any:
     """Draw for each subject its data, the population mean curve and its own predicted curve over x.
 
     Parameters
     ----------
     x
-        Numeric column along the horizontal axis; by default the only numeric predictor that varies within
-        subjects.
+        Column along the horizontal axis, numbers or the levels of a factor in order; by default the only numeric
+        predictor that varies within subjects, or the only factor that does.
     levels
         Subjects to draw, in this order; by default the first twelve.
     group
@@ -63,6 +66,8 @@ def trajectories(
         the sex).
     columns
         Panels in a row.
+    ax
+        Axes to draw on, one for each subject, in place of a new figure.
 
     Returns
     -------
@@ -70,8 +75,9 @@ def trajectories(
 
     Notes
     -----
-    The dashed curve is Xβ̂, with the curves of splines, and the solid one Xβ̂ + Zb̂ at the subject's covariates; a
-    covariate other than x that varies within the subject takes the value of the observation nearest in x.
+    The dashed curve is Xβ̂, with the curves of splines, and the solid one Xβ̂ + Zb̂ at the subject's covariates. A
+    covariate other than x that varies within the subject is held at its mean there, a factor at its commonest level,
+    and effects of groups inside the subject are left out: the curves are those of x alone.
     *Same as* `plot(augPred(fit, level = 0:1))` of nlme.
     """
     data = read_data(fit)
@@ -84,7 +90,7 @@ def trajectories(
             f"color={color!r} changes within {factor.name!r}; give a column that is constant there."
         )
     panels = [_panel(fit, data, factor, level, chosen_x, color) for level in _choose_levels(factor, levels)]
-    return _draw(panels, factor.name, chosen_x, fit.spec.response, color, columns)
+    return _draw(panels, factor.name, chosen_x, fit.spec.response, color, columns, ax)
 
 
 def _grouping(fit: Fit, data: dict[str, Column], group: str | None) -> Column:
@@ -96,18 +102,23 @@ def _grouping(fit: Fit, data: dict[str, Column], group: str | None) -> Column:
 
 def _choose_x(fit: Fit, data: dict[str, Column], factor: Column, x: str | None) -> str:
     if x is not None:
-        if x not in data or not data[x].is_number:
-            numeric = [name for name, column in data.items() if column.is_number]
+        if x not in data:
             raise SpecError(
-                f"x={x!r} is not a numeric column.{suggest(x, numeric)} Numeric: {', '.join(numeric)}."
+                f"x={x!r} is not a column of the model.{suggest(x, data)} Columns: {', '.join(data)}."
             )
         return x
-    names = [n for n in predictor_columns(fit.spec) if n in data and data[n].is_number and n != factor.name]
+    names = [name for name in predictor_columns(fit.spec) if name in data and name != factor.name]
     varying = [name for name in names if not _constant_within(data[name].values, factor)]
-    if len(varying) != 1:
-        found = ", ".join(map(repr, varying or names)) or "none"
+    numeric = [name for name in varying if data[name].is_number]
+    chosen = numeric or [name for name in varying if name not in _grouping_columns(fit)]
+    if len(chosen) != 1:
+        found = ", ".join(map(repr, chosen or names)) or "none"
         raise SpecError(f"trajectories need x=, the column along the axis; candidates: {found}.")
-    return varying[0]
+    return chosen[0]
+
+
+def _grouping_columns(fit: Fit) -> set[str]:
+    return {name for term in fit.spec.random for name in term.group}
 
 
 def _constant_within(values: NDArray[Any], factor: Column) -> bool:
@@ -135,19 +146,59 @@ def _panel(fit: Fit, data: dict[str, Column], factor: Column, level: str, x: str
     assert factor.levels is not None
     code = [str(name) for name in factor.levels].index(level)
     rows = np.flatnonzero(factor.values == code)
-    at = data[x].number()
-    grid = np.linspace(at.min(), at.max(), GRID)
-    nearest = rows[np.abs(at[rows][None, :] - grid[:, None]).argmin(axis=1)]
-    newdata = {name: column_values(column)[nearest] for name, column in data.items()}
+    along = data[x]
+    ticks: Labels = ()
+    if along.is_number:
+        at = along.number()
+        grid: NDArray[Any] = np.linspace(at.min(), at.max(), GRID)
+        points = grid
+    else:
+        steps = along.factor()
+        assert steps.levels is not None
+        at, points = steps.values.astype(float), np.arange(len(steps.levels), dtype=float)
+        grid, ticks = steps.levels, tuple(value_text(value) for value in steps.levels)
+    newdata = {name: np.repeat(_held(fit, column, rows), len(grid)) for name, column in data.items()}
     newdata[x] = grid
     kind = "" if color is None else str(column_values(data[color])[rows[0]])
     mean = fit.predict(newdata, level="population")
     predicted = conditional_means(fit, newdata)
-    return Panel(level, kind, at[rows], fit.response[rows], grid, mean, predicted)
+    return Panel(level, kind, at[rows], fit.response[rows], points, mean, predicted, ticks)
 
 
-def _draw(panels: list[Panel], group: str, x: str, y: str, color: str | None, columns: int) -> Any:
+def _held(fit: Fit, column: Column, rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the value (1,) that a column has along the curves of one subject."""
+    values = column_values(column)[rows]
+    first = values[:1]
+    if (values == first).all():
+        return first
+    inside = column.name in predictor_columns(fit.spec)
+    if column.is_number and inside:
+        return np.array([column.number()[rows].mean()])
+    if not inside and column.name in _grouping_columns(fit):
+        return _no_level(column)
+    levels, counts = np.unique(values.astype(str), return_counts=True)
+    return np.asarray(values[values.astype(str) == levels[np.argmax(counts)]][:1])
+
+
+def _no_level(column: Column) -> NDArray[Any]:
+    """Return a value (1,) of the column's type that none of its rows has."""
+    if column.is_number:
+        return np.array([column.number().max() + 1.0])
+    assert column.levels is not None
+    return np.array(["".join(map(str, column.levels)) + "?"], dtype=object)
+
+
+def _draw(panels: list[Panel], group: str, x: str, y: str, color: str | None, columns: int, ax: Any) -> Any:
     plt = require_pyplot()
+    kinds = list(dict.fromkeys(panel.kind for panel in panels))
+    colours = {kind: PALETTE[i % len(PALETTE)] for i, kind in enumerate(kinds)}
+    if ax is not None:
+        given = given_axes(ax, len(panels), "subject")
+        for axes, panel in zip(given, panels, strict=True):
+            _draw_panel(axes, panel, group, colours)
+            axes.set_xlabel(x, color=INK, fontsize=10)
+            axes.set_ylabel(y, color=INK, fontsize=10)
+        return given
     across = min(columns, len(panels))
     down = -(-len(panels) // across)
     figure, grid = plt.subplots(
@@ -159,23 +210,28 @@ def _draw(panels: list[Panel], group: str, x: str, y: str, color: str | None, co
         squeeze=False,
         layout="constrained",
     )
-    kinds = list(dict.fromkeys(panel.kind for panel in panels))
-    colours = {kind: PALETTE[i % len(PALETTE)] for i, kind in enumerate(kinds)}
-    for axes, panel in zip(grid.ravel(), panels, strict=False):
-        axes.plot(panel.grid, panel.mean, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), zorder=2)
-        axes.plot(panel.grid, panel.predicted, color=colours[panel.kind], linewidth=2.0, zorder=3)
-        axes.plot(
-            panel.x, panel.y, "o", color=colours[panel.kind], markeredgecolor="white", markersize=6, zorder=4
-        )
-        suffix = f"  ({panel.kind})" if panel.kind else ""
-        axes.set_title(f"{group} {panel.level}{suffix}", fontsize=10, color=INK, loc="left")
-        tidy_axes(axes)
+    for k, (axes, panel) in enumerate(zip(grid.ravel(), panels, strict=False)):
+        _draw_panel(axes, panel, group, colours)
+        # the lowest panel of a column stands above an empty place where the last row is not full
+        axes.tick_params(labelbottom=k + across >= len(panels))
     for axes in grid.ravel()[len(panels) :]:
         axes.set_visible(False)
     figure.supxlabel(x, color=INK, fontsize=10.5)
     figure.supylabel(y, color=INK, fontsize=10.5)
     _legend(figure, plt, colours, color)
     return grid.ravel()[: len(panels)]
+
+
+def _draw_panel(axes: Any, panel: Panel, group: str, colours: dict[str, str]) -> None:
+    shade = colours[panel.kind]
+    axes.plot(panel.grid, panel.mean, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), zorder=2)
+    axes.plot(panel.grid, panel.predicted, color=shade, linewidth=2.0, zorder=3)
+    axes.plot(panel.x, panel.y, "o", color=shade, markeredgecolor="white", markersize=6, zorder=4)
+    if panel.ticks:
+        axes.set_xticks(panel.grid, panel.ticks)
+    suffix = f"  ({panel.kind})" if panel.kind else ""
+    axes.set_title(f"{group} {panel.level}{suffix}", fontsize=10, color=INK, loc="left")
+    tidy_axes(axes)
 
 
 def _legend(figure: Any, plt: Any, colours: dict[str, str], color: str | None) -> None:

@@ -134,3 +134,68 @@ def test_trajectories_take_colours_of_subjects_only() -> None:
     fit = mm.lmm("Y ~ sex * age + late + (1 | id)", data)
     with pytest.raises(mm.SpecError, match="color='late' changes within 'id'"):
         fit.plot.trajectories("age", color="late")
+
+
+@pytest.fixture(scope="module")
+def visits() -> Any:
+    """Nine subjects at six visits, a covariate that changes from visit to visit, and classes inside subjects."""
+    rng = np.random.default_rng(0)
+    data = {
+        "id": np.repeat(np.arange(9), 6),
+        "visit": np.tile([f"v{i}" for i in range(1, 7)], 9),
+        "age": np.repeat(rng.uniform(20, 60, 9), 6) + rng.normal(0, 2, 54),
+        "part": [f"c{i % 3}" for i in range(54)],
+    }
+    data["arm"] = np.where(data["id"] < 5, "A", "B")
+    data["y"] = rng.normal(0, 1, 54) + np.repeat(rng.normal(0, 2, 9), 6) + 0.05 * data["age"]
+    return data
+
+
+def test_a_factor_of_time_is_drawn_over_its_levels(visits: Any) -> None:
+    fit = mm.lmm("y ~ visit * arm + (1 | id)", visits)
+    panels = fit.plot.trajectories(color="arm")
+    assert [tick.get_text() for tick in panels[-1].get_xticklabels()] == [f"v{i}" for i in range(1, 7)]
+    np.testing.assert_allclose(curves(panels[1])["predicted"][:, 1], fit.fitted[6:12], rtol=1e-10)
+
+
+def test_curves_are_those_of_x_alone(visits: Any) -> None:
+    """A covariate that changes within the subject, and groups inside it, give no zigzag: x enters linearly."""
+    fit = mm.lmm("y ~ t + age + (1 | id / part)", {**visits, "t": np.tile(np.arange(6.0), 9)})
+    for axes in fit.plot.trajectories("t", group="id", levels=[0, 1]):
+        for name in ("mean", "predicted"):
+            slopes = np.diff(curves(axes)[name][:, 1]) / np.diff(curves(axes)[name][:, 0])
+            np.testing.assert_allclose(slopes, fit.params["t"], rtol=1e-8)
+
+
+def test_axes_of_the_caller_are_drawn_on(growth: Fit, visits: Any) -> None:
+    import matplotlib.pyplot as plt
+
+    _, pair = plt.subplots(1, 2)
+    assert growth.plot.trajectories("age", levels=[1, 2], ax=pair)[1] is pair[1]
+    with pytest.raises(mm.SpecError, match="ax= has 2 Axes for 1 panels; give one for each subject"):
+        growth.plot.trajectories("age", levels=[1], ax=pair)
+    fit = mm.lmm("y ~ visit * arm + (1 | id)", visits)
+    assert fit.plot.random_effects(ax=pair[0])[0] is pair[0]
+    assert fit.emmeans("arm").plot(ax=pair[1]) is pair[1]
+
+
+def test_means_of_two_factors_are_coloured_by_the_second(visits: Any) -> None:
+    means = mm.lmm("y ~ visit * arm + (1 | id)", visits).emmeans(["visit", "arm"])
+    axes = means.plot()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["A", "B"]
+    assert len(axes.get_yticklabels()) == 6
+    assert len(means.plot(color="").get_yticklabels()) == 12
+    with pytest.raises(mm.SpecError, match=r"color='am' is no factor of these estimates. Did you mean 'arm'"):
+        means.plot(color="am")
+
+
+def test_thousands_of_levels_are_a_band() -> None:
+    rng = np.random.default_rng(1)
+    data = {
+        "g": np.repeat(np.arange(600), 3),
+        "y": rng.standard_normal(1800) + np.repeat(rng.standard_normal(600), 3),
+    }
+    axes = mm.lmm("y ~ 1 + (1 | g)", data).plot.random_effects()[0]
+    assert axes.get_ylabel() == "600 levels of g"
+    assert any("clear of 0" in text.get_text() for text in axes.texts)
+    assert not axes.get_yticklabels()
