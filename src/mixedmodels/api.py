@@ -322,7 +322,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             engine=engine,
             control=control,
             notes=frame.notes + design.notes + control.notes,
-            inputs=_owned(inputs, frame, design) if control.keep_data else None,
+            inputs=_owned(spec, inputs, frame, design) if control.keep_data else None,
         )
 
 
@@ -333,16 +333,10 @@ def _warn(optimum: Optimum) -> None:
         warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=4)
 
 
-def _owned(inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
-    """Return what a fit keeps of what it was given: copies, and known matrices as the design holds them."""
-    known = {
-        term.known.name: (
-            term.known.covariance if term.known.precision is None else term.known.precision,
-            term.level_parts[0],
-        )
-        for term in design.random
-        if term.known is not None
-    }
+def _owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
+    """Return what a fit keeps of what it was given: copies of its own."""
+    summed = spec.residual is not None and spec.residual.structure.name == "lin"
+    known = deepcopy(inputs.known) if summed else _known_in_design(design)
     return replace(
         inputs,
         data=frame.kept,
@@ -350,6 +344,18 @@ def _owned(inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
         known=known or None,
         subset=deepcopy(inputs.subset),
     )
+
+
+def _known_in_design(design: Design) -> dict[str, Any]:
+    """Return the known covariances of random terms as the design holds them, with their levels."""
+    return {
+        term.known.name: (
+            term.known.covariance if term.known.precision is None else term.known.precision,
+            term.level_parts[0],
+        )
+        for term in design.random
+        if term.known is not None
+    }
 
 
 def search(

@@ -77,6 +77,9 @@ class Control:
             right = isinstance(value, kind) and not isinstance(value, bool)
             if not right or not (value >= least if whole else value > least):
                 raise SpecError(f"control: {name}={value!r} must be {advice}.")
+        for name in ("keep_data", "verbose"):
+            if not isinstance(getattr(self, name), bool):
+                raise SpecError(f"control: {name}={getattr(self, name)!r} must be True or False.")
         if not isinstance(self.engine, str):
             raise SpecError(f"control: engine={self.engine!r} must be the name of an engine, or 'auto'.")
 

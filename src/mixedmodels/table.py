@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
@@ -24,6 +24,17 @@ DEFAULT_FORMATS: Mapping[str, str] = {
 }
 LONG, ABRIDGED = 60, 25
 """Tables of more rows than the first are printed with as many as the second."""
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return a name of the data for a table with columns `taken` of its own: with a `_` more where it is one of them.
+
+    Examples
+    --------
+    >>> free_name("df", ["estimate", "df"]), free_name("df_", ["df"]), free_name("dose", ["df"])
+    ('df_', 'df__', 'dose')
+    """
+    return f"{name}_" if name.rstrip("_") in taken else name
 
 
 Class = TypeVar("Class", bound=type)

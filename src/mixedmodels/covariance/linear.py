@@ -45,6 +45,14 @@ class LinearCombination(Structure):
             ):
                 raise SpecError(f"lin: matrix {k} has shape {shape}; all must be symmetric and of one size.")
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LinearCombination) or len(self.matrices) != len(other.matrices):
+            return False
+        return all(map(np.array_equal, self.matrices, other.matrices))
+
+    def __hash__(self) -> int:
+        return hash((self.names, len(self.matrices), np.shape(self.matrices[0])))
+
     def size(self, m: int) -> int:
         return len(self.matrices)
 

@@ -16,12 +16,15 @@ from ..inference.multiplicity import FamilyKind
 from ..inference.population import population_columns
 from ..inference.response import Response
 from ..inference.wald import is_estimable
-from ..table import Backend, Table, read_only
+from ..table import Backend, Table, free_name, read_only
 from ..tool import Tool, guarded
 from ..typing import Array, Labels
 from .display import grouped_text
 
 Kind = Literal["mean", "contrast", "trend"]
+TESTED = ("num_df", "den_df", "statistic", "p_value")
+OWN_COLUMNS = ("contrast", "estimate", "std_error", "df", "conf_low", "conf_high", *TESTED)
+"""What the tables of means, trends, contrasts and their tests call columns of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +197,18 @@ class EMM(dict[str, Any]):
         return self.table.to_markdown()
 
     # -- mechanics -------------------------------------------------------------------------------------------
+
+
+def label_columns(
+    levels: Mapping[str, NDArray[np.object_]], shown: Labels, by: Labels
+) -> tuple[dict[str, NDArray[np.object_]], Labels, Labels]:
+    """Return label columns, and the names of those shown and grouped by, free of the names of `OWN_COLUMNS`."""
+
+    def free(name: str) -> str:
+        return free_name(name, OWN_COLUMNS)
+
+    named = {free(name): values for name, values in levels.items()}
+    return named, tuple(map(free, shown or ("1",))), tuple(map(free, by))
 
 
 def kept_columns(emm: EMM) -> Array:

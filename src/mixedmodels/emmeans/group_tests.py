@@ -13,7 +13,7 @@ from ..inference.wald import joint_test as joint_f_test
 from ..table import Table
 from .comparisons import contrast
 from .display import level_formats
-from .emm import EMM, kept_columns
+from .emm import EMM, TESTED, kept_columns
 from .regrouped import regrouped
 
 
@@ -52,9 +52,7 @@ def slices(emm: EMM, by: str | Sequence[str] | None = None) -> Table:
 def _by_table(emm: EMM, rows: Sequence[Mapping[str, Any]]) -> Table:
     firsts = [group[0] for group in emm.groups]
     columns: dict[str, Any] = {name: emm.levels[name][firsts] for name in emm.by}
-    columns.update(
-        (name, np.array([row[name] for row in rows])) for name in ("num_df", "den_df", "statistic", "p_value")
-    )
+    columns.update((name, np.array([row[name] for row in rows])) for name in TESTED)
     groups = [", ".join(str(emm.levels[name][first]) for name in emm.by) for first in firsts]
     notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}", *empty_tests(rows, groups))
     formats = level_formats({name: emm.levels[name] for name in emm.by})

@@ -16,10 +16,11 @@ from ..inference.population import population_columns
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import empty_tests, joint_test
-from ..table import Table
+from ..table import Table, free_name
 from ..typing import Array, Labels
 from .contrasts import consecutive
 from .display import level_formats, level_value
+from .emm import TESTED
 from .grid import ReferenceGrid, build_grid
 from .means import average
 
@@ -77,20 +78,18 @@ def joint_tests(
         here = dict(zip(groups, reversed(values), strict=True))
         grid = build_grid(fit, {**(at or {}), **here}, around=around) if groups else whole
         _test_effects(fit, grid, method, tuple(map(level_value, here.values())), found)
+    names = [free_name(name, ("term", *TESTED)) for name in groups]
     columns: dict[str, Any] = {
-        name: np.array([labels[j] for labels in found.labels], dtype=object) for j, name in enumerate(groups)
+        name: np.array([labels[j] for labels in found.labels], dtype=object) for j, name in enumerate(names)
     }
     columns["term"] = found.terms
-    columns.update(
-        (name, np.array([row[name] for row in found.rows]))
-        for name in ("num_df", "den_df", "statistic", "p_value")
-    )
+    columns.update((name, np.array([row[name] for row in found.rows])) for name in TESTED)
     notes = [*whole.notes, f"df: {method.describe(fit)}", *empty_tests(found.rows, found.terms)]
     if found.reduced:
         listed = ", ".join(dict.fromkeys(found.reduced))
         notes.append(f"fewer df because some contrasts are not estimable: {listed}")
     return Table(
-        columns, "Joint tests", tuple(notes), fit.backend, level_formats({n: columns[n] for n in groups})
+        columns, "Joint tests", tuple(notes), fit.backend, level_formats({n: columns[n] for n in names})
     )
 
 

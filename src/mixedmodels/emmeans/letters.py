@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..inference.simultaneous import tukey_upper
-from ..table import Table
+from ..table import Table, free_name
 from .comparisons import contrast
 from .display import as_objects, compact_letters
 from .emm import EMM
@@ -48,7 +48,13 @@ def cld(emm: EMM, *, alpha: float = 0.05, adjust: str = "tukey") -> Table:
         notes.append(
             "no letters where some pairs have no test: this method leaves them no degrees of freedom"
         )
-    return Table({**columns, "group": as_objects(letters)}, "", tuple(notes), table.backend, table.formats)
+    return Table(
+        {**columns, free_name("group", columns): as_objects(letters)},
+        "",
+        tuple(notes),
+        table.backend,
+        table.formats,
+    )
 
 
 def _compared(emm: EMM, rows: NDArray[np.intp], adjust: str, alpha: float) -> NDArray[np.bool_] | None:

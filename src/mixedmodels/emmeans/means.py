@@ -20,7 +20,7 @@ from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Labels
 from .display import as_objects, level_value
-from .emm import EMM, Settings
+from .emm import EMM, Settings, label_columns
 from .grid import ReferenceGrid, build_grid
 
 Weights = Literal["equal", "proportional", "cells", "outer"]
@@ -120,9 +120,7 @@ def emmeans(
         fit,
         rows @ grid.matrix,
         rows @ grid.offset,
-        levels,
-        shown or ("1",),
-        groups,
+        *label_columns(levels, shown, groups),
         settings,
         "mean",
         "other",

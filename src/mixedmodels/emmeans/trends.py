@@ -15,7 +15,7 @@ from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
-from .emm import EMM, Settings
+from .emm import EMM, Settings, label_columns
 from .grid import build_grid, rows_at
 from .means import WEIGHTS, Weights, average, known_numeric, read_specs, with_parents
 
@@ -94,9 +94,7 @@ def emtrends(
         fit,
         matrix,
         np.zeros(len(matrix)),
-        levels,
-        shown or ("1",),
-        groups,
+        *label_columns(levels, shown, groups),
         settings,
         "trend",
         "other",

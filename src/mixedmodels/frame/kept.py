@@ -33,7 +33,10 @@ class KeptData:
         names = tuple(self.columns)
         if self.given is None:
             return Source(names, self.n, self.backend, self.columns.__getitem__, self.index)
-        source = open_source(self.given)
+        try:
+            source = open_source(self.given)
+        except DataError:  # the caller has since made them no data; what the fit keeps is as it was
+            return self.without_given().as_source()
         unchanged: list[bool] = []
 
         def read(name: str) -> Column:

@@ -35,12 +35,20 @@ def choose_rows(subset: Any, source: Source) -> tuple[NDArray[np.intp] | None, t
     values = np.asarray(aligned(subset, source.index, "subset"))
     if values.dtype == object and all(isinstance(value, (bool, np.bool_)) for value in values):
         values = values.astype(bool)
+    if values.dtype == object and values.ndim == 1 and all(map(_truth_or_missing, values)):
+        raise DataError(
+            "subset is missing in some rows; say true or false there, for example subset.fillna(False)."
+        )
     if values.ndim != 1 or values.dtype.kind not in "biu":
         raise DataError(f"subset holds values of type {values.dtype}, {values.ndim} dimensions; {ALLOWED}.")
     rows = _from_booleans(values, source.n) if values.dtype.kind == "b" else _from_places(values, source.n)
     if len(rows) == 0:
         raise DataError("subset leaves no row; widen its condition.")
     return rows, (Status(Severity.NOTE, f"{len(rows)} of {source.n} rows chosen by subset"),)
+
+
+def _truth_or_missing(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) or value is None or str(value) in ("nan", "<NA>")
 
 
 def _from_booleans(values: NDArray[Any], n: int) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from ..control import Control
 from ..criterion.parameters import RESIDUAL
 from ..errors import DataError, SpecError, suggest
 from ..fit import Fit, Inputs
+from ..frame.align import aligned
 from ..frame.readers import Source, open_source
 from ..registry import check_choice
 from ..spec import Method, NaAction, quoted
@@ -58,7 +59,8 @@ def meta(
         One row for each estimate, in anything `lmm` reads.
     variance
         Column, or array (rows of the data,), of sampling variances v_i > 0; or their covariance matrix V, (rows of the
-        data,) squared, in the order of the rows and subset with them where rows are dropped.
+        data,) squared, in the order of the rows and subset with them where rows are dropped. Row labels of pandas are
+        matched with those of the data.
     random
         Where the true effects differ: None for one effect per row, `"study"` for effects that the rows of a study
         share, `"study/effect"` for three levels, in which `effect` names the rows of a study.
@@ -155,20 +157,31 @@ def _sampling(source: Source, variance: Any) -> Array:
             )
         values = source.read(variance).number()
     else:
-        values = np.asarray(variance, dtype=float)
+        values = np.asarray(_in_order(variance, source.index), dtype=float)
     if values.shape not in ((source.n,), (source.n, source.n)):
         raise SpecError(
             f"variance= is of shape {values.shape} for {source.n} rows of data; give a value for each row, or a "
             f"matrix of shape ({source.n}, {source.n})."
         )
     if values.ndim == 1:
-        if not np.all(values > 0):
-            bad = values[~(values > 0)][0]
+        if not np.all((values > 0) & np.isfinite(values)):
+            bad = values[~((values > 0) & np.isfinite(values))][0]
             raise DataError(
-                f"variance: {bad:g} is no sampling variance; all must be positive and none missing."
+                f"variance: {bad:g} is no sampling variance; all must be positive, finite and none missing. Drop such "
+                "rows."
             )
         return np.asarray(values, dtype=np.float64)
     return _checked(values)
+
+
+def _in_order(variance: Any, index: Any) -> Any:
+    """Return variances, or a matrix whose rows and columns have the same labels, in the order of the data's labels."""
+    if not hasattr(variance, "iloc") or not hasattr(variance, "columns"):
+        return aligned(variance, index, "variance")
+    if not variance.index.sort_values().equals(variance.columns.sort_values()):
+        return variance
+    rows = aligned(variance.index.to_series(), index, "variance").index
+    return variance.loc[rows, rows]
 
 
 def _checked(matrix: Array) -> Array:

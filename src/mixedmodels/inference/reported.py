@@ -16,6 +16,8 @@ POSITIVE = frozenset({"range", "ratio"})
 """Kinds of natural parameters, besides variances, that are positive."""
 LARGEST_ANGLE = np.pi / 2 - 1e-4
 """Arcsine of a correlation that counts as one (1 − 5e-9)."""
+LEAST = 1e-300
+"""Stands for a variance, range or decay of zero where a root or logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,19 @@ class Reported:
         """Return the parameter on its computing scale and its slopes in the joint parameters."""
         value, slope = float(natural.values[self.index]), natural.jacobian[self.index]
         if self.kind == "sd":
-            root = np.sqrt(max(value, 1e-300))
+            root = np.sqrt(max(value, LEAST))
             return float(root), slope / (2 * root)
         if self.kind == "plain":
             return value, slope
         if self.kind == "log":
-            positive = max(value, 1e-300)
+            positive = max(value, LEAST)
             return float(np.log(positive)), slope / positive
         if self.kind == "unit":
-            inside = float(np.clip(value, 1e-300, 1 - 1e-16))
+            inside = float(np.clip(value, LEAST, 1 - 1e-16))
             return float(special.logit(inside)), slope / (inside * (1 - inside))
         if self.variances is not None:
             a, b = self.variances
-            first, second = max(float(natural.values[a]), 1e-300), max(float(natural.values[b]), 1e-300)
+            first, second = (max(float(natural.values[place]), LEAST) for place in (a, b))
             value /= np.sqrt(first * second)
             slope = slope / np.sqrt(first * second) - 0.5 * value * (
                 natural.jacobian[a] / first + natural.jacobian[b] / second
@@ -66,11 +68,12 @@ class Reported:
         return float(np.arcsin(bounded)), slope / np.sqrt(1 - bounded**2)
 
     def shown(self, value: float) -> float:
-        """Return a value on the computing scale as it is reported."""
-        if self.kind == "log":
-            return float(np.exp(value))
-        if self.kind == "unit":
-            return float(special.expit(value))
+        """Return a value on the computing scale as it is reported, zero where `LEAST` stands for it."""
+        if self.kind == "sd":
+            return value if not abs(value) <= 2 * np.sqrt(LEAST) else 0.0
+        if self.kind in ("log", "unit"):
+            inside = float(np.exp(value) if self.kind == "log" else special.expit(value))
+            return inside if not inside <= 2 * LEAST else 0.0
         if self.kind != "angle":
             return value
         return float(np.sign(value)) if abs(value) >= LARGEST_ANGLE - 1e-7 else float(np.sin(value))

@@ -14,7 +14,7 @@ from ..fit import Fit
 from ..frame.ingest import read_columns
 from ..frame.readers import open_source
 from ..registry import check_choice
-from ..table import Table
+from ..table import Table, free_name
 from ..typing import Array, Labels
 from .predictors import row_weights
 from .vcov import model_vcov
@@ -128,7 +128,7 @@ def small_area(
         notes.append(f"{empty} of {len(targets.at)} areas have no data: synthetic estimates")
     if areas.between == 0:
         notes.append("the variance of areas is estimated as zero: every estimate is synthetic")
-    group = fit.design.random[0].group
+    group = free_name(fit.design.random[0].group, columns)
     named = {group: np.array(targets.labels, dtype=object)}
     return Table({**named, **columns}, "Small-area means", tuple(notes), fit.backend, {group: "text"})
 

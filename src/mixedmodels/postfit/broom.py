@@ -9,7 +9,7 @@ import numpy as np
 from ..fit import Fit
 from ..inference.sensitivity import Information
 from ..registry import check_choice
-from ..table import Table
+from ..table import Table, free_name
 from .fixed_effects import fixed_effects
 from .used_data import row_labels, used_columns
 from .variance_components import Component, list_components
@@ -115,5 +115,6 @@ def augment(fit: Fit) -> Table:
         own[".weights"] = rows.weights
     if rows.offset is not None:
         own[".offset"] = rows.offset
+    columns = {free_name(name, own): values for name, values in columns.items()}
     columns |= {name: fit.in_place(values) for name, values in own.items()}
     return Table(columns, backend=fit.backend, index=row_labels(fit))

@@ -66,6 +66,13 @@ def update(
     spec, before = fit.spec, fit.inputs
     if data is None and before is None:
         raise fit._work.no_data("update without data=")
+    if spec.sampling and (
+        data is not None or any(each is not KEEP for each in (residual, variance, weights, known, hold))
+    ):
+        raise SpecError(
+            "update: a meta-analysis keeps its data and sampling variances; call mm.meta for others, instead of data=, "
+            "variance=, weights=, residual=, known= or hold=."
+        )
     functions = own_functions(fit.design) if context is KEEP else context
     new_weights = spec.weights if weights is KEEP else weights
     changed = read_formula(
@@ -99,6 +106,7 @@ def update(
             raise SpecError(
                 "update: subset= was given for the old data; give subset= for the new, None for all rows."
             )
+    changed = changed.with_changes(sampling=spec.sampling)
     given = before.data if data is None and before is not None else data
     inputs = Inputs(given, array, matrices, rows, functions)
     return fit_model(changed, inputs, fit.control if control is None else control)

@@ -299,3 +299,34 @@ def test_figure(crossed: Fit) -> None:
     matplotlib.use("Agg")
     axes = crossed.emmeans("Variety").plot()
     assert [text.get_text() for text in axes.get_yticklabels()] == ["Golden Rain", "Marvellous", "Victory"]
+
+
+@pytest.mark.parametrize(
+    "name", ["estimate", "df", "p_value", "conf_low", "contrast", "group", "term", "statistic", "num_df"]
+)
+def test_factors_may_be_called_as_columns_of_the_tables_are(name: str) -> None:
+    data = oats()
+    plain = mm.lmm("yield ~ Variety * nitro + (1 | Block)", data)
+    named = mm.lmm(f"yield ~ {name} * nitro + (1 | Block)", data.rename(columns={"Variety": name}))
+    for ask in (
+        lambda fit, factor: fit.emmeans(factor).table,
+        lambda fit, factor: fit.emtrends("nitro", factor).table,
+        lambda fit, factor: (
+            fit.emmeans("nitro", by=factor, at={"nitro": [0.1, 0.2]}).contrast("pairwise").table
+        ),
+        lambda fit, factor: fit.emmeans(factor).test(),
+        lambda fit, factor: fit.emmeans(factor).cld(),
+        lambda fit, factor: fit.emmeans("nitro", by=factor, at={"nitro": [0.1, 0.2]}).slices(),
+        lambda fit, factor: fit.joint_tests(by=factor),
+    ):
+        expected, found = ask(plain, "Variety"), ask(named, name)
+        assert len(found.names) == len(expected.names)
+        for one, other in zip(expected.names, found.names, strict=True):
+            assert other == one or (one, other.rstrip("_")) in (("Variety", name), ("group", "group"))
+            assert list(found[other]) == list(expected[one])
+
+
+def test_a_factor_called_as_a_column_heads_its_groups() -> None:
+    data = oats().rename(columns={"Variety": "df"})
+    text = str(mm.lmm("yield ~ df * week + (1 | Block)", data).emmeans("week", by="df"))
+    assert "df_ = Victory:" in text

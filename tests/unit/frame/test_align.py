@@ -85,3 +85,15 @@ def test_identifiers_beyond_the_integers_of_floating_point_stay_apart(step: int)
     polars = pl.DataFrame(SLEEP).with_columns(pl.Series("Subject", missing, dtype=pl.UInt64))
     for data in (nullable, polars, polars.to_arrow(), {**SLEEP, "Subject": missing}):
         assert mm.lmm(FORMULA, data).ngroups == {"Subject": 18}
+
+
+def test_a_condition_that_is_missing_somewhere_is_no_condition() -> None:
+    data = pd.DataFrame({"y": [1.0, 2.0, 4.0, 3.0], "g": list("aabb")})
+    condition = pd.array([True, True, None, True], dtype="boolean")
+    with pytest.raises(mm.DataError, match=r"subset is missing in some rows.*fillna"):
+        mm.lm("y ~ 1", data, subset=condition)
+
+
+def test_switches_are_true_or_false() -> None:
+    with pytest.raises(mm.SpecError, match="control: keep_data='no' must be True or False"):
+        mm.Control(keep_data="no")  # type: ignore[arg-type]

@@ -215,3 +215,12 @@ def test_a_variance_function_of_the_mean_is_renewed_for_every_response():
     assert fit.refit(y).criterion == pytest.approx(fit.refit(data).criterion, abs=1e-5)
     many = fit.refit(np.column_stack([y, y]))
     np.testing.assert_allclose(many.criterion, fit.refit(data).criterion, atol=1e-5)
+
+
+def test_a_variance_of_zero_is_reported_as_zero():
+    fit = mm.lmm("Yield ~ 1 + (1 | Batch)", mm.datasets.load("dyestuff2"))
+    boot = fit.bootstrap(n=8, seed=1)
+    zero = fit.refit(fit.simulate(1, stream(1, 0))[:, 0]).singular
+    assert boot.table()["estimate"][0] == 0.0
+    assert (boot.replicates[0, 0] == 0.0) == zero
+    assert boot.n_singular == (boot.replicates[:, 0] == 0.0).sum() > 0

@@ -115,3 +115,43 @@ def test_figures_show_every_row() -> None:
     assert funnel.get_ylim()[1] == 0.0
     with pytest.raises(mm.SpecError, match="3 names for 8 rows"):
         fit.plot.forest(labels=["a", "b", "c"])
+
+
+def test_variances_with_row_labels_are_matched_with_the_data() -> None:
+    data = pd.DataFrame(TRIALS, index=[f"r{i}" for i in range(8)])
+    upside_down = data.iloc[::-1]
+    expected = fitted().criterion
+    matrix = pd.DataFrame(np.diag(data["vi"]), index=data.index, columns=data.index)
+    for variance in (upside_down["vi"], matrix.loc[upside_down.index, upside_down.index], matrix.to_numpy()):
+        assert mm.meta("yi ~ 1", data, variance=variance).criterion == pytest.approx(expected, abs=1e-7)
+    with pytest.raises(mm.DataError, match="variance has row labels 'a'"):
+        mm.meta("yi ~ 1", data, variance=data["vi"].set_axis(list("abcdefgh")))
+
+
+def test_an_infinite_variance_is_named() -> None:
+    with pytest.raises(mm.DataError, match="inf is no sampling variance"):
+        fitted(variance=[np.inf, *TRIALS["vi"][1:]])
+
+
+def test_an_updated_meta_analysis_is_one() -> None:
+    full = mm.meta("yi ~ ablat", TRIALS, variance="vi")
+    dropped, direct = full.update(". ~ . - ablat"), fitted()
+    assert str(dropped.fixed_effects()) == str(direct.fixed_effects())
+    assert str(dropped.heterogeneity()) == str(direct.heterogeneity())
+    nested = mm.meta("yi ~ ablat", TRIALS, variance=np.diag(TRIALS["vi"]), random="trial")
+    assert nested.update(". ~ . - ablat").heterogeneity()["variance"] == pytest.approx(
+        direct.heterogeneity()["variance"], rel=1e-4
+    )  # of two engines, each within 1e-4 standard errors
+    compared = mm.compare(nested, nested.update(". ~ . - ablat"))
+    assert not any("not nested" in note for note in compared.notes)
+    assert np.isfinite(compared["p_value"][1])
+    for change in ({"data": TRIALS}, {"weights": None}, {"hold": None}, {"variance": "power(ablat)"}):
+        with pytest.raises(mm.SpecError, match=r"update: .* call mm\.meta"):
+            full.update(**change)
+
+
+def test_estimates_of_small_areas_stand_beside_rows_called_estimate() -> None:
+    fit = fitted()
+    table = fit.small_area()
+    assert table["estimate"] == pytest.approx(fit.fitted, rel=1e-10)
+    assert table.names[:4] == ("estimate_", "n", "gamma", "estimate")

@@ -117,3 +117,13 @@ def test_an_unpickled_fit_updates_from_its_own_columns(sleep: Fit) -> None:
     again = pickle.loads(pickle.dumps(sleep))
     assert again.update(method="ml").criterion == sleep.update(method="ml").criterion
     assert again.update(data=mm.datasets.load("sleepstudy")).criterion == sleep.criterion
+
+
+def test_what_becomes_of_a_dict_of_arrays_changes_no_fit() -> None:
+    data = {name: np.array(values) for name, values in mm.datasets.load("sleepstudy").items()}
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", data)
+    before = str(fit.emtrends("Days")), str(fit.augment())
+    data["Reaction"][:] = 0.0
+    data["Days"] = None  # type: ignore[assignment]
+    assert (str(fit.emtrends("Days")), str(fit.augment())) == before
+    assert fit.update(". ~ 1 + (1 | Subject)").nobs == 180
