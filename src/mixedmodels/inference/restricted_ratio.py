@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..covariance.base import semidefinite_cholesky
 from ..errors import SpecError
 from ..terms.design import Design, RandomTerm
+from ..terms.known import root_and_inverse
 from ..terms.rows import Rows, TermRows
 from ..typing import Array
 
@@ -70,7 +70,7 @@ def indicator(term: RandomTerm, own: TermRows) -> Array:
     z = np.zeros((n, q, p))
     z[np.arange(n), own.codes] = own.dense_values()
     if term.known is not None:
-        z = np.einsum("nqp,qr->nrp", z, semidefinite_cholesky(term.known.dense()))
+        z = np.einsum("nqp,qr->nrp", z, root_and_inverse(term.known.dense())[0])
     return z.reshape(n, q * p)
 
 

@@ -9,6 +9,7 @@ from ..errors import SpecError
 from ..fit import Fit, fixed_mean
 from ..registry import check_choice
 from ..terms.design import RandomTerm
+from ..terms.known import root_and_inverse
 from ..typing import Array
 from .error_side import draw_errors, whole_clusters
 
@@ -99,4 +100,4 @@ def _level_root(term: RandomTerm) -> Array | None:
         return None
     dense = term.known.dense()
     # Levels of different parameter sets are independent, whatever K says.
-    return semidefinite_cholesky(np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0))
+    return root_and_inverse(np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0))[0]

@@ -26,7 +26,19 @@ DENSE_CHECK = 2000
 """Order up to which a sparse precision matrix is checked here; a larger one shows in its factorisation."""
 SYMMETRY = 1e-8
 """Largest asymmetry accepted, relative to the largest element."""
+NEGATIVE = 1e-10
+"""Size of a negative eigenvalue of a covariance, relative to the largest, up to which it counts as zero."""
+SINGULAR = 1e-8
+"""Eigenvalue of K, relative to the largest, up to which K is taken as singular.
 
+Where K⁻¹ is needed (`floored_inverse`) such eigenvalues become this one: V is off by at most 1e-8 of ZKZ'σ_b², which
+moves −2l by that times n at most where the errors' variance is of that order; a smaller floor loses more to rounding.
+"""
+INDEFINITE_PRECISION = 1e-13
+"""Smallest eigenvalue of a precision, relative to the largest, that rounding does not explain."""
+SMALL_PIVOT = 1e-6
+"""Square of the smallest element of a Cholesky factor's diagonal, relative to the largest diagonal element of the
+matrix, below which its eigenvalues are looked at."""
 
 LEVELS_AT_ONCE = 256
 """Columns of Q⁻¹ that are solved for together."""
@@ -36,8 +48,8 @@ LEVELS_AT_ONCE = 256
 class KnownCovariance:
     """A known covariance K among the levels of one random term: var(b) = K ⊗ Σ.
 
-    Exactly one of `covariance` (q, q) and `precision` (q, q, sparse CSC, = K⁻¹) is given, ordered as the
-    levels.
+    Exactly one of `covariance` (q, q, positive semidefinite) and `precision` (q, q, sparse CSC, = K⁻¹, positive
+    definite) is given, ordered as the levels.
     """
 
     name: str
@@ -104,6 +116,46 @@ def positive_inverse(matrix: Array) -> Array:
     """Return the inverse of a symmetric positive definite matrix; LinAlgError where it is not."""
     inverse = linalg.cho_solve((linalg.cholesky(matrix, lower=True), True), np.eye(len(matrix)))
     return np.asarray(0.5 * (inverse + inverse.T))
+
+
+def floored_inverse(matrix: Array) -> Array:
+    """Return the inverse of a positive semidefinite matrix, eigenvalues raised to `SINGULAR` times the largest.
+
+    A definite matrix, by that measure, has its own inverse; `LinAlgError` where it is negative beyond rounding.
+    """
+    if not _looks_singular(matrix):
+        return positive_inverse(matrix)
+    values, vectors = np.linalg.eigh(matrix)
+    if values[0] < -NEGATIVE * values[-1]:
+        raise np.linalg.LinAlgError("the matrix is not positive semidefinite")
+    if values[0] > SINGULAR * values[-1]:
+        return positive_inverse(matrix)
+    inverse = (vectors / np.maximum(values, SINGULAR * values[-1])) @ vectors.T
+    return np.asarray(0.5 * (inverse + inverse.T))
+
+
+def root_and_inverse(matrix: Array) -> tuple[Array, Array | None]:
+    """Return L with LL' = `matrix`, lower triangular, and its inverse; of a singular one U√D, and None.
+
+    `LinAlgError` where the matrix is negative beyond rounding.
+    """
+    if _looks_singular(matrix):
+        values, vectors = np.linalg.eigh(matrix)
+        if values[0] < -NEGATIVE * values[-1]:
+            raise np.linalg.LinAlgError("the matrix is not positive semidefinite")
+        if values[0] <= SINGULAR * values[-1]:
+            return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))), None
+    factor = linalg.cholesky(matrix, lower=True)
+    return factor, linalg.cho_solve((factor, True), np.eye(len(matrix)))
+
+
+def _looks_singular(matrix: Array) -> bool:
+    """Return whether Cholesky's pivots, which are never below the smallest eigenvalue, leave room for a tiny one."""
+    try:
+        pivots = np.diag(np.linalg.cholesky(matrix)) ** 2
+    except np.linalg.LinAlgError:
+        return True
+    return bool(pivots.min() <= SMALL_PIVOT * np.diag(matrix).max())
 
 
 def is_sparse(matrix: Any) -> bool:
@@ -250,11 +302,19 @@ def _check_positive(argument: str, matrix: Any, *, precision: bool) -> None:
             )
         return
     dense = _dense(matrix)
-    try:
-        np.linalg.cholesky(dense)
-    except np.linalg.LinAlgError:
-        smallest = float(np.linalg.eigvalsh(dense)[0])
+    if not _looks_singular(dense):
+        return
+    values = np.linalg.eigvalsh(dense)
+    smallest, largest = float(values[0]), float(values[-1])
+    if not largest > 0:
+        raise DataError(f"{argument}: the matrix has no positive eigenvalue (the largest is {largest:.3g}).")
+    if precision and smallest <= INDEFINITE_PRECISION * largest:
         raise DataError(
-            f"{argument}: the matrix is not positive definite (smallest eigenvalue {smallest:.3g}); check "
-            "it, or add a small multiple of the identity if it is only singular."
-        ) from None
+            f"{argument}: the matrix is not positive definite (smallest eigenvalue {smallest:.3g}, largest "
+            f"{largest:.3g}), so that it has no inverse; a singular covariance is given as it is, by cov=."
+        )
+    if smallest < -NEGATIVE * largest:
+        raise DataError(
+            f"{argument}: the matrix is not positive semidefinite (smallest eigenvalue {smallest:.3g}, largest "
+            f"{largest:.3g}); check it: a covariance matrix has no negative eigenvalues."
+        )

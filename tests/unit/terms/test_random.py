@@ -267,7 +267,7 @@ HOLED = np.where(np.eye(12, k=2), np.nan, np.eye(12))
     ("matrix", "error", "message"),
     [
         (ASYMMETRIC, DataError, "not symmetric"),
-        (INDEFINITE, DataError, r"not positive definite \(smallest eigenvalue -5"),
+        (INDEFINITE, DataError, r"not positive (semi)?definite \(smallest eigenvalue -5"),
         (HOLED, DataError, "missing or infinite"),
         (np.ones((12, 11)), DataError, "must be square"),
         ((SYMMETRIC, LEVELS[:-1]), DataError, "11 labels for a matrix with 12 rows"),

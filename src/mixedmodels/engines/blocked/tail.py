@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lazy import LazyModule
+from ...terms.known import root_and_inverse
 from ...typing import Array
 from ..arrangement import Arrangement, Factor
 from ..layout import Layout
@@ -31,7 +32,10 @@ The division loses the square of this factor: 1e-16/1e-8 is left.
 
 @dataclass(frozen=True, slots=True)
 class TailBlock:
-    """One tail factor: its index, first column, and the Cholesky factor, matrix and inverse of its K if any."""
+    """One tail factor: its index, first column, and a root L (LL' = K), matrix and inverse of its K if any.
+
+    A singular K has no inverse: the score is formed without it.
+    """
 
     factor: int
     first: int
@@ -165,6 +169,8 @@ class TailBlock:
         return self._sum_levels(shaped[levels, :, levels, :])
 
     def _well_conditioned(self, schur: Array, lam: Array) -> bool:
+        if self.known is not None and self.known_inverse is None:
+            return False
         information = self.level_blocks(schur).mean(axis=0)
         shrinkage = lam.transpose(0, 2, 1) @ information @ lam
         smallest = float(np.linalg.eigvalsh(shrinkage).min() if lam.shape[1] > 1 else shrinkage.min())
@@ -210,9 +216,8 @@ def tail_blocks(layout: Layout, arranged: Arrangement) -> tuple[TailBlock, ...]:
         else:
             covariance = np.where(data.sets[:, None] == data.sets, known.dense(), 0.0)
             try:
-                factor = linalg.cholesky(covariance, lower=True)
+                factor, inverse = root_and_inverse(covariance)
             except linalg.LinAlgError as error:
                 raise known.improper() from error
-            inverse = linalg.cho_solve((factor, True), np.eye(len(covariance)))
             out.append(TailBlock(f, first, data, factor, covariance, inverse))
     return tuple(out)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...kernels import NotPositiveDefinite, SparseSymmetric
 from ...lazy import LazyModule
-from ...terms.known import KnownCovariance, positive_inverse
+from ...terms.known import KnownCovariance, floored_inverse
 from ...terms.rows import Rows
 from ...typing import Array, Codes
 from ..arrangement import Factor, merge_terms
@@ -322,13 +322,13 @@ def _prior(known: KnownCovariance | None, factor: Factor) -> Prior | None:
 
 
 def _precision(known: KnownCovariance, factor: Factor) -> sparse.csr_array:
-    """Q = K⁻¹, K being block-diagonal over the parameter sets of the levels."""
+    """Q = K⁻¹, K block-diagonal over the parameter sets of the levels; of a singular K see `floored_inverse`."""
     if known.precision is not None:
         entries = sparse.coo_array(known.precision)
         if np.array_equal(factor.sets[entries.row], factor.sets[entries.col]):
             return sparse.csr_array(known.precision)
     try:
         within = np.where(factor.sets[:, None] == factor.sets, known.dense(), 0.0)
-        return sparse.csr_array(positive_inverse(within))
+        return sparse.csr_array(floored_inverse(within))
     except linalg.LinAlgError as error:
         raise known.improper() from error
