@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import sqrt
 
@@ -11,12 +11,13 @@ import numpy as np
 from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
+from .bootstrap import INTERVALS, bootstrap
 from .bootstrap import KINDS as RESAMPLING
-from .bootstrap import bootstrap
 from .distributions import t_quantile
 from .profiles import choose, profiles_of
 from .reported import Reported, is_regular, reported_parameters
 from .sensitivity import Information
+from .studentized import studentized_limits
 from .wald import check_level
 
 METHODS = ("wald", "profile", "boot")
@@ -75,6 +76,7 @@ def confint(
     function of the fitted mean keeps the mean of the fit. A limit at the edge of the parameter space (0, ±1) is given
     as that edge and named in a note; one that is not reached is infinite. If a lower −2l turns up on the way the
     profile starts again from there and says so.
+    Studentized: replicates in standard errors of their own, on the scales of the Wald intervals; refits are one by one.
     *Same as* `confint(fit, method = "profile", oldNames = FALSE)` in lme4; `nlme::intervals` for Wald.
 
     Examples
@@ -97,6 +99,9 @@ def confint(
     chosen = choose(terms, [p.name for p in parameters], list(fit.design.fixed.columns))
     if method == "boot":
         check_choice("kind", kind, RESAMPLING)
+        if interval == "studentized":
+            return _studentized_table(fit, chosen, level, n, seed, kind, progress)
+        check_choice("interval", interval, (*INTERVALS, "studentized"))
         found = bootstrap(fit, n=n, seed=seed, kind=kind, progress=progress).confint(
             level=level, interval=interval
         )
@@ -199,6 +204,18 @@ def _table(
     names = ("term", "estimate", "conf_low", "conf_high")
     columns = {name: [row[name] for row in rows] for name in names}
     return Table(columns, f"{kind} confidence intervals ({100 * level:g} %)", notes, fit.backend)
+
+
+def _studentized_table(
+    fit: Fit, chosen: Sequence[str], level: float, n: int, seed: int | None, kind: str, progress: bool | None
+) -> Table:
+    low, high, notes = studentized_limits(fit, level, n, seed, kind, progress)
+    parameters = reported_parameters(fit._work.criterion(), fit.optimum.theta)
+    natural = fit._work.criterion().natural(fit.optimum.theta)
+    names = [*(p.name for p in parameters), *fit.design.fixed.columns]
+    values = [*(p.shown(p.locate(natural)[0]) for p in parameters), *fit.beta]
+    rows = {row[0]: _row(*row) for row in zip(names, values, low, high, strict=True)}
+    return _table("Bootstrap", level, [rows[name] for name in chosen], notes, fit)
 
 
 def _profile_table(

@@ -243,3 +243,27 @@ def test_bad_arguments(dyestuff):
         dyestuff.confint(level=95)
     with pytest.raises(mm.SpecError, match="likelihood='reml' needs"):
         dyestuff.update(method="ml").confint("profile", likelihood="reml")
+
+
+def test_studentized_limits_of_one_sample_are_those_of_t_and_chi_square():
+    from scipy import stats
+
+    y = np.random.default_rng(0).normal(3, 2, 12)
+    table = mm.lm("y ~ 1", {"y": y}).confint("boot", interval="studentized", n=1500, seed=1)
+    half = stats.t.ppf(0.975, 11) * y.std(ddof=1) / np.sqrt(12)
+    deviation = np.sqrt(11 * y.var(ddof=1) / stats.chi2.ppf([0.975, 0.025], 11))
+    # (ȳ* − ȳ)/se* is t with 11 df and σ̂*/σ̂ is χ, so that only the number of replicates stands between
+    np.testing.assert_allclose(
+        [table["conf_low"][1], table["conf_high"][1]], [y.mean() - half, y.mean() + half], atol=0.25
+    )
+    np.testing.assert_allclose([table["conf_low"][0], table["conf_high"][0]], deviation, rtol=0.12)
+
+
+def test_studentized_limits_leave_out_what_has_no_standard_error(dyestuff):
+    table = dyestuff.confint("boot", interval="studentized", n=60, seed=1, terms="covariance")
+    assert (table["conf_low"] < table["estimate"]).all()
+    assert (table["estimate"] < table["conf_high"]).all()
+    again = dyestuff.confint("boot", interval="studentized", n=60, seed=1)
+    np.testing.assert_array_equal(again["conf_low"][:2], table["conf_low"])
+    with pytest.raises(mm.SpecError, match="interval"):
+        dyestuff.confint("boot", interval="student", n=60)
