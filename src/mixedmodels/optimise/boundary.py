@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..covariance.factor_analytic import LoadingsAndUniquenesses
 from ..covariance.nugget import WithNugget, escape_nugget
 from ..criterion.base import Criterion
 from ..criterion.differences import Evaluation
-from ..criterion.parameters import Block
+from ..criterion.parameters import Block, ResidualBlock
 from ..typing import Array
 
 _NEGLIGIBLE = 1e-6
@@ -26,6 +28,9 @@ def escape_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation) 
     point is optimal only if Γ = ∂(−2l)/∂Σ has no negative direction there. Steps of one, an eighth and a
     sixty-fourth of the standard error of a variance are tried.
     """
+    residual = _free_structures(criterion)
+    # before trials take the place of what is factored at θ
+    gammas = criterion.gammas(theta) if residual else ()
     for block in criterion.model.random_blocks:
         if not criterion.free[block.place].all():
             continue
@@ -38,17 +43,23 @@ def escape_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation) 
             trial[block.place] = moved
             if criterion.value(trial) < evaluation.value - _NEGLIGIBLE:
                 return trial
-    return _escape_errors(criterion, theta, evaluation)
+    return _escape_errors(criterion, theta, evaluation.value, residual, gammas)
 
 
-def _escape_errors(criterion: Criterion, theta: Array, evaluation: Evaluation) -> Array | None:
-    """Return a θ with a lower criterion off a boundary of Σ_R (a nugget of zero, a correlation of one), or
-    None."""
-    model = criterion.model
-    blocks = [b for b in model.residual_blocks if b.structure is not None and criterion.free[b.place].all()]
+def _free_structures(criterion: Criterion) -> list[ResidualBlock]:
+    """Return the structures of the errors of which nothing is held."""
+    blocks = criterion.model.residual_blocks
+    return [b for b in blocks if b.structure is not None and criterion.free[b.place].all()]
+
+
+def _escape_errors(
+    criterion: Criterion, theta: Array, value: float, blocks: list[ResidualBlock], gammas: Sequence[Array]
+) -> Array | None:
+    """Return a θ with a lower criterion than `value` off a boundary of Σ_R (a nugget of zero, a correlation of one),
+    or None."""
     if not blocks:
         return None
-    gammas = criterion.gammas(theta)
+    model = criterion.model
     first = criterion.unit(theta) * (2.0 / criterion.nu) ** 0.5
     for block in blocks:
         assert block.structure is not None
@@ -64,7 +75,7 @@ def _escape_errors(criterion: Criterion, theta: Array, evaluation: Evaluation) -
                 break
             trial = theta.copy()
             trial[block.place] = moved
-            if criterion.value(trial) < evaluation.value - _NEGLIGIBLE:
+            if criterion.value(trial) < value - _NEGLIGIBLE:
                 return trial
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 
 from ..control import Control
 from ..criterion.base import Criterion
@@ -12,8 +11,10 @@ from ..typing import Array
 from .optimum import Tried
 from .search import Arrival, Search
 
-LAPS = (1, 2, 4, 6)
+LAPS = range(7)
 """Iterations after which searches are compared."""
+LATER = range(7, 21)
+"""Iterations after which those that go on to their ends are."""
 FINISHED = 3
 """Searches that go on to their ends after that."""
 MEETING = 0.05
@@ -48,6 +49,12 @@ def race(
                 ends[i] = searches[i].run(lap)
             running = _apart(running, ends, fates)
         running = _promising(running, ends, fates)
+        for lap in LATER:
+            if len(running) == 1:
+                break
+            for i in running:
+                ends[i] = searches[i].run(lap)
+            running = _apart(running, ends, fates)
     for i in running:
         ends[i] = searches[i].run()
         fates[i] = "optimum" if ends[i].converged else "stalled"
@@ -63,14 +70,12 @@ def _begin(
     if len(points) == 1:
         search = Search(criterion, control, points[0])
         return [search], [search.evaluation.value]
-    values = [criterion.value(point) for point in points]
-    finite = [point for point, value in zip(points, values, strict=True) if isfinite(value)]
     searches, reason = [], None
-    for point in finite or points[:1]:
+    for point in points:
         try:
             searches.append(Search(criterion, control, point))
         except FitError as error:
-            reason = error
+            reason = reason or error
     if reason is not None and not searches:
         raise reason
     return searches, [search.evaluation.value for search in searches]
