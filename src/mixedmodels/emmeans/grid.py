@@ -242,7 +242,7 @@ def _axis(column: Column, asked: Any, around: bool, notes: list[str]) -> Axis:
             numbers = np.array(asked, dtype=float, ndmin=1)
         except (TypeError, ValueError):
             numbers = np.array([np.nan])
-        if not np.isfinite(numbers).all():
+        if not np.isfinite(numbers).all() or numbers.ndim > 1 or not numbers.size:
             raise SpecError(
                 f"at: {column.name!r} is a number in this model; {asked!r} is none. Give one value or a list."
             )

@@ -139,6 +139,13 @@ def read_specs(
     (('a', 'b'), ('c',))
     """
     given = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+    for argument, asked in (("specs", specs), ("by", given)):
+        if not isinstance(asked, str) and not (
+            isinstance(asked, Sequence) and all(isinstance(name, str) for name in asked)
+        ):
+            raise SpecError(
+                f"{argument}={asked!r} must name factors, for example 'a', 'a * b' or ['a', 'b']."
+            )
     if not isinstance(specs, str):
         names = tuple(specs)
     elif specs in known:

@@ -21,6 +21,8 @@ from .directions import estimability_gap, independent_directions
 from .distributions import f_upper, t_quantile, t_two_sided
 from .sensitivity import Information
 
+LEAST = 1e-300
+"""Stands for a length of zero in a quotient."""
 SHOWN = 6
 """Names listed in a note."""
 OTHERS = "another ddf=, such as 'satterthwaite', may have some"
@@ -107,6 +109,7 @@ def wald(
         notes.append(f"not estimable: {missing}")
     kept = rows[:, list(fit.design.fixed.estimable)]
     if joint:
+        _check_consistent(kept[estimable], targets[estimable])
         return joint_test(fit, kept[estimable], targets[estimable], method, tuple(notes))
     estimates = estimate_rows(fit, kept, targets, method, level, estimable)
     notes += empty_cells(estimates, names)
@@ -224,10 +227,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
-def check_level(level: float) -> None:
+def check_level(level: float, argument: str = "level") -> None:
     """Raise unless `level` is a probability strictly between 0 and 1."""
     if not isinstance(level, numbers.Real) or not 0 < level < 1:
-        raise SpecError(f"level={level!r} must lie between 0 and 1, for example 0.95.")
+        raise SpecError(f"{argument}={level!r} must lie between 0 and 1, for example 0.95.")
 
 
 def _as_rows(fit: Fit, L: ArrayLike) -> Array:
@@ -238,4 +241,23 @@ def _as_rows(fit: Fit, L: ArrayLike) -> Array:
         raise SpecError(
             f"L has shape {rows.shape}; give one column for each of the {p} columns of X: {columns}."
         )
+    if not np.isfinite(rows).all():
+        raise SpecError(
+            "L holds values that are missing or infinite; give a coefficient for every column of X."
+        )
     return rows
+
+
+def _check_consistent(kept: Array, rhs: Array) -> None:
+    """Raise unless some β has Lβ = rhs, L (k, rank) and rhs (k,): redundant rows must ask for the same values."""
+    if not rhs.any() or not len(kept):
+        return
+    L = kept / np.maximum(np.abs(kept).max(axis=0), LEAST)
+    length = np.maximum(np.linalg.norm(L, axis=1), LEAST)
+    L, wanted = L / length[:, None], rhs / length
+    gap = wanted - L @ np.linalg.lstsq(L, wanted, rcond=1e-9)[0]
+    if np.abs(gap).max() > 1e-7 * np.abs(wanted).max():
+        raise SpecError(
+            f"the {len(kept)} hypotheses contradict one another: no coefficients meet all of them. Leave some out, or "
+            "test each by itself, joint=False."
+        )

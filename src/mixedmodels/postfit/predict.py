@@ -165,7 +165,7 @@ def _check(level: str, new_levels: str, interval: str | None, confidence: float)
     check_choice("new_levels", new_levels, NEW_LEVELS)
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
-    check_level(confidence)
+    check_level(confidence, "confidence")
 
 
 def _transformation(fit: Fit, type: str) -> Response | None:

@@ -107,3 +107,36 @@ def test_wrong_shapes_and_levels_are_named(cake: Fit) -> None:
         cake.wald(np.eye(8), level=2)
     with pytest.raises(mm.SpecError, match="1 names for 8 rows"):
         cake.wald(np.eye(8), labels=["a"])
+
+
+def test_hypotheses_that_contradict_one_another_are_refused() -> None:
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", mm.datasets.load("sleepstudy"))
+    for contrary in (["Days = 0", "Days = 1"], ["Days = 3", "2*Days = 5"]):
+        with pytest.raises(mm.SpecError, match="2 hypotheses contradict one another"):
+            fit.test(contrary)
+    once, twice = fit.test("Days = 3"), fit.test(["Days = 3", "2*Days = 6"])
+    assert twice["statistic"] == pytest.approx(once["statistic"], rel=1e-10)
+    scaled = np.array([[0.0, 1e9], [0.0, 1e-9]])
+    assert fit.wald(scaled, [3e9, 3e-9], joint=True)["statistic"] == pytest.approx(
+        once["statistic"], rel=1e-8
+    )
+    assert len(fit.test(["Days = 0", "Days = 1"], joint=False)) == 2
+
+
+def test_coefficients_that_are_missing_are_refused() -> None:
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", mm.datasets.load("sleepstudy"))
+    with pytest.raises(mm.SpecError, match="L holds values that are missing"):
+        fit.wald([[np.nan, 1.0]])
+
+
+def test_what_is_asked_is_named_where_it_is_refused() -> None:
+    fit = mm.lmm("Reaction ~ Days + (1 | Subject)", mm.datasets.load("sleepstudy"))
+    with pytest.raises(mm.SpecError, match="confidence=95 must lie between 0 and 1"):
+        fit.predict(confidence=95)
+    for nothing in ([], [[1, 2]]):
+        with pytest.raises(mm.SpecError, match="at: 'Days' is a number"):
+            fit.emmeans("1", at={"Days": nothing})
+    with pytest.raises(mm.SpecError, match="specs=None must name factors"):
+        fit.emmeans(None)
+    with pytest.raises(mm.SpecError, match="specs=3 must name factors"):
+        fit.emmeans(3)

@@ -112,7 +112,7 @@ def test_splines_predict_between_the_data() -> None:
         ({"level": "marginal"}, "level='marginal' is not known"),
         ({"interval": "credible"}, "interval='credible' is not known"),
         ({"new_levels": "drop"}, "new_levels='drop' is not known"),
-        ({"interval": "confidence", "confidence": 95}, "level=95 must lie between"),
+        ({"interval": "confidence", "confidence": 95}, "confidence=95 must lie between"),
     ],
 )
 def test_unknown_options_name_what_is_allowed(sleep: Fit, options: dict[str, object], message: str) -> None:
