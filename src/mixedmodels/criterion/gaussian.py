@@ -23,7 +23,11 @@ from .covariances import CovarianceModel
 from .differences import Evaluation, hessian_by_differences
 from .parameters import NaturalParameters, design_blocks
 
-NOT_FINITE = "the criterion has no derivatives where it is not finite; choose another start."
+NOT_FINITE = (
+    "the criterion has no derivatives here, where it is not finite: the covariance of the data is singular to "
+    "rounding. Choose another start; where a fit ended here (fit.status says more), ddf='between-within', "
+    "'containment', 'residual' and 'asymptotic' need no derivatives."
+)
 ROUNDED = 1e-6
 """Rounding error of y'Py per row beyond which V is not positive definite in floating point."""
 UNDETERMINED = 1e-7

@@ -124,8 +124,10 @@ def first_order(fit: Fit, information: Information) -> Array:
     smallest, largest = shares(fit, adjusted)
     if not SMALL <= smallest <= largest < LOST:
         raise FitError(
-            "Kenward–Roger's covariance of the fixed effects is lost to rounding: the data hardly determine some "
-            "covariance parameter, or columns of X are nearly dependent. Use ddf='satterthwaite', or simplify it."
+            "Kenward–Roger's adjustment of the variances of the fixed effects is lost to rounding: it shrinks some, or "
+            "blows some up, where it can only raise them, as where the data hardly "
+            "determine some covariance parameter or columns of X are nearly dependent. Use ddf='satterthwaite' or "
+            "'between-within', which leave them as they are, or simplify the model."
         )
     return adjusted
 
