@@ -132,7 +132,7 @@ def test_output_fits_the_character_set_of_the_terminal(encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     for options in ([], ["--json"]):
         done = subprocess.run(
-            [sys.executable, "-m", "mixedmodels.cli", "fit", "rail", "travel ~ 1 + (1 | Rail)", *options],
+            [sys.executable, "-m", "mixedmodels", "fit", "rail", "travel ~ 1 + (1 | Rail)", *options],
             env=environment, capture_output=True, check=True,
         )  # fmt: skip
         text = done.stdout.decode(encoding)

@@ -1,7 +1,0 @@
-"""`python -m mixedmodels.cli`."""
-
-import sys
-
-from . import main
-
-sys.exit(main())
