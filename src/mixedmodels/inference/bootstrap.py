@@ -24,7 +24,8 @@ from .wald import check_level
 KINDS = ("parametric", "case")
 INTERVALS = ("percentile", "basic", "bca")
 Statistic = Callable[[Fit], Any]
-_CHUNK = 250
+MOST, ROWS = 256, 400_000
+"""Responses searched for together in native code, and their rows in all: it can be interrupted between such parts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -291,22 +292,28 @@ def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int, progress: b
 def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> None:
     """Fill in the fit's own parameters for simulated responses, many responses at a time."""
     n = len(run.values)
-    for first in counted(range(0, n, _CHUNK), "bootstrap", progress, total=n):
-        numbers = range(first, min(first + _CHUNK, n))
-        y = np.column_stack([_simulated(fit, seed, i) for i in numbers])
-        try:
-            found = fit.refit(y)
-        except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError):
-            for i, column in zip(numbers, y.T, strict=True):
-                run.record(i, lambda column=column: fit.refit(column), None)  # type: ignore[misc]
+    # by the data alone and not by the clock, and in eights: how many go together shows in the last digits
+    size = max(min(MOST, ROWS // fit.nobs) // 8 * 8, 1)
+    for first in counted(range(0, n, size), "bootstrap", progress, total=n):
+        _draw_together(run, fit, seed, range(first, min(first + size, n)))
+
+
+def _draw_together(run: _Run, fit: Fit, seed: int, numbers: range) -> None:
+    """Fill in the fit's own parameters for some of the simulated responses."""
+    y = np.column_stack([_simulated(fit, seed, i) for i in numbers])
+    try:
+        found = fit.refit(y)
+    except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError):
+        for i, column in zip(numbers, y.T, strict=True):
+            run.record(i, lambda column=column: fit.refit(column), None)  # type: ignore[misc]
+        return
+    for row, i in enumerate(numbers):
+        if not found.converged[row]:
+            run.failures.append((i, "not converged"))
             continue
-        for row, i in enumerate(numbers):
-            if not found.converged[row]:
-                run.failures.append((i, "not converged"))
-                continue
-            covariance = _covariance_values(fit, found.theta[row], float(found.sigma2[row]))
-            run.values[i] = np.concatenate([covariance, found.beta[row]])
-            run.singular[i] = found.singular[row]
+        covariance = _covariance_values(fit, found.theta[row], float(found.sigma2[row]))
+        run.values[i] = np.concatenate([covariance, found.beta[row]])
+        run.singular[i] = found.singular[row]
 
 
 def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
