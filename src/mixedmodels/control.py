@@ -32,7 +32,7 @@ class Control:
         Newton iterations before the fit is reported as not converged.
     starts
         Places at most that searches start from where −2l may have several minima (random effects beside correlated
-        errors, ranges, loadings …); None for as many as the model asks for, which takes up to three times as long as
+        errors, ranges, loadings …); None for as many as the model asks for, which takes up to four times as long as
         the 1 of most models.
     threads
         Threads of the native kernels; None or 0 means one per available processor, of which no more are used.
