@@ -63,7 +63,7 @@ def build_design(
     if frame.n <= fixed.rank:
         raise DataError(
             f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "
-            "use fewer terms."
+            f"use fewer terms.{_text_of_many_levels(spec, frame)}"
         )
     random, z, random_encoding, notes = build_random(
         spec, frame, (fixed, x, fixed_encoding), bases, rank_tolerance
@@ -134,3 +134,13 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array
             f"the response {spec.response!r} is {y[0]:.6g} in every row; there is no variation to explain."
         )
     return encoding, y
+
+
+def _text_of_many_levels(spec: ModelSpec, frame: ModelFrame) -> str:
+    """Return which columns of text are factors of more levels than half the rows: numbers, perhaps, beside a word."""
+    levels = {name: frame.columns[name].levels for name in variables(spec.fixed) if name in frame.columns}
+    many = [name for name, own in levels.items() if own is not None and 2 * len(own) > frame.n]
+    if not many:
+        return ""
+    listed = ", ".join(map(repr, many))
+    return f" Text in {listed} makes it a factor of nearly as many levels as rows; if it is a number, make it one."

@@ -292,3 +292,10 @@ def test_mistakes_in_the_error_side_are_pointed_at(options: dict[str, object], m
 def test_lmer_takes_reml_as_true_or_false() -> None:
     with pytest.raises(mm.SpecError, match="REML='ML' must be True or False"):
         mm.lmer("y ~ x + (1 | g)", DATA, "ML")
+
+
+def test_numbers_beside_a_word_are_named_where_they_are_too_many_levels() -> None:
+    values = [*np.random.default_rng(1).normal(size=19).tolist(), "n/a"]
+    data = pd.DataFrame({"y": np.arange(20.0) ** 1.5, "x": pd.Series(values, dtype=object)})
+    with pytest.raises(mm.DataError, match="Text in 'x' makes it a factor"):
+        mm.lm("y ~ x", data)
