@@ -134,6 +134,20 @@ pub fn cross_products<'a>(
     })
 }
 
+/// The cross-products of one factor's levels with themselves, the dense columns and the columns of other factors that
+/// each level meets: what a batch of rows contributes before it is known which factors make a chain.
+pub fn level_products<'a>(
+    own: &[FactorRows<'a>; 1],
+    others: &[FactorRows<'a>],
+    rows: &DenseRows<'_>,
+    parts: usize,
+) -> Result<ChainFactor, KernelError> {
+    check(own, others, rows, rows.y.len())?;
+    let d = rows.width();
+    room(numbers(own, &[], d as f64))?;
+    chain_factor(0, own, others, &tail_offsets(others), rows, d, parts)
+}
+
 /// Replaces the response: the last dense column of every chain factor becomes Z'W(y − Xs·β₀) of the given rows.
 pub fn response_products(
     cross: &mut CrossProducts,

@@ -9,6 +9,7 @@ pub mod chain_solve;
 pub mod cross_product;
 pub mod dense;
 pub mod error;
+pub mod given_products;
 pub mod gram;
 pub mod leaf;
 pub mod newton;
@@ -23,6 +24,8 @@ mod py_dense;
 mod py_gram;
 #[cfg(feature = "python")]
 mod py_newton;
+#[cfg(feature = "python")]
+mod py_products;
 #[cfg(feature = "python")]
 mod py_sparse;
 pub mod selected_inverse;

@@ -13,14 +13,14 @@ use crate::average_information::{
 use crate::backward::{Backward, TailSolution};
 use crate::blocked_cholesky::{Blocked, CHUNK};
 use crate::chain_solve::{reduce, substitute};
-use crate::cross_product::{cross_products, row_major, DenseRows, FactorRows};
+use crate::cross_product::{cross_products, row_major, CrossProducts, DenseRows, FactorRows};
 use crate::error::{room, KernelError};
 use crate::predictions::predictions;
 use crate::selected_inverse::backward;
 use crate::threads::run;
 
 /// Rows from which threads share the sums over levels.
-const SHARED_ROWS: usize = 50_000;
+pub const SHARED_ROWS: usize = 50_000;
 
 pub type Factor<'py> = (
     PyReadonlyArray1<'py, i32>,
@@ -53,6 +53,34 @@ pub fn rows_of<'a>(factors: &'a [Factor<'_>]) -> Vec<FactorRows<'a>> {
 impl PyBlocked {
     pub fn blocked(&self) -> &Blocked {
         &self.blocked
+    }
+
+    /// The equations of cross-products, with the parameter set of every level of each chain factor.
+    pub fn of(
+        cross: CrossProducts,
+        sets: &[PyReadonlyArray1<'_, i32>],
+        threads: usize,
+    ) -> PyResult<PyBlocked> {
+        if sets.len() != cross.chain.len() {
+            return Err(PyValueError::new_err(
+                "one array of parameter sets per chain factor is needed",
+            ));
+        }
+        let mut owned = Vec::with_capacity(sets.len());
+        for (s, f) in sets.iter().zip(&cross.chain) {
+            let s: Vec<u32> = s.as_array().iter().map(|&v| v as u32).collect();
+            if s.len() != f.q {
+                return Err(PyValueError::new_err(
+                    "sets and levels of a chain factor differ in number",
+                ));
+            }
+            owned.push(s);
+        }
+        Ok(PyBlocked {
+            blocked: Blocked::new(cross, owned),
+            backward: Vec::new(),
+            threads,
+        })
     }
 
     /// Right-hand sides, flat (q, p, count) per chain factor, as vectors of our own.
@@ -118,26 +146,7 @@ impl PyBlocked {
                 cross_products(&chain_rows, &tail_rows, &rows, parts)
             })?
         })?;
-        if sets.len() != cross.chain.len() {
-            return Err(PyValueError::new_err(
-                "one array of parameter sets per chain factor is needed",
-            ));
-        }
-        let mut owned = Vec::with_capacity(sets.len());
-        for (s, f) in sets.iter().zip(&cross.chain) {
-            let s: Vec<u32> = s.as_array().iter().map(|&v| v as u32).collect();
-            if s.len() != f.q {
-                return Err(PyValueError::new_err(
-                    "sets and levels of a chain factor differ in number",
-                ));
-            }
-            owned.push(s);
-        }
-        Ok(PyBlocked {
-            blocked: Blocked::new(cross, owned),
-            backward: Vec::new(),
-            threads,
-        })
+        PyBlocked::of(cross, &sets, threads)
     }
 
     /// Cross-products among tail columns (lower triangle, flat) and of the tail with the dense columns (flat).
@@ -147,6 +156,22 @@ impl PyBlocked {
             PyArray1::from_slice(py, &cross.tail),
             PyArray1::from_slice(py, &cross.tail_dense),
         )
+    }
+
+    /// The level of every factor above that each level of chain factor `c` lies in.
+    fn ancestors<'py>(
+        &self,
+        py: Python<'py>,
+        c: usize,
+    ) -> PyResult<Vec<Bound<'py, PyArray1<u32>>>> {
+        let chain = &self.blocked.cross.chain;
+        let f = chain
+            .get(c)
+            .ok_or_else(|| PyValueError::new_err(format!("there is no chain factor {c}")))?;
+        Ok(f.ancestors
+            .iter()
+            .map(|a| PyArray1::from_slice(py, a))
+            .collect())
     }
 
     /// Raw cross-products of chain factor `c`: blocks (q·p·p), ancestors, dense (q·p·d), tail starts, columns, values.

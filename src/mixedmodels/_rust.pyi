@@ -12,10 +12,12 @@ __all__ = [
     "NotPositiveDefinite",
     "Refits",
     "SparseSymmetric",
+    "blocked_from_products",
     "cholesky",
     "cholesky_inverse",
     "column_moments",
     "gram",
+    "level_products",
     "refit_responses",
     "response_products",
     "scale_triangle",
@@ -49,6 +51,7 @@ class Blocked:
         threads: int,
     ) -> Blocked: ...
     def tail_products(self) -> tuple[Array, Array]: ...
+    def ancestors(self, c: int) -> list[NDArray[np.uint32]]: ...
     def chain_products(
         self, c: int
     ) -> tuple[Array, Array, Array, NDArray[np.uint64], NDArray[np.uint32], Array]: ...
@@ -102,6 +105,26 @@ class SparseSymmetric:
     @property
     def flops(self) -> float: ...
 
+def level_products(
+    own: tuple[Codes, Array | None, int, int],
+    others: list[tuple[Codes, Array | None, int, int]],
+    x: Array,
+    y: Array,
+    centre: Array,
+    scale: Array,
+    beta0: Array,
+    weights: Array | None,
+    threads: int,
+) -> tuple[Array, Array, NDArray[np.uint64], NDArray[np.uint32], Array]: ...
+def blocked_from_products(
+    chain: list[tuple[int, int, list[Codes], Array, Array, Array, NDArray[np.int64], Codes, Array]],
+    sets: list[Codes],
+    tail_width: int,
+    d: int,
+    tail: Array,
+    tail_dense: Array,
+    threads: int,
+) -> Blocked: ...
 def cholesky(m: Array, threads: int) -> None: ...
 def cholesky_inverse(lower: Array, threads: int) -> Array: ...
 def scale_triangle(matrix: Array, weights: Array, out: Array) -> None: ...

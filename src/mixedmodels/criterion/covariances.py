@@ -83,9 +83,10 @@ class CovarianceModel:
     def __init__(
         self, design: Design, equations: Equations, *, profiled: bool = False, centred: bool = True
     ) -> None:
-        self.design, self.rows, self.profiled = design, equations.rows, profiled
+        self.design, self.equations, self.profiled = design, equations, profiled
         terms = () if design.residual is None else design.residual.variance
-        self.variance_rows = () if self.rows.residual is None else self.rows.residual.variance
+        self.error_rows = None if design.residual is None else equations.rows.residual
+        self.variance_rows = () if self.error_rows is None else self.error_rows.variance
         pairs = zip(terms, self.variance_rows, strict=True)
         self.variance = terms if centred else tuple(term.uncentred(own) for term, own in pairs)
         self.random_blocks = design_blocks(design)
@@ -127,7 +128,7 @@ class CovarianceModel:
 
     def _part(self, group: SizeGroup) -> _Part:
         rows = group.first_rows
-        residual, errors = self.design.residual, self.rows.residual
+        residual, errors = self.design.residual, self.error_rows
         if residual is None or errors is None or residual.structure is None:
             none = np.zeros(rows.shape, dtype=np.int32)
             return _Part(group, rows, None, none, none, None)

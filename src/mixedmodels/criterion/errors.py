@@ -20,15 +20,15 @@ class FittedErrors:
     """R(θ) of the rows of one model, R_ij = s_i s_j Σ_R[positions i, j] within a cluster, s = g/√w."""
 
     def __init__(self, model: CovarianceModel, theta: Array) -> None:
-        residual, rows = model.design.residual, model.rows.residual
+        residual, rows = model.design.residual, model.equations.rows.residual
         assert residual is not None
         assert rows is not None
         self.residual = residual
         self.rows = rows
-        self.n = len(model.rows)
+        self.n = len(model.equations.rows)
         self.model = model
         self.theta = theta
-        self.sd: Array = np.exp(model.relative_log_sd(theta)) / model.rows.root_weights
+        self.sd: Array = np.exp(model.relative_log_sd(theta)) / model.equations.rows.root_weights
 
     def variances(self) -> Array:
         """Return R_ii, (n,)."""

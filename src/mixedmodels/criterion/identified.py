@@ -68,7 +68,8 @@ def _not_held(model: CovarianceModel, theta: Array, held: Collection[str]) -> ND
 
 def _empty_positions(design: Design, equations: Equations) -> str:
     """Return which position of the errors has no row in which parameter set, "" where all have."""
-    residual, errors = design.residual, equations.rows.residual
+    residual = design.residual
+    errors = None if residual is None else equations.rows.residual
     if residual is None or errors is None or residual.structure is None or errors.coordinates is not None:
         return ""
     for which, label in enumerate(residual.set_labels):

@@ -8,7 +8,7 @@ of the next; what crosses the chain, and every term with a known covariance amon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,8 @@ class Factor:
     """Random terms that share level codes, with p columns in all.
 
     `terms` are indices into the layout's random terms, `starts` their first columns; `sets` (q,) numbers the
-    combinations of the terms' parameter sets and `set_map` (n_sets, len(terms)) gives each term's set.
+    combinations of the terms' parameter sets and `set_map` (n_sets, len(terms)) gives each term's set. `codes` are
+    empty where the model holds no rows.
     """
 
     terms: tuple[int, ...]
@@ -59,23 +60,27 @@ class Arrangement:
         raise KeyError(term)
 
 
-def _merge(layout: Layout, rows: Rows, members: list[int]) -> Factor:
-    terms, own = [layout.terms[k] for k in members], [rows.random[k] for k in members]
+def factor_of(layout: Layout, members: Sequence[int], codes: Codes, values: Array | None) -> Factor:
+    """Return the factor of terms that share their levels, with the level codes and Z values of its rows."""
+    terms = [layout.terms[k] for k in members]
     widths = [t.n_columns for t in terms]
     starts = tuple(int(s) for s in np.concatenate(([0], np.cumsum(widths)[:-1])))
     first = terms[0]
     if len(terms) == 1:
         sets = np.ascontiguousarray(first.sets, dtype=np.int32)
         set_map = np.arange(first.n_sets, dtype=np.int32)[:, None]
-        values = own[0].values
     else:
         stacked = np.column_stack([t.sets for t in terms])
         set_map, inverse = np.unique(stacked, axis=0, return_inverse=True)
         sets = inverse.reshape(-1).astype(np.int32)
         set_map = set_map.astype(np.int32)
-        values = np.column_stack([one.dense_values() for one in own])
-    codes = np.ascontiguousarray(own[0].codes, dtype=np.int32)
     return Factor(tuple(members), starts, codes, values, sum(widths), first.n_levels, sets, set_map)
+
+
+def _merge(layout: Layout, rows: Rows, members: list[int]) -> Factor:
+    own = [rows.random[k] for k in members]
+    values = own[0].values if len(own) == 1 else np.column_stack([one.dense_values() for one in own])
+    return factor_of(layout, members, np.ascontiguousarray(own[0].codes, dtype=np.int32), values)
 
 
 def _same_levels(layout: Layout, rows: Rows, i: int, j: int) -> bool:
@@ -115,6 +120,17 @@ def arrange(layout: Layout, rows: Rows) -> Arrangement:
     factor, from large to small, that the last one is nested in.
     """
     factors = merge_terms(layout, rows)
+
+    def nested(child: int, parent: int) -> bool:
+        return parents(factors[child].codes, factors[child].q, factors[parent].codes) is not None
+
+    return arrange_factors(layout, factors, nested)
+
+
+def arrange_factors(
+    layout: Layout, factors: tuple[Factor, ...], nested: Callable[[int, int], bool]
+) -> Arrangement:
+    """Choose chain and tail of factors, given whether every level of one lies in one level of another."""
     known = [any(layout.terms[k].known is not None for k in f.terms) for f in factors]
     order = sorted(range(len(factors)), key=lambda f: (-factors[f].q, f))
     chain: list[int] = []
@@ -125,8 +141,7 @@ def arrange(layout: Layout, rows: Rows) -> Arrangement:
         if not chain:
             chain.append(f)
             continue
-        last = factors[chain[-1]]
-        if factor.q <= last.q and parents(last.codes, last.q, factor.codes) is not None:
+        if factor.q <= factors[chain[-1]].q and nested(chain[-1], f):
             chain.append(f)
     return _arranged(factors, chain, [f for f in order if f not in chain])
 

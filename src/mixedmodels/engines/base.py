@@ -313,6 +313,10 @@ class Estimates(ABC):
     def solve_random(self, random: Sequence[Array]) -> tuple[Array, ...]:
         """Return var(b | y, β)·g of every term, (q, p, k), for g likewise."""
 
+    def column_squares(self) -> tuple[Array, ...]:
+        """Return Σ z² of every column of Z by term, (p,); from cross-products Σ wz²/w̄, w̄ the mean weight."""
+        return tuple(own.column_squares() for own in self.rows.random)
+
     @abstractmethod
     def start_moments(self) -> tuple[Array, Array]:
         """Return the MIVQUE0 equations S v = q at V = I for one variance per random column, residual last.

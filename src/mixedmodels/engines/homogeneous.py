@@ -31,7 +31,7 @@ from .base import (
     Target,
 )
 from .coordinates import FixedBasis
-from .effects import informative, prior_times
+from .effects import prior_times
 from .relative import RelativeSystem, TermDirection
 
 LARGEST_LOG_VARIANCE = 600.0
@@ -61,14 +61,18 @@ class HomogeneousEquations(Equations):
 
     def __init__(self, system: RelativeSystem) -> None:
         self.system = system
-        self.layout, self.rows = system.layout, system.rows
-        n, weights = self.layout.n, self.rows.weights
-        self._count = n if weights is None else len(informative(weights))
+        self.layout = system.layout
+        n, self._count = self.layout.n, system.standard.count
         self.groups = (
             SizeGroup(np.zeros((1, 1), np.intp), np.zeros(1, np.intp), np.array([n]), np.zeros(1, np.intp)),
         )
         self.holder = None
         self._state: _State | None = None
+
+    @property
+    def rows(self) -> Rows:  # type: ignore[override]
+        """The rows of the model; `SpecError` for equations from cross-products."""
+        return self.system.rows
 
     @property
     def basis(self) -> FixedBasis:  # type: ignore[override]
@@ -273,6 +277,9 @@ class HomogeneousEquations(Equations):
         return self._at().sigma2 * self.system.effect_variance(codes, values)
 
     # -- start and other responses ---------------------------------------------------------------------------
+
+    def column_squares(self) -> tuple[Array, ...]:
+        return self.system.column_squares()
 
     def start_moments(self) -> tuple[Array, Array]:
         return self.system.start_moments()

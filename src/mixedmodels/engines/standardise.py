@@ -36,8 +36,8 @@ class Standardised:
 
     X_own = (`x` − `centre`)·`scale`, where `x` is that of the rows, or a copy in own coordinates with centres zero
     and scales one; `basis` is the map to the user's columns. `beta` (r,) are least-squares coefficients in own
-    coordinates; `gram` (r+1, r+1) is [X_own ys]'W[X_own ys] with ys = y − X_own·beta; `threads` are the native threads
-    worth using.
+    coordinates; `gram` (r+1, r+1) is [X_own ys]'W[X_own ys] with ys = y − X_own·beta; `count` are the rows that say
+    something of σ²; `threads` are the native threads worth using. `x` and `y` have no rows where the model holds none.
     """
 
     x: Array
@@ -48,6 +48,7 @@ class Standardised:
     beta: Array
     gram: Array
     log_weights: float
+    count: int
     threads: int
     logdet_shift: float = field(init=False)
     """−2 log|det A|."""
@@ -67,13 +68,13 @@ def standardise(rows: Rows, control: Control) -> Standardised:
     n, r = x.shape
     threads = control.threads_for(n)
     moments = _moments(rows, x, threads)
-    basis = replace(_columns(moments, n), written=rows.fixed.written)
+    basis = replace(own_columns(moments, n), written=rows.fixed.written)
     centre, scale = basis.centre, basis.scale
     if w is None:
         inner = _scaled(moments, basis, n)
     else:
-        inner = _weighted(x, y, w, (centre, scale, np.zeros(r)), threads)[:r, :r]
-    lower = _well_conditioned(inner)
+        inner = dense_products(x, y, w, (centre, scale, np.zeros(r)), threads)[:r, :r]
+    lower = well_conditioned(inner)
     if lower is None:
         basis, x, inner = _orthonormal(x, w, basis)
         centre, scale = np.zeros(r), np.ones(r)
@@ -85,11 +86,14 @@ def standardise(rows: Rows, control: Control) -> Standardised:
         right = response_products(x, y, w, centre, scale, beta, threads)[:r]
         beta = solve_upper(lower, solve_lower(lower, right))
     full[r] = full[:, r] = response_products(x, y, w, centre, scale, beta, threads)
-    log_weights = 0.0 if w is None else -float(np.log(np.abs(informative(w))).sum())
-    return Standardised(x, y, centre, scale, basis, beta, full, log_weights, threads)
+    log_weights, count = 0.0, n
+    if w is not None:
+        taken = informative(w)
+        log_weights, count = -float(np.log(np.abs(taken)).sum()), len(taken)
+    return Standardised(x, y, centre, scale, basis, beta, full, log_weights, count, threads)
 
 
-def _well_conditioned(inner: Array) -> Array | None:
+def well_conditioned(inner: Array) -> Array | None:
     """Return the Cholesky factor of a Gram matrix, None where a column is nearly explained by those before it."""
     if not len(inner):
         return inner
@@ -146,8 +150,10 @@ def _scaled(moments: ColumnMoments, basis: FixedBasis, n: int) -> Array:
     return out
 
 
-def _weighted(x: Array, y: Array, w: Array, transform: tuple[Array, Array, Array], threads: int) -> Array:
-    """Cross-products of [Xs, y − Xs·beta] by blocks of rows: natively when X is narrow, by BLAS when it is wide."""
+def dense_products(
+    x: Array, y: Array, w: Array | None, transform: tuple[Array, Array, Array], threads: int
+) -> Array:
+    """Return the cross-products of [Xs, y − Xs·beta] by blocks of rows: natively where X is narrow, else by BLAS."""
     n, r = x.shape
     centre, scale, beta = transform
     if r <= NARROW:
@@ -160,12 +166,12 @@ def _weighted(x: Array, y: Array, w: Array, transform: tuple[Array, Array, Array
         np.subtract(x[i:stop], centre, out=block[:, :r])
         block[:, :r] *= scale
         block[:, r] = y[i:stop] - block[:, :r] @ beta
-        total += block.T @ (block * w[i:stop, None])
+        total += block.T @ (block if w is None else block * w[i:stop, None])
     return total
 
 
-def _columns(moments: ColumnMoments, n: int) -> FixedBasis:
-    """Return the basis of centred, scaled columns."""
+def own_columns(moments: ColumnMoments, n: float) -> FixedBasis:
+    """Return the basis of centred, scaled columns, n the sum of the weights of the moments."""
     r = len(moments.mean)
     if r == 0:
         return FixedBasis.identity(0)

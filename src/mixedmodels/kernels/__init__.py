@@ -15,10 +15,12 @@ from .arrays import check_written, checked, sound
 
 try:
     from .._rust import Blocked, NotPositiveDefinite, SparseSymmetric
+    from .._rust import blocked_from_products as native_blocked_from_products
     from .._rust import cholesky as native_cholesky
     from .._rust import cholesky_inverse as native_cholesky_inverse
     from .._rust import column_moments as native_column_moments
     from .._rust import gram as native_gram
+    from .._rust import level_products as native_level_products
     from .._rust import refit_responses as native_refit_responses
     from .._rust import response_products as native_response_products
     from .._rust import scale_triangle as native_scale_triangle
@@ -37,8 +39,10 @@ else:
     blas = LazyModule("scipy.linalg.blas")
     Blocked, SparseSymmetric = checked(Blocked), checked(SparseSymmetric)
 
+blocked_from_products = checked(native_blocked_from_products)
 column_moments = checked(native_column_moments)
 gram = checked(native_gram)
+level_products = checked(native_level_products)
 refit_responses = checked(native_refit_responses)
 response_products = checked(native_response_products)
 solve_triangular = checked(native_solve_triangular)
@@ -55,11 +59,13 @@ __all__ = [
     "Blocked",
     "NotPositiveDefinite",
     "SparseSymmetric",
+    "blocked_from_products",
     "cholesky",
     "cholesky_inverse",
     "column_moments",
     "gram",
     "inverse_of",
+    "level_products",
     "refit_responses",
     "response_products",
     "row_products",

@@ -10,7 +10,6 @@ from ..criterion.differences import Evaluation
 from ..criterion.parameters import Block, NaturalParameters
 from ..errors import Severity, Status
 from ..terms.design import RandomTerm
-from ..terms.rows import TermRows
 from ..typing import Array
 
 _SHOWN = 4
@@ -55,13 +54,12 @@ def ranks(criterion: Criterion, theta: Array, unit: float) -> tuple[tuple[int, .
 def _scales(criterion: Criterion, unit: float) -> list[Array]:
     """Return for each column of each term the variance of b that adds one residual variance to y, (p,) in
     units of Σ(θ)."""
-    terms = zip(criterion.design.random, criterion.equations.rows.random, strict=True)
-    return [unit * column_unit(term, rows) for term, rows in terms]
+    terms = zip(criterion.design.random, criterion.equations.column_squares(), strict=True)
+    return [unit * _column_unit(term, squares) for term, squares in terms]
 
 
-def column_unit(term: RandomTerm, rows: TermRows) -> Array:
-    """Return 1/(mean of Z'Z per level) of every column, (p,)."""
-    total = rows.column_squares()
+def _column_unit(term: RandomTerm, total: Array) -> Array:
+    """Return 1/(mean of Z'Z per level) of every column, (p,), from their squares."""
     return np.asarray(term.n_levels / np.where(total > 0, total, term.n_levels))
 
 
@@ -74,7 +72,7 @@ def singular_statuses(
         term, rank = criterion.design.random[block.term], singular[block.term][block.set]
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
-            scale = unit * column_unit(term, criterion.equations.rows.random[block.term])
+            scale = unit * _column_unit(term, criterion.equations.column_squares()[block.term])
             message = _singular_message(term, block, sigma, scale, rank)
             statuses.append(Status(Severity.NOTE, message, checked + _SIMPLIFY))
     return tuple(statuses)

@@ -181,7 +181,8 @@ def _distances(coordinates: Array) -> Array:
 
 def _observed(criterion: Criterion, which: int) -> Array:
     """Return the distances within the residual clusters of one set."""
-    residual, errors = criterion.design.residual, criterion.equations.rows.residual
+    residual = criterion.design.residual
+    errors = None if residual is None else criterion.equations.rows.residual
     assert residual is not None
     assert errors is not None
     assert errors.coordinates is not None

@@ -206,8 +206,7 @@ def _random_at(criterion: Criterion, variance: float) -> Array:
     columns = sum(term.n_columns for term in criterion.design.random)
     parts = []
     for block in criterion.model.random_blocks:
-        rows = criterion.equations.rows.random[block.term]
-        sizes = np.mean(rows.dense_values() ** 2, axis=0)
+        sizes = criterion.equations.column_squares()[block.term] / criterion.design.n
         own = variance / columns / np.where(sizes > 0, sizes, 1.0)
         parts.append(block.structure.start(np.diag(own), block.positions))
     return np.concatenate(parts)

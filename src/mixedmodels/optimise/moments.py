@@ -26,14 +26,14 @@ def moment_start(criterion: Criterion) -> Array:
     positive: estimates below a thousandth of their column's share of the residual variance are raised to
     it.
     """
-    terms, rows = criterion.design.random, criterion.equations.rows
+    terms = criterion.design.random
     moments, forms = criterion.equations.start_moments()
     pooling = _pooling(terms)
     moments, forms = pooling @ moments @ pooling.T, pooling @ forms
     ordinary = forms[-1] / moments[-1, -1]
     shares = moments[:-1, -1] / moments[-1, -1]
     # what X leaves of a column counts against its own size, whatever the units of the columns
-    whole = pooling[:-1, :-1] @ np.concatenate([own.column_squares() for own in rows.random] or [np.empty(0)])
+    whole = pooling[:-1, :-1] @ np.concatenate([*criterion.equations.column_squares(), np.empty(0)])
     shares = np.where(shares > 1e-10 * whole / moments[-1, -1], shares, whole / moments[-1, -1])
     shares = np.where(shares > 0, shares, 1.0)
     estimate = _solve_moments(moments, forms)
@@ -49,7 +49,7 @@ def wide_start(criterion: Criterion, theta: Array) -> Array:
     for block in criterion.model.random_blocks:
         term = criterion.design.random[block.term]
         if term.n_columns > 1:
-            total = criterion.equations.rows.random[block.term].column_squares()
+            total = criterion.equations.column_squares()[block.term]
             unit = term.n_levels / np.where(total > 0, total, 1.0)
             out[block.place] = block.structure.start(np.diag(_WIDE * unit), block.positions)
     return out

@@ -10,7 +10,7 @@ from ..arrangement import arrange
 from ..base import Engine, memory_refusal
 from ..homogeneous import HomogeneousEquations
 from ..layout import Layout
-from .system import BlockedSystem
+from .system import BlockedSystem, RowSource
 
 
 class BlockedEngine(Engine):
@@ -41,4 +41,5 @@ class BlockedEngine(Engine):
         return float(total) ** 3 + there_and_back + 3 * leaves, 3 * 8.0 * total**2 + 16.0 * layout.n
 
     def equations(self, layout: Layout, rows: Rows, control: Control) -> HomogeneousEquations:
-        return HomogeneousEquations(BlockedSystem(layout, rows, control, arrange(layout, rows)))
+        source = RowSource(rows, control)
+        return HomogeneousEquations(BlockedSystem(layout, source, control, arrange(layout, rows)))

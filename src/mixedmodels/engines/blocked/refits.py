@@ -37,8 +37,8 @@ class ChainRefits:
 
     @classmethod
     def of(cls, system: BlockedSystem) -> ChainRefits | None:
-        """Return the searches of a system, or None where there is a tail or no chain."""
-        if system.arranged.tail or not system.arranged.chain:
+        """Return the searches of a system, or None where there is a tail, no chain or no rows."""
+        if not system.holds_rows or system.arranged.tail or not system.arranged.chain:
             return None
         gram, reml = system.standard.gram, system.layout.reml
         r = len(gram) - 1

@@ -136,6 +136,7 @@ class _Parts:
         self.tail = tail.reshape(width, width)
         self.tail_dense = tail_dense.reshape(width, self.d)
         self.chain = [native.chain_products(c) for c in range(len(self.arranged.chain))]
+        self.ancestors = [native.ancestors(c) for c in range(len(self.arranged.chain))]
 
     def column(self, term: int, j: int) -> _Column:
         f, start = self.arranged.place(term)
@@ -169,8 +170,7 @@ class _Parts:
         above = [self.arranged.factors[f].p for f in self.arranged.chain[ca + 1 :]]
         first = sum(above[: cb - ca - 1])
         values = self.chain[ca][1].reshape(low.q, low.p, sum(above))[:, a.column, first + b.column]
-        parent = np.zeros(low.q, dtype=np.int32)
-        parent[low.codes] = high.codes
+        parent = self.ancestors[ca][cb - ca - 1].astype(np.int32)
         return sparse.csr_array((values, parent, np.arange(low.q + 1)), shape=(low.q, high.q))
 
     def _tail_tail(self, a: _Column, b: _Column) -> Any:

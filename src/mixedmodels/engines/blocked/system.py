@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from ...control import Control
+from ...errors import SpecError
 from ...kernels import (
     Blocked,
     cholesky,
@@ -31,7 +33,7 @@ from ...kernels import (
 )
 from ...terms.rows import Rows
 from ...typing import Array, Codes
-from ..arrangement import Arrangement, merge_factors, pad_direction, split_sets, with_in_tail
+from ..arrangement import Arrangement, arrange, merge_factors, pad_direction, split_sets, with_in_tail
 from ..base import Pieces, Refits, Score, Solution
 from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
@@ -53,34 +55,36 @@ class _Point:
     score_vector: Array | None = None
 
 
-class BlockedSystem(RelativeSystem):
-    """Mixed-model equations by elimination of a chain and a dense tail."""
+class Source(Protocol):
+    """Where the cross-products of a model come from."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        rows: Rows,
-        control: Control,
-        arranged: Arrangement,
-        standard: Standardised | None = None,
-        blocks: tuple[TailBlock, ...] | None = None,
-    ) -> None:
-        self.layout = layout
-        self.rows = rows
-        self.control = control
-        self.arranged = arranged
-        self.standard = standardise(rows, control) if standard is None else standard
-        self.blocks = tail_blocks(layout, arranged) if blocks is None else blocks
-        self.native = self._accumulate()
-        self._width = arranged.tail_width
-        self._size = self._width + layout.rank
-        self._schur = np.zeros((self._size + 1, self._size + 1))
-        self._room = np.zeros((self._size, self._size))
-        self._lambda: list[Array] = []
-        self._point: _Point | None = None
+    standard: Standardised
+    """The dense columns."""
+    rows: Rows | None
+    """The rows, where they are held."""
 
-    def _accumulate(self) -> Blocked:
-        s, arranged = self.standard, self.arranged
+    def products(self, arranged: Arrangement) -> Blocked:
+        """Return the cross-products with random columns, by chain and tail."""
+        ...
+
+    def column_squares(self) -> tuple[Array, ...]:
+        """Return Σ z² of every column of Z by term, (p,)."""
+        ...
+
+
+class RowSource:
+    """Cross-products summed from rows that are held."""
+
+    def __init__(self, rows: Rows, control: Control) -> None:
+        self.rows: Rows | None = rows
+        self.standard = standardise(rows, control)
+        self._weights, self._random = rows.weights, rows.random
+
+    def column_squares(self) -> tuple[Array, ...]:
+        return tuple(own.column_squares() for own in self._random)
+
+    def products(self, arranged: Arrangement) -> Blocked:
+        s = self.standard
         rows = [(f.codes, f.values, f.p, f.q) for f in arranged.factors]
         return Blocked(
             [rows[f] for f in arranged.chain],
@@ -91,9 +95,50 @@ class BlockedSystem(RelativeSystem):
             s.centre,
             s.scale,
             s.beta,
-            self.rows.weights,
+            self._weights,
             s.threads,
         )
+
+
+class BlockedSystem(RelativeSystem):
+    """Mixed-model equations by elimination of a chain and a dense tail."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        source: Source,
+        control: Control,
+        arranged: Arrangement,
+        blocks: tuple[TailBlock, ...] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.source = source
+        self.control = control
+        self.arranged = arranged
+        self.standard = source.standard
+        self.blocks = tail_blocks(layout, arranged) if blocks is None else blocks
+        self.native = source.products(arranged)
+        self._width = arranged.tail_width
+        self._size = self._width + layout.rank
+        self._schur = np.zeros((self._size + 1, self._size + 1))
+        self._room = np.zeros((self._size, self._size))
+        self._lambda: list[Array] = []
+        self._point: _Point | None = None
+
+    @property
+    def rows(self) -> Rows:  # type: ignore[override]
+        """The rows of the model; `SpecError` for equations from cross-products."""
+        if self.source.rows is None:
+            raise SpecError(
+                "this question needs the rows of the data, which equations from cross-products do not hold; "
+                "fit the model to the data."
+            )
+        return self.source.rows
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether there are rows."""
+        return self.source.rows is not None
 
     def _at(self) -> _Point:
         if self._point is None:
@@ -353,9 +398,7 @@ class BlockedSystem(RelativeSystem):
         factor = self.arranged.factors[f]
         p = self.layout.terms[term].n_columns
         if f in self.arranged.chain:
-            other = BlockedSystem(
-                self.layout, self.rows, self.control, with_in_tail(self.arranged, f), self.standard
-            )
+            other = BlockedSystem(self.layout, self.source, self.control, with_in_tail(self.arranged, f))
             other.factor(self._term_factors())
             return other.joint_covariance(term)
         block = self.blocks[self.arranged.tail.index(f)]
@@ -447,6 +490,9 @@ class BlockedSystem(RelativeSystem):
     def refits(self) -> Refits | None:
         return ChainRefits.of(self)
 
+    def column_squares(self) -> tuple[Array, ...]:
+        return self.source.column_squares()
+
     def start_moments(self) -> tuple[Array, Array]:
         return mivque0(self.native, self.arranged, self.blocks, self.standard.gram, self.layout)
 
@@ -490,5 +536,11 @@ class BlockedSystem(RelativeSystem):
         return tuple(out[k] for k in range(len(self.layout.terms)))
 
     def with_rows(self, rows: Rows) -> BlockedSystem:
-        standard = standardise(rows, self.control)
-        return BlockedSystem(self.layout, rows, self.control, self.arranged, standard, self.blocks)
+        if not self.holds_rows:
+            # the arrangement knows nobody's levels
+            return BlockedSystem(
+                self.layout, RowSource(rows, self.control), self.control, arrange(self.layout, rows)
+            )
+        return BlockedSystem(
+            self.layout, RowSource(rows, self.control), self.control, self.arranged, self.blocks
+        )
