@@ -57,13 +57,14 @@ def _adjust(emm: EMM, found: dict[str, Array], estimable: NDArray[np.bool_]) -> 
             continue
         inner = covariance[np.ix_(used, used)]
         scale = np.sqrt(np.diagonal(inner))
-        m = len(used)
+        m = len(group)
         family = Family(
             found["statistic"][used],
             found["df"][used],
             inner / np.outer(scale, scale),
             (1.0 + np.sqrt(1.0 + 8.0 * m)) / 2.0,
             emm.family,
+            m,
         )
         name, changed = _adjustment_for(emm, family)
         if changed:

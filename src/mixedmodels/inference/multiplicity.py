@@ -32,6 +32,8 @@ class Family:
     kind
         Whether the tests are all pairwise comparisons of one set of means, comparisons with a control, or
         neither.
+    asked
+        Number of tests asked for, those without a result included (not estimable), as emmeans counts; by default m.
     """
 
     statistic: Array
@@ -39,11 +41,12 @@ class Family:
     correlation: Array
     n_means: float
     kind: FamilyKind = "other"
+    asked: int = 0
 
     @property
     def size(self) -> int:
-        """Number of tests."""
-        return len(self.statistic)
+        """Number of tests, those without a result included."""
+        return max(self.asked, len(self.statistic))
 
     @property
     def p_value(self) -> Array:
@@ -230,7 +233,12 @@ def _mvt(family: Family) -> Callable[[float, float], float]:
 
 
 def _stepwise(method: Callable[[Array], Array]) -> Callable[[Family], Array]:
-    return lambda family: method(family.p_value)
+    def p_values(family: Family) -> Array:
+        p = family.p_value
+        # a test without a result counts as one that shows nothing
+        return method(np.concatenate([p, np.ones(family.size - len(p))]))[: len(p)]
+
+    return p_values
 
 
 def _tests(name: str) -> Callable[[Family], str]:

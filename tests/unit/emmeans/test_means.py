@@ -11,6 +11,7 @@ from mixedmodels.emmeans.contrasts import CONTRASTS, choose_contrasts
 from mixedmodels.emmeans.display import compact_letters
 from mixedmodels.errors import SpecError
 from mixedmodels.fit import Fit
+from mixedmodels.inference.simultaneous import tukey_upper
 
 
 def oats() -> pd.DataFrame:
@@ -63,15 +64,22 @@ def test_coding_does_not_matter() -> None:
         )
 
 
-def test_means_that_are_not_estimable_leave_the_family(holed: Fit) -> None:
+def test_means_that_are_not_estimable_stay_in_the_family(holed: Fit) -> None:
+    """As R's emmeans, which says a family of 3 and adjusts for it where one comparison of three can be made."""
     means = holed.emmeans("Variety", by="week")
     last = [i for i, week in enumerate(means["week"]) if week == "0.6"]
     assert np.isnan(means["estimate"][last]).tolist() == [False, False, True]
     pairs = means.contrast("pairwise")
     comparison = pairs.row(9)
     assert comparison["contrast"] == "Golden Rain - Marvellous"
-    unadjusted = means.contrast("pairwise", adjust="none").row(9)
-    assert comparison["p_value"] == unadjusted["p_value"]
+    statistic, df = abs(comparison["statistic"]), comparison["df"]
+    assert comparison["p_value"] == pytest.approx(tukey_upper(statistic, 3.0, df), rel=1e-12)
+    alone = means.contrast("pairwise", adjust="none").row(9)["p_value"]
+    for adjust in ("bonferroni", "holm"):
+        assert means.contrast("pairwise", adjust=adjust).row(9)["p_value"] == pytest.approx(
+            min(1.0, 3 * alone)
+        )
+    assert "tukey adjustment for comparing a family of 3 estimates" in pairs.table.notes
     assert "2 of 12 not estimable (–)" in pairs.table.notes
 
 
