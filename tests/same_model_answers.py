@@ -431,6 +431,8 @@ NOT_ASKED = {
     **dict.fromkeys(("bootstrap", "simulate"), "random numbers"),
     **dict.fromkeys(("refit", "update", "to_lme4"), "fits and texts, not numbers"),
     **dict.fromkeys(("confint",), "asked through profile"),
-    **dict.fromkeys(("start_grid", "small_area"), "for models that are given values or known variances"),
+    **dict.fromkeys(
+        ("start_grid", "small_area", "heterogeneity"), "for models that are given values or known variances"
+    ),
 }
 """Tools without a question of their own, and why."""
