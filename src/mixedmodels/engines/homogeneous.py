@@ -62,7 +62,7 @@ class HomogeneousEquations(Equations):
     def __init__(self, system: RelativeSystem) -> None:
         self.system = system
         self.layout = system.layout
-        n, self._count = self.layout.n, system.standard.count
+        n, self._count = self.layout.n, system.count
         self.groups = (
             SizeGroup(np.zeros((1, 1), np.intp), np.zeros(1, np.intp), np.array([n]), np.zeros(1, np.intp)),
         )

@@ -15,6 +15,7 @@ from typing import ClassVar
 from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .base import Estimates, Pieces, Score
+from .effects import informative
 from .standardise import Standardised
 
 
@@ -34,6 +35,12 @@ class RelativeSystem(Estimates):
     """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
 
     standard: Standardised
+
+    @property
+    def count(self) -> int:
+        """The number of rows that say something of σ²."""
+        weights = self.rows.weights
+        return self.layout.n if weights is None else len(informative(weights))
 
     @abstractmethod
     def factor(self, factors: Sequence[Array]) -> Pieces:

@@ -136,6 +136,10 @@ class BlockedSystem(RelativeSystem):
         return self.source.rows
 
     @property
+    def count(self) -> int:
+        return self.standard.count
+
+    @property
     def holds_rows(self) -> bool:
         """Whether there are rows."""
         return self.source.rows is not None
