@@ -15,9 +15,10 @@ from ..errors import DataError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source
 from ..registry import check_choice
-from ..spec import Method, NaAction
+from ..spec import Method, NaAction, quoted
 from ..syntax.formula import read_formula
 from ..typing import Array
+from .sampling import read_sampling
 
 AreaMethod = Literal["reml", "ml", "fay-herriot", "prasad-rao"]
 METHODS = ("reml", "ml", "fay-herriot", "prasad-rao")
@@ -82,7 +83,7 @@ def fay_herriot(
     source = open_source(data)
     if area not in source.names:
         raise DataError(f"area={area!r} is not in the data.{suggest(area, source.names)}")
-    sampling = _sampling_variances(source, variance)
+    sampling = read_sampling(source, variance, matrix=False)
     areas = source.read(area).factor()
     if areas.levels is not None and np.bincount(areas.values[areas.values >= 0]).max(initial=0) > 1:
         raise DataError(
@@ -95,28 +96,14 @@ def fay_herriot(
         estimate = _by_equation if method == "fay-herriot" else _by_moments
         hold[f"var({area}: (Intercept))"] = estimate(plain)
     likelihood: Method = "ml" if method == "ml" else "reml"
-    name = area if area.isidentifier() else f"`{area}`"
     return lmm(
-        f"{formula} + (1 | {name})", data, weights=1.0 / sampling, method=likelihood, hold=hold, **common
+        f"{formula} + (1 | {quoted(area)})",
+        data,
+        weights=1.0 / sampling,
+        method=likelihood,
+        hold=hold,
+        **common,
     )
-
-
-def _sampling_variances(source: Any, variance: Any) -> Array:
-    if isinstance(variance, str):
-        if variance not in source.names:
-            raise DataError(
-                f"variance={variance!r} is not in the data.{suggest(variance, source.names)} Give the column of "
-                "sampling variances."
-            )
-        values = source.read(variance).number()
-    else:
-        values = np.asarray(variance, dtype=float)
-    if values.shape != (source.n,):
-        raise SpecError(f"variance has {values.size} values for {source.n} rows of data; give one per area.")
-    if not np.all(values > 0):
-        bad = values[~(values > 0)][0]
-        raise DataError(f"variance: {bad:g} is no sampling variance; all must be positive and none missing.")
-    return np.asarray(values, dtype=np.float64)
 
 
 def _by_equation(plain: Fit) -> float:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from ..api import fit_model
 from ..control import Control
 from ..criterion.parameters import RESIDUAL
-from ..errors import DataError, SpecError, suggest
+from ..errors import SpecError
 from ..fit import Fit, Inputs
-from ..frame.align import aligned
 from ..frame.readers import Source, open_source
 from ..registry import check_choice
 from ..spec import Method, NaAction, quoted
 from ..syntax.formula import read_formula
 from ..typing import Array
+from .sampling import read_sampling
 
 Test = Literal["knapp-hartung", "z", "kenward-roger"]
 TESTS: Mapping[str, str] = {
@@ -28,8 +28,6 @@ TESTS: Mapping[str, str] = {
     "kenward-roger": "kenward-roger",
 }
 """What `test=` may be, and the df method of the fit it is."""
-SYMMETRIC = 1e-8
-"""Largest asymmetry of V accepted, relative to its largest element."""
 KNOWN = "V"
 COEFFICIENT = "coefficient(Residual: 1)"
 """Natural name of the multiplier of V."""
@@ -108,7 +106,7 @@ def meta(
         )
     source = open_source(data)
     name = _new_name(source)
-    sampling = _sampling(source, variance)
+    sampling = read_sampling(source, variance)
     rows = np.arange(1, source.n + 1)
     effects = f"(1 | {name})" if random is None else f"(1 | {random})"
     residual, weights, known, hold = None, None, None, {RESIDUAL: 1.0}
@@ -145,61 +143,6 @@ def _new_name(source: Source) -> str:
     while name in source.names:
         name += "_"
     return name
-
-
-def _sampling(source: Source, variance: Any) -> Array:
-    """Return the sampling variances (n,) or their covariance matrix (n, n), checked."""
-    if isinstance(variance, str):
-        if variance not in source.names:
-            raise DataError(
-                f"variance={variance!r} is not in the data.{suggest(variance, source.names)} Give the column of "
-                "sampling variances, or their matrix."
-            )
-        values = source.read(variance).number()
-    else:
-        values = np.asarray(_in_order(variance, source.index), dtype=float)
-    if values.shape not in ((source.n,), (source.n, source.n)):
-        raise SpecError(
-            f"variance= is of shape {values.shape} for {source.n} rows of data; give a value for each row, or a "
-            f"matrix of shape ({source.n}, {source.n})."
-        )
-    if values.ndim == 1:
-        if not np.all((values > 0) & np.isfinite(values)):
-            bad = values[~((values > 0) & np.isfinite(values))][0]
-            raise DataError(
-                f"variance: {bad:g} is no sampling variance; all must be positive, finite and none missing. Drop such "
-                "rows."
-            )
-        return np.asarray(values, dtype=np.float64)
-    return _checked(values)
-
-
-def _in_order(variance: Any, index: Any) -> Any:
-    """Return variances, or a matrix whose rows and columns have the same labels, in the order of the data's labels."""
-    if not hasattr(variance, "iloc") or not hasattr(variance, "columns"):
-        return aligned(variance, index, "variance")
-    if not variance.index.sort_values().equals(variance.columns.sort_values()):
-        return variance
-    rows = aligned(variance.index.to_series(), index, "variance").index
-    return variance.loc[rows, rows]
-
-
-def _checked(matrix: Array) -> Array:
-    if not np.isfinite(matrix).all():
-        raise DataError("variance: the matrix holds values that are missing or infinite.")
-    gap = float(np.abs(matrix - matrix.T).max())
-    if gap > SYMMETRIC * float(np.abs(matrix).max()):
-        raise DataError(f"variance: the matrix is not symmetric (elements differ by {gap:.3g}).")
-    matrix = 0.5 * (matrix + matrix.T)
-    try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        least = float(np.linalg.eigvalsh(matrix)[0])
-        raise DataError(
-            f"variance: the matrix is not positive definite (smallest eigenvalue {least:.3g}); check its "
-            "correlations."
-        ) from None
-    return matrix
 
 
 def _independent_factor(source: Source, random: str | None, sampling: Array) -> str:

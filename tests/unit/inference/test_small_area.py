@@ -160,3 +160,12 @@ def test_mistakes_in_area_level_models(given: dict[str, Any], message: str) -> N
     twice = {name: values * 2 for name, values in data.items()}
     with pytest.raises(mm.DataError, match="several rows"):
         mm.fay_herriot("y ~ x", twice, variance="D", area="area")
+
+
+def test_variances_with_labels_are_matched_by_label() -> None:
+    frame = pd.DataFrame(
+        {"area": [*"abcde"], "y": [1.0, 3.0, 2.0, 6.0, 4.0], "D": [0.5, 0.4, 0.5, 0.6, 0.3]}, index=[*"vwxyz"]
+    )
+    by_column = mm.fay_herriot("y ~ 1", frame, variance="D", area="area")
+    by_label = mm.fay_herriot("y ~ 1", frame, variance=frame["D"].iloc[::-1], area="area")
+    assert by_label.criterion == by_column.criterion

@@ -10,7 +10,7 @@ import numpy as np
 from ...lazy import LazyModule
 from ...typing import Array, Labels
 from ..base import FREE, MeanFamily, not_whole, refuse, through_link
-from ..derivatives import Table, added
+from ..derivatives import Table
 from ..links import Link, ProbabilityLink, make_link
 from ..responses import Responses
 from ..special import log_choose
@@ -107,6 +107,3 @@ class Binomial(MeanFamily):
 def _weighed(count: Array, value: Array) -> Array:
     """Return count·value, 0 where the count is 0."""
     return np.where(count == 0.0, 0.0, count * np.where(count == 0.0, 0.0, value))
-
-
-__all__ = ["Binomial", "added", "refuse_trials"]
