@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import mixedmodels as mm
-from mixedmodels.api import fit_equations
+from mixedmodels.api.run import fit_equations
 from mixedmodels.optimise.ladder import ladder
 from mixedmodels.typing import Array
 

@@ -11,7 +11,7 @@ import pytest
 
 import mixedmodels as mm
 from dense_equations import DenseEngine
-from mixedmodels.api import fit_equations
+from mixedmodels.api.run import fit_equations
 from mixedmodels.covariance import STRUCTURES, Natural, Positions, Structure
 from mixedmodels.criterion import CRITERIA, Criterion, LinearCriterion, choose_criterion, linear_part
 from mixedmodels.criterion.differences import Evaluation

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_model
+from ..api.run import fit_model
 from ..control import Control
 from ..criterion.parameters import RESIDUAL
 from ..errors import SpecError

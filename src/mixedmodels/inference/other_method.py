@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..api import search
+from ..api.run import search
 from ..fit import Fit
 from ..spec import Method, ModelSpec
 from ..terms.design import Design

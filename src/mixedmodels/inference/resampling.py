@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import search, start_near
+from ..api.run import search, start_near
 from ..errors import DataError, FitError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ..api import fit_model
+from ..api.run import fit_model
 from ..errors import SpecError
 from ..fit import Fit
 from ..inference.anova import anova

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api import fit_equations, fit_model, start_near
+from ..api.run import fit_equations, fit_model, start_near
 from ..criterion import Criterion, linear_part
 from ..criterion.coordinates import written_solution
 from ..engines.base import Refitted

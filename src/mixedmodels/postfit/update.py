@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..api import fit_model
+from ..api.run import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs

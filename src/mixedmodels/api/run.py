@@ -1,0 +1,203 @@
+"""Frame, design, equations, optimum, fit: what every verb does after it has read its text."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..control import Control
+from ..criterion import Criterion, check_identified, linear_part
+from ..engines import Layout, choose_engine
+from ..engines.base import Equations
+from ..engines.plan import check_parameters
+from ..errors import ConvergenceWarning, Severity, SpecError, carried_through
+from ..fit import Fit, Inputs, conditional_mean
+from ..frame.ingest import build_frame
+from ..frame.model_frame import ModelFrame
+from ..optimise.alternate import alternate, alternate_near
+from ..optimise.batched import optimise_near
+from ..optimise.newton import optimise
+from ..optimise.optimum import Optimum
+from ..optimise.start import Start
+from ..spec import ModelSpec
+from ..terms.build import build_design
+from ..terms.design import Design
+from ..terms.rows import Rows
+from ..tool import load
+from ..typing import Array
+from ..workings import build_criterion, own_columns
+
+
+def refuse_random(spec: ModelSpec, verb: str) -> None:
+    """Raise `SpecError` where a model without random terms has some."""
+    if spec.random or spec.splines:
+        terms = ", ".join(str(term) for term in (*spec.random, *spec.splines))
+        raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `lmm`.")
+
+
+def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
+    """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
+    load("inference.ddf:check_method")(spec.ddf)
+    if not isinstance(control, Control):
+        raise SpecError(f"control={control!r} must be settings, for example mm.Control(threads=1).")
+    if inputs.known is not None and not isinstance(inputs.known, Mapping):
+        kind = type(inputs.known).__name__
+        raise SpecError(
+            f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
+        )
+    frame = build_frame(
+        spec,
+        inputs.data,
+        weights=inputs.weights,
+        known=inputs.known,
+        subset=inputs.subset,
+        context=inputs.context,
+    )
+    threads = control.threads_for(frame.n)
+    tolerance, room = control.rank_tolerance, control.room
+    with carried_through("the fit"):
+        design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
+    with carried_through("the fit"):
+        rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
+        _warn(optimum)
+        return Fit.from_optimum(
+            spec,
+            frame.schema,
+            design,
+            rows,
+            criterion,
+            optimum,
+            engine=engine,
+            control=control,
+            notes=frame.notes + design.notes + control.notes,
+            inputs=_owned(spec, inputs, frame, design) if control.keep_data else None,
+        )
+
+
+def _warn(optimum: Optimum) -> None:
+    """Warn of a fit that did not converge where the verb was called."""
+    if not optimum.converged:
+        stalled = [status for status in optimum.statuses if status.severity is Severity.WARNING]
+        warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=4)
+
+
+def _owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
+    """Return what a fit keeps of what it was given: copies of its own."""
+    summed = spec.residual is not None and spec.residual.structure.name == "lin"
+    known = deepcopy(inputs.known) if summed else _known_in_design(design)
+    return replace(
+        inputs,
+        data=frame.kept,
+        weights=deepcopy(inputs.weights),
+        known=known or None,
+        subset=deepcopy(inputs.subset),
+    )
+
+
+def _known_in_design(design: Design) -> dict[str, Any]:
+    """Return the known covariances of random terms as the design holds them, with their levels."""
+    return {
+        term.known.name: (
+            term.known.covariance if term.known.precision is None else term.known.precision,
+            term.level_parts[0],
+        )
+        for term in design.random
+        if term.known is not None
+    }
+
+
+def search(
+    spec: ModelSpec,
+    design: Design,
+    rows: Rows,
+    control: Control,
+    start: Start = None,
+    near: Array | None = None,
+) -> tuple[Rows, Criterion, Optimum, str]:
+    """Return rows, variance functions of the fitted mean settled, their criterion and optimum, and the engine's name.
+
+    Criterion and optimum are about the random columns in coordinates of their own. `near` is θ̂ of a neighbouring fit.
+    """
+    check_parameters(design, control)
+    own, own_rows = own_columns(spec, design, rows, control)
+    layout = Layout.of(own)
+    engine = choose_engine(layout, own_rows, control)
+    equations = engine.equations(layout, own_rows, control)
+    if not equations.homogeneous:
+        check_identified(own, equations, [item if isinstance(item, str) else item[0] for item in spec.hold])
+    criterion, optimum = fit_equations(spec, own, equations, control, start, near)
+    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum, engine.name
+
+
+def fit_equations(
+    spec: ModelSpec,
+    design: Design,
+    equations: Equations,
+    control: Control,
+    start: Start = None,
+    near: Array | None = None,
+) -> tuple[Criterion, Optimum]:
+    """Return criterion and optimum of a design on its equations, variance functions of the fitted mean settled.
+
+    Notes
+    -----
+    Such functions take the fitted mean as known; it is renewed after each fit until the criterion moves by
+    less than 1e-8, as in nlme (`optimise.alternate`).
+    """
+    criterion = build_criterion(spec, design, equations)
+    known = fitted_covariate(design, equations.rows)
+    if known is None:
+        optimum = (
+            optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)
+        )
+        return criterion, optimum
+    renewal = _FittedMean(spec, design, equations)
+    if near is None:
+        return alternate(criterion, known, renewal, control, start)
+    return alternate_near(criterion, known, renewal, control, near)
+
+
+@dataclass(frozen=True, slots=True)
+class _FittedMean:
+    """The fitted mean that variance functions take as known."""
+
+    spec: ModelSpec
+    design: Design
+    equations: Equations
+
+    def read(self, criterion: Criterion, theta: Array) -> Array:
+        return conditional_mean(self.equations.rows, linear_part(criterion).solve(theta)[0])
+
+    def at(self, known: Array) -> Criterion:
+        rows = _renewed(self.design, self.equations.rows, known)
+        return build_criterion(self.spec, self.design, self.equations.with_rows(rows))
+
+
+def fitted_covariate(design: Design, rows: Rows) -> Array | None:
+    """Return the fitted mean in the variance functions of a model, (n,), None where they have none."""
+    if design.residual is None or rows.residual is None:
+        return None
+    terms = zip(design.residual.variance, rows.residual.variance, strict=True)
+    return next((own.covariate for term, own in terms if term.fitted), None)
+
+
+def start_near(fit: Fit) -> Array | None:
+    """Return θ̂ as the start of a search for another response or other rows, None for a search from scratch.
+
+    A singular θ̂ is no good start, and −2l of errors correlated over distances may have several minima.
+    """
+    residual = fit.design.residual
+    structure = None if residual is None else residual.structure
+    if fit.singular or (residual and structure and structure.ranges(residual.positions)):
+        return None
+    return fit.optimum.theta
+
+
+def _renewed(design: Design, rows: Rows, mean: Array) -> Rows:
+    """Return the rows with the fitted mean in variance functions of it."""
+    assert design.residual is not None
+    fitted = [k for k, term in enumerate(design.residual.variance) if term.fitted]
+    return rows.with_covariates(dict.fromkeys(fitted, mean))
