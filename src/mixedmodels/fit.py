@@ -52,13 +52,17 @@ LARGEST_RANK = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a fit was given beside its spec: data, weights as an array, known matrices, subset, own functions."""
+    """What a fit was given beside its spec: data, weights as an array, known matrices, subset, own functions.
+
+    `beside` has further arrays by the name of their argument (`"trials"`, `"frequency"`, `"offset"`).
+    """
 
     data: Any
     weights: Any = None
     known: Mapping[str, Any] | None = None
     subset: Any = None
     context: Mapping[str, Any] | None = None
+    beside: Mapping[str, Any] = field(default_factory=dict)
 
     def without_given(self) -> Inputs:
         """Return what a pickle holds: the model's own columns, and nothing of the caller's."""

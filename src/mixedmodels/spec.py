@@ -15,6 +15,9 @@ from .errors import SpecError
 Method = Literal["reml", "ml"]
 NaAction = Literal["drop", "exclude", "raise"]
 Bounds = Literal["psd", "none"]
+Approximation = Literal["laplace", "quadrature", "rspl", "mspl", "rmpl", "mmpl"]
+Information = Literal["observed", "expected"]
+Component = Literal["dispersion", "zero", "hurdle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,69 @@ class VarianceSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PartSpec:
+    """What a predictor beside the mean is made of: the log dispersion, the logit of a zero.
+
+    `fixed`, `random` and `offsets` are as in `ModelSpec`; `formula` is the one-sided text as written.
+    """
+
+    component: Component
+    fixed: str
+    random: tuple[RandomSpec, ...] = ()
+    offsets: tuple[str, ...] = ()
+    formula: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LikelihoodSpec:
+    """What makes a model generalised: the distribution of a row given b, and how b is integrated out.
+
+    Parameters
+    ----------
+    family, link
+        Canonical name of the family; name of the link, None for the family's default.
+    approximation
+        `"laplace"`, `"quadrature"`, or a pseudo-likelihood: `"rspl"`, `"mspl"`, `"rmpl"`, `"mmpl"`.
+    points
+        Quadrature points a dimension, `"auto"`, or None where there is no quadrature.
+    information
+        Curvature of a row in log |H|: `"observed"`, or `"expected"` as in lme4.
+    parts
+        The predictors beside the mean that were given a formula.
+    beside, form
+        The expression beside the events and what it is: `"others"` of `cbind(events, others)`, `"trials"` of
+        `events / trials`; `"value"` for a response that stands alone.
+    trials, frequency
+        Columns of trials and of how many equal rows a row stands for.
+    nominal, thresholds
+        Terms of an ordinal model with an effect per threshold; how thresholds are spaced.
+    """
+
+    family: str
+    link: str | None = None
+    approximation: Approximation = "laplace"
+    points: int | Literal["auto"] | None = None
+    information: Information = "observed"
+    parts: tuple[PartSpec, ...] = ()
+    beside: str | None = None
+    form: Literal["value", "others", "trials"] = "value"
+    trials: str | None = None
+    frequency: str | None = None
+    nominal: str | None = None
+    thresholds: str = "flexible"
+
+    def __post_init__(self) -> None:
+        for argument, value, allowed in (
+            ("method", self.approximation, ("laplace", "quadrature", "rspl", "mspl", "rmpl", "mmpl")),
+            ("information", self.information, ("observed", "expected")),
+            ("thresholds", self.thresholds, ("flexible", "equidistant", "symmetric")),
+        ):
+            if value not in allowed:
+                listed = ", ".join(map(repr, allowed))
+                raise SpecError(f"{argument}={value!r} is not known; use one of {listed}.")
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A mixed model as asked.
 
@@ -145,6 +211,8 @@ class ModelSpec:
         Names of the caller's own functions that the formula calls; the functions themselves are kept with the fit.
     sampling
         Whether the errors are sampling errors of estimates, of known covariance (a meta-analysis).
+    likelihood
+        Family, link and approximation of a generalised model; None for a linear one.
     """
 
     response: str
@@ -166,6 +234,7 @@ class ModelSpec:
     formula: str = ""
     functions: tuple[str, ...] = ()
     sampling: bool = False
+    likelihood: LikelihoodSpec | None = None
 
     def __post_init__(self) -> None:
         for argument, value, allowed in (
@@ -181,6 +250,11 @@ class ModelSpec:
     def start_values(self) -> dict[str, float] | list[dict[str, float]] | None:
         """Starting values as `start=` takes them: one set, the rows of a grid, or None."""
         return [dict(row) for row in self.starts] or dict(self.start) or None
+
+    @property
+    def parts(self) -> tuple[PartSpec, ...]:
+        """The predictors beside the mean that have formulas of their own."""
+        return () if self.likelihood is None else self.likelihood.parts
 
     def with_changes(self, **changes: Any) -> ModelSpec:
         """Return the spec with some fields replaced."""

@@ -35,12 +35,15 @@ class Column:
         Levels in order, (k,), or None for a column of numbers or dates.
     missing
         Which rows are missing, (n,), or None when none is. Numbers are NaN and codes −1 there.
+    ordered
+        Whether the data say that the levels are ordered.
     """
 
     name: str
     values: NDArray[Any]
     levels: NDArray[Any] | None = None
     missing: NDArray[np.bool_] | None = None
+    ordered: bool = False
 
     @property
     def is_factor(self) -> bool:

@@ -36,6 +36,7 @@ def build_frame(
     known: Mapping[str, Any] | None = None,
     subset: Any = None,
     context: Mapping[str, Any] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> ModelFrame:
     """Return the typed columns that `spec` names, over the rows where none of them is missing.
 
@@ -53,6 +54,8 @@ def build_frame(
         Rows to use: booleans (n,), the name of a column of them, or places of rows; all by default.
     context
         The caller's own functions by name.
+    beside
+        Further arrays (n,) by the name of their argument: `"trials"`, `"frequency"`, `"offset"`.
 
     Raises
     ------
@@ -75,7 +78,9 @@ def build_frame(
     }
     kept = KeptData(dict(columns), source.n, source.backend, source.index, _origin(data))
     if weights is not None and not isinstance(weights, str):
-        columns[WEIGHTS_KEY] = _weights_column(weights, source)
+        columns[WEIGHTS_KEY] = _given_column(weights, source, WEIGHTS)
+    for argument, values in (beside or {}).items():
+        columns[HIDDEN + argument] = _given_column(values, source, argument)
     chosen, noted = choose_rows(subset, source)
     given = source.n
     if chosen is not None:
@@ -88,6 +93,9 @@ def build_frame(
     check_finite(columns.values())
     columns, unused = _drop_unused_levels(columns)
     used = columns.pop(WEIGHTS_KEY, None) or (columns[spec.weights] if spec.weights else None)
+    given_beside = {
+        argument: np.ascontiguousarray(columns.pop(HIDDEN + argument).number()) for argument in beside or ()
+    }
     n = given if rows is None else len(rows)
     if chosen is not None:
         rows = chosen if rows is None else chosen[rows]
@@ -103,6 +111,7 @@ def build_frame(
         notes=noted + notes + unused,
         clusters_given=clusters,
         context={name: function for name, function in (context or {}).items() if name in spec.functions},
+        beside=given_beside,
     )
 
 
@@ -128,21 +137,24 @@ def _count_clusters(spec: ModelSpec, columns: Mapping[str, Column]) -> int:
     return len(np.unique(complete, axis=0)) if len(factors) > 1 else len(np.unique(complete))
 
 
-WEIGHTS_KEY = "\0weights"
-"""Key of weights given as an array among the columns; no column can be called so."""
+HIDDEN = "\0"
+"""Begins the keys of arrays given beside the data; no column can be called so."""
+WEIGHTS_KEY = HIDDEN + WEIGHTS
 
 
 def response_columns(spec: ModelSpec) -> tuple[str, ...]:
     """Return the columns the response is computed from."""
-    return variables(spec.response)
+    if spec.likelihood is None or spec.likelihood.beside is None:
+        return variables(spec.response)
+    return tuple(dict.fromkeys((*variables(spec.response), *variables(spec.likelihood.beside))))
 
 
 def predictor_columns(spec: ModelSpec) -> list[str]:
     """Return the columns that X, Z and offsets need, grouping factors included, in order of appearance."""
     names: dict[str, None] = {}
-    texts = [spec.fixed, *spec.offsets]
-    for term in spec.random:
-        texts.append(term.effects)
+    texts = [spec.fixed, *spec.offsets, *(term.effects for term in spec.random)]
+    for part in spec.parts:
+        texts += [part.fixed, *part.offsets, *(term.effects for term in part.random)]
     for text in texts:
         names.update(dict.fromkeys(variables(text)))
     names.update(dict.fromkeys(spline.variable for spline in spec.splines))
@@ -153,7 +165,7 @@ def predictor_columns(spec: ModelSpec) -> list[str]:
 def group_columns(spec: ModelSpec) -> list[str]:
     """Return the columns used as factors: grouping factors, `by=`, clusters of the residual."""
     names: dict[str, None] = {}
-    for term in spec.random:
+    for term in (*spec.random, *(term for part in spec.parts for term in part.random)):
         names.update(dict.fromkeys(term.group))
         names.update({term.by: None} if term.by else {})
     if spec.residual is not None:
@@ -173,8 +185,8 @@ def model_columns(spec: ModelSpec, source: Source) -> list[str]:
     for function in spec.variance:
         found = variables(function.arguments[0]) if function.name == "log_linear" else function.arguments
         names.update(dict.fromkeys(name for name in found if name != FITTED))
-    if spec.weights:
-        names[spec.weights] = None
+    beside = (spec.likelihood.trials, spec.likelihood.frequency) if spec.likelihood else ()
+    names.update(dict.fromkeys(name for name in (spec.weights, *beside) if name))
     return [name for name in names if name != "all" or name in source.names]
 
 
@@ -205,17 +217,18 @@ def _check_constant(spec: ModelSpec, source: Source) -> None:
 def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:
     names = [str(n) for n in source.names]
     shown = ", ".join(names[:12]) + (" …" if len(names) > 12 else "")
-    texts = (spec.formula, *map(str, (spec.residual or (), *spec.variance)))
+    parts = (part.formula for part in spec.parts)
+    texts = (spec.formula, *parts, *map(str, (spec.residual or (), *spec.variance)))
     places = ((text, find_name(text, name)) for text in texts)
     pointer = next((f"\n\n{caret(text, *place)}" for text, place in places if place), "")
     raise DataError(f"column {name!r} is not in the data.{suggest(name, names)} Columns: {shown}.{pointer}")
 
 
-def _weights_column(weights: Any, source: Source) -> Column:
+def _given_column(values: Any, source: Source, argument: str) -> Column:
     n = source.n
-    column = read_values(WEIGHTS, aligned(weights, source.index, "weights"))
+    column = read_values(argument, aligned(values, source.index, argument))
     if len(column.values) != n:
-        raise DataError(f"weights has {len(column.values)} values for {n} rows of data; give one per row.")
+        raise DataError(f"{argument} has {len(column.values)} values for {n} rows of data; give one per row.")
     return column
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ class ModelFrame:
         Clusters of the residual structure among all rows given, 0 without such a structure.
     context
         The caller's own functions that the formula calls, by name.
+    beside
+        Numbers given as arrays beside the data, (n,) each, by the name of their argument.
     """
 
     n: int
@@ -59,8 +61,22 @@ class ModelFrame:
     notes: tuple[Status, ...] = ()
     clusters_given: int = 0
     context: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def backend(self) -> Backend:
         """The library the data came in, in which tables go back."""
         return self.schema.backend
+
+    def take(self, rows: NDArray[np.intp]) -> ModelFrame:
+        """Return some of the rows used."""
+        return replace(
+            self,
+            n=len(rows),
+            columns={name: column.take(rows) for name, column in self.columns.items()},
+            factors={name: column.take(rows) for name, column in self.factors.items()},
+            schema=replace(self.schema, n_used=len(rows)),
+            weights=None if self.weights is None else self.weights[rows],
+            rows=rows if self.rows is None else self.rows[rows],
+            beside={name: values[rows] for name, values in self.beside.items()},
+        )

@@ -198,10 +198,10 @@ def _inexact(kind: str, low: Any, high: Any) -> bool:
     return kind in "iu" and low is not None and low == low and max(-int(low), int(high)) > EXACT
 
 
-def _coded(name: str, codes: NDArray[Any], levels: NDArray[Any]) -> Column:
+def _coded(name: str, codes: NDArray[Any], levels: NDArray[Any], ordered: bool = False) -> Column:
     codes = codes.astype(np.int32, copy=False)
     missing = codes < 0
-    return Column(name, codes, levels, missing if missing.any() else None)
+    return Column(name, codes, levels, missing if missing.any() else None, ordered)
 
 
 def missing_numbers(values: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -237,7 +237,7 @@ def _read_pandas(name: str, series: Any) -> Column:
         return _read_array(name, series.to_numpy())
     array = series.array
     if hasattr(array, "categories"):
-        return _coded(name, array.codes, _level_array(array.categories))
+        return _coded(name, array.codes, _level_array(array.categories), bool(array.ordered))
     if type(dtype).__name__ == "SparseDtype":
         return _read_array(name, np.asarray(series.array))
     if getattr(dtype, "kind", "") in "biuf":
@@ -294,7 +294,7 @@ def _read_polars(name: str, series: Any) -> Column:
 
     dtype = series.dtype
     if isinstance(dtype, pl.Enum):
-        return _polars_codes(name, series, object_array(dtype.categories.to_list()))
+        return _polars_codes(name, series, object_array(dtype.categories.to_list()), ordered=True)
     if dtype in (pl.String, pl.Categorical):
         text = series.cast(pl.String)
         levels = text.drop_nulls().unique().sort()
@@ -310,11 +310,11 @@ def _read_polars(name: str, series: Any) -> Column:
     return _read_array(name, series.to_numpy())
 
 
-def _polars_codes(name: str, series: Any, levels: NDArray[Any]) -> Column:
+def _polars_codes(name: str, series: Any, levels: NDArray[Any], ordered: bool = False) -> Column:
     import polars as pl
 
     physical = series.to_physical().cast(pl.Int32)
-    return _coded(name, physical.fill_null(-1).to_numpy(), levels)
+    return _coded(name, physical.fill_null(-1).to_numpy(), levels, ordered)
 
 
 def _read_arrow(name: str, values: Any) -> Column:
@@ -349,4 +349,6 @@ def _arrow_codes(name: str, values: Any, *, sort: bool) -> Column:
 
     codes = values.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     levels = _level_array(values.dictionary.to_pylist())
-    return _coded(name, *(sort_levels(codes, levels) if sort else (codes, levels)))
+    if sort:
+        return _coded(name, *sort_levels(codes, levels))
+    return _coded(name, codes, levels, bool(values.type.ordered))

@@ -13,7 +13,7 @@ from .absorbed import check_absorbed
 from .checks import check_bounded, check_overlap
 from .design import Design
 from .encoding import Encoding
-from .fixed import NumberEncoding, build_fixed, learn_number
+from .fixed import build_fixed, learn_number
 from .functions import OwnFunctions
 from .random import build_random
 from .residual import FITTED, build_residual
@@ -31,6 +31,7 @@ def build_design(
     rank_tolerance: float = 1e-7,
     threads: int = 1,
     memory: float | None = None,
+    response: Array | None = None,
 ) -> tuple[Design, Rows]:
     """Return the terms of a model with labels and how they are computed, and y, X and every Z.
 
@@ -46,6 +47,8 @@ def build_design(
         Threads that may share passes over the rows.
     memory
         Bytes that X may plan to take; the default of `Control` without.
+    response
+        The response, (n,), of a generalised model, which is read before; offsets are not subtracted from it.
 
     Raises
     ------
@@ -53,17 +56,19 @@ def build_design(
         When the response is not numeric or constant, when there are no residual degrees of freedom, or when
         the data cannot identify a random term.
     """
-    response, y = _response(spec, frame)
-    offsets = tuple(
-        learn_number(text, frame.columns, frame.n, OwnFunctions(frame.context)) for text in spec.offsets
-    )
-    offset = np.sum([values for _, values in offsets], axis=0) if offsets else None
+    y = _response(spec, frame) if response is None else response
+    functions = OwnFunctions(frame.context)
+    offsets = tuple(learn_number(text, frame.columns, frame.n, functions) for text in spec.offsets)
+    given = [values for _, values in offsets] + [
+        frame.beside[key] for key in ("offset",) if key in frame.beside
+    ]
+    offset = np.sum(given, axis=0) if given else None
     bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
     fixed, x, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads, memory)
-    if frame.n <= fixed.rank:
+    if frame.n < fixed.rank + (response is None):
+        what = f"{fixed.rank} fixed effects" + (" and a residual variance" if response is None else "")
         raise DataError(
-            f"{frame.n} rows cannot estimate {fixed.rank} fixed effects and a residual variance; "
-            f"use fewer terms.{_text_of_many_levels(spec, frame)}"
+            f"{frame.n} rows cannot estimate {what}; use fewer terms.{_text_of_many_levels(spec, frame)}"
         )
     random, z, random_encoding, notes = build_random(
         spec, frame, (fixed, x, fixed_encoding), bases, rank_tolerance
@@ -73,7 +78,7 @@ def build_design(
     residual, errors, residual_encoding, residual_notes = build_residual(spec, frame, mean)
     check_bounded(spec, residual, errors, x)
     rows = Rows(
-        y=y if offset is None else y - offset,
+        y=y if offset is None or response is not None else y - offset,
         fixed=x,
         random=z,
         residual=errors,
@@ -81,7 +86,8 @@ def build_design(
         offset=offset,
         used=frame.rows,
     )
-    check_absorbed(spec, fixed, random, residual, rows)
+    if response is None:
+        check_absorbed(spec, fixed, random, residual, rows)
     design = Design(
         n=frame.n,
         fixed=fixed,
@@ -91,7 +97,7 @@ def build_design(
         reml=spec.method == "reml",
         residual=residual,
         encoding=Encoding(
-            response,
+            functions,
             fixed_encoding,
             tuple(encoding for encoding, _ in offsets),
             random_encoding,
@@ -116,13 +122,13 @@ def _first_mean(spec: ModelSpec, x: Array, y: Array, offset: Array | None) -> Ar
     return np.asarray(mean if offset is None else mean + offset)
 
 
-def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array]:
+def _response(spec: ModelSpec, frame: ModelFrame) -> Array:
     for name in variables(spec.response):
         column = frame.columns[name]
         if not column.is_number:
             what = f"column {name!r} holds {column.kind()}: {column.remedy()}"
             raise DataError(f"the response {spec.response!r} must be numeric; {what}")
-    encoding, y = learn_number(spec.response, frame.columns, frame.n, OwnFunctions(frame.context))
+    y = learn_number(spec.response, frame.columns, frame.n, OwnFunctions(frame.context))[1]
     size = float(max(abs(y.min()), abs(y.max())))
     if not SMALLEST < size < LARGEST and size > 0:
         raise DataError(
@@ -133,7 +139,7 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> tuple[NumberEncoding, Array
         raise DataError(
             f"the response {spec.response!r} is {y[0]:.6g} in every row; there is no variation to explain."
         )
-    return encoding, y
+    return y
 
 
 def _text_of_many_levels(spec: ModelSpec, frame: ModelFrame) -> str:

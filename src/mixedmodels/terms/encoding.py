@@ -8,15 +8,19 @@ from typing import Any
 
 from .design import Design
 from .fixed import FixedEncoding, NumberEncoding
+from .functions import OwnFunctions
 from .random import RandomEncoding
 from .residual import ResidualEncoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
-    """How rows of X, of every Z, the offsets and the error side are computed from columns; small and picklable."""
+    """How rows of X, of every Z, the offsets and the error side are computed from columns; small and picklable.
 
-    response: NumberEncoding
+    `functions` are the caller's own that the formula calls.
+    """
+
+    functions: OwnFunctions
     fixed: FixedEncoding
     offsets: tuple[NumberEncoding, ...]
     random: tuple[RandomEncoding, ...]
@@ -26,7 +30,7 @@ class Encoding:
 def own_functions(design: Design) -> dict[str, Callable[..., Any]]:
     """Return the caller's own functions that the formula of a design calls, by name."""
     encoding = encoding_of(design)
-    return {} if encoding is None else encoding.response.learned.functions.given()
+    return {} if encoding is None else encoding.functions.given()
 
 
 def encoding_of(design: Design) -> Encoding | None:

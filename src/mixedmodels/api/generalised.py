@@ -1,0 +1,164 @@
+"""What every verb of generalised models shares: text and arguments → spec, inputs, frame, response."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, cast
+
+from ..errors import SpecError
+from ..fit import Inputs
+from ..frame.ingest import build_frame
+from ..frame.model_frame import ModelFrame
+from ..likelihood.families import family_name
+from ..spec import (
+    Approximation,
+    Component,
+    Information,
+    LikelihoodSpec,
+    ModelSpec,
+    NaAction,
+    PartSpec,
+    quoted,
+)
+from ..syntax.formula import check_functions, parse_formula, read_formula
+from ..syntax.response import split_response
+from ..syntax.start_values import StartValues
+from ..terms.response import ObservedResponse, observe
+
+WITH_TRIALS = ("binomial", "betabinomial")
+RESTRICTED = ("rspl", "rmpl")
+PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
+"""Methods that fit a linear mixed model to a working response, over and over."""
+
+
+def read_generalised(
+    formula: str,
+    family: str,
+    link: str | None,
+    *,
+    dispersion: str | None = None,
+    zero_inflation: str | None = None,
+    hurdle: str | None = None,
+    nominal: str | None = None,
+    thresholds: str = "flexible",
+    method: Approximation = "laplace",
+    points: int | Literal["auto"] | None = None,
+    reml: bool = False,
+    information: Information = "observed",
+    residual: str | None = None,
+    variance: str | None = None,
+    trials: Any = None,
+    weights: Any = None,
+    frequency: Any = None,
+    offset: Any = None,
+    ddf: str = "auto",
+    start: StartValues = None,
+    hold: Mapping[str, float] | Iterable[str] | None = None,
+    contrasts: Mapping[str, Any] | None = None,
+    na: NaAction = "drop",
+    context: Mapping[str, Any] | None = None,
+) -> ModelSpec:
+    """Return the spec of a generalised model; the arguments are those of `glmm`."""
+    if not isinstance(family, str):
+        raise SpecError(
+            f"family={family!r} must be the name of a family, for example 'binomial' or 'poisson'."
+        )
+    name, method = family_name(family), _approximation(method)
+    form = split_response(formula, counted=name in WITH_TRIALS)
+    pseudo = method in PSEUDO
+    if not pseudo and (residual is not None or variance is not None):
+        raise SpecError(
+            f"residual= and variance= describe errors, which method={method!r} has none of; use method='rspl' (or "
+            "'mspl', 'rmpl', 'mmpl'), or a random term for the correlation."
+        )
+    if pseudo and reml:
+        raise SpecError(f"reml= is for method='laplace'; method={method!r} says it in its first letter.")
+    if points is not None and method != "quadrature":
+        raise SpecError(f"points= are those of method='quadrature', and method={method!r}.")
+    spec = read_formula(
+        form.formula,
+        residual=residual,
+        variance=variance,
+        weights=weights,
+        method="reml" if reml or method in RESTRICTED else "ml",
+        ddf=ddf,
+        start=start,
+        hold=hold,
+        contrasts=contrasts,
+        na=na,
+        context=context,
+    )
+    names = check_functions(context)
+    written = (("dispersion", dispersion), ("zero", zero_inflation), ("hurdle", hurdle))
+    parts = tuple(
+        _read_part(cast(Component, component), text, spec.response, names)
+        for component, text in written
+        if text is not None
+    )
+    likelihood = LikelihoodSpec(
+        name,
+        link,
+        method,
+        points,
+        information,
+        parts,
+        form.beside,
+        form.form,
+        trials if isinstance(trials, str) else None,
+        frequency if isinstance(frequency, str) else None,
+        nominal,
+        thresholds,
+    )
+    offsets = (*spec.offsets, quoted(offset)) if isinstance(offset, str) else spec.offsets
+    return spec.with_changes(formula=formula, offsets=offsets, likelihood=likelihood)
+
+
+def generalised_inputs(
+    data: Any,
+    *,
+    weights: Any = None,
+    known: Mapping[str, Any] | None = None,
+    subset: Any = None,
+    context: Mapping[str, Any] | None = None,
+    **beside: Any,
+) -> Inputs:
+    """Return what a fit is given beside its spec; `beside` are trials, frequency and offset, where they are arrays."""
+    arrays = {
+        key: values for key, values in beside.items() if values is not None and not isinstance(values, str)
+    }
+    return Inputs(data, None if isinstance(weights, str) else weights, known, subset, context, arrays)
+
+
+def read_rows(spec: ModelSpec, inputs: Inputs) -> tuple[ModelFrame, ObservedResponse]:
+    """Return the complete rows that carry information, and their response."""
+    frame = build_frame(
+        spec,
+        inputs.data,
+        weights=inputs.weights,
+        known=inputs.known,
+        subset=inputs.subset,
+        context=inputs.context,
+        beside=inputs.beside,
+    )
+    return observe(spec, frame)
+
+
+def _approximation(method: str) -> Approximation:
+    lowered = method.lower() if isinstance(method, str) else method
+    if lowered in ("reml", "ml"):
+        raise SpecError(
+            f"method={method!r} is for linear models; glmm takes 'laplace' (with reml=True for the restricted form), "
+            "'quadrature', 'rspl', 'mspl', 'rmpl', 'mmpl'."
+        )
+    return cast(Approximation, lowered)
+
+
+def _read_part(component: Component, text: str, response: str, functions: frozenset[str]) -> PartSpec:
+    """Return a one-sided formula read."""
+    argument = {"zero": "zero_inflation"}.get(component, component)
+    if not isinstance(text, str) or not text.lstrip().startswith("~"):
+        raise SpecError(f"{argument}={text!r} must be a formula without a response, for example '~ 1 + x'.")
+    parsed = parse_formula(f"{response} {text.strip()}", functions)
+    if parsed.splines:
+        raise SpecError(f"{argument}={text!r}: spline(...) stands in the formula of the mean only.")
+    return PartSpec(component, parsed.fixed, parsed.random, parsed.offsets, text.strip())
