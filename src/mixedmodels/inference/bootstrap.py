@@ -213,24 +213,36 @@ def bootstrap(
         stat, n = None, int(stat)
     if stat is not None and not callable(stat):
         raise SpecError(f"stat={stat!r} must be a function of a fit, for example lambda fit: fit.sigma.")
+    n, seed = check_draws(n, seed)
+    names, estimate = _evaluate(fit, stat)
+    run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
+    if kind == "case":
+        _draw_cases(run, fit, stat, seed, cluster, progress)
+    elif stat is None:
+        _draw_parameters(run, fit, seed, progress)
+    else:
+        _draw_responses(run, fit, stat, seed, progress)
+    return Bootstrap(
+        fit, stat, names, estimate, run.values, tuple(run.failures), int(run.singular.sum()), kind, seed,
+        cluster,
+    )  # fmt: skip
+
+
+def check_draws(n: int, seed: int | None) -> tuple[int, int]:
+    """Return a number of replicates and a seed, one drawn at random where it is None.
+
+    Raises
+    ------
+    SpecError
+        Where either is no whole number in its range.
+    """
     if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
         raise SpecError(f"n={n!r} must be a whole number, at least 1.")
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
         raise SpecError(f"seed={seed!r} must be a whole number from 0 to 2^64 − 1.")
-    names, estimate = _evaluate(fit, stat)
-    run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
-    if kind == "case":
-        _draw_cases(run, fit, stat, int(seed), cluster, progress)
-    elif stat is None:
-        _draw_parameters(run, fit, int(seed), progress)
-    else:
-        _draw_responses(run, fit, stat, int(seed), progress)
-    return Bootstrap(
-        fit, stat, names, estimate, run.values, tuple(run.failures), int(run.singular.sum()), kind, int(seed),
-        cluster,
-    )  # fmt: skip
+    return int(n), int(seed)
 
 
 def stream(seed: int, replicate: int) -> np.random.Generator:
@@ -244,7 +256,7 @@ def stream(seed: int, replicate: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array([seed, replicate], dtype=np.uint64)))
 
 
-def _simulated(fit: Fit, seed: int, replicate: int) -> Array:
+def simulated(fit: Fit, seed: int, replicate: int) -> Array:
     """Return one response of the model, all its random effects drawn, coefficients of splines too, (n,)."""
     drawn: Array = load("postfit.simulate:draw_all")(fit, 1, stream(seed, replicate))
     return drawn[:, 0]
@@ -285,22 +297,28 @@ def _draw_cases(
 
 def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int, progress: bool | None) -> None:
     for i in counted(range(len(run.values)), "bootstrap", progress):
-        y = _simulated(fit, seed, i)
+        y = simulated(fit, seed, i)
         run.record(i, lambda y=y: fit.refit(y), stat)  # type: ignore[misc]
 
 
 def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> None:
     """Fill in the fit's own parameters for simulated responses, many responses at a time."""
-    n = len(run.values)
-    # by the data alone and not by the clock, and in eights: how many go together shows in the last digits
-    size = max(min(MOST, ROWS // fit.nobs) // 8 * 8, 1)
+    n, size = len(run.values), together(fit)
     for first in counted(range(0, n, size), "bootstrap", progress, total=n):
         _draw_together(run, fit, seed, range(first, min(first + size, n)))
 
 
+def together(fit: Fit) -> int:
+    """Return how many responses are searched for together.
+
+    By the data alone and not by the clock, and in eights: how many go together shows in the last digits.
+    """
+    return max(min(MOST, ROWS // fit.nobs) // 8 * 8, 1)
+
+
 def _draw_together(run: _Run, fit: Fit, seed: int, numbers: range) -> None:
     """Fill in the fit's own parameters for some of the simulated responses."""
-    y = np.column_stack([_simulated(fit, seed, i) for i in numbers])
+    y = np.column_stack([simulated(fit, seed, i) for i in numbers])
     try:
         found = fit.refit(y)
     except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -14,23 +15,42 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .bootstrap import check_draws
+from .bootstrap_ratio import FALL, bootstrap_ratio
 from .conditional_aic import conditional_criterion
+from .ddf import method_for
+from .distributions import f_upper
 from .nested import is_nested
 from .other_method import by_method, null_model
 from .restricted_ratio import simulate_ratio
 
 BOUNDARIES = ("none", "mixture", "exact")
-_FALL = 1e-4
-"""A larger model with −2l above the smaller one's by more is not its extension, or not converged."""
+REFERENCES = ("chi2", "f", "bootstrap")
+_DRAWS, _REFITS = 10_000, 1000
+"""Draws of the exact distribution, and refits to simulated responses, where n is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """What statistics are referred to, as asked, and what is to be said of it."""
+
+    kind: str
+    boundary: str
+    n: int
+    seed: int
+    progress: bool | None
+    notes: list[str] = field(default_factory=list)
 
 
 def compare(
     *fits: Fit | Sequence[Fit],
+    reference: str = "chi2",
     boundary: str = "none",
     names: Sequence[str] | None = None,
-    n: int = 10_000,
+    n: int | None = None,
     seed: int | None = None,
     conditional: bool = False,
+    progress: bool | None = None,
 ) -> Table:
     """Return likelihood-ratio tests of each model against the next smaller one, with information criteria.
 
@@ -39,17 +59,26 @@ def compare(
     fits
         Models of the same response, in any order, one by one or in a list. One fit alone is compared with the null
         model of independent errors of one variance.
+    reference
+        What a statistic is referred to: `"chi2"`, χ² on the d parameters added; `"f"`, statistic/d by F(d, ν), ν the
+        denominator degrees of freedom that the larger model's own `ddf` gives the fixed effects added, or n − rank X
+        where covariance parameters are added; `"bootstrap"`, its values in n responses simulated from the smaller
+        model, both models refitted to each.
     boundary
-        Reference distribution where the smaller model puts a variance at zero: `"none"` for χ²_d;
+        Reference distribution by `"chi2"` where the smaller model puts a variance at zero: `"none"` for χ²_d;
         `"mixture"` for ½χ²_{d−1} + ½χ²_d, one random column added; `"exact"` for simulation of the
         finite-sample distribution, for one variance component against none.
     names
         Names of the models, in the order given; their formulas by default.
     n, seed
-        Number of draws and seed of `"exact"`.
+        Number of draws of `"exact"` (10,000 by default) or of refits of `"bootstrap"` (1,000), and their seed, drawn at
+        random, and reported, when None.
     conditional
         Add the conditional AIC of Greven and Kneib (2010), for the groups observed; see
         `fit.conditional_aic`.
+    progress
+        Whether a line on standard error says how far draws and refits are; by default where that is a terminal, after
+        two seconds.
 
     Returns
     -------
@@ -73,8 +102,11 @@ def compare(
         D = Σ w_s²/(1 + λμ_s) + χ²_{n−p−K}
 
     with μ_s the eigenvalues of Z'(I − P_X)Z and w_s standard normal; for ML n replaces n − p in front, and
-    the eigenvalues of Z'Z those in the sum of logarithms. Akaike weights are exp(−Δ/2)/Σexp(−Δ/2).
-    *Same as* `anova(fit0, fit1)` in lme4, `RLRsim::exactRLRT`; SAS "Null Model Likelihood Ratio Test".
+    the eigenvalues of Z'Z those in the sum of logarithms. By bootstrap p = (1 + #{at or above the statistic})/(1 + m)
+    of m replicates (Davison and Hinkley 1997), which needs no boundary to be named; those that failed are left out and
+    counted in a note. Akaike weights are exp(−Δ/2)/Σexp(−Δ/2).
+    *Same as* `anova(fit0, fit1)` in lme4, `RLRsim::exactRLRT`, `pbkrtest::PBmodcomp` (`"bootstrap"`);
+    SAS "Null Model Likelihood Ratio Test".
 
     Examples
     --------
@@ -86,7 +118,7 @@ def compare(
     >>> table["statistic"].round(4), table["df"]
     (array([    nan, 42.8368]), array([nan,  2.]))
     """
-    check_choice("boundary", boundary, BOUNDARIES)
+    asked = _reference(reference, boundary, n, seed, progress)
     models: list[Fit] = []
     for each in fits:
         models += each if isinstance(each, (list, tuple)) else [each]  # type: ignore[list-item]
@@ -98,21 +130,38 @@ def compare(
     if alone:
         models.insert(0, null_model(models[0]))
         labels.insert(0, "null model")
-    models, notes = _comparable(models)
+    order = sorted(range(len(models)), key=lambda i: models[i].n_parameters)
+    given, labels = [models[i] for i in order], [labels[i] for i in order]
+    models, notes = _comparable(given)
     if alone:
         notes.insert(
             0, "null model: the same fixed part, no random effects, independent errors of one variance"
         )
-    order = sorted(range(len(models)), key=lambda i: models[i].n_parameters)
-    models, labels = [models[i] for i in order], [labels[i] for i in order]
     tests = [(np.nan, np.nan, np.nan)]
-    for smaller, larger in pairwise(models):
-        tests.append(_test(smaller, larger, boundary, n, seed, notes))
+    for (smaller, larger), as_given in zip(pairwise(models), given[1:], strict=True):
+        tests.append(_test(smaller, larger, as_given, asked))
+    notes += asked.notes
     tested = [(a, b) for (a, b), (*_, p) in zip(pairwise(models), tests[1:], strict=True) if np.isfinite(p)]
-    if boundary == "none" and any(_adds_variance(a, b) for a, b in tested):
-        notes.append("χ² p-values of variances are too large, zero being on the boundary; see boundary=")
+    if reference != "bootstrap" and boundary == "none" and any(_adds_variance(a, b) for a, b in tested):
+        shown = "χ²" if reference == "chi2" else "F"
+        notes.append(
+            f"{shown} p-values of variances are too large, zero being on the boundary; see boundary="
+        )
     extra = _conditional(models, notes) if conditional else {}
     return _table(models, labels, np.array(tests), tuple(dict.fromkeys(notes)), extra)
+
+
+def _reference(
+    kind: str, boundary: str, n: int | None, seed: int | None, progress: bool | None
+) -> _Reference:
+    check_choice("reference", kind, REFERENCES)
+    check_choice("boundary", boundary, BOUNDARIES)
+    if kind != "chi2" and boundary != "none":
+        raise SpecError(
+            f"boundary={boundary!r} is another reference distribution than reference={kind!r}; give one of them."
+        )
+    count, start = check_draws((_REFITS if kind == "bootstrap" else _DRAWS) if n is None else n, seed)
+    return _Reference(kind, boundary, count, start, progress)
 
 
 def _conditional(models: list[Fit], notes: list[str]) -> dict[str, Array]:
@@ -193,10 +242,9 @@ def _same_fixed(a: Fit, b: Fit) -> bool:
     return x.shape == z.shape and bool(np.array_equal(x, z))
 
 
-def _test(
-    smaller: Fit, larger: Fit, boundary: str, n: int, seed: int | None, notes: list[str]
-) -> tuple[float, float, float]:
-    df = larger.n_parameters - smaller.n_parameters
+def _test(smaller: Fit, larger: Fit, as_given: Fit, asked: _Reference) -> tuple[float, float, float]:
+    """Return statistic, its degrees of freedom and p-value; `as_given` is the larger model by its own method."""
+    df, notes = larger.n_parameters - smaller.n_parameters, asked.notes
     if df == 0:
         notes.append("models with the same number of parameters are not tested against each other")
         return np.nan, np.nan, np.nan
@@ -207,23 +255,67 @@ def _test(
     if not is_nested(smaller, larger):
         notes.append("covariance models not nested: information criteria only")
         return np.nan, np.nan, np.nan
-    if statistic < -_FALL:
+    if statistic < -FALL:
         notes.append("not tested: the larger model fits worse, so the models are not nested or not converged")
         return statistic, df, np.nan
     statistic = max(statistic, 0.0)
+    if asked.kind == "bootstrap":
+        return statistic, df, _by_bootstrap(smaller, larger, statistic, asked)
+    if asked.kind == "f":
+        return statistic, df, _by_f(smaller, larger, as_given, statistic, df, notes)
+    return statistic, df, _by_chi_square(smaller, larger, statistic, df, asked)
+
+
+def _by_bootstrap(smaller: Fit, larger: Fit, statistic: float, asked: _Reference) -> float:
+    found = bootstrap_ratio(smaller, larger, asked.n, asked.seed, progress=asked.progress)
+    asked.notes.append(
+        f"p-value from {len(found.statistics)} responses simulated from the smaller model, seed {asked.seed}"
+    )
+    if found.failed:
+        asked.notes.append(f"{found.failed} of {asked.n} replicates failed and are left out: {found.reason}")
+    return found.p_value(statistic)
+
+
+def _by_f(smaller: Fit, larger: Fit, as_given: Fit, statistic: float, df: int, notes: list[str]) -> float:
+    """Return the p-value of statistic/df by F, with the larger model's degrees of freedom of what it adds."""
+    added = _functions_added(smaller, larger)
+    if len(added) == df:
+        method = method_for(as_given, None)
+        den_df = method.joint(as_given, added)[1]
+        why = method.describe(as_given)
+    else:
+        den_df, why = float(larger.df_resid), "n − rank X, covariance parameters being added"
+    if not den_df > 0:
+        notes.append(f"no F test: {why} leaves no denominator degrees of freedom")
+        return np.nan
+    notes.append(f"p-value of statistic/{df} from F({df}, {den_df:.4g}); df: {why}")
+    return float(f_upper(statistic / df, df, den_df))
+
+
+def _functions_added(smaller: Fit, larger: Fit) -> Array:
+    """Return functions (k, rank) of the larger model's β that are zero in the smaller model."""
+    x, z = larger._work.rows().x, smaller._work.rows().x
+    scale = np.linalg.norm(x, axis=0)
+    inside = np.linalg.lstsq(x / scale, z / np.linalg.norm(z, axis=0), rcond=None)[0]
+    basis = np.linalg.svd(inside, full_matrices=True)[0]
+    return np.asarray(basis[:, z.shape[1] :].T * scale)
+
+
+def _by_chi_square(smaller: Fit, larger: Fit, statistic: float, df: int, asked: _Reference) -> float:
+    notes, boundary = asked.notes, asked.boundary
     if boundary != "none" and not larger.design.bounded:
         notes.append("a variance of zero is no boundary with bounds='none': p-value from χ²")
     if boundary == "none" or not _adds_variance(smaller, larger):
-        return statistic, df, float(special.chdtrc(df, statistic))
+        return float(special.chdtrc(df, statistic))
     if boundary == "mixture":
         _require_one_column(smaller, larger)
         notes.append(f"p-value from ½χ²_{df - 1} + ½χ²_{df}")
         below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0)
-        return statistic, df, 0.5 * below + 0.5 * float(special.chdtrc(df, statistic))
+        return 0.5 * below + 0.5 * float(special.chdtrc(df, statistic))
     _require_one_component(smaller, larger)
-    draws = simulate_ratio(larger.design, larger._work.rows(), n, seed)
-    notes.append(f"p-value from {n} draws of the exact null distribution")
-    return statistic, df, float(np.mean(draws >= statistic - 1e-9))
+    draws = simulate_ratio(larger.design, larger._work.rows(), asked.n, asked.seed, progress=asked.progress)
+    notes.append(f"p-value from {asked.n} draws of the exact null distribution, seed {asked.seed}")
+    return float(np.mean(draws >= statistic - 1e-9))
 
 
 def _spans(larger: Fit, smaller: Fit) -> bool:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError
 from ..terms.design import Design, RandomTerm
 from ..terms.known import root_and_inverse
 from ..terms.rows import Rows, TermRows
 from ..typing import Array
+from .progress import counted
 
 _GRID = 300
 """Values of λ at which the ratio is computed; between them a parabola is used."""
 _CHUNK = 2000
 
 
-def simulate_ratio(design: Design, data: Rows, n: int, seed: int | None = None) -> Array:
+def simulate_ratio(
+    design: Design, data: Rows, n: int, seed: int | None = None, *, progress: bool | None = False
+) -> Array:
     """Return draws of the likelihood ratio statistic when the one variance component is zero, (n,).
 
     Parameters
@@ -25,14 +27,14 @@ def simulate_ratio(design: Design, data: Rows, n: int, seed: int | None = None) 
         A model with one random term of one parameter, and its rows; restricted likelihood where `design.reml`.
     n, seed
         Number of draws, and seed.
+    progress
+        Whether a line on standard error says how far it is; None: where that is a terminal.
 
     Notes
     -----
     The spectral form of Crainiceanu and Ruppert (2004), equations (6) and (9); equal eigenvalues share one χ²
     draw. The supremum is taken over a logarithmic grid of λ, improved by a parabola through the best three.
     """
-    if n < 1:
-        raise SpecError(f"n={n!r} must be at least 1.")
     rng = np.random.default_rng(seed)
     within, total = spectrum(design.random[0], data)
     sizes, counts = _grouped(within)
@@ -42,7 +44,7 @@ def simulate_ratio(design: Design, data: Rows, n: int, seed: int | None = None) 
     grid = np.concatenate([[0.0], np.logspace(-6, 6, _GRID) / scale])
     penalty = np.log1p(grid[:, None] * (within if design.reml else total)).sum(axis=1)
     out = np.empty(n)
-    for first in range(0, n, _CHUNK):
+    for first in counted(range(0, n, _CHUNK), "compare", progress, total=n):
         m = min(_CHUNK, n - first)
         squares = rng.chisquare(counts, (m, len(counts)))
         rest = rng.chisquare(nu - len(within), m) if nu > len(within) else np.zeros(m)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 import mixedmodels as mm
+from mixedmodels.inference.bootstrap_ratio import bootstrap_ratio
 from mixedmodels.inference.restricted_ratio import simulate_ratio
 
 
@@ -187,3 +190,113 @@ def test_covariance_models_are_tested_where_one_is_a_case_of_the_other(
 
 def test_the_null_model_of_one_fit_is_said(slopes):
     assert "no random effects, independent errors of one variance" in mm.compare(slopes).notes[0]
+
+
+def test_f_has_the_larger_models_own_degrees_of_freedom(sleep, slopes):
+    flat = mm.lmm("Reaction ~ 1 + (Days | Subject)", sleep)
+    table = mm.compare(flat, slopes, reference="f")
+    own = slopes.anova()["den_df"][0]
+    assert table["p_value"][1] == pytest.approx(stats.f.sf(table["statistic"][1], 1, own), rel=1e-10)
+    assert any("F(1, 17); df: Kenward–Roger" in note for note in table.notes)
+    residual = mm.compare(flat, slopes.update(ddf="residual"), reference="f")
+    assert residual["p_value"][1] == pytest.approx(stats.f.sf(table["statistic"][1], 1, 178), rel=1e-8)
+
+
+def test_f_of_several_columns_that_span_the_term_in_another_coding(sleep):
+    flat = mm.lmm("Reaction ~ Days + (1 | Subject)", sleep)
+    coded = mm.lmm("Reaction ~ factor(Days) + (1 | Subject)", sleep)
+    table = mm.compare(flat, coded, reference="f")
+    expected = stats.f.sf(table["statistic"][1] / 8, 8, 18 * 10 - 10 - 17)
+    assert table["p_value"][1] == pytest.approx(expected, rel=1e-3)
+
+
+def test_f_of_covariance_parameters_has_residual_degrees_of_freedom(intercepts, slopes):
+    table = mm.compare(intercepts, slopes, reference="f")
+    assert table["p_value"][1] == pytest.approx(stats.f.sf(table["statistic"][1] / 2, 2, 178), rel=1e-10)
+    assert any("F p-values of variances are too large" in note for note in table.notes)
+
+
+def _small_effect(seed=3, variance=0.25):
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(8), 5)
+    x = rng.normal(size=40)
+    y = x + np.sqrt(variance) * rng.normal(size=8)[group] + rng.normal(size=40)
+    return {"y": y, "x": x, "g": group.astype(str)}
+
+
+@pytest.mark.parametrize("method", ["reml", "ml"])
+def test_bootstrap_agrees_with_the_exact_distribution_of_one_variance(method):
+    data = _small_effect()
+    small = mm.lm("y ~ x", data).update(method=method)
+    large = mm.lmm("y ~ x + (1 | g)", data, method=method)
+    exact = mm.compare(small, large, boundary="exact", seed=1, n=50_000)["p_value"][1]
+    found = mm.compare(small, large, reference="bootstrap", seed=1, n=1000)["p_value"][1]
+    # four Monte Carlo errors of 1000 draws
+    assert found == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 1000))
+
+
+def test_bootstrap_of_a_fixed_effect_in_few_groups_is_above_chi_square():
+    rng = np.random.default_rng(8)
+    group = np.repeat(np.arange(6), 4)
+    arm = (group % 2).astype(float)
+    data = {"y": arm + rng.normal(size=6)[group] + rng.normal(size=24), "arm": arm, "g": group.astype(str)}
+    flat, full = mm.lmm("y ~ 1 + (1 | g)", data), mm.lmm("y ~ arm + (1 | g)", data)
+    by = {
+        one: mm.compare(flat, full, reference=one, seed=2)["p_value"][1] for one in ("chi2", "f", "bootstrap")
+    }
+    # four clusters' worth of denominator df: χ² is too small, F and the bootstrap agree to Monte Carlo error
+    assert by["chi2"] < by["f"]
+    assert by["bootstrap"] == pytest.approx(by["f"], abs=0.05)
+
+
+def test_bootstrap_depends_on_seed_and_replicate_alone(sleep, slopes):
+    flat = mm.lmm("Reaction ~ 1 + (Days | Subject)", sleep)
+    one = bootstrap_ratio(flat, slopes, 40, 5).statistics
+    np.testing.assert_allclose(bootstrap_ratio(flat, slopes, 24, 5).statistics, one[:24], atol=1e-7)
+    assert np.abs(bootstrap_ratio(flat, slopes, 24, 6).statistics - one[:24]).max() > 0.1
+    drawn = mm.compare(flat, slopes, reference="bootstrap", n=20)
+    assert any("seed " in note for note in drawn.notes)
+
+
+def test_bootstrap_where_no_native_search_applies(sleep):
+    plain = mm.lmm("Reaction ~ Days + (1 | Subject)", sleep)
+    errors = mm.lmm("Reaction ~ Days + (1 | Subject)", sleep, residual="ar1(Days | Subject)")
+    table = mm.compare(plain, errors, reference="bootstrap", n=20, seed=1)
+    assert table["p_value"][1] == pytest.approx(1 / 21)
+
+
+def test_replicates_that_fail_are_counted_and_none_left_is_an_error(monkeypatch, slopes, intercepts):
+    real = mm.Fit.refit
+
+    def failing(fit, y):
+        found = real(fit, y)
+        return found if fit is intercepts else replace(found, converged=found.converged & (y[0] > limit))
+
+    limit = 250.0
+    monkeypatch.setattr(mm.Fit, "refit", failing)
+    table = mm.compare(intercepts, slopes, reference="bootstrap", n=100, seed=1)
+    assert any("of 100 replicates failed and are left out: not converged" in note for note in table.notes)
+    limit = np.inf
+    with pytest.raises(mm.FitError, match=r"only 0 of 100 replicates .* \(not converged\)"):
+        mm.compare(intercepts, slopes, reference="bootstrap", n=100, seed=1)
+
+
+@pytest.mark.parametrize("options", [{"reference": "bootstrap", "n": 40}, {"boundary": "exact", "n": 4000}])
+def test_progress_of_draws_and_refits(options, capfd):
+    data = _small_effect()
+    models = mm.lm("y ~ x", data), mm.lmm("y ~ x + (1 | g)", data)
+    mm.compare(*models, seed=1, progress=True, **options)
+    assert f"compare  {options['n']}/{options['n']}" in capfd.readouterr().err
+    mm.compare(*models, seed=1, progress=False, **options)
+    assert capfd.readouterr().err == ""
+
+
+def test_reference_and_boundary_are_one_choice(intercepts, slopes):
+    with pytest.raises(mm.SpecError, match="Did you mean 'bootstrap'"):
+        mm.compare(intercepts, slopes, reference="bootstrp")
+    with pytest.raises(mm.SpecError, match="give one of them"):
+        mm.compare(intercepts, slopes, reference="f", boundary="mixture")
+    with pytest.raises(mm.SpecError, match="n=0 must be a whole number"):
+        mm.compare(intercepts, slopes, reference="bootstrap", n=0)
+    with pytest.raises(mm.SpecError, match="seed=-1 must be"):
+        mm.compare(intercepts, slopes, reference="bootstrap", seed=-1)
