@@ -17,12 +17,13 @@ from .errors import Severity, SpecError, Status, suggest
 from .frame.kept import KeptData
 from .frame.schema import FrameSchema
 from .labelled import LabelledMatrix, LabelledVector
+from .likelihood.distribution import Distribution
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
 from .table import Backend, Table
 from .terms.design import Design, RandomTerm
 from .terms.rows import Rows
-from .tool import Tool, guarded
+from .tool import Tool, guarded, load
 from .typing import Array
 from .workings import Workings
 
@@ -41,13 +42,6 @@ HELD = frozenset(
 """Fields and makers of a fit that `dir` leaves out."""
 SHARED_PREDICTORS = "predictors are those of"
 """Key under which a refit keeps the fit whose predictors are its own."""
-EXACT, NEARLY_EXACT = 1e-10, 1e-3
-"""Residuals over the response, in norm, below which a fit is exact: after convergence, and without it."""
-SMALL, ROUNDED = 1e-3, 1e-5
-"""σ̂ over the standard deviation of the response below which errors may have vanished, and below which ZGZ' + σ²I is
-singular in floating point where ZGZ' is."""
-LARGEST_RANK = 10_000_000
-"""Entries of Z whose rank is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +94,8 @@ class Fit:
         Rows and levels dropped on the way in, and what was noticed about the terms.
     inputs
         The model's columns as copied at the fit, for `update`, `augment`, means and plots; None with `keep_data=False`.
+    distribution
+        Family, responses and dispersion of a generalised model; None for a linear one.
 
     Notes
     -----
@@ -119,6 +115,7 @@ class Fit:
     control: Control
     notes: tuple[Status, ...] = ()
     inputs: Inputs | None = None
+    distribution: Distribution | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     # -- tools: one line each --------------------------------------------------------------------------------
@@ -166,6 +163,32 @@ class Fit:
     def formula(self) -> str:
         """The formula as written."""
         return self.spec.formula
+
+    @property
+    def family(self) -> str:
+        """Name of the distribution of a response given its predictors: `"gaussian"` for a linear model."""
+        return "gaussian" if self.distribution is None else self.distribution.family.name
+
+    @property
+    def link(self) -> str:
+        """Name of the link g of the mean, g(μ) = Xβ + Zb: `"identity"` for a linear model."""
+        link = None if self.distribution is None else self.distribution.link
+        return "identity" if link is None else link.name
+
+    @property
+    def dispersion(self) -> float:
+        """The dispersion on the family's natural scale, by its usual symbol (φ, k, the shape): σ² of a linear model.
+
+        1 for a family that has none; `SpecError` where it differs by row.
+        """
+        known = self.distribution
+        if known is None:
+            return self.sigma2
+        if known.dispersion is None and known.symbol:
+            raise SpecError(
+                f"the dispersion {known.symbol} differs by row: predict(type='dispersion') gives it for each."
+            )
+        return 1.0 if known.dispersion is None else known.dispersion
 
     # -- estimates -------------------------------------------------------------------------------------------
     @property
@@ -324,7 +347,7 @@ class Fit:
     @property
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
-        exact = self._once("exact", lambda: _exact_statuses(self))
+        exact = self._once("exact", lambda: load("postfit.exact:exact_statuses")(self))
         return (*self.optimum.statuses, *exact, *self.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------
@@ -369,6 +392,7 @@ class Fit:
         control: Control,
         notes: tuple[Status, ...] = (),
         inputs: Inputs | None = None,
+        distribution: Distribution | None = None,
     ) -> Fit:
         """Return the fit at an optimum of a criterion."""
         linear = linear_part(criterion)
@@ -376,8 +400,9 @@ class Fit:
         solution = written_solution(criterion.design, solution)
         relative = linear.relative(optimum.theta)
         return cls(
-            spec, schema, design, rows, optimum, solution, relative, sigma2, engine, control, notes, inputs
-        )
+            spec, schema, design, rows, optimum, solution, relative, sigma2, engine, control, notes, inputs,
+            distribution,
+        )  # fmt: skip
 
     @property
     def _work(self) -> Workings:
@@ -499,45 +524,6 @@ def _factor_entries(term: RandomTerm, relative: Array) -> Array:
     rows, columns = np.tril_indices(term.n_columns)
     order = np.lexsort((rows, columns))
     return np.asarray(factors[:, rows[order], columns[order]].ravel())
-
-
-def _exact_statuses(fit: Fit) -> tuple[Status, ...]:
-    """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
-    spread = float(np.linalg.norm(fit.response - fit.response.mean()))
-    share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)
-    sigma = fit.sigma / max(float(np.std(fit.response)), 1e-300)
-    exact = share <= (EXACT if fit.converged else NEARLY_EXACT)
-    if not exact and fit.design.random and fit.design.residual is None and sigma <= SMALL:
-        if fit.converged and _rank_of_random(fit.design, fit._work.rows()) == fit.nobs:
-            message = (
-                "the residual variance is all but zero: random effects take up what the fixed part leaves"
-            )
-            hint = "This is a legitimate result: the likelihood is highest at that boundary"
-            return (Status(Severity.NOTE, message, hint),)
-        exact = sigma <= ROUNDED
-    if not exact:
-        return ()
-    message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"
-    hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
-    return (Status(Severity.WARNING, message, hint),)
-
-
-def _rank_of_random(design: Design, rows: Rows) -> int:
-    """Return the rank of Z, with X where the likelihood is restricted: n where V has an inverse without errors.
-
-    Asked for where errors have all but vanished; Z of very many entries counts as short of that.
-    """
-    width = sum(term.n_levels * term.n_columns for term in design.random)
-    if width * design.n > LARGEST_RANK:
-        return 0
-    blocks = [rows.x] if design.reml else []
-    for term, own in zip(design.random, rows.random, strict=True):
-        block = np.zeros((design.n, term.n_levels, term.n_columns))
-        block[np.arange(design.n), own.codes] = own.dense_values()
-        blocks.append(block.reshape(design.n, -1))
-    z = np.hstack(blocks)
-    size = np.sqrt(np.einsum("ij,ij->j", z, z))
-    return int(np.linalg.matrix_rank(z[:, size > 0] / size[size > 0]))
 
 
 def _alias_statuses(design: Design) -> tuple[Status, ...]:
