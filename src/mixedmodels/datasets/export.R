@@ -2,8 +2,8 @@
 #
 #   Rscript src/mixedmodels/datasets/export.R
 #
-# The measurements come from the R packages lme4 and nlme, which reproduce published tables; what is marked
-# "simulated" is drawn here with a fixed seed. Needs lme4, nlme, jsonlite.
+# The measurements come from R packages, which reproduce published tables; what is marked "simulated" is drawn here
+# with a fixed seed. Needs lme4, nlme, glmmTMB, ordinal, geepack, HSAUR3, MASS, jsonlite.
 
 suppressPackageStartupMessages({
   library(lme4)
@@ -16,6 +16,13 @@ script <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)
 folder <- file.path(dirname(normalizePath(script)), "data")
 dir.create(folder, showWarnings = FALSE)
 
+exported_from <- function(package, licence) {
+  paste(
+    "The measurements are facts published in the source named above. They were exported from the R package", package,
+    as.character(packageVersion(package)), paste0("(licence: ", licence, ");"),
+    "nothing but the numbers and names was taken."
+  )
+}
 lme4_licence <- paste(
   "The measurements are facts published in the source named above. They were exported from the R package lme4",
   as.character(packageVersion("lme4")), "(licence: GPL >= 2); nothing but the numbers and names was taken."
@@ -231,6 +238,89 @@ export("insteval", InstEval,
     y = "rating from 1 (poor) to 5 (very good)"
   ),
   packed = TRUE
+)
+
+# counts, proportions, categories
+export("cbpp", transform(cbpp, incidence = as.integer(incidence), size = as.integer(size)),
+  title = "New cases of contagious bovine pleuropneumonia in fifteen herds of zebu cattle over four periods",
+  source = "Lesnoff et al. (2004), Preventive Veterinary Medicine 64, 27-40.",
+  licence = lme4_licence,
+  meanings = c(
+    herd = "herd", incidence = "new serological cases in the period", size = "animals at the start of the period",
+    period = "period of the outbreak"
+  )
+)
+export("epil", with(MASS::epil, data.frame(
+  subject = factor(subject), trt = trt, base = base, age = age, period = period, y = y
+)),
+title = "Seizures of 59 people with epilepsy in four periods of two weeks, on placebo or progabide",
+source = "Thall and Vail (1990), Biometrics 46, 657-671.",
+licence = exported_from("MASS", "GPL-2 | GPL-3"),
+meanings = c(
+  subject = "person", trt = "treatment", base = "seizures in the eight weeks before", age = "age, years",
+  period = "period", y = "seizures in the period"
+)
+)
+export("salamanders", with(glmmTMB::Salamanders, data.frame(
+  site = plain(site, levels(site)), mined = mined, cover = cover, sample = sample, DOP = DOP, Wtemp = Wtemp, DOY = DOY,
+  spp = spp, count = count
+)),
+title = "Salamanders of seven species and stages counted four times in 23 streams, with and without mining upstream",
+source = "Price et al. (2016), Journal of Applied Ecology 53, 459-468.",
+licence = exported_from("glmmTMB", "AGPL-3"),
+meanings = c(
+  site = "stream", mined = "whether mountaintop mining affected the stream", cover = "cover objects, standardised",
+  sample = "repeated count", DOP = "days since rain, standardised", Wtemp = "water temperature, standardised",
+  DOY = "day of the year, standardised", spp = "species, with the life stage of some", count = "animals seen"
+)
+)
+export("owls", with(glmmTMB::Owls, data.frame(
+  Nest = Nest, FoodTreatment = FoodTreatment, SexParent = SexParent, ArrivalTime = ArrivalTime, BroodSize = BroodSize,
+  SiblingNegotiation = SiblingNegotiation
+)),
+title = "Calls of barn owl nestlings before a parent arrives, in 27 nests on two nights",
+source = "Roulin and Bersier (2007), Animal Behaviour 74, 1099-1106; Zuur et al. (2009), Mixed Effects Models, ch. 13.",
+licence = exported_from("glmmTMB", "AGPL-3"),
+meanings = c(
+  Nest = "nest", FoodTreatment = "whether the brood was fed beforehand", SexParent = "parent that arrives",
+  ArrivalTime = "time of arrival, hours (24 is midnight)", BroodSize = "nestlings",
+  SiblingNegotiation = "calls of all nestlings in the 15 minutes before the arrival"
+)
+)
+export("ohio", local({
+  data(ohio, package = "geepack", envir = environment())
+  with(ohio, data.frame(id = factor(id), age = age, smoke = smoke, resp = resp))
+}),
+title = "Wheezing of 537 children of Steubenville at ages 7 to 10, and whether the mother smoked",
+source = "Ware et al. (1984), American Review of Respiratory Disease 129, 366-374; Fitzmaurice and Laird (1993), Biometrika 80, 141-151.",
+licence = exported_from("geepack", "GPL (>= 3)"),
+meanings = c(id = "child", age = "age minus 9, years", smoke = "1 if the mother smoked in the first year", resp = "1 for wheezing")
+)
+export("toenail", local({
+  data(toenail, package = "HSAUR3", envir = environment())
+  with(toenail, data.frame(
+    patientID = patientID, outcome = outcome, treatment = treatment, time = time, visit = visit
+  ))
+}),
+title = "Separation of the toenail of 294 people in a trial of two oral treatments, up to seven visits",
+source = "De Backer et al. (1998), Journal of the American Academy of Dermatology 38, S57-S63; Lesaffre and Spiessens (2001), Applied Statistics 50, 325-335.",
+licence = exported_from("HSAUR3", "GPL-2"),
+meanings = c(
+  patientID = "person", outcome = "degree of onycholysis, two levels", treatment = "treatment",
+  time = "time of the visit, months", visit = "visit"
+)
+)
+export("wine", with(ordinal::wine, data.frame(
+  response = response, rating = rating, temp = temp, contact = contact, bottle = bottle, judge = judge
+)),
+title = "Bitterness of white wine from eight bottles as rated by nine judges",
+source = "Randall (1989), Biometrical Journal 31, 781-793.",
+licence = exported_from("ordinal", "GPL (>= 2)"),
+meanings = c(
+  response = "bitterness on a scale of 0 to 100", rating = "bitterness in five ordered categories",
+  temp = "temperature of the grapes while crushing", contact = "contact of juice and skins", bottle = "bottle",
+  judge = "judge"
+)
 )
 
 # 3. simulated data -------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ def levels_of(frame: Any, name: str) -> list[str]:
 def test_every_promised_data_set_exists() -> None:
     promised = (
         "rail orthodont sleepstudy dyestuff dyestuff2 penicillin pastes cake oats machines ergostool "
-        "latin_square stores curve insteval ovary bodyweight"
+        "latin_square stores curve insteval ovary bodyweight cbpp epil salamanders owls ohio toenail wine"
     )
     assert set(promised.split()) == set(NAMES)
 
