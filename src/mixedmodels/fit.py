@@ -256,7 +256,7 @@ class Fit:
         else:
             # the parameters of structured errors include their scale
             count = len(self.optimum.theta)
-        return count - len(self.spec.hold)
+        return count - len(self.spec.hold) - len(self.design.held)
 
     @property
     def aic(self) -> float:

@@ -157,8 +157,8 @@ def own_columns(spec: ModelSpec, design: Design, rows: Rows, control: Control) -
 
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
-    """Return the criterion of a spec on equations, with the parameters held that the spec holds."""
-    return choose_criterion(design, equations, _held_values(spec))
+    """Return the criterion of a spec on equations, with the parameters held that spec and design hold."""
+    return choose_criterion(design, equations, {**dict(design.held), **_held_values(spec)})
 
 
 def _held_values(spec: ModelSpec) -> dict[str, float]:

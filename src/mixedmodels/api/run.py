@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..control import Control
-from ..criterion import Criterion, check_identified, linear_part
+from ..criterion import Criterion, Undetermined, linear_part, undetermined
 from ..engines import Layout, choose_engine
 from ..engines.base import Equations
 from ..engines.plan import check_parameters
-from ..errors import ConvergenceWarning, Severity, SpecError, carried_through
+from ..errors import ConvergenceWarning, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
@@ -29,6 +29,9 @@ from ..terms.rows import Rows
 from ..tool import load
 from ..typing import Array
 from ..workings import build_criterion, own_columns
+
+ROOM = 1e-6
+"""Fall of −2l by which another value of a parameter that is held counts as better."""
 
 
 def refuse_random(spec: ModelSpec, verb: str) -> None:
@@ -61,18 +64,18 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     with carried_through("the fit"):
         design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
     with carried_through("the fit"):
-        rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
-        _warn(optimum)
+        found = search(spec, design, rows, control, spec.start_values)
+        _warn(found.optimum)
         return Fit.from_optimum(
             spec,
             frame.schema,
-            design,
-            rows,
-            criterion,
-            optimum,
-            engine=engine,
+            found.design,
+            found.rows,
+            found.criterion,
+            found.optimum,
+            engine=found.engine,
             control=control,
-            notes=frame.notes + design.notes + control.notes,
+            notes=frame.notes + found.design.notes + control.notes,
             inputs=_owned(spec, inputs, frame, design) if control.keep_data else None,
         )
 
@@ -109,6 +112,21 @@ def _known_in_design(design: Design) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search ends with.
+
+    The design with what its data do not determine held, the rows with variance functions of the fitted mean settled,
+    the criterion and its optimum, both about random columns in coordinates of their own, and the engine's name.
+    """
+
+    design: Design
+    rows: Rows
+    criterion: Criterion
+    optimum: Optimum
+    engine: str
+
+
 def search(
     spec: ModelSpec,
     design: Design,
@@ -116,20 +134,64 @@ def search(
     control: Control,
     start: Start = None,
     near: Array | None = None,
-) -> tuple[Rows, Criterion, Optimum, str]:
-    """Return rows, variance functions of the fitted mean settled, their criterion and optimum, and the engine's name.
-
-    Criterion and optimum are about the random columns in coordinates of their own. `near` is θ̂ of a neighbouring fit.
-    """
+) -> Found:
+    """Return the optimum of a design and its rows; `near` is θ̂ of a neighbouring fit."""
     check_parameters(design, control)
     own, own_rows = own_columns(spec, design, rows, control)
     layout = Layout.of(own)
     engine = choose_engine(layout, own_rows, control)
     equations = engine.equations(layout, own_rows, control)
+    free: tuple[Undetermined, ...] = ()
     if not equations.homogeneous:
-        check_identified(own, equations, [item if isinstance(item, str) else item[0] for item in spec.hold])
-    criterion, optimum = fit_equations(spec, own, equations, control, start, near)
-    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum, engine.name
+        names = [item if isinstance(item, str) else item[0] for item in spec.hold]
+        free = undetermined(own, equations, [*names, *dict(design.held)])
+    if free:
+        design, criterion, optimum = _with_room(spec, design, own, equations, control, start, free)
+    else:
+        criterion, optimum = fit_equations(spec, own, equations, control, start, near)
+    rows = replace(rows, residual=criterion.equations.rows.residual)
+    return Found(design, rows, criterion, optimum, engine.name)
+
+
+def _with_room(
+    spec: ModelSpec,
+    design: Design,
+    own: Design,
+    equations: Equations,
+    control: Control,
+    start: Start,
+    free: tuple[Undetermined, ...],
+) -> tuple[Design, Criterion, Optimum]:
+    """Return the design with ratios that the data do not determine held, its criterion and optimum.
+
+    They are held at one, or, where a variance of random effects then ends on its boundary, at a value that leaves it
+    room.
+    """
+    best: tuple[tuple[tuple[str, float], ...], Criterion, Optimum] | None = None
+    for values in zip(*(one.values for one in free), strict=True):
+        held = tuple((one.name, value) for one, value in zip(free, values, strict=True))
+        criterion, optimum = fit_equations(
+            spec, replace(own, held=own.held + held), equations, control, start
+        )
+        if best is None or optimum.value < best[2].value - ROOM:
+            best = held, criterion, optimum
+        full = zip(own.random, best[2].singular, strict=True)
+        if all(rank == term.n_columns for term, ranks in full for rank in ranks):
+            break
+    assert best is not None
+    held, criterion, optimum = best
+    notes = tuple(_held_note(one, value) for one, (_, value) in zip(free, held, strict=True))
+    return replace(design, held=design.held + held, notes=design.notes + notes), criterion, optimum
+
+
+def _held_note(one: Undetermined, value: float) -> Status:
+    return Status(
+        Severity.NOTE,
+        f"the data do not determine {one.name} beside {', '.join(one.others)}: moving them together changes no "
+        "covariance of the data, and so neither the likelihood nor the fixed effects and their covariance. It is held "
+        f"at {value:g}, without a standard error",
+        "Give hold= to hold it elsewhere",
+    )
 
 
 def fit_equations(

@@ -10,7 +10,7 @@ from ..terms.design import Design
 from .base import Criterion, LinearCriterion, linear_part
 from .gaussian import Gaussian
 from .held import held_gaussian
-from .identified import check_identified
+from .identified import Undetermined, undetermined
 
 Build = Callable[[Design, Equations, Mapping[str, float]], Criterion]
 """(design, its equations, natural values to hold by name) ↦ the criterion."""
@@ -32,7 +32,8 @@ __all__ = [
     "CRITERIA",
     "Criterion",
     "LinearCriterion",
-    "check_identified",
+    "Undetermined",
     "choose_criterion",
     "linear_part",
+    "undetermined",
 ]

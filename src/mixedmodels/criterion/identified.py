@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +23,45 @@ INVOLVED = 1e-3
 TRIED = 3
 """Points θ at which V must be unchanged; a compact structure has regions where its range does nothing."""
 
+STEPS = (1.0, 10.0, 100.0)
+"""Factors by which an undetermined ratio of standard deviations is moved from 1, to leave others more room."""
 
-def check_identified(design: Design, equations: Equations, held: Collection[str] = ()) -> None:
-    """Raise an error naming the parameters that can be exchanged without any change of V, those `held` apart.
+
+@dataclass(frozen=True, slots=True)
+class Undetermined:
+    """A ratio of error standard deviations that the data cannot tell from the `others`.
+
+    Moving it with them changes no covariance of the data, so neither −2l nor β̂ nor its covariance. `values` are what it
+    may be held at, each leaving more room to the variances of random effects than the one before.
+    """
+
+    name: str
+    others: Labels
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of the model that a direction of θ moves: parameters by name, how much each moves, and its kind."""
+
+    label: str
+    names: Labels
+    slopes: Array
+    kind: str
+
+    @property
+    def moved(self) -> Labels:
+        size = np.abs(self.slopes)
+        return tuple(name for name, one in zip(self.names, size > 0.05 * size.max(), strict=True) if one)
+
+
+def undetermined(
+    design: Design, equations: Equations, held: Collection[str] = ()
+) -> tuple[Undetermined, ...]:
+    """Return what must be held, beside the parameters `held`, for the data to tell all others apart.
+
+    That is a ratio of `ident` whose level shows its error variance only in sum with that of a random effect, as does a
+    formulation that no subject takes twice.
 
     Raises
     ------
@@ -33,6 +70,19 @@ def check_identified(design: Design, equations: Equations, held: Collection[str]
     DataError
         When the data lack what one part needs, such as two positions that no cluster has both of.
     """
+    found: list[Undetermined] = []
+    while True:
+        parts = _exchangeable(design, equations, [*held, *(one.name for one in found)])
+        if not parts:
+            return tuple(found)
+        ratio = _ratio_to_hold(parts)
+        if ratio is None:
+            raise _refusal(parts, design, equations)
+        found.append(ratio)
+
+
+def _exchangeable(design: Design, equations: Equations, held: Collection[str]) -> list[_Part]:
+    """Return the parts whose parameters can be exchanged without any change of V, none where there are none."""
     directions, model = [], CovarianceModel(design, equations)
     free: NDArray[np.bool_] | None = None
     for theta in _regular_points(model):
@@ -40,22 +90,38 @@ def check_identified(design: Design, equations: Equations, held: Collection[str]
             free = _not_held(model, theta, held)
         found = _unchanged(equations, model, theta, free)
         if found is None:
-            return
+            return []
         directions.append((theta, found))
-    theta, direction = directions[0]
-    parts = _parts(design, model, theta, direction)
+    return _parts(design, model, *directions[0])
+
+
+def _ratio_to_hold(parts: list[_Part]) -> Undetermined | None:
+    """Return a ratio that moves against variances of random effects, or None where that is not what happens."""
+    kinds = {part.kind for part in parts}
+    if not ({"random", "variance"} <= kinds <= {"random", "variance", "error"}):
+        return None
+    ratios = next(part for part in parts if part.kind == "variance")
+    random = next(part for part in parts if part.kind == "random")
+    place = int(np.argmax(np.abs(ratios.slopes)))
+    if not ratios.names[place].partition(": ")[2].startswith("ratio("):
+        return None
+    room = np.sign(random.slopes[int(np.argmax(np.abs(random.slopes)))] * ratios.slopes[place])
+    others = tuple(name for part in parts for name in part.moved if name != ratios.names[place])
+    return Undetermined(ratios.names[place], others, tuple(float(step**room) for step in STEPS))
+
+
+def _refusal(parts: list[_Part], design: Design, equations: Equations) -> SpecError | DataError:
     if len(parts) > 1:
-        listed = " and ".join(name for name, _ in parts[:2])
-        raise SpecError(
-            f"{listed} cannot be told apart: {_joined(parts[0][1])} can be exchanged for "
-            f"{_joined(parts[1][1])} "
-            "without changing the covariance of the data. Leave one of them out."
+        first, second = parts[:2]
+        return SpecError(
+            f"{first.label} and {second.label} cannot be told apart: {_joined(first.moved)} can be exchanged for "
+            f"{_joined(second.moved)} without changing the covariance of the data. Leave one of them out, or hold "
+            "parameters by hold=."
         )
-    name, parameters = parts[0]
     why = _empty_positions(design, equations) or "no rows show it apart from the rest"
-    raise DataError(
-        f"{name}: the data do not determine {_joined(parameters)}; {why}. Use a structure with fewer parameters, "
-        "combine levels, or hold it by hold=."
+    return DataError(
+        f"{parts[0].label}: the data do not determine {_joined(parts[0].moved)}; {why}. Use a structure with fewer "
+        "parameters, combine levels, or hold it by hold=."
     )
 
 
@@ -143,37 +209,37 @@ def _is_definite(matrix: Array) -> bool:
     return bool(2.0 * np.square(inverse).sum() * (100.0 * DEPENDENT) ** 2 < 1.0)
 
 
-def _parts(
-    design: Design, model: CovarianceModel, theta: Array, direction: Array
-) -> list[tuple[str, Labels]]:
+def _parts(design: Design, model: CovarianceModel, theta: Array, direction: Array) -> list[_Part]:
     """Return the parts of the model that take part in a direction of θ, with their parameters."""
     found = []
     for block in model.random_blocks:
         natural = block.structure.natural(theta[block.place], block.positions)
         names = natural_names(design.random[block.term], block.set, natural)
         what = f"the random term {design.random[block.term].label!r}"
-        found.append((what, block.place, natural.jacobian, names))
+        found.append((what, "random", block.place, natural.jacobian, names))
     labels = residual_labels(design)
     for residual in model.residual_blocks:
         if residual.structure is None:
-            found.append(("the error variance", residual.place, np.eye(1), ["var(Residual)"]))
+            found.append(("the error variance", "error", residual.place, np.eye(1), ["var(Residual)"]))
             continue
         natural = residual.structure.natural(theta[residual.place], residual.positions)
         assert design.residual is not None
         what = f"the residual structure {residual.structure.names[0]!r} of {design.residual.label!r}"
         names = [residual_name(name, labels[residual.set]) for name in natural.names]
-        found.append((what, residual.place, natural.jacobian, names))
+        found.append((what, "structure", residual.place, natural.jacobian, names))
     for variance in model.variance_blocks:
         term = model.variance[variance.index]
         natural = term.natural(theta[variance.place])
-        what = f"the variance function {term.label}"
-        found.append((what, variance.place, natural.jacobian, list(natural.names)))
+        what, names = (
+            f"the variance function {term.label}",
+            [f"{term.label}: {name}" for name in natural.names],
+        )
+        found.append((what, "variance", variance.place, natural.jacobian, names))
     out = []
-    for what, place, jacobian, names in found:
-        moved = np.abs(jacobian @ direction[place])
-        if moved.size and moved.max() > INVOLVED * np.abs(direction).max():
-            chosen = moved > 0.05 * moved.max()
-            out.append((what, tuple(name for name, one in zip(names, chosen, strict=True) if one)))
+    for what, kind, place, jacobian, names in found:
+        slopes = jacobian @ direction[place]
+        if slopes.size and np.abs(slopes).max() > INVOLVED * np.abs(direction).max():
+            out.append(_Part(what, tuple(names), slopes, kind))
     return out
 
 

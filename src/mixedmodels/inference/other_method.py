@@ -26,13 +26,13 @@ def null_model(fit: Fit) -> Fit:
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
     rows = replace(fit._work.rows(), random=(), residual=None)
-    return _fit_design(fit, spec, replace(fit.design, random=(), residual=None), rows)
+    return _fit_design(fit, spec, replace(fit.design, random=(), residual=None, held=()), rows)
 
 
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design, rows: Rows) -> Fit:
     control = replace(fit.control, engine="auto")
-    rows, criterion, optimum, engine = search(spec, design, rows, control, spec.start_values)
+    found = search(spec, design, rows, control, spec.start_values)
     return Fit.from_optimum(
-        spec, fit.schema, design, rows, criterion, optimum, engine=engine, control=fit.control,
-        notes=fit.notes, inputs=fit.inputs,
+        spec, fit.schema, found.design, found.rows, found.criterion, found.optimum, engine=found.engine,
+        control=fit.control, notes=fit.notes, inputs=fit.inputs,
     )  # fmt: skip

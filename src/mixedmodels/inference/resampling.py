@@ -117,11 +117,12 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
         raise FitError("some fixed effect is not estimable from the clusters drawn")
     design, drawn = _redrawn(fit.design, given, rows, draws)
     control = replace(fit.control, engine="auto")
-    drawn, criterion, optimum, engine = search(fit.spec, design, drawn, control, near=start_near(fit))
-    found = Fit.from_optimum(
-        fit.spec, fit.schema, design, drawn, criterion, optimum, engine=engine, control=fit.control
-    )
-    return share_predictors(found, fit, rows)
+    found = search(fit.spec, design, drawn, control, near=start_near(fit))
+    refitted = Fit.from_optimum(
+        fit.spec, fit.schema, found.design, found.rows, found.criterion, found.optimum, engine=found.engine,
+        control=fit.control,
+    )  # fmt: skip
+    return share_predictors(refitted, fit, rows)
 
 
 def _redrawn(

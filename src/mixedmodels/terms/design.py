@@ -274,7 +274,8 @@ class Design:
 
     `n` counts the rows; `encoding` holds what was learned from the data (levels, knots, transforms) for use on new
     data, see `encoding_of`; `weighted` and `shifted` say whether rows have known weights and an offset; `notes` are
-    what the user should know about the terms; `criterion` names the likelihood in `CRITERIA`.
+    what the user should know about the terms; `criterion` names the likelihood in `CRITERIA`; `held` are natural
+    parameters that such data do not determine, with the values they keep.
     """
 
     n: int
@@ -287,6 +288,7 @@ class Design:
     encoding: object | None = None
     notes: tuple[Status, ...] = ()
     criterion: str = "gaussian"
+    held: tuple[tuple[str, float], ...] = ()
 
     @property
     def bounded(self) -> bool:
