@@ -76,6 +76,14 @@ class Criterion(Protocol):
         """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
         ...
 
+    def own_start(self) -> Array | None:
+        """Return where a search starts if nothing is said; None to start from second moments of the rows."""
+        ...
+
+    def reach(self, theta: Array, step: Array) -> float:
+        """Return the largest share of a step from θ, up to 1, that the model of a search is to be trusted with."""
+        ...
+
 
 class LinearCriterion(Criterion, Protocol):
     """−2l of a linear mixed model: σ², relative and absolute parameters, β̂ and b̂, and the covariance of θ̂."""

@@ -253,6 +253,14 @@ class Gaussian:
         """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
         return self.sigma2(theta) if self.joint else 1.0
 
+    def own_start(self) -> None:
+        """Return nothing: second moments of the rows are the start."""
+        return None
+
+    def reach(self, theta: Array, step: Array) -> float:
+        """Return 1: a step in covariance parameters is limited by structures alone."""
+        return 1.0
+
     def matrices(self, theta: Array) -> tuple[Array, ...]:
         """Return Σ (joint) or Σ̃ (profiled) of every random term, each (sets, p, p)."""
         return self.model.matrices(theta)

@@ -359,6 +359,11 @@ class Equations(Estimates):
     def factor(self, covariances: Covariances) -> Pieces:
         """Factor V; FitError, ArithmeticError or LinAlgError where it is not positive definite or not finite."""
 
+    @property
+    def log_weights(self) -> float:
+        """−Σ log|w| over the rows that say something: log|V| at σ² = 1 without random terms; where `homogeneous`."""
+        raise TypeError("only equations with R = σ²W⁻¹ have a log|V| without random terms")
+
     def rescale(self, factor: float) -> None:
         """Take V times a positive factor, without factoring again."""
         raise TypeError("only equations with R = σ²W⁻¹ can be rescaled")

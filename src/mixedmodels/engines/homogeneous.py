@@ -118,6 +118,11 @@ class HomogeneousEquations(Equations):
             pieces.quadratic / sigma2,
         )
 
+    @property
+    def log_weights(self) -> float:
+        """−Σ log|w| over the rows that say something."""
+        return self.system.standard.log_weights
+
     def rescale(self, factor: float) -> None:
         state = self._at()
         state.sigma2 *= factor

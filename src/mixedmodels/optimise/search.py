@@ -253,7 +253,7 @@ class Search:
         leap = None if self.fences is None else self.fences.leap(theta, model.step)
         if leap is not None and criterion.value(leap) < value - 0.5 * model.decrement:
             return leap
-        length, damping = 1.0, 0.0
+        length, damping = criterion.reach(theta, model.step), 0.0
         for trial in range(_TRIALS):
             moved = self._moved(theta, length * model.step)
             found = criterion.value(moved)
@@ -263,8 +263,9 @@ class Search:
             if trial < (_HALVINGS if isfinite(found) else self.retreats):
                 length *= 0.5
             else:
-                length, damping = 1.0, max(0.01, 10.0 * damping)
+                damping = max(0.01, 10.0 * damping)
                 model = newton_step(evaluation, self.free, damping, theta, self.fences)
+                length = criterion.reach(theta, model.step)
         return None
 
     def _moved(self, theta: Array, step: Array) -> Array:

@@ -42,6 +42,8 @@ def starting_points(criterion: Criterion, start: Start, control: Control) -> lis
 def _starting_points(criterion: Criterion, start: Start) -> list[Array]:
     if isinstance(start, np.ndarray):
         return [np.array(start, dtype=float)]
+    if not start and not criterion.held and criterion.linear is None:
+        return [_moments(criterion)]
     if not start and not criterion.equations.homogeneous:
         held = _held_values(criterion)
         return ladder_starts(
@@ -89,6 +91,9 @@ def given_points(
 
 def _moments(criterion: Criterion) -> Array:
     """Return θ from the data alone, whatever is held."""
+    own = criterion.own_start()
+    if own is not None:
+        return own
     if criterion.equations.homogeneous:
         return moment_start(criterion)
     held = _held_values(criterion)
@@ -100,7 +105,10 @@ def _moments(criterion: Criterion) -> Array:
 def _held_values(criterion: Criterion) -> dict[int, float]:
     if not criterion.held:
         return {}
-    usual = moment_start(criterion) if criterion.equations.homogeneous else ladder(criterion)[0][1]
+    if criterion.linear is None:
+        usual = _moments(criterion)
+    else:
+        usual = moment_start(criterion) if criterion.equations.homogeneous else ladder(criterion)[0][1]
     return place_by_name(dict(criterion.held), criterion.natural(usual).names, "hold")
 
 

@@ -1,0 +1,144 @@
+"""Where a search for the optimum of a generalised linear mixed model starts.
+
+The generalised linear model without random effects by Newton's method, from the family's own starting predictors; then
+the joint mode of (β, b) where every random column has a standard deviation of one on the scale of its predictor.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import FitError
+from ..terms.observed import Observed
+from ..typing import Array
+from .mode import Effects, positive_part
+
+if TYPE_CHECKING:
+    from .laplace import Laplace
+
+STEPS = 12
+"""Newton steps for β alone, and then for (β, b)."""
+SETTLED = 1e-2
+"""A decrement that is near enough for a start."""
+FURTHEST = 3.0
+"""Change of a predictor at most in one step."""
+HALVINGS = 20
+LOOSE = 1e-1
+"""Decrement of the mode of b at which β moves on."""
+
+
+def start_values(criterion: Laplace) -> tuple[Array, Effects]:
+    """Return (θ, β, ψ) to start from, and the dual of b̂ there."""
+    observed, theta = criterion.observed, np.zeros(criterion.n_theta)
+    psi = np.array([parameter.working(parameter.start) for parameter in observed.family.parameters])
+    theta[criterion.of_psi] = psi
+    theta[: criterion.model.n_theta] = unit_spread(criterion)
+    beta = glm_coefficients(observed, psi)
+    theta[criterion.of_beta] = beta
+    dual = tuple(np.zeros(shape) for shape in criterion.stack.shapes)
+    if criterion.design.random:
+        theta[criterion.of_beta], dual = _joint_mode(criterion, theta, psi, beta, dual)
+    return theta, dual
+
+
+def unit_spread(criterion: Laplace) -> Array:
+    """Return θ where every random column z has effects of standard deviation one over its root mean square."""
+    theta = np.zeros(criterion.model.n_theta)
+    squares = criterion.equations.column_squares()
+    for block in criterion.model.random_blocks:
+        total = squares[block.term]
+        mean = np.where(total > 0.0, total, 1.0) / max(len(criterion.stack), 1)
+        theta[block.place] = block.structure.start(np.diag(1.0 / mean), block.positions)
+    return theta
+
+
+def glm_coefficients(observed: Observed, psi: Array) -> Array:
+    """Return β of the model without random effects, near its maximum, (rank,).
+
+    Raises
+    ------
+    FitError
+        Where the density is zero at every β that is tried.
+    """
+    stack, beta, height = observed.stack, *_first_beta(observed, psi)
+    for _ in range(STEPS):
+        rows = observed.at(stack.fixed(beta), psi, 2)
+        score = stack.adjoint_fixed(rows.score)
+        step = _solved(stack.gram(positive_part(rows.curvature, stack.count)), score)
+        decrement = float(score @ step)
+        moved = stack.fixed(beta + step) - stack.fixed(beta)
+        length = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        for _ in range(HALVINGS):
+            found = _height(observed, beta + length * step, psi)
+            if found <= height:
+                break
+            length *= 0.5
+        else:
+            break
+        beta, height = beta + length * step, found
+        if decrement <= SETTLED and length == 1.0:
+            break
+    return beta
+
+
+def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
+    """Return β that comes nearest to the family's starting predictors, or to their means, and −2ℓ there."""
+    stack, target = observed.stack, observed.family.start(observed.responses)
+    known = np.isfinite(target)
+    ones = np.zeros((stack.count * (stack.count + 1) // 2, len(stack)))
+    for a in range(stack.count):
+        ones[a * (a + 3) // 2] = known[a]
+    gram = stack.gram(ones)
+    means = np.array([own[seen].mean() if seen.any() else 0.0 for own, seen in zip(target, known, strict=True)])
+    offsets = stack.fixed(np.zeros(stack.rank))
+    for goal in (target, np.broadcast_to(means[:, None], target.shape)):
+        beta = _solved(gram, stack.adjoint_fixed(np.where(known, goal - offsets, 0.0)))
+        height = _height(observed, beta, psi)
+        if isfinite(height):
+            return beta, height
+    raise FitError(
+        f"family {observed.family.name!r}: the likelihood is zero at the starting values, where predictors are "
+        "outside what the link allows; choose another link, or give start= values."
+    )
+
+
+def _height(observed: Observed, beta: Array, psi: Array) -> float:
+    value = -2.0 * float(observed.at(observed.stack.fixed(beta), psi, 0).value.sum())
+    return value if isfinite(value) else np.inf
+
+
+def _joint_mode(
+    criterion: Laplace, theta: Array, psi: Array, beta: Array, dual: Effects
+) -> tuple[Array, Effects]:
+    """Return β and the dual of b near their joint mode at the covariances of θ."""
+    stack, search = criterion.stack, criterion.search
+    covariances = criterion.model.numbers(theta, roots=criterion.equations.takes_roots)
+    for _ in range(STEPS):
+        mode = search.run(covariances, stack.fixed(beta), psi, dual, LOOSE)
+        if mode is None or mode.equations is None:
+            return beta, dual
+        weights, dual = mode.densities.curvature, mode.dual
+        columns = stack.random_by_fixed(weights)
+        taken = mode.equations.solve_random(list(columns))
+        gram = stack.gram(weights)
+        right = stack.adjoint_fixed(mode.densities.score - stack.times(weights, mode.moved))
+        for one, two in zip(columns, taken, strict=True):
+            gram -= np.einsum("qpr,qps->rs", one, two)
+        step = _solved(gram, right)
+        moved = stack.fixed(beta + step) - stack.fixed(beta)
+        length = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        beta = beta + length * step
+        if abs(float(right @ step)) <= SETTLED:
+            break
+    return beta, dual
+
+
+def _solved(gram: Array, right: Array) -> Array:
+    """Return the step by a Gram matrix, its negative and vanishing curvatures replaced by a share of the largest."""
+    scale = np.sqrt(np.maximum(np.abs(gram.diagonal()), 1e-300))
+    values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
+    values = np.maximum(np.abs(values), 1e-8 * float(np.abs(values).max(initial=0.0)) + 1e-300)
+    return np.asarray((vectors @ ((vectors.T @ (right / scale)) / values)) / scale)

@@ -1,0 +1,461 @@
+"""(θ, β, ψ) ↦ −2 log of Laplace's approximation to the likelihood of a generalised linear mixed model.
+
+With û the mode of h(u) = −Σℓ_i + ½u'u, b = Λu, and M = I + Λ'Z'WZΛ, W = −∂²ℓ/∂η∂η' observed,
+
+    L = 2h(û) + log|M|,      every constant of ℓ kept.
+
+The search for û stops early and L is corrected for what is left of it: with C = ΛM⁻¹Λ', S_i = z_iCz_i', v_i = S_i:∂W_i/∂η,
+e = CZ'v and r = Z's the mode is ρ − r away, and L + e'(r − ρ) − (r − ρ)'C(r − ρ) errs by the square of that. One adjoint
+solve (e) gives the whole gradient,
+
+    w = −2s + v − WZe,   ∂L/∂β = X'w,   ∂L/∂Σ = Γ = T − rr' + ½(tr' + rt'),   T = Z'WZ − Z'WZCZ'WZ,   t = Z'(v − WZe),
+
+summed over the levels of a term; Γ needs no inverse and holds at singular Σ. The model Hessian is that of the working
+linear mixed model, V = W⁻¹ + ZGZ': 2X'V⁻¹X for β, 2X'V⁻¹f_a between β and θ with f_a = ZΣ̇_ar, and the average
+information of the profile of θ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.base import Direction, Equations, Scores
+from ..engines.effects import prior_times
+from ..engines.layout import TermLayout
+from ..errors import FitError
+from ..terms.design import Design
+from ..terms.observed import Observed
+from ..typing import Array
+from .covariances import CovarianceModel
+from .differences import Evaluation, hessian_by_differences
+from .glm_start import start_values
+from .mode import Effects, Mode, ModeSearch, inner
+from .parameters import NaturalParameters
+
+ENOUGH = 1e-7
+"""Decrement of the mode at which its search ends for a step of the search for the optimum."""
+EXACT = 1e-20
+"""The same where differences of the gradient are taken."""
+FURTHEST = 3.0
+"""Change of a linear predictor at most in one step."""
+WIDER = 0.7
+"""Change of the standard deviation of a random part of a linear predictor at most in one step."""
+STEP = 1e-3
+"""Relative step of differences in ψ, whose error is of its fourth power."""
+NOT_FINITE = (
+    "the Laplace approximation has no derivatives here, where the mode of the random effects was not found or is no "
+    "minimum; choose another start."
+)
+
+
+@dataclass(slots=True)
+class _Point:
+    """Everything computed at one parameter vector."""
+
+    key: bytes
+    value: float = inf
+    mode: Mode | None = None
+    variances: Array | None = None
+    """S packed, (P(P + 1)/2, n)."""
+    bend: Array | None = None
+    """v, (P, n)."""
+    adjoint: Array | None = None
+    """Ze, (P, n)."""
+    score: Array | None = None
+    """s at the mode, (P, n)."""
+    right: Effects = ()
+    """r at the mode."""
+    gammas: tuple[Array, ...] = ()
+    traces: tuple[Array, ...] = ()
+    gradient: Array | None = None
+    evaluation: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Base:
+    """Where the last derivatives were taken: a mode to start from near it, and what steps move predictors by."""
+
+    sigma: tuple[Array, ...]
+    fixed: Array
+    mode: Mode
+    right: Effects
+    slopes: Array
+    """∂η/∂θ with u held, (P, n, k)."""
+
+
+class Laplace:
+    """The criterion of one design and likelihood, on equations without fixed part.
+
+    Parameters
+    ----------
+    design
+        Terms and structures; of its fixed part only the rank is read.
+    equations
+        Equations of `observed.stack.rows()`; None for a model without random terms.
+    observed
+        Family, responses and predictors, X in coordinates in which its columns are well scaled.
+    model, free, held
+        As in `Gaussian`.
+    """
+
+    joint = True
+    cheap_hessian = False
+    linear = None
+
+    def __init__(
+        self,
+        design: Design,
+        equations: Equations,
+        observed: Observed,
+        *,
+        model: CovarianceModel | None = None,
+        free: NDArray[np.bool_] | None = None,
+        held: Mapping[str, float] | None = None,
+    ) -> None:
+        self.design, self.equations, self.observed = design, equations, observed
+        self.model = CovarianceModel(design, equations, profiled=True) if model is None else model
+        self.nu = observed.informative
+        self.stack = observed.stack
+        self.search = ModeSearch(observed, equations if design.random else None)
+        first = self.model.n_theta
+        self.of_beta = slice(first, first + self.stack.rank)
+        self.of_psi = slice(self.of_beta.stop, self.of_beta.stop + len(observed.family.parameters))
+        self.n_theta = self.of_psi.stop
+        self.free = np.ones(self.n_theta, dtype=bool) if free is None else free
+        self.held: Mapping[str, float] = dict(held or {})
+        self.evaluations = 0
+        self.tolerance = ENOUGH
+        self._point = _Point(b"?")
+        self._base: _Base | None = None
+        self._dual: Effects = tuple(np.zeros(shape) for shape in self.stack.shapes)
+
+    # -- value -------------------------------------------------------------------------------------------------
+
+    def value(self, theta: Array) -> float:
+        """Return L, infinite where û is not found."""
+        return self._at(theta).value
+
+    def mode(self, theta: Array) -> Mode:
+        """Return û and what is known there; `FitError` where it is not found."""
+        return _found(self._at(theta))
+
+    def _at(self, theta: Array) -> _Point:
+        key = theta.tobytes()
+        if key == self._point.key:
+            return self._point
+        self._point = point = _Point(key)
+        self.evaluations += 1
+        with np.errstate(all="ignore"):
+            self._settle(point, theta)
+        return point
+
+    def _settle(self, point: _Point, theta: Array) -> None:
+        try:
+            covariances = self.model.numbers(theta, roots=self.equations.takes_roots)
+        except (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError):
+            return
+        fixed = self.stack.fixed(theta[self.of_beta])
+        dual = self._predicted(covariances.matrices(), fixed)
+        mode = self.search.run(covariances, fixed, theta[self.of_psi], dual, self.tolerance)
+        if mode is None:
+            return
+        point.mode = mode
+        value = mode.height + mode.logdet - mode.decrement
+        if mode.equations is not None:
+            point.variances = self.stack.covariances(mode.equations.leverages())
+            point.bend = mode.densities.contract(point.variances)
+            solved = self._solve(mode.equations, self.stack.adjoint_random(point.bend))
+            point.adjoint = self.stack.random(solved)
+            value += inner(solved, mode.slack)
+        if isfinite(value):
+            point.value = value
+
+    def _solve(self, equations: Equations, right: Effects) -> Effects:
+        return tuple(b[:, :, 0] for b in equations.solve_random([own[:, :, None] for own in right]))
+
+    def _predicted(self, sigma: tuple[Array, ...], fixed: Array) -> Effects:
+        """Return the dual of the mode to first order in the change since derivatives were last taken.
+
+        With y = ZΔGr + XΔβ the predictors change by y − ZCZ'Wy, and r by −Z'W of that.
+        """
+        base = self._base
+        if base is None or base.mode.equations is None:
+            return self._dual
+        terms = zip(self._layouts, sigma, base.sigma, base.right, strict=True)
+        moved = tuple(
+            prior_times(term, new - old, r[:, :, None])[:, :, 0] for term, new, old, r in terms
+        )
+        weights = base.mode.densities.curvature
+        direct = self.stack.random(moved) + (fixed - base.fixed)
+        back = self._solve(
+            base.mode.equations, self.stack.adjoint_random(self.stack.times(weights, direct))
+        )
+        change = self.stack.times(weights, direct - self.stack.random(back))
+        return tuple(
+            r - own for r, own in zip(base.right, self.stack.adjoint_random(change), strict=True)
+        )
+
+    @property
+    def _layouts(self) -> tuple[TermLayout, ...]:
+        return self.equations.layout.terms
+
+    # -- gradient ----------------------------------------------------------------------------------------------
+
+    def gradient(self, theta: Array) -> Array:
+        """Return ∂L/∂(θ, β, ψ), (n_theta,)."""
+        point = self._at(theta)
+        if point.gradient is None:
+            with np.errstate(all="ignore"):
+                self._differentiate(point, theta)
+        assert point.gradient is not None
+        return point.gradient
+
+    def _differentiate(self, point: _Point, theta: Array) -> None:
+        mode, stack = _found(point), self.stack
+        weights = mode.densities.curvature
+        point.score = mode.densities.score - stack.times(weights, mode.moved)
+        point.right = stack.adjoint_random(point.score)
+        whole = -2.0 * point.score
+        if mode.equations is not None:
+            assert point.bend is not None and point.adjoint is not None
+            turn = point.bend - stack.times(weights, point.adjoint)
+            whole += turn
+            point.traces = mode.equations.traces(False)[0]
+            point.gammas = self._gammas(point.traces, point.right, stack.adjoint_random(turn))
+        gradient = np.empty(self.n_theta)
+        slopes = self.model.gradient(theta, point.gammas, Scores((), ()))
+        gradient[: self.model.n_theta] = slopes
+        gradient[self.of_beta] = stack.adjoint_fixed(whole)
+        if self.of_psi.stop > self.of_psi.start:
+            gradient[self.of_psi] = self._psi_slopes(point, theta[self.of_psi])
+        point.gradient = gradient
+
+    def _gammas(self, traces: tuple[Array, ...], right: Effects, turn: Effects) -> tuple[Array, ...]:
+        """Return T − Σ_lm K_lm[r_lr_m' − ½(t_lr_m' + r_lt_m')] by term, (sets, p, p)."""
+        out = []
+        for term, trace, r, t in zip(self._layouts, traces, right, turn, strict=True):
+            gamma = trace.copy()
+            for which in range(term.n_sets):
+                chosen = (term.sets == which)[:, None]
+                own, left = np.where(chosen, r, 0.0), np.where(chosen, r - t, 0.0)
+                across = own if term.known is None else term.known.times(own)
+                product = left.T @ across
+                gamma[which] -= 0.5 * (product + product.T)
+            out.append(gamma)
+        return tuple(out)
+
+    def _psi_slopes(self, point: _Point, psi: Array) -> Array:
+        """Return ∂L/∂ψ = ∂_ψ(−2Σℓ + Σ S:W + Σ (Ze)'s) at fixed η by differences of the fourth order."""
+        mode = _found(point)
+        count = self.stack.count
+        twice = np.array([1.0 if a == b else 2.0 for a in range(count) for b in range(a + 1)])
+
+        def function(at: Array) -> float:
+            rows = self.observed.at(mode.eta, at, 2)
+            total = -2.0 * rows.value
+            if point.variances is not None and point.adjoint is not None:
+                total = total + np.einsum("k,kn,kn->n", twice, point.variances, rows.curvature)
+                total = total + np.einsum("pn,pn->n", point.adjoint, rows.score)
+            return float(total.sum())
+
+        out = np.empty(len(psi))
+        for j, value in enumerate(psi):
+            step = STEP * max(abs(value), 1.0)
+            shift = np.zeros(len(psi))
+            shift[j] = step
+            near = function(psi + shift) - function(psi - shift)
+            far = function(psi + 2 * shift) - function(psi - 2 * shift)
+            out[j] = (8.0 * near - far) / (12.0 * step)
+        return out
+
+    # -- second derivatives --------------------------------------------------------------------------------------
+
+    def evaluate(self, theta: Array) -> Evaluation:
+        """Return L with its derivatives and the Hessian of the working model."""
+        point = self._at(theta)
+        if point.evaluation is None:
+            gradient = self.gradient(theta)
+            with np.errstate(all="ignore"):
+                information, slopes = self._information(point, theta)
+            curvature = np.zeros((self.n_theta, self.n_theta))
+            own = slice(0, self.model.n_theta)
+            curvature[own, own] = self.model.curvature(theta, point.gammas, Scores((), ()))
+            point.evaluation = Evaluation(
+                point.value, gradient, information, curvature, point.gammas, point.traces
+            )
+            self._base = _Base(
+                self.model.matrices(theta),
+                self.stack.fixed(theta[self.of_beta]),
+                _found(point),
+                point.right,
+                slopes,
+            )
+        return point.evaluation
+
+    def _information(self, point: _Point, theta: Array) -> tuple[Array, Array]:
+        """Return the Hessian of the working model but for curvature, and ∂η/∂θ with u held, (P, n, k)."""
+        mode, stack, k = _found(point), self.stack, self.model.n_theta
+        weights = mode.densities.curvature
+        slopes = stack.random(self._moved_effects(self.model.directions(theta), point.right))
+        if not k:
+            slopes = np.zeros((stack.count, len(stack), 0))
+        columns, weighted = self._columns(slopes, weights)
+        psi = self._psi_columns(mode, theta[self.of_psi])
+        weighted = np.concatenate([weighted, psi[0]], axis=2)
+        size = weighted.shape[2]
+        gram = np.zeros((size, size))
+        for a, (places, own) in enumerate(columns):
+            gram[places] += own.T @ weighted[a]
+        gram[self.of_psi] = gram[:, self.of_psi].T
+        gram[self.of_psi, self.of_psi] = psi[1]
+        if mode.equations is not None:
+            right = stack.adjoint_random(weighted)
+            for one, two in zip(right, mode.equations.solve_random(list(right)), strict=True):
+                gram -= one.reshape(-1, size).T @ two.reshape(-1, size)
+        gram = 0.5 * (gram + gram.T)
+        hessian = 2.0 * gram
+        hessian[:k, :k] = _profiled(gram, k)
+        return hessian, slopes
+
+    def _columns(
+        self, slopes: Array, weights: Array
+    ) -> tuple[list[tuple[NDArray[np.intp], Array]], Array]:
+        """Return for every predictor its columns of [∂η/∂θ X] with their places, and W times all of them, (P, n, ·)."""
+        stack, k = self.stack, self.model.n_theta
+        columns = [
+            (np.concatenate([np.arange(k), k + one.columns]), np.hstack([slopes[a], one.x]))
+            for a, one in enumerate(stack.predictors)
+        ]
+        if stack.count == 1:
+            places, own = columns[0]
+            weighted = np.empty((1, len(stack), k + stack.rank))
+            weighted[0][:, places] = weights[0][:, None] * own
+            return columns, weighted
+        whole = np.zeros((stack.count, len(stack), k + stack.rank))
+        for a, (places, own) in enumerate(columns):
+            whole[a][:, places] = own
+        return columns, stack.times(weights, whole)
+
+    def _moved_effects(self, directions: Sequence[Direction], right: Effects) -> Effects:
+        """Return (K⊗Σ̇_a)r of every direction, (q, p, k) by term."""
+        out = [np.zeros((*r.shape, len(directions))) for r in right]
+        for a, direction in enumerate(directions):
+            for k, which, matrix in direction.random:
+                term = self._layouts[k]
+                sigma = np.zeros((term.n_sets, *matrix.shape))
+                sigma[which] = matrix
+                out[k][:, :, a] = prior_times(term, sigma, right[k][:, :, None])[:, :, 0]
+        return tuple(out)
+
+    def _psi_columns(self, mode: Mode, psi: Array) -> tuple[Array, Array]:
+        """Return −∂s/∂ψ, (P, n, l), and −∂²Σℓ/∂ψ², (l, l)."""
+        count = len(psi)
+        columns = np.zeros((*mode.eta.shape, count))
+        second = np.zeros((count, count))
+        for j in range(count):
+            shift = np.zeros(count)
+            shift[j] = STEP * max(abs(float(psi[j])), 1.0)
+            above, below = (self.observed.at(mode.eta, psi + sign * shift, 1) for sign in (1.0, -1.0))
+            columns[:, :, j] = (below.score - above.score) / (2.0 * shift[j])
+            fall = 2.0 * mode.densities.value - above.value - below.value
+            second[j, j] = float(fall.sum()) / shift[j] ** 2
+        return columns, second
+
+    def observed_information(self, theta: Array, *, expected: bool = False) -> Array:
+        """Return the Hessian of L by central differences of its gradient, (n_theta, n_theta).
+
+        `evaluations` does not count those: they are no part of the search.
+        """
+        if expected:
+            raise ValueError("the expected information of a Laplace approximation is not computed")
+        here, before, at_start = self.evaluate(theta), self.evaluations, self._point
+        self.tolerance = EXACT
+        try:
+            return hessian_by_differences(self.gradient, theta, here)
+        finally:
+            self.tolerance, self.evaluations, self._point = ENOUGH, before, at_start
+
+    # -- what the search asks besides ----------------------------------------------------------------------------
+
+    def own_start(self) -> Array:
+        """Return where to start: a generalised linear model, then its joint mode with random effects of unit size."""
+        theta, self._dual = start_values(self)
+        return theta
+
+    def reach(self, theta: Array, step: Array) -> float:
+        """Return the share of a step that moves no predictor, and no spread of one, too far."""
+        base = self._base
+        if base is None:
+            return 1.0
+        moved = base.slopes @ step[: self.model.n_theta]
+        moved = moved + self.stack.fixed(step[self.of_beta]) - self.stack.fixed(np.zeros(self.stack.rank))
+        share = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        try:
+            after = self.model.matrices(theta + share * step)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+            return share
+        for term, old, new, size in zip(
+            self._layouts, base.sigma, after, self.equations.column_squares(), strict=True
+        ):
+            unit = np.sqrt(size / max(len(self.stack), 1))
+            spread = [np.sqrt(np.maximum(np.einsum("sii->si", one), 0.0)) * unit for one in (old, new)]
+            wider = float(np.abs(spread[1] - spread[0]).max(initial=0.0))
+            share *= min(1.0, WIDER / max(wider, 1e-300)) if term.n_levels else 1.0
+        return share
+
+    def gammas(self, theta: Array) -> tuple[Array, ...]:
+        """Return nothing: there is no R."""
+        return ()
+
+    def unit(self, theta: Array) -> float:
+        """Return the variance that a row of mean weight has: 1/mean W."""
+        weights = np.maximum(self.mode(theta).densities.curvature[0], 0.0)
+        return 1.0 / max(float(weights.mean()), 1e-300)
+
+    def natural(self, theta: Array) -> NaturalParameters:
+        """Return the covariance parameters on the reporting scale, then those of ψ."""
+        own = self.observed.family.parameters
+        names = [parameter.name for parameter in own]
+        working = theta[self.of_psi]
+        values = np.array([p.natural(float(w)) for p, w in zip(own, working, strict=True)])
+        slopes = np.zeros((len(own), self.n_theta))
+        for j, (p, w) in enumerate(zip(own, working, strict=True)):
+            slopes[j, self.of_psi.start + j] = (
+                p.natural(float(w) + 1e-6) - p.natural(float(w) - 1e-6)
+            ) / 2e-6
+        if not self.model.random_blocks:
+            return NaturalParameters(tuple(names), values, slopes, ("other",) * len(own))
+        found = self.model.natural(theta)
+        wide = np.zeros((len(found.values), self.n_theta))
+        wide[:, : self.model.n_theta] = found.jacobian
+        return replace(
+            found,
+            names=(*found.names, *names),
+            values=np.concatenate([found.values, values]),
+            jacobian=np.vstack([wide, slopes]),
+            kinds=(*found.kinds, *("other",) * len(own)),
+        )
+
+
+def _found(point: _Point) -> Mode:
+    if point.mode is None or not isfinite(point.value):
+        raise FitError(NOT_FINITE)
+    return point.mode
+
+
+def _profiled(gram: Array, k: int) -> Array:
+    """Return the information on θ whose Schur complement over the rest is the average one: N + F'A⁻¹F.
+
+    N is half the exact Hessian of 2h between parameters of θ, F between the others and θ, A among the others.
+    """
+    inner_part, cross, others = gram[:k, :k], gram[k:, :k], gram[k:, k:]
+    scale = np.sqrt(np.maximum(np.abs(others.diagonal()), 1e-300))
+    values, vectors = np.linalg.eigh(others / np.outer(scale, scale))
+    kept = values > 1e-10 * max(float(values[-1]), 0.0) if len(values) else values > 0
+    root = vectors[:, kept].T @ (cross / scale[:, None])
+    return np.asarray(inner_part + (root / values[kept][:, None]).T @ root)
