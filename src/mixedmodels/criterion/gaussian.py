@@ -255,7 +255,6 @@ class Gaussian:
 
     def own_start(self) -> None:
         """Return nothing: second moments of the rows are the start."""
-        return None
 
     def reach(self, theta: Array, step: Array) -> float:
         """Return 1: a step in covariance parameters is limited by structures alone."""

@@ -92,7 +92,9 @@ def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
     for a in range(stack.count):
         ones[a * (a + 3) // 2] = known[a]
     gram = stack.gram(ones)
-    means = np.array([own[seen].mean() if seen.any() else 0.0 for own, seen in zip(target, known, strict=True)])
+    means = np.array(
+        [own[seen].mean() if seen.any() else 0.0 for own, seen in zip(target, known, strict=True)]
+    )
     offsets = stack.fixed(np.zeros(stack.rank))
     for goal in (target, np.broadcast_to(means[:, None], target.shape)):
         beta = _solved(gram, stack.adjoint_fixed(np.where(known, goal - offsets, 0.0)))

@@ -4,9 +4,9 @@ With û the mode of h(u) = −Σℓ_i + ½u'u, b = Λu, and M = I + Λ'Z'WZΛ, W
 
     L = 2h(û) + log|M|,      every constant of ℓ kept.
 
-The search for û stops early and L is corrected for what is left of it: with C = ΛM⁻¹Λ', S_i = z_iCz_i', v_i = S_i:∂W_i/∂η,
-e = CZ'v and r = Z's the mode is ρ − r away, and L + e'(r − ρ) − (r − ρ)'C(r − ρ) errs by the square of that. One adjoint
-solve (e) gives the whole gradient,
+The search for û stops early and L is corrected for what is left of it: with C = ΛM⁻¹Λ', S_i = z_iCz_i', v_i =
+S_i:∂W_i/∂η, e = CZ'v, r = Z's and ρ the dual of b, L + e'(r − ρ) − (r − ρ)'C(r − ρ) errs by the square of r − ρ. One
+adjoint solve (e) gives the whole gradient,
 
     w = −2s + v − WZe,   ∂L/∂β = X'w,   ∂L/∂Σ = Γ = T − rr' + ½(tr' + rt'),   T = Z'WZ − Z'WZCZ'WZ,   t = Z'(v − WZe),
 
@@ -187,18 +187,12 @@ class Laplace:
         if base is None or base.mode.equations is None:
             return self._dual
         terms = zip(self._layouts, sigma, base.sigma, base.right, strict=True)
-        moved = tuple(
-            prior_times(term, new - old, r[:, :, None])[:, :, 0] for term, new, old, r in terms
-        )
+        moved = tuple(prior_times(term, new - old, r[:, :, None])[:, :, 0] for term, new, old, r in terms)
         weights = base.mode.densities.curvature
         direct = self.stack.random(moved) + (fixed - base.fixed)
-        back = self._solve(
-            base.mode.equations, self.stack.adjoint_random(self.stack.times(weights, direct))
-        )
+        back = self._solve(base.mode.equations, self.stack.adjoint_random(self.stack.times(weights, direct)))
         change = self.stack.times(weights, direct - self.stack.random(back))
-        return tuple(
-            r - own for r, own in zip(base.right, self.stack.adjoint_random(change), strict=True)
-        )
+        return tuple(r - own for r, own in zip(base.right, self.stack.adjoint_random(change), strict=True))
 
     @property
     def _layouts(self) -> tuple[TermLayout, ...]:
@@ -222,7 +216,8 @@ class Laplace:
         point.right = stack.adjoint_random(point.score)
         whole = -2.0 * point.score
         if mode.equations is not None:
-            assert point.bend is not None and point.adjoint is not None
+            assert point.bend is not None
+            assert point.adjoint is not None
             turn = point.bend - stack.times(weights, point.adjoint)
             whole += turn
             point.traces = mode.equations.traces(False)[0]
@@ -322,9 +317,7 @@ class Laplace:
         hessian[:k, :k] = _profiled(gram, k)
         return hessian, slopes
 
-    def _columns(
-        self, slopes: Array, weights: Array
-    ) -> tuple[list[tuple[NDArray[np.intp], Array]], Array]:
+    def _columns(self, slopes: Array, weights: Array) -> tuple[list[tuple[NDArray[np.intp], Array]], Array]:
         """Return for every predictor its columns of [∂η/∂θ X] with their places, and W times all of them, (P, n, ·)."""
         stack, k = self.stack, self.model.n_theta
         columns = [

@@ -166,9 +166,7 @@ class ModeSearch:
         terms = zip(self.equations.layout.terms, covariances.matrices(), dual, strict=True)
         return tuple(prior_times(term, sigma, own[:, :, None])[:, :, 0] for term, sigma, own in terms)
 
-    def _place(
-        self, b: Effects, dual: Effects, eta: Array, carried: Array, psi: Array, order: int
-    ) -> _Place:
+    def _place(self, b: Effects, dual: Effects, eta: Array, carried: Array, psi: Array, order: int) -> _Place:
         densities = self.observed.at(eta, psi, order)
         height = inner(b, dual) - 2.0 * float(densities.value.sum())
         return _Place(b, dual, eta, carried, densities, height if isfinite(height) else inf)

@@ -80,7 +80,7 @@ def _counted(count: int, noun: str) -> str:
 def _check_rows(
     asked: RandomSpec, term: RandomTerm, rows: TermRows, spec: ModelSpec, frame: ModelFrame
 ) -> None:
-    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    free_errors = _free_errors(spec, frame)
     if rows.values is not None or term.known is not None or not free_errors or term.n_levels < frame.n:
         return
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
@@ -98,7 +98,7 @@ def _check_count(
 ) -> None:
     """Raise where a term with a variance for every column has as many columns as there are rows, and σ² is free."""
     count = term.n_levels * term.n_columns
-    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    free_errors = _free_errors(spec, frame)
     if (
         not free_errors
         or term.n_columns < 2
@@ -116,6 +116,11 @@ def _check_count(
     )
 
 
+def _free_errors(spec: ModelSpec, frame: ModelFrame) -> bool:
+    """Return whether the errors are independent with one variance to be estimated."""
+    return spec.likelihood is None and spec.residual is None and not spec.variance and _constant(frame)
+
+
 def note_exchangeable(
     asked: RandomSpec, term: RandomTerm, rows: TermRows, spec: ModelSpec, frame: ModelFrame
 ) -> tuple[Status, ...]:
@@ -124,7 +129,7 @@ def note_exchangeable(
     Such a term has a B among its Σ with z_i'Bz_l = 1 for i = l and 0 for other rows of one level, so that Σ − δB with
     σ² + δ leaves V as it is. A level with more rows than columns rules it out; otherwise B is sought by least squares.
     """
-    free_errors = spec.residual is None and not spec.variance and _constant(frame)
+    free_errors = _free_errors(spec, frame)
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
     if rows.values is None or term.known is not None or not free_errors or "var(residual)" in held:
         return ()

@@ -114,7 +114,8 @@ class Stack:
             return one.values
         zero = np.zeros((len(self), self.shapes[k][1]))
         return sum(
-            (part.dense_values() for part in ((one,) if c == d else (one, two)) if part is not None), start=zero
+            (part.dense_values() for part in ((one,) if c == d else (one, two)) if part is not None),
+            start=zero,
         )
 
     def weights(self, curvature: Array) -> Array:
