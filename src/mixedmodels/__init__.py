@@ -1,4 +1,4 @@
-"""Linear mixed models: formula to fitted model on a native engine.
+"""Linear and generalised linear mixed models: formula to fitted model on a native engine.
 
 >>> import mixedmodels as mm
 >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets as datasets
-    from .api import gls, lm, lmm, mmrm
+    from .api import glm, glmm, gls, lm, lmm, mmrm
     from .control import Control
+    from .dialects.clmm import clmm
+    from .dialects.glmer import glmer
+    from .dialects.glmmtmb import glmmTMB
     from .dialects.lme4 import lmer
     from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
@@ -38,9 +41,14 @@ __all__ = [
     "SpecError",
     "Status",
     "Table",
+    "clmm",
     "compare",
     "datasets",
     "fay_herriot",
+    "glm",
+    "glmer",
+    "glmm",
+    "glmmTMB",
     "gls",
     "lm",
     "lmer",
@@ -62,8 +70,13 @@ HOMES = {
     "SpecError": "errors",
     "Status": "errors",
     "Table": "table",
+    "clmm": "dialects.clmm",
     "compare": "inference.compare",
     "fay_herriot": "inference.fay_herriot",
+    "glm": "api",
+    "glmer": "dialects.glmer",
+    "glmm": "api",
+    "glmmTMB": "dialects.glmmtmb",
     "gls": "api",
     "lm": "api",
     "lmer": "dialects.lme4",

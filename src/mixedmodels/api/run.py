@@ -34,11 +34,23 @@ ROOM = 1e-6
 """Fall of −2l by which another value of a parameter that is held counts as better."""
 
 
+FITTERS = {
+    "laplace": "api.integrated:fit_integrated",
+    "quadrature": "api.integrated:fit_integrated",
+    "rspl": "api.pseudo:fit_pseudo",
+    "mspl": "api.pseudo:fit_pseudo",
+    "rmpl": "api.pseudo:fit_pseudo",
+    "mmpl": "api.pseudo:fit_pseudo",
+}
+"""Who fits a generalised model, `(spec, inputs, control) -> Fit`, by how its random effects are integrated out."""
+
+
 def refuse_random(spec: ModelSpec, verb: str) -> None:
     """Raise `SpecError` where a model without random terms has some."""
-    if spec.random or spec.splines:
-        terms = ", ".join(str(term) for term in (*spec.random, *spec.splines))
-        raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `lmm`.")
+    random = (*spec.random, *spec.splines, *(term for part in spec.parts for term in part.random))
+    if random:
+        terms, other = ", ".join(map(str, random)), "lmm" if spec.likelihood is None else "glmm"
+        raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `{other}`.")
 
 
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
@@ -51,6 +63,9 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
+    if spec.likelihood is not None:
+        generalised: Fit = load(FITTERS[spec.likelihood.approximation])(spec, inputs, control)
+        return generalised
     frame = build_frame(
         spec,
         inputs.data,
