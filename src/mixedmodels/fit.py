@@ -158,7 +158,6 @@ class Fit:
     glance = Tool[Table]("postfit.broom:glance")
     augment = Tool[Table]("postfit.broom:augment")
     to_lme4 = Tool[str]("dialects.lme4:to_lme4")
-    to_glmmtmb = Tool[str]("dialects.glmmtmb:to_glmmtmb")
 
     @property
     def formula(self) -> str:
@@ -237,12 +236,24 @@ class Fit:
     @property
     def criterion(self) -> float:
         """−2l at the optimum: twice the negative (restricted) log-likelihood, all constants included."""
+        if self.distribution is not None and self.distribution.pseudo:
+            raise SpecError(no_likelihood(self.distribution.approximation))
         return self.optimum.value
+
+    @property
+    def pseudo_loglik(self) -> float:
+        """(Residual) log pseudo-likelihood: that of the linear mixed model of the pseudo-data, as SAS prints it.
+
+        Pseudo-data differ from model to model, so that it compares nothing.
+        """
+        if self.distribution is None or not self.distribution.pseudo:
+            raise SpecError("this fit has a likelihood, fit.loglik, and no pseudo-likelihood.")
+        return -self.optimum.value / 2
 
     @property
     def loglik(self) -> float:
         """(Restricted) log-likelihood at the optimum."""
-        return -self.optimum.value / 2
+        return -self.criterion / 2
 
     @property
     def n_parameters(self) -> int:
@@ -293,12 +304,13 @@ class Fit:
 
     @property
     def linear_predictor(self) -> Array:
-        """Offset + Xβ̂, with the curves of splines, (n,): the fitted mean of the population."""
+        """Offset + Xβ̂, with the curves of splines, (n,), on the link's scale: the fitted mean where b = 0."""
         return self._once("linear_predictor", self._population_mean)
 
     @property
     def fitted(self) -> Array:
-        """Offset + Xβ̂ + Zb̂, (n,); with `na="exclude"` as long as the data, NaN in rows left out."""
+        """Offset + Xβ̂ + Zb̂, (n,), of a generalised model the mean there, g⁻¹; with `na="exclude"` as long as the data,
+        NaN in rows left out."""
         return self.in_place(self._fitted)
 
     @property
@@ -317,7 +329,19 @@ class Fit:
 
     @property
     def _fitted(self) -> Array:
-        return self._once("fitted", self._conditional_mean)
+        if self.distribution is None:
+            return self._eta
+        return self._once("fitted", lambda: self._distribution.mean(self._eta))
+
+    @property
+    def _eta(self) -> Array:
+        """Offset + Xβ̂ + Zb̂, (n,): the fitted linear predictor."""
+        return self._once("eta", self._conditional_mean)
+
+    @property
+    def _distribution(self) -> Distribution:
+        assert self.distribution is not None
+        return self.distribution
 
     @property
     def _resid(self) -> Array:
@@ -325,7 +349,9 @@ class Fit:
 
     @property
     def response(self) -> Array:
-        """y as modelled, offsets included, (n,)."""
+        """y as modelled, offsets included, (n,); of a generalised model y as observed, proportions where trials are."""
+        if self.distribution is not None:
+            return self.distribution.observed
         return self._work.rows().response
 
     @property
@@ -487,6 +513,15 @@ class Plots:
 
     def _names(self) -> list[str]:
         return [name for name, value in vars(type(self)).items() if isinstance(value, Tool)]
+
+
+def no_likelihood(method: str) -> str:
+    """Return why a fit by pseudo-likelihood has no log-likelihood, and what to do."""
+    return (
+        f"a fit by method={method!r} has no log-likelihood, AIC or BIC: its pseudo-data differ from model to model. "
+        "Test terms with fit.anova() or fit.test(), or fit the models by method='laplace' and compare those. "
+        "fit.pseudo_loglik is what SAS prints."
+    )
 
 
 def conditional_mean(rows: Rows, solution: Solution) -> Array:

@@ -18,6 +18,8 @@ Bounds = Literal["psd", "none"]
 Approximation = Literal["laplace", "quadrature", "rspl", "mspl", "rmpl", "mmpl"]
 Information = Literal["observed", "expected"]
 Component = Literal["dispersion", "zero", "hurdle"]
+PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
+"""Approximations that fit a linear mixed model to pseudo-data, over and over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class LikelihoodSpec:
         Columns of trials and of how many equal rows a row stands for.
     nominal, thresholds
         Terms of an ordinal model with an effect per threshold; how thresholds are spaced.
+    free
+        Whether a scale φ of the variance is estimated for a family without a dispersion (quasi-likelihood).
     """
 
     family: str
@@ -172,6 +176,17 @@ class LikelihoodSpec:
     frequency: str | None = None
     nominal: str | None = None
     thresholds: str = "flexible"
+    free: bool = False
+
+    @property
+    def pseudo(self) -> bool:
+        """Whether estimates are those of a linear mixed model of pseudo-data."""
+        return self.approximation in PSEUDO
+
+    @property
+    def conditional(self) -> bool:
+        """Whether pseudo-data are made at Xβ̂ + Zb̂ (subject-specific) rather than at Xβ̂ (marginal)."""
+        return self.approximation in ("rspl", "mspl")
 
     def __post_init__(self) -> None:
         for argument, value, allowed in (

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, cast
 
+from ..criterion.parameters import RESIDUAL
 from ..errors import SpecError
 from ..fit import Inputs
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
-from ..likelihood.families import family_name
+from ..likelihood.families import FAMILIES, family_name
 from ..spec import (
+    PSEUDO,
     Approximation,
     Component,
     Information,
@@ -27,8 +29,8 @@ from ..terms.response import ObservedResponse, observe
 
 WITH_TRIALS = ("binomial", "betabinomial")
 RESTRICTED = ("rspl", "rmpl")
-PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
-"""Methods that fit a linear mixed model to a working response, over and over."""
+FREE = "free"
+"""What `dispersion=` says of a scale that is estimated, for a family without a dispersion."""
 
 
 def read_generalised(
@@ -88,6 +90,10 @@ def read_generalised(
         na=na,
         context=context,
     )
+    free = dispersion == FREE
+    if free:
+        _check_free(name, method)
+        dispersion = None
     names = check_functions(context)
     written = (("dispersion", dispersion), ("zero", zero_inflation), ("hurdle", hurdle))
     parts = tuple(
@@ -108,7 +114,10 @@ def read_generalised(
         frequency if isinstance(frequency, str) else None,
         nominal,
         thresholds,
+        free,
     )
+    if pseudo and not (free or _has_dispersion(name) or spec.residual is not None or spec.variance):
+        spec = spec.with_changes(hold=_with_scale_held(spec))
     offsets = (*spec.offsets, quoted(offset)) if isinstance(offset, str) else spec.offsets
     return spec.with_changes(formula=formula, offsets=offsets, likelihood=likelihood)
 
@@ -141,6 +150,38 @@ def read_rows(spec: ModelSpec, inputs: Inputs) -> tuple[ModelFrame, ObservedResp
         beside=inputs.beside,
     )
     return observe(spec, frame)
+
+
+def _has_dispersion(family: str) -> bool:
+    return bool(getattr(FAMILIES[family], "symbol", ""))
+
+
+def _check_free(family: str, method: Approximation) -> None:
+    """Raise `SpecError` unless a scale of the variance can be estimated beside a family."""
+    if method not in PSEUDO:
+        raise SpecError(
+            f"dispersion='free' scales the variance of a working model, which method={method!r} has none of; use "
+            "method='rspl', or a family with a dispersion of its own (betabinomial, nb2)."
+        )
+    if _has_dispersion(family):
+        raise SpecError(
+            f"dispersion='free' is for families without a dispersion; that of family={family!r} is estimated anyway."
+        )
+
+
+def _with_scale_held(spec: ModelSpec) -> tuple[tuple[str, float], ...]:
+    """Return the values held with those of the error variance, one: that of the family is known."""
+    start = dict(spec.start)
+    held: dict[str, float] = {}
+    for item in spec.hold:
+        name, value = item if isinstance(item, tuple) else (item, start.get(item))
+        if value is None:
+            raise SpecError(
+                f"hold: {name!r} has no value; write hold={{{name!r}: value}} or give it in start=."
+            )
+        held[name] = value
+    held.setdefault(RESIDUAL, 1.0)
+    return tuple(held.items())
 
 
 def _approximation(method: str) -> Approximation:

@@ -17,7 +17,7 @@ from ..errors import ConvergenceWarning, Severity, SpecError, Status, carried_th
 from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
-from ..optimise.alternate import alternate, alternate_near
+from ..optimise.alternate import RENEWALS, alternate, alternate_near
 from ..optimise.batched import optimise_near
 from ..optimise.newton import optimise
 from ..optimise.optimum import Optimum
@@ -80,7 +80,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
     with carried_through("the fit"):
         found = search(spec, design, rows, control, spec.start_values)
-        _warn(found.optimum)
+        warn_unconverged(found.optimum)
         return Fit.from_optimum(
             spec,
             frame.schema,
@@ -91,18 +91,18 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             engine=found.engine,
             control=control,
             notes=frame.notes + found.design.notes + control.notes,
-            inputs=_owned(spec, inputs, frame, design) if control.keep_data else None,
+            inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
         )
 
 
-def _warn(optimum: Optimum) -> None:
+def warn_unconverged(optimum: Optimum, stacklevel: int = 4) -> None:
     """Warn of a fit that did not converge where the verb was called."""
     if not optimum.converged:
         stalled = [status for status in optimum.statuses if status.severity is Severity.WARNING]
-        warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=4)
+        warnings.warn(" ".join(f"{status}." for status in stalled), ConvergenceWarning, stacklevel=stacklevel)
 
 
-def _owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
+def owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
     """Return what a fit keeps of what it was given: copies of its own."""
     summed = spec.residual is not None and spec.residual.structure.name == "lin"
     known = deepcopy(inputs.known) if summed else _known_in_design(design)
@@ -112,6 +112,7 @@ def _owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -
         weights=deepcopy(inputs.weights),
         known=known or None,
         subset=deepcopy(inputs.subset),
+        beside=deepcopy(dict(inputs.beside)),
     )
 
 
@@ -195,11 +196,12 @@ def _with_room(
             break
     assert best is not None
     held, criterion, optimum = best
-    notes = tuple(_held_note(one, value) for one, (_, value) in zip(free, held, strict=True))
+    notes = tuple(held_note(one, value) for one, (_, value) in zip(free, held, strict=True))
     return replace(design, held=design.held + held, notes=design.notes + notes), criterion, optimum
 
 
-def _held_note(one: Undetermined, value: float) -> Status:
+def held_note(one: Undetermined, value: float) -> Status:
+    """Return what is said of a parameter that the data do not determine."""
     return Status(
         Severity.NOTE,
         f"the data do not determine {one.name} beside {', '.join(one.others)}: moving them together changes no "
@@ -244,6 +246,16 @@ class _FittedMean:
     spec: ModelSpec
     design: Design
     equations: Equations
+    comparable = True
+    unsettled = Status(
+        Severity.WARNING,
+        f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
+        "Use a function of a covariate instead",
+    )
+
+    def arrived(self, known: Array, left: Array) -> bool:
+        """Return False: that −2l does not change any more says it."""
+        return False
 
     def read(self, criterion: Criterion, theta: Array) -> Array:
         return conditional_mean(self.equations.rows, linear_part(criterion).solve(theta)[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..api.run import search
-from ..fit import Fit
+from ..errors import SpecError
+from ..fit import Fit, no_likelihood
 from ..spec import Method, ModelSpec
 from ..terms.design import Design
 from ..terms.rows import Rows
@@ -13,6 +14,7 @@ from ..terms.rows import Rows
 
 def by_method(fit: Fit, method: Method) -> Fit:
     """Return the same model fitted by `"ml"` or `"reml"`; the fit itself where that is how it was fitted."""
+    _check_linear(fit)
     if fit.spec.method == method:
         return fit
     design = replace(fit.design, reml=method == "reml")
@@ -21,12 +23,19 @@ def by_method(fit: Fit, method: Method) -> Fit:
 
 def null_model(fit: Fit) -> Fit:
     """Return the model with the same fixed part and independent errors of one variance (times 1/w)."""
+    _check_linear(fit)
     spec = fit.spec.with_changes(
         random=(), splines=(), residual=None, variance=(), start=(), starts=(), hold=(),
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
     rows = replace(fit._work.rows(), random=(), residual=None)
     return _fit_design(fit, spec, replace(fit.design, random=(), residual=None, held=()), rows)
+
+
+def _check_linear(fit: Fit) -> None:
+    """Raise `SpecError` for a fit by pseudo-likelihood: its arrays are pseudo-data of its own estimates."""
+    if fit.distribution is not None and fit.distribution.pseudo:
+        raise SpecError(no_likelihood(fit.distribution.approximation))
 
 
 def _fit_design(fit: Fit, spec: ModelSpec, design: Design, rows: Rows) -> Fit:

@@ -125,6 +125,12 @@ class MeanFamily(Family):
     links: ClassVar[Labels]
     """Names of the links that can be asked for, the default first."""
     link: Link
+    proportional: ClassVar[bool] = False
+    """Whether var y = φV(μ)/w with a known V: a family of pseudo-likelihood. Its ζ is 0 at φ = 1."""
+
+    def scaled(self, phi: Array) -> Array:
+        """Return the second predictor ζ at which var y = φV(μ)/w."""
+        return np.log(phi)
 
     def deviance(self, responses: Responses, eta: Array) -> Array:
         """Return the unit deviances 2(ℓ_saturated − ℓ)·φ, (n,); for residuals."""

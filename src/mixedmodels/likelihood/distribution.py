@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import SpecError
+from ..spec import PSEUDO
 from ..typing import Array
 from .base import FREE, Family, MeanFamily
 from .links import Link
 from .responses import Responses
-
-PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
-"""Approximations that fit a linear mixed model to pseudo-data."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +33,8 @@ class Distribution:
     psi
         Estimates of ψ.
     scale
-        φ that multiplies the variance of a family without a dispersion of its own (quasi-likelihood); 1 for none.
+        φ that multiplies the variance of a family without a dispersion of its own (quasi-likelihood), (n,); None for
+        none.
     dispersion
         The dispersion on the family's natural scale, one number; None where there is none or it differs by row.
 
@@ -54,7 +53,7 @@ class Distribution:
     approximation: str
     beside: Array = field(default_factory=lambda: np.empty((0, 0)))
     psi: Array = field(default_factory=lambda: FREE)
-    scale: float = 1.0
+    scale: Array | None = None
     dispersion: float | None = None
 
     @property
@@ -71,7 +70,7 @@ class Distribution:
     def symbol(self) -> str:
         """What the dispersion is called: the family's own symbol, `"phi"` for a scale."""
         own = getattr(self.family, "symbol", "")
-        return own or ("phi" if self.scale != 1.0 else "")
+        return own or ("" if self.scale is None else "phi")
 
     @property
     def observed(self) -> Array:
@@ -103,7 +102,8 @@ class Distribution:
     def variance(self, eta: Array) -> Array:
         """Return var y per trial of the rows used at the first predictor, (n,)."""
         own = self.family.variance(self.responses, self.predictors(eta), self.psi)
-        return np.asarray(self.scale * own / self.responses.trials_or_one**2)
+        scale = 1.0 if self.scale is None else self.scale
+        return np.asarray(scale * own / self.responses.trials_or_one**2)
 
     def deviance(self, eta: Array) -> Array:
         """Return the unit deviances of the rows used, weights included, (n,); `SpecError` where there are none."""

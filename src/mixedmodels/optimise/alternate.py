@@ -1,4 +1,5 @@
-"""Criteria that take something as known which their own optimum changes: fitted means inside variance functions.
+"""Criteria that take something as known which their own optimum changes: fitted means inside variance functions, the
+predictors at which a generalised model is made linear.
 
 One loop for all such models: criterion → optimum → what is taken as known → criterion. Every distinct optimum of the
 first criterion is carried to where it settles, and what they settle at is compared.
@@ -13,7 +14,7 @@ import numpy as np
 
 from ..control import Control
 from ..criterion.base import Criterion
-from ..errors import FitError, Severity, Status
+from ..errors import FitError, Status
 from ..typing import Array
 from .kinks import kinked_places
 from .newton import describe, searches
@@ -44,14 +45,27 @@ ROUNDS = 3
 
 
 class Renewal(Protocol):
-    """What a criterion takes as known, by row, and the criterion that takes other values as known."""
+    """What a criterion takes as known, by row, and the criterion that takes other values as known.
+
+    `comparable` says whether −2l of criteria that take different values as known are of the same data; `unsettled` what
+    is said where they do not settle.
+    """
+
+    @property
+    def comparable(self) -> bool: ...
+    @property
+    def unsettled(self) -> Status: ...
 
     def read(self, criterion: Criterion, theta: Array) -> Array:
         """Return what θ says of what is taken as known, (n,)."""
         ...
 
     def at(self, known: Array) -> Criterion:
-        """Return the criterion that takes these values as known."""
+        """Return the criterion that takes these values as known; `FitError` where there is none."""
+        ...
+
+    def arrived(self, known: Array, left: Array) -> bool:
+        """Return whether what θ says, `known` + `left`, is what was taken as known."""
         ...
 
 
@@ -85,14 +99,15 @@ def alternate(
     -----
     A renewal at which −2l is not finite, or from which no search converges, is halved; from the sixth on the last
     renewals are extrapolated (Anderson 1965), so that slow or oscillating sequences settle too. The lowest of the
-    settled optima is returned, or, where none settled, the lowest with a warning.
+    settled optima is returned, or, where none settled, the lowest with a warning; where −2l is not comparable the one
+    that the lowest optimum of the first criterion leads to.
     """
     before = criterion.evaluations
     arrivals, tried = searches(criterion, control, start)
     spent = criterion.evaluations - before
     reached: list[_State] = []
     for end in sorted(arrivals, key=lambda end: not end.converged):
-        if reached and (spent > EVALUATIONS or not end.converged):
+        if reached and (spent > EVALUATIONS or not end.converged or not renewal.comparable):
             break
         state = _State(criterion, known, end, iterations=end.iterations)
         _settle(state, renewal, control)
@@ -102,7 +117,7 @@ def alternate(
     found = describe(best.criterion, best.end, spent, tried)
     found = replace(found, iterations=best.iterations)
     if not best.settled:
-        found = replace(found, converged=False, statuses=(*found.statuses, _UNSETTLED))
+        found = replace(found, converged=False, statuses=(*found.statuses, renewal.unsettled))
     return best.criterion, found
 
 
@@ -119,13 +134,6 @@ def alternate_near(
         return found
     afresh = alternate(criterion, known, renewal, control)
     return min(found, afresh, key=lambda one: (not one[1].converged, one[1].value))
-
-
-_UNSETTLED = Status(
-    Severity.WARNING,
-    f"the variance function of the fitted mean did not settle in {RENEWALS} renewals",
-    "Use a function of a covariate instead",
-)
 
 
 def _settle(state: _State, renewal: Renewal, control: Control) -> None:
@@ -154,6 +162,9 @@ def _renew(state: _State, renewal: Renewal, control: Control) -> None:
         known = state.known
         left = renewal.read(state.criterion, state.end.theta) - known
         distance = float(np.linalg.norm(left))
+        if renewal.arrived(known, left):
+            state.settled = True
+            return
         if count > 1 and distance > CONTRACTS * gap:
             length, past = max(0.5 * length, SHORTEST) if distance > gap or not past else length, []
         gap = distance
@@ -166,7 +177,7 @@ def _renew(state: _State, renewal: Renewal, control: Control) -> None:
             change = _move(state, known + 0.5**k * length * left, renewal, control)
         if change is None:
             return
-        if abs(change) <= SETTLED * length:
+        if renewal.comparable and abs(change) <= SETTLED * length:
             state.settled = True
             return
         past = [*past[1 - DEPTH :], (known, left)]
@@ -174,7 +185,10 @@ def _renew(state: _State, renewal: Renewal, control: Control) -> None:
 
 def _move(state: _State, known: Array, renewal: Renewal, control: Control) -> float | None:
     """Take this as known and go to the optimum near; return the change of −2l, None where there is none."""
-    criterion = renewal.at(known)
+    try:
+        criterion = renewal.at(known)
+    except FitError:
+        return None
     places = [place for place, _ in kinked_places(criterion)]
     moving = np.setdiff1d(np.flatnonzero(criterion.free), places) if places else None
     try:
@@ -187,7 +201,8 @@ def _move(state: _State, known: Array, renewal: Renewal, control: Control) -> fl
         return None
     change = end.value - state.end.value
     state.criterion, state.known, state.end = criterion, known, end
-    state.iterations += end.iterations
+    # a renewal that moves no parameter is a step of the loop itself where the data are other ones
+    state.iterations += end.iterations if renewal.comparable else max(end.iterations, 1)
     return change
 
 

@@ -79,21 +79,29 @@ def _broom_name(kind: str, name1: str, name2: str) -> str:
 def glance(fit: Fit) -> Table:
     """Return one row about the fit: `nobs sigma loglik aic bic criterion df_residual converged singular`.
 
+    Of a generalised model there are `family link dispersion` besides.
+
     Notes
     -----
+    A fit by pseudo-likelihood has no likelihood: `loglik aic bic criterion` are missing.
     *Same as* `broom.mixed::glance`; AIC and BIC as in lme4.
     """
-    row = {
+    known = fit.distribution
+    none = known is not None and known.pseudo
+    row: dict[str, Any] = {
         "nobs": fit.nobs,
         "sigma": fit.sigma,
-        "loglik": fit.loglik,
-        "aic": fit.aic,
-        "bic": fit.bic,
-        "criterion": fit.criterion,
+        "loglik": np.nan if none else fit.loglik,
+        "aic": np.nan if none else fit.aic,
+        "bic": np.nan if none else fit.bic,
+        "criterion": np.nan if none else fit.criterion,
         "df_residual": fit.df_resid,
         "converged": fit.converged,
         "singular": fit.singular,
     }
+    if known is not None:
+        varies = known.dispersion is None and bool(known.symbol)
+        row |= {"family": fit.family, "link": fit.link, "dispersion": np.nan if varies else fit.dispersion}
     return Table({name: [value] for name, value in row.items()}, backend=fit.backend)
 
 

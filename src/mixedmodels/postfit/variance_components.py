@@ -192,6 +192,10 @@ def list_components(fit: Fit) -> list[Component]:
     for place, (block, natural) in enumerate(natural_parameters(fit)):
         rows = _block_components(fit, block, natural, place, len(out))
         out += sorted(rows, key=lambda row: KIND_ORDER.get(row.kind, 2))
+    known = fit.distribution
+    if known is not None and not (known.pseudo and known.symbol):
+        # the variance of a row is the family's
+        return out
     if fit.design.residual is None:
         out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, len(out), None))
     else:

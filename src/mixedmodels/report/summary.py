@@ -10,10 +10,11 @@ from ..engines import ENGINES, Layout
 from ..errors import MixedModelsError, Severity
 from ..fit import Fit
 from ..formats import format_number
-from ..inference.ddf import automatic, method_for
+from ..inference.ddf import automatic_for, method_for
 from ..inference.sensitivity import Information
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
+from .generalised import criterion_digits, generalised_facts, generalised_title, pseudo_criterion
 from .html import summary_html
 from .markup import summary_latex, summary_markdown
 from .random_table import random_table
@@ -102,7 +103,7 @@ def _affordable(fit: Fit) -> str:
     Small-sample methods take about two gradients for each covariance parameter. What has been computed does not count:
     a fit prints the same whatever was asked of it before.
     """
-    if fit.spec.ddf != "auto" or automatic(fit.design) == "residual":
+    if fit.spec.ddf != "auto" or automatic_for(fit) in ("residual", "asymptotic"):
         return fit.spec.ddf
     cost = ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
     flops = (2 * fit.n_covariance_parameters + 2) * cost[0]
@@ -110,6 +111,8 @@ def _affordable(fit: Fit) -> str:
 
 
 def _title(fit: Fit) -> str:
+    if fit.distribution is not None:
+        return generalised_title(fit)
     method = "REML" if fit.design.reml else "maximum likelihood"
     if not fit.design.random and fit.design.residual is not None:
         return f"Linear model with structured errors by {method}"
@@ -120,14 +123,14 @@ def _title(fit: Fit) -> str:
 
 
 def _facts(fit: Fit) -> tuple[tuple[str, str], ...]:
-    facts = [("Formula", fit.spec.formula), ("Data", _data(fit))]
+    facts = [("Formula", fit.spec.formula), *generalised_facts(fit), ("Data", _data(fit))]
     if fit.spec.residual is not None:
         facts.append(("Residual", str(fit.spec.residual)))
     if fit.spec.variance:
         facts.append(("Variance", " * ".join(map(str, fit.spec.variance))))
-    if fit.design.weighted:
+    if fit.design.weighted and fit.distribution is None:
         facts.append(("Weights", f"{fit.spec.weights or 'given as an array'}; var(e) = σ²/weight"))
-    if fit.design.random or fit.design.residual is not None:
+    if fit.design.random or fit.design.residual is not None or fit.distribution is not None:
         facts.append(("Fit", _convergence(fit)))
     else:
         facts.append(("Error", f"standard deviation {format_number(fit.sigma)}, {fit.df_resid:,} df"))
@@ -156,15 +159,12 @@ def _convergence(fit: Fit) -> str:
 
 
 def _criteria(fit: Fit) -> Table:
+    if fit.distribution is not None and fit.distribution.pseudo:
+        return pseudo_criterion(fit)
     name = "-2 log L (REML)" if fit.design.reml else "-2 log L"
     values = {name: fit.criterion, "log L": fit.loglik, "AIC": fit.aic, "AICc": fit.aicc, "BIC": fit.bic}
-    columns = {key: [format_number(value, _criterion_digits(value))] for key, value in values.items()}
+    columns = {key: [format_number(value, criterion_digits(value))] for key, value in values.items()}
     return Table(columns, formats=dict.fromkeys(columns, "aligned"))
-
-
-def _criterion_digits(value: float) -> int:
-    """Return the digits that show three decimals: criteria are compared by their differences."""
-    return 4 + int(np.log10(max(abs(value), 1.0))) if np.isfinite(value) else 6
 
 
 def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) -> Table:

@@ -53,6 +53,7 @@ __all__ = [
     "DDF_METHODS",
     "DegreesOfFreedom",
     "automatic",
+    "automatic_for",
     "check_method",
     "choose_method",
     "method_for",
@@ -68,13 +69,22 @@ def method_for(
     if isinstance(ddf, DegreesOfFreedom):
         return ddf
     name = fit.spec.ddf if ddf is None else ddf
-    return choose_method(automatic(fit.design) if name == "auto" else name, information=information)
+    return choose_method(automatic_for(fit) if name == "auto" else name, information=information)
 
 
 def check_method(name: str) -> None:
     """Raise `SpecError` unless `name` is a method or `"auto"`."""
     if name != "auto":
         choose_method(name)
+
+
+def automatic_for(fit: Fit) -> str:
+    """Return the method that `"auto"` stands for in a fit: that of its design, but `"asymptotic"` where V is known.
+
+    So it is in a generalised model without random terms whose family has no dispersion.
+    """
+    known = fit.distribution is not None and not fit.design.random and fit.design.residual is None
+    return "asymptotic" if known and not fit.n_covariance_parameters else automatic(fit.design)
 
 
 def automatic(design: Design) -> str:

@@ -53,6 +53,7 @@ class Binomial(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("logit"))
     names: ClassVar[Labels] = ("binomial", "bernoulli", "binary", "bin")
     links: ClassVar[Labels] = ("logit", "probit", "cloglog", "loglog", "cauchit", "log", "identity", "power")
+    proportional: ClassVar[bool] = True
     takes_trials: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
 

@@ -29,6 +29,7 @@ class Exponential(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("log"))
     names: ClassVar[Labels] = ("exponential",)
     links: ClassVar[Labels] = ("log", "inverse", "identity", "sqrt", "power")
+    proportional: ClassVar[bool] = True
 
     @property
     def log_concave(self) -> bool:

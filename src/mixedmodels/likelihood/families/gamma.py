@@ -69,6 +69,7 @@ class Gamma(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("log"))
     names: ClassVar[Labels] = ("gamma",)
     links: ClassVar[Labels] = ("log", "inverse", "identity", "sqrt", "power")
+    proportional: ClassVar[bool] = True
     takes_weights: ClassVar[bool] = True
     symbol: ClassVar[str] = "shape"
 
@@ -93,6 +94,9 @@ class Gamma(MeanFamily):
 
     def variance(self, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
         return np.asarray(self.mean(eta) ** 2 * np.exp(-eta[1]) / responses.weights_or_one)
+
+    def scaled(self, phi: Array) -> Array:
+        return -np.log(phi)
 
     def deviance(self, responses: Responses, eta: Array) -> Array:
         q = responses.y / self.mean(eta)

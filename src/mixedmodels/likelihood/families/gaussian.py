@@ -30,6 +30,7 @@ class Gaussian(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("identity"))
     names: ClassVar[Labels] = ("gaussian", "normal")
     links: ClassVar[Labels] = ("identity", "log", "inverse", "sqrt", "power")
+    proportional: ClassVar[bool] = True
     takes_weights: ClassVar[bool] = True
     symbol: ClassVar[str] = "sigma2"
 

@@ -30,6 +30,7 @@ class InverseGaussian(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("inverse_squared"))
     names: ClassVar[Labels] = ("inverse_gaussian", "inverse.gaussian", "igaussian", "ig")
     links: ClassVar[Labels] = ("inverse_squared", "log", "inverse", "identity", "sqrt", "power")
+    proportional: ClassVar[bool] = True
     takes_weights: ClassVar[bool] = True
     symbol: ClassVar[str] = "phi"
 

@@ -123,6 +123,7 @@ class Geometric(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("log"))
     names: ClassVar[Labels] = ("geometric",)
     links: ClassVar[Labels] = ("log", "identity", "sqrt", "power")
+    proportional: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
 
     @property

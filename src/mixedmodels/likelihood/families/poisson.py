@@ -43,6 +43,7 @@ class Poisson(MeanFamily):
     link: Link = field(default_factory=lambda: make_link("log"))
     names: ClassVar[Labels] = ("poisson",)
     links: ClassVar[Labels] = ("log", "identity", "sqrt", "power")
+    proportional: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
 
     @property
