@@ -158,6 +158,7 @@ class Fit:
     glance = Tool[Table]("postfit.broom:glance")
     augment = Tool[Table]("postfit.broom:augment")
     to_lme4 = Tool[str]("dialects.lme4:to_lme4")
+    to_glmmtmb = Tool[str]("dialects.glmmtmb:to_glmmtmb")
 
     @property
     def formula(self) -> str:

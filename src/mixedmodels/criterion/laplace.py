@@ -155,16 +155,9 @@ class Laplace:
         return point
 
     def _settle(self, point: _Point, theta: Array) -> None:
-        try:
-            covariances = self.model.numbers(theta, roots=self.equations.takes_roots)
-        except (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError):
-            return
-        fixed = self.stack.fixed(theta[self.of_beta])
-        dual = self._predicted(covariances.matrices(), fixed)
-        mode = self.search.run(covariances, fixed, theta[self.of_psi], dual, self.tolerance)
+        point.mode = mode = self.settled_mode(theta, self.tolerance)
         if mode is None:
             return
-        point.mode = mode
         value = mode.height + mode.logdet - mode.decrement
         if mode.equations is not None:
             point.variances = self.stack.covariances(mode.equations.leverages())
@@ -174,6 +167,16 @@ class Laplace:
             value += inner(solved, mode.slack)
         if isfinite(value):
             point.value = value
+
+    def settled_mode(self, theta: Array, tolerance: float) -> Mode | None:
+        """Return û at θ to a decrement of `tolerance`, from where it is expected; None where it is not found."""
+        try:
+            covariances = self.model.numbers(theta, roots=self.equations.takes_roots)
+        except (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError):
+            return None
+        fixed = self.stack.fixed(theta[self.of_beta])
+        dual = self._predicted(covariances.matrices(), fixed)
+        return self.search.run(covariances, fixed, theta[self.of_psi], dual, tolerance)
 
     def _solve(self, equations: Equations, right: Effects) -> Effects:
         return tuple(b[:, :, 0] for b in equations.solve_random([own[:, :, None] for own in right]))
@@ -275,28 +278,31 @@ class Laplace:
         point = self._at(theta)
         if point.evaluation is None:
             gradient = self.gradient(theta)
-            with np.errstate(all="ignore"):
-                information, slopes = self._information(point, theta)
+            information = self.working_information(theta, _found(point), point.right)
             curvature = np.zeros((self.n_theta, self.n_theta))
             own = slice(0, self.model.n_theta)
             curvature[own, own] = self.model.curvature(theta, point.gammas, Scores((), ()))
             point.evaluation = Evaluation(
                 point.value, gradient, information, curvature, point.gammas, point.traces
             )
-            self._base = _Base(
-                self.model.matrices(theta),
-                self.stack.fixed(theta[self.of_beta]),
-                _found(point),
-                point.right,
-                slopes,
-            )
         return point.evaluation
 
-    def _information(self, point: _Point, theta: Array) -> tuple[Array, Array]:
+    def working_information(self, theta: Array, mode: Mode, right: Effects) -> Array:
+        """Return the Hessian of the working model but for curvature, (n_theta, n_theta), from û and r there.
+
+        What steps from θ move predictors by, and where û is expected near it, is known from then on.
+        """
+        with np.errstate(all="ignore"):
+            information, slopes = self._information(mode, right, theta)
+        fixed = self.stack.fixed(theta[self.of_beta])
+        self._base = _Base(self.model.matrices(theta), fixed, mode, right, slopes)
+        return information
+
+    def _information(self, mode: Mode, right: Effects, theta: Array) -> tuple[Array, Array]:
         """Return the Hessian of the working model but for curvature, and ∂η/∂θ with u held, (P, n, k)."""
-        mode, stack, k = _found(point), self.stack, self.model.n_theta
+        stack, k = self.stack, self.model.n_theta
         weights = mode.densities.curvature
-        slopes = stack.random(self._moved_effects(self.model.directions(theta), point.right))
+        slopes = stack.random(self._moved_effects(self.model.directions(theta), right))
         if not k:
             slopes = np.zeros((stack.count, len(stack), 0))
         columns, weighted = self._columns(slopes, weights)

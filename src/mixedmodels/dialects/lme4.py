@@ -9,17 +9,17 @@ from ..api import lmm
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit
-from ..spec import NaAction, RandomSpec
+from ..spec import LikelihoodSpec, NaAction, RandomSpec
 from ..syntax.spelling import variables
 from ..syntax.start_values import StartValues
-from ..syntax.tokens import Kind, Token, tokenize
+from .r_text import family_in_r, in_r, name_in_r, response_in_r
 
-SAME_IN_R = frozenset((
-    "I", "poly", "scale", "log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "abs", "sin", "cos", "tan",
-    "floor", "sign",
-))  # fmt: skip
-RENAMED_IN_R = {"ceil": "ceiling", "arcsin": "asin", "arccos": "acos", "arctan": "atan"}
-CONSTANTS_IN_R = {"True": "TRUE", "False": "FALSE", "None": "NULL"}
+FAMILIES = {
+    "binomial": "binomial",
+    "poisson": "poisson",
+    "gamma": "Gamma",
+    "inverse_gaussian": "inverse.gaussian",
+}
 
 
 def lmer(
@@ -71,7 +71,7 @@ def lmer(
 
 
 def to_lme4(fit: Fit) -> str:
-    """Return the model as an R call of `lmer` (or `lm`), or raise `SpecError` saying why lme4 cannot fit it.
+    """Return the model as an R call of `lmer`, `glmer`, `lm` or `glm`, or raise `SpecError` saying why lme4 cannot.
 
     Examples
     --------
@@ -92,19 +92,38 @@ def to_lme4(fit: Fit) -> str:
         _refuse(f"variance={what!r}: errors in lme4 have one variance, or known weights")
     if spec.hold:
         _refuse("parameters cannot be held at given values")
-    terms = [_in_r(spec.fixed), *(f"offset({_in_r(text)})" for text in spec.offsets)]
+    terms = [in_r(spec.fixed), *(f"offset({in_r(text)})" for text in spec.offsets)]
     terms += [_random_in_r(fit, term) for term in spec.random]
-    arguments = [f"{_in_r(spec.response)} ~ {' + '.join(terms)}", "data = data"]
+    arguments = [f"{response_in_r(spec)} ~ {' + '.join(terms)}", "data = data"]
+    if spec.likelihood is not None:
+        arguments += _generalised(fit, spec.likelihood)
     if spec.weights:
-        arguments.append(f"weights = {_name_in_r(spec.weights)}")
+        arguments.append(f"weights = {name_in_r(spec.weights)}")
     elif fit.design.weighted:
         _refuse("weights were given as an array; make them a column of the data")
     if spec.contrasts:
-        codings = ", ".join(f'{_name_in_r(name)} = "contr.{coding}"' for name, coding in spec.contrasts)
+        codings = ", ".join(f'{name_in_r(name)} = "contr.{coding}"' for name, coding in spec.contrasts)
         arguments.append(f"contrasts = list({codings})")
-    if spec.random and spec.method == "ml":
+    if spec.random and spec.method == "ml" and spec.likelihood is None:
         arguments.append("REML = FALSE")
-    return f"{'lmer' if spec.random else 'lm'}({', '.join(arguments)})"
+    verb = ("" if spec.likelihood is None else "g") + ("lmer" if spec.random else "lm")
+    return f"{verb}({', '.join(arguments)})"
+
+
+def _generalised(fit: Fit, asked: LikelihoodSpec) -> list[str]:
+    """Return the arguments of `glmer` that `lmer` does not have."""
+    if asked.approximation not in ("laplace", "quadrature"):
+        _refuse(f"method={asked.approximation!r} is pseudo-likelihood, which is MASS::glmmPQL")
+    if asked.parts:
+        _refuse(f"{asked.parts[0].component}= is a formula beside the mean; see to_glmmtmb()")
+    family = family_in_r(asked.family, asked.link, FAMILIES)
+    if family is None:
+        _refuse(f"family={asked.family!r} is none of {', '.join(FAMILIES)}; see to_glmmtmb()")
+        raise AssertionError
+    if asked.frequency or "frequency" in (fit.inputs.beside if fit.inputs else {}):
+        _refuse("frequency= counts equal rows; repeat the rows")
+    points = [f"nAGQ = {asked.points}"] if isinstance(asked.points, int) else []
+    return [f"family = {family}", *points]
 
 
 def _random_in_r(fit: Fit, term: RandomSpec) -> str:
@@ -112,7 +131,7 @@ def _random_in_r(fit: Fit, term: RandomSpec) -> str:
         _refuse(f"{term}: by=, cov= and precision= have no counterpart")
     if term.structure.name not in ("us", "diag"):
         _refuse(f"{term}: of the structures only `us` and `diag` are written")
-    group = ":".join(_name_in_r(name) for name in term.group)
+    group = ":".join(name_in_r(name) for name in term.group)
     if term.group in ((), ("all",)):
         _refuse(f"{term} has a single group")
     bar = "|"
@@ -123,48 +142,7 @@ def _random_in_r(fit: Fit, term: RandomSpec) -> str:
                 f"{term}: `||` in lme4 keeps the correlations among the columns of a factor ({factors[0]})"
             )
         bar = "||"
-    return f"({_in_r(term.effects)} {bar} {group})"
-
-
-def _in_r(text: str) -> str:
-    """Return canonical formula text in R's spelling."""
-    tokens = tokenize(text)
-    out, end = [], 0
-    for index, token in enumerate(tokens):
-        out.append(text[end : token.start])
-        out.append(_token_in_r(tokens, index))
-        end = token.stop
-    return "".join(out)
-
-
-def _token_in_r(tokens: tuple[Token, ...], index: int) -> str:
-    token = tokens[index]
-    if token.is_operator("**"):
-        return "^"
-    if token.kind is not Kind.NAME:
-        return token.text
-    if index + 1 == len(tokens) or tokens[index + 1].text != "(":
-        name = CONSTANTS_IN_R.get(token.text, token.text)
-        return f"factor({name})" if _is_coded(tokens, index - 2) else name
-    name = token.text.removeprefix("np.")
-    if name == "C":
-        return "C" if _is_coded(tokens, index) else "factor"
-    if name not in SAME_IN_R and name not in RENAMED_IN_R:
-        _refuse(f"{token.text}() is not the same function in R")
-    return RENAMED_IN_R.get(name, name)
-
-
-def _is_coded(tokens: tuple[Token, ...], index: int) -> bool:
-    """Return whether `C(x, coding)` starts at a token; `C(x)` alone is `factor(x)` in R."""
-    if index < 0 or index + 3 >= len(tokens) or tokens[index].text != "C":
-        return False
-    return tokens[index + 1].text == "(" and tokens[index + 3].kind is Kind.COMMA
-
-
-def _name_in_r(name: str) -> str:
-    return (
-        name if name.replace("_", "a").replace(".", "a").isalnum() and not name[0].isdigit() else f"`{name}`"
-    )
+    return f"({in_r(term.effects)} {bar} {group})"
 
 
 def _refuse(reason: str) -> NoReturn:
