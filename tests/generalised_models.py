@@ -9,6 +9,7 @@ import numpy as np
 from mixedmodels.control import Control
 from mixedmodels.criterion.generalised import arrange
 from mixedmodels.criterion.laplace import EXACT, Laplace
+from mixedmodels.criterion.quadrature import Quadrature
 from mixedmodels.engines.standardise import standardise
 from mixedmodels.frame.ingest import build_frame
 from mixedmodels.likelihood.base import Family
@@ -77,7 +78,7 @@ def terms_of(formula: str, data: Any, response: Array) -> tuple[ModelSpec, Any, 
     return spec, design, rows
 
 
-def gradient_error(criterion: Laplace, theta: Array, step: float = 1e-4) -> float:
+def gradient_error(criterion: Laplace | Quadrature, theta: Array, step: float = 1e-4) -> float:
     """Return the largest error of the gradient against differences of the fourth order, over its largest element."""
     criterion.tolerance = EXACT
     exact = criterion.gradient(theta).copy()

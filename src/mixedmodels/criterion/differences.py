@@ -58,3 +58,25 @@ def hessian_by_differences(gradient: Callable[[Array], Array], theta: Array, her
         moved[a] = theta[a] - step
         hessian[a] = (above - gradient(moved)) / (2 * step)
     return np.asarray(0.5 * (hessian + hessian.T))
+
+
+STEP = 1e-3
+"""Relative step of differences of the fourth order."""
+
+
+def slopes_by_differences(function: Callable[[Array], float], at: Array) -> Array:
+    """Return ∂f/∂x (k,) by central differences of the fourth order.
+
+    Examples
+    --------
+    >>> slopes_by_differences(lambda x: float(np.exp(x[0]) + x[1] ** 3), np.array([0.0, 2.0])).round(9).tolist()
+    [1.0, 12.0]
+    """
+    out = np.empty(len(at))
+    for j, value in enumerate(at):
+        shift = np.zeros(len(at))
+        shift[j] = STEP * max(abs(float(value)), 1.0)
+        near = function(at + shift) - function(at - shift)
+        far = function(at + 2 * shift) - function(at - 2 * shift)
+        out[j] = (8.0 * near - far) / (12.0 * shift[j])
+    return out

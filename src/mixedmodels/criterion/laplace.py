@@ -32,7 +32,7 @@ from ..terms.design import Design
 from ..terms.observed import Observed
 from ..typing import Array
 from .covariances import CovarianceModel
-from .differences import Evaluation, hessian_by_differences
+from .differences import STEP, Evaluation, hessian_by_differences, slopes_by_differences
 from .glm_start import start_values
 from .mode import Effects, Mode, ModeSearch, inner
 from .parameters import NaturalParameters
@@ -45,8 +45,6 @@ FURTHEST = 3.0
 """Change of a linear predictor at most in one step."""
 WIDER = 0.7
 """Change of the standard deviation of a random part of a linear predictor at most in one step."""
-STEP = 1e-3
-"""Relative step of differences in ψ, whose error is of its fourth power."""
 NOT_FINITE = (
     "the Laplace approximation has no derivatives here, where the mode of the random effects was not found or is no "
     "minimum; choose another start."
@@ -261,15 +259,7 @@ class Laplace:
                 total = total + np.einsum("pn,pn->n", point.adjoint, rows.score)
             return float(total.sum())
 
-        out = np.empty(len(psi))
-        for j, value in enumerate(psi):
-            step = STEP * max(abs(value), 1.0)
-            shift = np.zeros(len(psi))
-            shift[j] = step
-            near = function(psi + shift) - function(psi - shift)
-            far = function(psi + 2 * shift) - function(psi - 2 * shift)
-            out[j] = (8.0 * near - far) / (12.0 * step)
-        return out
+        return slopes_by_differences(function, psi)
 
     # -- second derivatives --------------------------------------------------------------------------------------
 
