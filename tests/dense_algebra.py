@@ -82,6 +82,23 @@ def random_known(rng: np.random.Generator, q: int, *, precision: bool) -> KnownC
     return KnownCovariance("A", covariance=a @ a.T / (q + 3))
 
 
+def singular_known(rng: np.random.Generator, q: int) -> KnownCovariance:
+    """Return a dense covariance over q levels of rank q − 2, the first two levels unrelated to the others."""
+    a = rng.standard_normal((q, q - 3))
+    a[:2], a[2:, 0] = 0.0, 0.0
+    a[:2, 0] = [1.0, 0.7]
+    return KnownCovariance("S", covariance=a @ a.T / q)
+
+
+def _root(matrix: Array) -> Array:
+    """Return L with LL' = K, by Cholesky where K is definite."""
+    try:
+        return np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(matrix)
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
 def random_codes(rng: np.random.Generator, n: int, q: int) -> Codes:
     """Return n levels in 0..q−1 with each level used at least once."""
     return rng.permutation(np.concatenate([np.arange(q), rng.integers(0, q, n - q)])).astype(np.int32)
@@ -101,7 +118,7 @@ def simulate_response(rng: np.random.Generator, design: Model, scale: float = 1.
         root = rng.standard_normal((term.n_sets, p, p)) * rng.choice([0.1, 0.5, 1.0, 2.0])
         b = np.einsum("jab,jb->ja", root[term.sets], rng.standard_normal((term.n_levels, p)))
         if term.known is not None:
-            b = np.linalg.cholesky(level_covariance(term)) @ b
+            b = _root(level_covariance(term)) @ b
         y = y + design_matrix(term) @ b.ravel()
     weights = np.ones(design.n) if design.weights is None else design.weights
     return replace(design, y=scale * (y + rng.standard_normal(design.n) / np.sqrt(weights)))

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from dense_algebra import make_design, nested_in, random_codes, random_known, random_term
+from dense_algebra import make_design, nested_in, random_codes, random_known, random_term, singular_known
 from mixedmodels.covariance import Positions, structure_class
 from mixedmodels.covariance.unbounded import Unbounded
 from mixedmodels.terms.design import Residual, VarianceTerm
@@ -64,6 +64,9 @@ def equal_errors(rows: Rows) -> dict[str, Callable[[], Model]]:
     def known(levels: int, precision: bool) -> dict[str, object]:
         return {"known": random_known(rng, levels, precision=precision), "levels": levels}
 
+    def singular(levels: int) -> dict[str, object]:
+        return {"known": singular_known(rng, levels), "levels": levels}
+
     outer, middle, inner, other, third = rows.outer, rows.middle, rows.inner, rows.other, rows.third
     return {
         "one factor": of(term("g", other)),
@@ -90,6 +93,11 @@ def equal_errors(rows: Rows) -> dict[str, Callable[[], Model]]:
         "known precision": of(term("k", other, **known(6, True)), term("g", other), term("inner", inner)),
         "known precision, slopes": of(term("k", inner, 2, **known(int(inner.max()) + 1, True))),
         "known precision, unused levels": of(term("k", third, **known(5, True)), weighted=True),
+        "singular covariance": of(term("k", inner, 2, **singular(int(inner.max()) + 1)), weighted=True),
+        "singular covariance, sets": of(term("k", other, sets=2, **singular(6)), term("third", third)),
+        "singular and known covariance": of(
+            term("k", other, **singular(6)), term("t", third, 2, **known(5, False)), term("i", inner)
+        ),
         "unused levels": of(term("g", third, 2, levels=5), term("h", other, levels=8)),
         "no fixed part": of(term("g", inner, 2), term("other", other), fixed=0, weighted=True),
         "wide fixed part": of(term("g", other, 2), term("third", third), fixed=18),
@@ -215,6 +223,13 @@ def structured_errors(visits: Visits) -> dict[str, Callable[[], Model]]:
         "known precision, places": of(
             term("item", item, 2, known=random_known(rows.rng, 6, precision=True), levels=6),
             residual=errors("places"), weighted=True,
+        ),
+        "singular covariance, patterns": of(
+            term("item", item, 2, known=singular_known(rows.rng, 6), levels=6), residual=errors(), weighted=True
+        ),
+        "singular covariance, places": of(
+            term("item", item, known=singular_known(rows.rng, 6), levels=6), term("site", site),
+            residual=errors("places"),
         ),
         "unused levels, patterns": of(term("item", item, levels=8), residual=errors()),
         "without bounds, patterns": of(term("site", site, structure=NOBOUND), residual=errors()),

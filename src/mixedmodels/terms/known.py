@@ -29,11 +29,7 @@ SYMMETRY = 1e-8
 NEGATIVE = 1e-10
 """Size of a negative eigenvalue of a covariance, relative to the largest, up to which it counts as zero."""
 SINGULAR = 1e-8
-"""Eigenvalue of K, relative to the largest, up to which K is taken as singular.
-
-Where K⁻¹ is needed (`floored_inverse`) such eigenvalues become this one: V is off by at most 1e-8 of ZKZ'σ_b², which
-moves −2l by that times n at most where the errors' variance is of that order; a smaller floor loses more to rounding.
-"""
+"""Eigenvalue of K, relative to the largest, up to which K is taken as singular: its inverse is then no use."""
 INDEFINITE_PRECISION = 1e-13
 """Smallest eigenvalue of a precision, relative to the largest, that rounding does not explain."""
 SMALL_PIVOT = 1e-6
@@ -118,20 +114,21 @@ def positive_inverse(matrix: Array) -> Array:
     return np.asarray(0.5 * (inverse + inverse.T))
 
 
-def floored_inverse(matrix: Array) -> Array:
-    """Return the inverse of a positive semidefinite matrix, eigenvalues raised to `SINGULAR` times the largest.
+def singular_root(matrix: Array, sets: Codes) -> Array | None:
+    """Return L with LL' = K, (q, q), L and K between levels of one parameter set (q,) alone; None for a definite K.
 
-    A definite matrix, by that measure, has its own inverse; `LinAlgError` where it is negative beyond rounding.
+    Levels that K ties together make a block of L, so that L is as sparse as the parts of K; `LinAlgError` where K is
+    negative beyond rounding.
     """
-    if not _looks_singular(matrix):
-        return positive_inverse(matrix)
-    values, vectors = np.linalg.eigh(matrix)
-    if values[0] < -NEGATIVE * values[-1]:
-        raise np.linalg.LinAlgError("the matrix is not positive semidefinite")
-    if values[0] > SINGULAR * values[-1]:
-        return positive_inverse(matrix)
-    inverse = (vectors / np.maximum(values, SINGULAR * values[-1])) @ vectors.T
-    return np.asarray(0.5 * (inverse + inverse.T))
+    within = np.where(sets[:, None] == sets, matrix, 0.0)
+    if not _looks_singular(within) or root_and_inverse(within)[1] is not None:
+        return None
+    part = csgraph.connected_components(sparse.csr_array(within), directed=False)[1]
+    out = np.zeros_like(within)
+    for k in range(int(part.max()) + 1):
+        own = np.flatnonzero(part == k)
+        out[np.ix_(own, own)] = root_and_inverse(within[np.ix_(own, own)])[0]
+    return out
 
 
 def root_and_inverse(matrix: Array) -> tuple[Array, Array | None]:

@@ -16,6 +16,7 @@ from ..layout import Layout
 from ..whitened.equations import WhitenedEquations
 from .pattern import Analysis, analyse
 from .system import SparseSystem
+from .turned import Turn
 
 DENSE_KNOWN = 3000
 """Levels up to which a covariance matrix among levels is inverted to a precision."""
@@ -41,7 +42,7 @@ class SparseEngine(Engine):
     name: ClassVar[str] = "sparse"
 
     def __init__(self) -> None:
-        self._last: tuple[Rows, Analysis] | None = None
+        self._last: tuple[Rows, Analysis, Turn | None] | None = None
 
     def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
         if not layout.bounded:
@@ -62,7 +63,8 @@ class SparseEngine(Engine):
         return None
 
     def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
-        analysis = self._analysis(layout, rows)
+        written, turn = self._analysis(layout, rows)
+        analysis = written if turn is None else turn.analysis
         rank = layout.rank + 1
         # factorisation and selected inverse are three times the operations of the factorisation
         flops = 3.0 * SPARSE_EFFORT * analysis.flops + analysis.stored * (PER_ENTRY + 4.0 * rank)
@@ -77,17 +79,18 @@ class SparseEngine(Engine):
         return flops, held
 
     def equations(self, layout: Layout, rows: Rows, control: Control) -> Equations:
-        analysis = self._analysis(layout, rows)
+        analysis, turn = self._analysis(layout, rows)
         if layout.errors is None:
-            return HomogeneousEquations(SparseSystem(layout, rows, control, analysis))
-        return WhitenedEquations(layout, rows, control, analysis)
+            return HomogeneousEquations(SparseSystem(layout, rows, control, analysis, turn))
+        return WhitenedEquations(layout, rows, control, analysis, turn)
 
-    def _analysis(self, layout: Layout, rows: Rows) -> Analysis:
-        """The analysis of a model, kept for the next question about the same one."""
+    def _analysis(self, layout: Layout, rows: Rows) -> tuple[Analysis, Turn | None]:
+        """The analysis of a model, and its turn, kept for the next question about the same one."""
         if self._last is None or self._last[0] is not rows:
             clusters = None if layout.errors is None else residual_clusters(layout, rows)
-            self._last = (rows, analyse(layout, rows, clusters))
-        return self._last[1]
+            analysis = analyse(layout, rows, clusters)
+            self._last = (rows, analysis, Turn.of(analysis))
+        return self._last[1:]
 
 
 def residual_clusters(layout: Layout, rows: Rows) -> Codes:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...kernels import NotPositiveDefinite, SparseSymmetric
 from ...lazy import LazyModule
-from ...terms.known import KnownCovariance, floored_inverse
+from ...terms.known import KnownCovariance, positive_inverse, singular_root
 from ...terms.rows import Rows
 from ...typing import Array, Codes
 from ..arrangement import Factor, merge_terms
@@ -64,7 +64,10 @@ class Coupling:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Factors, couplings, the compressed-column pattern of M (lower triangle) and its elimination order."""
+    """Factors, couplings, the compressed-column pattern of M (lower triangle) and its elimination order.
+
+    `roots` holds L with K = LL' of known covariances that are singular, which have no prior: see `Turn`.
+    """
 
     factors: tuple[Factor, ...]
     offsets: tuple[int, ...]
@@ -76,6 +79,7 @@ class Analysis:
     permutation: Codes
     stored: int
     flops: float
+    roots: tuple[Array | None, ...] = ()
 
     def columns(self, f: int) -> slice:
         """Return the columns of one factor."""
@@ -157,8 +161,11 @@ def analyse(layout: Layout, rows: Rows, clusters: Codes | None = None) -> Analys
     factors = merge_terms(layout, rows)
     sizes = [f.q * f.p for f in factors]
     offsets = tuple(int(s) for s in np.concatenate(([0], np.cumsum(sizes)[:-1]))) if sizes else ()
-    order = sum(sizes)
-    priors = tuple(_prior(layout.terms[f.terms[0]].known, f) for f in factors)
+    roots = tuple(_root(layout.terms[f.terms[0]].known, f) for f in factors)
+    priors = tuple(
+        _prior(layout.terms[f.terms[0]].known, f) if root is None else None
+        for f, root in zip(factors, roots, strict=True)
+    )
     if clusters is None:
         raw = [
             _coupling(factors, offsets, f, g, rows.weights, priors[f])
@@ -167,6 +174,17 @@ def analyse(layout: Layout, rows: Rows, clusters: Codes | None = None) -> Analys
         ]
     else:
         raw = _cluster_couplings(factors, offsets, priors, clusters)
+    return replace(assemble(factors, offsets, priors, raw), roots=roots)
+
+
+def assemble(
+    factors: tuple[Factor, ...],
+    offsets: tuple[int, ...],
+    priors: tuple[Prior | None, ...],
+    raw: list[Coupling],
+) -> Analysis:
+    """Return the analysis of couplings with the keys of their entries in place of positions."""
+    order = sum(f.q * f.p for f in factors)
     couplings, indptr, indices = _compress(raw, order)
     native = SparseSymmetric(order, indptr, indices)
     return Analysis(
@@ -239,12 +257,24 @@ def _cluster_couplings(
     incidence = sparse.csr_array(sparse.coo_array(entries, shape=shape))
     incidence.data[:] = 1
     met = sparse.coo_array(sparse.tril(incidence.T @ incidence, -1))
+    return couple(factors, offsets, priors, met.row, met.col)
+
+
+def couple(
+    factors: Sequence[Factor],
+    offsets: Sequence[int],
+    priors: Sequence[Prior | None],
+    i: NDArray[np.integer],
+    j: NDArray[np.integer],
+) -> list[Coupling]:
+    """Couplings of pairs of levels i > j of all factors, values zero, with keys in place of positions."""
+    first = np.cumsum([0, *(f.q for f in factors)])
     out = []
     for f, a in enumerate(factors):
-        own = (met.row >= first[f]) & (met.row < first[f + 1])
+        own = (i >= first[f]) & (i < first[f + 1])
         for g, b in enumerate(factors[: f + 1]):
-            chosen = own & (met.col >= first[g]) & (met.col < first[g + 1])
-            rows, columns = met.row[chosen] - first[f], met.col[chosen] - first[g]
+            chosen = own & (j >= first[g]) & (j < first[g + 1])
+            rows, columns = i[chosen] - first[f], j[chosen] - first[g]
             prior: Array | None = None
             if f == g:
                 rows, columns, prior = _own_pairs(a.q, rows, columns, priors[f])
@@ -307,6 +337,16 @@ def _compress(raw: list[Coupling], order: int) -> tuple[tuple[Coupling, ...], ND
     return tuple(out), indptr, (found % order).astype(np.int32)
 
 
+def _root(known: KnownCovariance | None, factor: Factor) -> Array | None:
+    """L of a singular K = LL', block-diagonal over the parameter sets of the levels, None where K has an inverse."""
+    if known is None or known.covariance is None:
+        return None
+    try:
+        return singular_root(known.covariance, factor.sets)
+    except linalg.LinAlgError as error:
+        raise known.improper() from error
+
+
 def _prior(known: KnownCovariance | None, factor: Factor) -> Prior | None:
     if known is None:
         return None
@@ -322,13 +362,13 @@ def _prior(known: KnownCovariance | None, factor: Factor) -> Prior | None:
 
 
 def _precision(known: KnownCovariance, factor: Factor) -> sparse.csr_array:
-    """Q = K⁻¹, K block-diagonal over the parameter sets of the levels; of a singular K see `floored_inverse`."""
+    """Q = K⁻¹, K block-diagonal over the parameter sets of the levels."""
     if known.precision is not None:
         entries = sparse.coo_array(known.precision)
         if np.array_equal(factor.sets[entries.row], factor.sets[entries.col]):
             return sparse.csr_array(known.precision)
     try:
         within = np.where(factor.sets[:, None] == factor.sets, known.dense(), 0.0)
-        return sparse.csr_array(floored_inverse(within))
+        return sparse.csr_array(positive_inverse(within))
     except linalg.LinAlgError as error:
         raise known.improper() from error

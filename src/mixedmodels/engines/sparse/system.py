@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...control import Control
 from ...errors import FitError
@@ -29,9 +28,10 @@ from ..base import Pieces, Score, Solution
 from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import ROWS_AT_ONCE, Standardised, standardise
-from ..targets import refuse_new_levels
+from .new_rows import new_rows, padded_rows
 from .pattern import Analysis
 from .start_moments import sparse_mivque0
+from .turned import Turn
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -87,6 +87,7 @@ class SparseSystem(RelativeSystem):
         rows: Rows,
         control: Control,
         analysis: Analysis,
+        turn: Turn | None,
         standard: Standardised | None = None,
         cross: Products | None = None,
         dense: Array | None = None,
@@ -94,19 +95,22 @@ class SparseSystem(RelativeSystem):
         self.layout = layout
         self.rows = rows
         self.control = control
-        self.analysis = analysis
+        self.written, self.turn = analysis, turn
+        self.analysis = analysis if turn is None else turn.products(analysis)
         self.standard = standardise(rows, control) if standard is None else standard
-        self.cross: Products = analysis.cross_products() if cross is None else cross
+        self.cross: Products = self.analysis.cross_products() if cross is None else cross
         self.dense = self._dense_products() if dense is None else dense
-        self.native = analysis.native(self.standard.threads)
+        self.native = self.analysis.native(self.standard.threads)
         self._nearby: SparseSymmetric | None = None
         self._current: _Point | None = None
         self._estimate: tuple[Array, Array, Array] | None = None
 
     def renew(self, products: Array, dense: Array, gram: Array) -> None:
         """Take other values of Z'WZ on the pattern, Z'W[Xs ys] and [Xs ys]'W[Xs ys]; `factor` comes next."""
-        self.analysis = self.analysis.with_products(products)
-        self.dense, self.standard = dense, replace(self.standard, gram=gram)
+        self.analysis = self.written = self.written.with_products(products)
+        if self.turn is not None:
+            self.analysis = self.turn.products(self.written)
+        self.dense, self.standard = self.into(dense), replace(self.standard, gram=gram)
         self._current = self._estimate = None
 
     def _dense_products(self) -> Array:
@@ -115,7 +119,7 @@ class SparseSystem(RelativeSystem):
         out = np.zeros((self.analysis.order, r + 1))
         if not self.analysis.factors:
             return out
-        z = self.analysis.design_matrix()
+        z = self.written.design_matrix()
         for i in range(0, self.layout.n, ROWS_AT_ONCE):
             own = slice(i, min(i + ROWS_AT_ONCE, self.layout.n))
             part = np.empty((own.stop - i, r + 1))
@@ -124,7 +128,15 @@ class SparseSystem(RelativeSystem):
             if self.rows.weights is not None:
                 part *= self.rows.weights[own, None]
             out += z[own].T @ part
-        return out
+        return self.into(out)
+
+    def out(self, a: Array) -> Array:
+        """Return effects b by level, (order, c), of those in the coordinates of the equations."""
+        return a if self.turn is None else self.turn.out(a)
+
+    def into(self, g: Array) -> Array:
+        """Return products with Z by level, (order, c), in the coordinates of the equations."""
+        return g if self.turn is None else self.turn.into(g)
 
     def _at(self) -> _Point:
         if self._current is None:
@@ -214,7 +226,7 @@ class SparseSystem(RelativeSystem):
     # -- first derivatives -------------------------------------------------------------------------
 
     def solved(self) -> tuple[Array, Array, Array]:
-        """Return β̂ (standardised), b̂ (order,) and Z'P̃y (order,)."""
+        """Return β̂ (standardised), b̂ (order,) and Z'P̃y (order,), as the equations have them: see `out`."""
         if self._estimate is None:
             point, r = self._at(), self.layout.rank
             beta = solve_upper(point.corner, point.beta_half)
@@ -367,12 +379,15 @@ class SparseSystem(RelativeSystem):
     # -- for equations whose rows are whitened ------------------------------------------------------
 
     def half(self, b: Array) -> Array:
-        """Return L⁻¹PD'b for b (order, c): b'D M⁻¹D'b is its square."""
+        """Return L⁻¹PD'b for b (order, c) by level: b'D M⁻¹D'b is its square."""
         point = self._at()
-        return point.native.half_solve(self._scale(point.lam, b, transpose=True))
+        return point.native.half_solve(self._scale(point.lam, self.into(b), transpose=True))
 
     def effects_of_fixed(self) -> Array:
-        """Return D M⁻¹B (order, r): what the random effects take of the standardised columns of X."""
+        """Return D M⁻¹B (order, r) by level: what the random effects take of the standardised columns of X."""
+        return self.out(self._taken())
+
+    def _taken(self) -> Array:
         point, r = self._at(), self.layout.rank
         solved = point.native.half_solve_transposed(np.ascontiguousarray(point.half[:, :r]))
         return self._scale(point.lam, solved)
@@ -383,7 +398,7 @@ class SparseSystem(RelativeSystem):
         return solve_lower(corner, np.eye(len(corner)))
 
     def conditional_entries(self) -> Array:
-        """Return D M⁻¹D', var(b given y and β)/σ², on the pattern."""
+        """Return D M⁻¹D', var(b given y and β)/σ², on the pattern of levels."""
         point = self._at()
         selected, out = self._selected(point), np.zeros(len(self.analysis.indices))
         for c in self.analysis.couplings:
@@ -392,10 +407,10 @@ class SparseSystem(RelativeSystem):
             block = selected[c.place]
             one = block.shape[1:] == (1, 1)
             out[c.place] = left * block * right if one else left @ block @ right.transpose(0, 2, 1)
-        return out
+        return out if self.turn is None else self.turn.entries(out, self.written)
 
     def spread_factor(self) -> sparse.csr_array:
-        """Return D (order, order)."""
+        """Return D (order, order), to levels from the coordinates of the equations."""
         rows, columns, entries = [], [], []
         for f, factor in enumerate(self.analysis.factors):
             first = self.analysis.offsets[f] + np.arange(factor.q)[:, None, None] * factor.p
@@ -405,7 +420,8 @@ class SparseSystem(RelativeSystem):
             entries.append(self._at().lam[f][factor.sets].ravel())
         placed = (np.concatenate(rows), np.concatenate(columns))
         shape = (self.analysis.order, self.analysis.order)
-        return sparse.csr_array(sparse.coo_array((np.concatenate(entries), placed), shape=shape))
+        spread = sparse.csr_array(sparse.coo_array((np.concatenate(entries), placed), shape=shape))
+        return spread if self.turn is None else self.turn.rows(spread)
 
     # -- estimates ---------------------------------------------------------------------------------
 
@@ -413,13 +429,17 @@ class SparseSystem(RelativeSystem):
         point, s = self._at(), self.standard
         beta, b, _ = self.solved()
         half = solve_lower(point.corner, np.eye(len(point.corner)))
-        random = tuple(own[:, :, 0] for own in self.by_term(b[:, None]))
+        random = tuple(own[:, :, 0] for own in self.by_term(self.out(b[:, None])))
         return Solution(s.beta + beta, half.T @ half, random, s.basis)
 
     def conditional_covariance(self, term: int) -> Array:
         point = self._at()
         f, start = self.analysis.place(term)
         factor = self.analysis.factors[f]
+        if self.written.roots[f] is not None:
+            p = self.layout.terms[term].n_columns
+            joint = self._between_effects(f, start, p).reshape(factor.q, p, factor.q, p)
+            return np.ascontiguousarray(np.einsum("jajb->jab", joint))
         own = next(c for c in self.analysis.couplings if c.first == c.second == f)
         g = self._spread(point)[self.analysis.columns(f)].reshape(factor.q, factor.p, -1)
         c = self._selected(point)[own.place[: factor.q]] + g @ g.transpose(0, 2, 1)
@@ -437,6 +457,8 @@ class SparseSystem(RelativeSystem):
                 f"the joint covariance of the {size} predictions of {self.layout.terms[term].label!r} is a "
                 f"dense matrix, formed for up to {JOINT_COLUMNS}; ask for the covariance of each level."
             )
+        if self.written.roots[f] is not None:
+            return self._between_effects(f, start, p)
         at = (
             self.analysis.offsets[f] + np.arange(factor.q)[:, None] * factor.p + start + np.arange(p)
         ).ravel()
@@ -451,6 +473,15 @@ class SparseSystem(RelativeSystem):
         lam = point.lam[f][factor.sets][:, start : start + p, start : start + p]
         full = np.einsum("jab,jblc,ldc->jald", lam, c, lam, optimize=True).reshape(size, size)
         return np.asarray(0.5 * (full + full.T))
+
+    def _between_effects(self, f: int, start: int, p: int) -> Array:
+        """Return var(b̂ − b)/σ² of p columns of all levels of a factor together, (q·p, q·p): of rows of the spread D."""
+        point, factor = self._at(), self.analysis.factors[f]
+        first = self.analysis.offsets[f] + np.arange(factor.q)[:, None] * factor.p + start
+        rows = self.spread_factor()[(first + np.arange(p)).ravel()]
+        half = point.native.half_solve(np.ascontiguousarray(rows.toarray().T))
+        g = np.asarray(rows @ self._spread(point))
+        return np.asarray(half.T @ half + g @ g.T)
 
     def prediction_variance(
         self, x: Array | None, codes: Sequence[Codes | None], values: Sequence[Array | None]
@@ -479,7 +510,7 @@ class SparseSystem(RelativeSystem):
         """z'M⁻¹z for rows z of a matrix (n, order): by the selected inverse where that has what they need."""
         point, n = self._at(), z.shape[0]
         short = np.flatnonzero(np.diff(z.indptr) <= FEW_ENTRIES)
-        columns, entries = _padded_rows(z[short])
+        columns, entries = padded_rows(z[short])
         out, known = np.zeros(n), np.zeros(n, dtype=bool)
         known[short] = True
         selected = self._selected(point)
@@ -499,30 +530,8 @@ class SparseSystem(RelativeSystem):
         self, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None], extra: Array
     ) -> sparse.csr_array:
         """ZD of new rows (n, order); for levels not in the fit z'Σ̃z is added to `extra`."""
-        at_row, at_column, entries = [], [], []
-        for k, (code, value) in enumerate(zip(codes, values, strict=True)):
-            if code is None:
-                continue
-            term, (f, start) = self.layout.terms[k], self.analysis.place(k)
-            factor, p = self.analysis.factors[f], self.layout.terms[k].n_columns
-            dense = np.ones((n, p)) if value is None else np.broadcast_to(value, (n, p))
-            level = np.asarray(code)
-            unseen = level < 0
-            lam = self._at().lam[f][:, start : start + p, start : start + p]
-            if unseen.any():
-                refuse_new_levels(term.n_sets, unseen)
-                extra[unseen] += np.square(dense[unseen] @ lam[0]).sum(axis=1)
-            seen = np.flatnonzero(~unseen)
-            first = self.analysis.offsets[f] + level[seen].astype(np.int64) * factor.p + start
-            at_row.append(np.repeat(seen, p))
-            at_column.append((first[:, None] + np.arange(p)).ravel())
-            scaled = np.einsum("ia,iab->ib", dense[seen], lam[factor.sets[level[seen]]])
-            entries.append(scaled.ravel())
-        shape = (n, self.analysis.order)
-        if not entries:
-            return sparse.csr_array(shape)
-        placed = (np.concatenate(at_row), np.concatenate(at_column))
-        return sparse.csr_array(sparse.coo_array((np.concatenate(entries), placed), shape=shape))
+        z = new_rows(self.layout, self.analysis, self._at().lam, n, codes, values, extra)
+        return z if self.turn is None else self.turn.rows(z)
 
     # -- start and other responses -----------------------------------------------------------------
 
@@ -540,8 +549,8 @@ class SparseSystem(RelativeSystem):
             ]
         )
         point = self._at()
-        scaled = np.ascontiguousarray(self._scale(point.lam, joined, transpose=True))
-        return self.by_term(self._scale(point.lam, point.native.solve(scaled)))
+        scaled = np.ascontiguousarray(self._scale(point.lam, self.into(joined), transpose=True))
+        return self.by_term(self.out(self._scale(point.lam, point.native.solve(scaled))))
 
     def by_term(self, columns: Array) -> tuple[Array, ...]:
         """Return what belongs to every term, (q, p, k), from random columns (order, k)."""
@@ -553,18 +562,26 @@ class SparseSystem(RelativeSystem):
         return tuple(out)
 
     def fixed_columns(self) -> tuple[Array, ...]:
-        return self.by_term(self._fixed_products())
+        if self.turn is None:
+            return self.by_term(self._fixed_products())
+        s, z = self.standard, self.written.design_matrix()
+        left = (self.rows.x - s.centre) * s.scale - z @ self.effects_of_fixed()
+        if self.rows.weights is not None:
+            left *= self.rows.weights[:, None]
+        return self.by_term(np.asarray(z.T @ left))
 
     def _fixed_products(self) -> Array:
-        """U = Z'Ṽ⁻¹X, (order, r)."""
-        return np.asarray(self.dense[:, : self.layout.rank] - self.cross @ self.effects_of_fixed())
+        """U = Z'Ṽ⁻¹X, (order, r), in the coordinates of the equations."""
+        return np.asarray(self.dense[:, : self.layout.rank] - self.cross @ self._taken())
 
     def with_rows(self, rows: Rows) -> SparseSystem:
         standard = standardise(rows, self.control)
         if rows.weights is self.rows.weights:
-            return SparseSystem(self.layout, rows, self.control, self.analysis, standard, self.cross)
-        analysis = self.analysis.reweighted(rows.weights)
-        return SparseSystem(self.layout, rows, self.control, analysis, standard)
+            return SparseSystem(
+                self.layout, rows, self.control, self.written, self.turn, standard, self.cross
+            )
+        analysis = self.written.reweighted(rows.weights)
+        return SparseSystem(self.layout, rows, self.control, analysis, self.turn, standard)
 
 
 def _sum_sets(per_level: Array, sets: Codes, n_sets: int) -> Array:
@@ -574,15 +591,3 @@ def _sum_sets(per_level: Array, sets: Codes, n_sets: int) -> Array:
     out = np.zeros((n_sets, *per_level.shape[1:]))
     np.add.at(out, sets, per_level)
     return out
-
-
-def _padded_rows(z: sparse.csr_array) -> tuple[NDArray[np.int64], Array]:
-    """Columns and entries of each row, (n, k), k the most that a row has; short rows repeat one, times 0."""
-    counts = np.diff(z.indptr)
-    place = np.arange(int(counts.max(initial=0)))
-    inside = place < counts[:, None]
-    at = z.indptr[:-1, None] + np.where(inside, place, 0)
-    at = np.minimum(at, max(len(z.indices) - 1, 0))
-    if not len(z.indices):
-        return np.zeros((len(counts), 0), dtype=np.int64), np.zeros((len(counts), 0))
-    return z.indices[at].astype(np.int64), np.where(inside, z.data[at], 0.0)

@@ -40,6 +40,7 @@ from ..layout import Layout
 from ..relative import TermDirection
 from ..sparse.pattern import Analysis
 from ..sparse.system import SparseSystem
+from ..sparse.turned import Turn
 from ..standardise import standardise
 from ..targets import refuse_new_levels
 from .cliques import CliqueGroup, clique_groups, residual_layouts
@@ -76,7 +77,9 @@ class _RowProducts:
         self.system = system
 
     def __matmul__(self, b: Array, /) -> Array:
-        return np.asarray(self.system.z.T @ self.system.over_errors(self.system.z @ b))
+        system = self.system
+        rows = np.asarray(system.z @ system.equations.out(b))
+        return system.equations.into(np.asarray(system.z.T @ system.over_errors(rows)))
 
 
 class WhitenedEquations(Equations):
@@ -88,6 +91,7 @@ class WhitenedEquations(Equations):
         rows: Rows,
         control: Control,
         analysis: Analysis,
+        turn: Turn | None,
         like: WhitenedEquations | None = None,
     ) -> None:
         self.layout, self.rows, self.control, self.analysis = layout, rows, control, analysis
@@ -116,7 +120,7 @@ class WhitenedEquations(Equations):
         )
         self._log_weights = standard.log_weights
         self.equations = SparseSystem(
-            layout, rows, control, analysis, replace(standard, log_weights=0.0), _RowProducts(self),
+            layout, rows, control, analysis, turn, replace(standard, log_weights=0.0), _RowProducts(self),
             np.zeros((analysis.order, layout.rank + 1)),
         )  # fmt: skip
 
@@ -186,7 +190,8 @@ class WhitenedEquations(Equations):
     def _residual(self) -> Array:
         """Return y − Xβ̂ − Zb̂, (n,)."""
         beta, b, _ = self.equations.solved()
-        return np.asarray(self._xy[:, -1] - self._xy[:, :-1] @ beta - self.z @ b)
+        fitted = self.z @ self.equations.out(b[:, None])[:, 0]
+        return np.asarray(self._xy[:, -1] - self._xy[:, :-1] @ beta - fitted)
 
     def _u(self) -> Array:
         """Return U = V⁻¹X in standardised columns, (n, r)."""
@@ -251,11 +256,11 @@ class WhitenedEquations(Equations):
 
     def _pushed(self, direction: Direction, u: Array) -> Array:
         """Return (K⊗Σ̇)u for the random terms of a direction, (order, c), for u (order, c)."""
-        full = np.zeros(u.shape)
+        full, own = np.zeros(u.shape), self.equations.into(u)
         for one in direction.random:
-            columns, pushed = self.equations.pushed(TermDirection(*one), u)
+            columns, pushed = self.equations.pushed(TermDirection(*one), own)
             full[columns] += pushed
-        return full
+        return self.equations.out(full)
 
     def information(self, directions: Sequence[Direction]) -> Array:
         f = np.stack([one[:, 0] for one in self._moved(directions, self._alpha()[:, None])], axis=1)
@@ -331,7 +336,7 @@ class WhitenedEquations(Equations):
 
     def with_rows(self, rows: Rows) -> WhitenedEquations:
         like = self if rows.weights is self.rows.weights else None
-        return WhitenedEquations(self.layout, rows, self.control, self.analysis, like)
+        return WhitenedEquations(self.layout, rows, self.control, self.analysis, self.equations.turn, like)
 
     # -- start -----------------------------------------------------------------------------------------------
 
@@ -413,7 +418,7 @@ class WhitenedEquations(Equations):
         With a = R⁻¹c the error of the target is a'e and a part of variance τ² − c'a that no error of the fit
         knows; the rest, (x − X'a)'(β − β̂) + (z − Z'a)'(b − b̂), is known from the equations.
         """
-        n, b = len(target), self.equations.solved()[1]
+        n, b = len(target), self.equations.out(self.equations.solved()[1][:, None])[:, 0]
         none = np.zeros((n, self.layout.rank))
         x = none if target.x is None else self.equations.standard.basis.rows(target.x)
         z, unknown = self._target_rows(target)
