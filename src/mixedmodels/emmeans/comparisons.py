@@ -135,6 +135,16 @@ def _derived(
 ) -> EMM:
     look_up("adjustment", adjust, ADJUSTMENTS, ALIASES)
     settings = replace(emm.settings, adjust=adjust, level=emm.settings.level if level is None else level)
+    notes = emm.notes
+    if (
+        settings.response is not None
+        and (np.abs(weights.sum(axis=1)) > 1e-8 * np.abs(weights).sum(axis=1)).any()
+    ):
+        settings = replace(settings, response=None)
+        notes = (
+            *notes,
+            "on the scale of the model: only contrasts, whose coefficients add up to zero, are ratios",
+        )
     return EMM(
         emm.fit,
         weights @ emm.L,
@@ -145,7 +155,8 @@ def _derived(
         settings,
         "contrast",
         family,
-        emm.notes,
+        notes,
+        None if emm.root is None else weights @ emm.root,
     )
 
 

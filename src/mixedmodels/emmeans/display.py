@@ -90,10 +90,11 @@ def draw_intervals(
         height = 0.9 + (0.34 + 0.16 * (len(kinds) - 1)) * len(lines)
         _, axes = pyplot.subplots(figsize=(6.0, height), layout="constrained")
     place = np.array([len(lines) - 1 - lines.index(label) for label in labels], dtype=float)
-    estimate: Array = table["estimate"]
+    kind = "ratio" if "ratio" in table else "estimate"
+    estimate: Array = table[kind]
     spread = np.array([estimate - table["conf_low"], table["conf_high"] - estimate])
-    for k, kind in enumerate(kinds):
-        own = np.ones(len(labels), bool) if colours is None else np.array([c == kind for c in colours])
+    for k, colour in enumerate(kinds):
+        own = np.ones(len(labels), bool) if colours is None else np.array([c == colour for c in colours])
         shift = 0.0 if len(kinds) == 1 else 0.5 * (0.5 - k / (len(kinds) - 1))
         axes.errorbar(
             estimate[own],
@@ -104,11 +105,11 @@ def draw_intervals(
             elinewidth=2,
             capsize=0,
             markersize=5,
-            label=kind or None,
+            label=colour or None,
         )
     axes.set_yticks(np.arange(len(lines))[::-1], lines)
     axes.set_ylim(-0.6, len(lines) - 0.4)
-    axes.set_xlabel("estimate")
+    axes.set_xlabel(kind)
     axes.set_title(title, loc="left", fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, axis="x", color="#d9dde3", linewidth=0.6)

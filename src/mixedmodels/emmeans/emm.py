@@ -23,7 +23,7 @@ from .display import grouped_text
 
 Kind = Literal["mean", "contrast", "trend"]
 TESTED = ("num_df", "den_df", "statistic", "p_value")
-OWN_COLUMNS = ("contrast", "estimate", "std_error", "df", "conf_low", "conf_high", *TESTED)
+OWN_COLUMNS = ("contrast", "estimate", "ratio", "std_error", "df", "conf_low", "conf_high", *TESTED)
 """What the tables of means, trends, contrasts and their tests call columns of their own."""
 
 
@@ -61,6 +61,9 @@ class EMM(dict[str, Any]):
         What the functions are, and for contrasts what family they make.
     notes
         What the reader should know beside the method.
+    root
+        Columns (k, q) whose products add up to what the estimation of covariance parameters adds to the covariance of
+        functions that depend on them; None for nothing.
 
     Notes
     -----
@@ -78,6 +81,7 @@ class EMM(dict[str, Any]):
     kind: Kind = "mean"
     family: FamilyKind = "other"
     notes: tuple[str, ...] = ()
+    root: Array | None = None
     _cache: dict[str, Table] = field(init=False, default_factory=dict)
 
     test = Tool[Table]("emmeans.t_tests:t_test")
@@ -117,6 +121,8 @@ class EMM(dict[str, Any]):
     def vcov(self) -> Array:
         """Covariance of the estimates, (k, k); NaN where one is not estimable."""
         covariance = population.covariance(self.fit, kept_columns(self), self.settings.method)
+        if self.root is not None:
+            covariance = covariance + self.root @ self.root.T
         bad = ~self.estimable
         covariance[bad, :] = np.nan
         covariance[:, bad] = np.nan

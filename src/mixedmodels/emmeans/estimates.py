@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..inference.distributions import t_two_sided
 from ..inference.multiplicity import ADJUSTMENTS, ALIASES, Family
 from ..inference.wald import empty_cells, estimate_rows
 from ..registry import look_up
@@ -21,8 +22,15 @@ def estimates(emm: EMM) -> Table:
     columns, notes = inferred(emm)
     if emm.kind == "mean":
         columns = {name: v for name, v in columns.items() if name not in ("statistic", "p_value")}
-    shown: dict[str, Any] = {**emm.levels, **columns}
+    shown: dict[str, Any] = {**emm.levels, **named(emm, columns)}
     return Table(shown, notes=notes, backend=emm.fit.backend, formats=level_formats(emm.levels))
+
+
+def named(emm: EMM, columns: dict[str, Array]) -> dict[str, Array]:
+    """Return the columns of a table, the estimate of ratios called so."""
+    response = emm.settings.response
+    ratios = emm.kind == "contrast" and response is not None and response.of_differences() is not None
+    return {"ratio" if ratios and name == "estimate" else name: values for name, values in columns.items()}
 
 
 def inferred(emm: EMM, null: float = 0.0) -> tuple[dict[str, Array], tuple[str, ...]]:
@@ -32,6 +40,10 @@ def inferred(emm: EMM, null: float = 0.0) -> tuple[dict[str, Array], tuple[str, 
     targets = null - emm.offset
     inner = estimate_rows(emm.fit, kept_columns(emm), targets, s.method, s.level, estimable)
     found = inner.columns()
+    if emm.root is not None:
+        total = np.hypot(found["std_error"], np.linalg.norm(emm.root, axis=1))
+        found["statistic"] = found["statistic"] * found["std_error"] / total
+        found["std_error"], found["p_value"] = total, t_two_sided(found["statistic"], found["df"])
     found["estimate"] = found["estimate"] + emm.offset
     half, adjust_notes = _adjust(emm, found, estimable)
     found["conf_low"] = found["estimate"] - half

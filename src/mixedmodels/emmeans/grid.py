@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError, suggest
+from ..errors import DataError, SpecError, suggest
 from ..fit import Fit
 from ..formats import value_text
 from ..frame.column import Column
@@ -18,7 +18,7 @@ from ..inference.model_terms import model_terms
 from ..inference.population import spline_rows
 from ..inference.predictors import predictors, row_weights
 from ..syntax.spelling import variables
-from ..terms.new_rows import encode_new
+from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array, Labels
 
 MOST_ROWS = 200_000
@@ -211,6 +211,26 @@ def _averaged_rows(
             moved[:, j] = level
             matrix += weight * (_encode(fit, axes, moved)[0] - base)
     return matrix, offset
+
+
+def new_rows_of(fit: Fit, grid: ReferenceGrid) -> NewRows:
+    """Return the cells of a grid with the Z values of every random term, at levels that are none of the fit.
+
+    Raises
+    ------
+    SpecError
+        Where a random slope is of a variable that is not in the fixed part.
+    """
+    data: dict[str, Any] = {axis.name: axis.values[grid.index[:, j]] for j, axis in enumerate(grid.axes)}
+    if not data:
+        data = {"\0cell": np.zeros(len(grid.index))}
+    try:
+        return encode_new(fit.spec, fit.schema, fit.design, data, grouping=False)
+    except DataError as error:
+        raise SpecError(
+            "means='averaged' needs the variables of random terms in the fixed part, whose grid gives them values: "
+            f"{error}"
+        ) from None
 
 
 def rows_at(fit: Fit, axes: Sequence[Axis], index: NDArray[np.intp], changed: Mapping[str, Array]) -> Array:

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpecError
+from ..inference.directions import independent_directions
+from ..inference.distributions import f_upper
+from ..inference.population import population_estimates
 from ..inference.wald import empty_tests
 from ..inference.wald import joint_test as joint_f_test
 from ..table import Table
+from ..typing import Array
 from .comparisons import contrast
 from .display import level_formats
 from .emm import EMM, TESTED, kept_columns
@@ -23,8 +28,23 @@ def joint_test(emm: EMM) -> Table:
     rows = []
     for group in emm.groups:
         used = group[estimable[group]]
+        if emm.root is not None:
+            rows.append(_of_covariance(emm, kept[used], used))
+            continue
         rows.append(joint_f_test(emm.fit, kept[used], -emm.offset[used], emm.settings.method, ()).row(0))
     return _by_table(emm, rows)
+
+
+def _of_covariance(emm: EMM, kept: Array, used: NDArray[np.intp]) -> dict[str, float]:
+    """Return the F test of functions whose covariance has a part from covariance parameters, df those of β̂ alone."""
+    values, directions = independent_directions(emm.vcov[np.ix_(used, used)])
+    if not len(values):
+        return dict.fromkeys(TESTED, np.nan)
+    projected = directions @ (population_estimates(emm.fit, kept) + emm.offset[used])
+    factor, df = emm.settings.method.joint(emm.fit, kept[:, : emm.fit.design.fixed.rank])
+    statistic = factor * float(np.sum(projected**2 / values)) / len(values)
+    p_value = f_upper(statistic, len(values), df)
+    return {"num_df": float(len(values)), "den_df": df, "statistic": statistic, "p_value": p_value}
 
 
 def slices(emm: EMM, by: str | Sequence[str] | None = None) -> Table:

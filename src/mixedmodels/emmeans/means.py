@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
+from ..inference.averaged import averaged_means
 from ..inference.ddf import method_for
+from ..inference.population import population_columns, population_estimates
 from ..inference.predictors import predictors
-from ..inference.response import read_response
+from ..inference.response import response_of
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Labels
 from .display import as_objects, level_value
 from .emm import EMM, Settings, label_columns
-from .grid import ReferenceGrid, build_grid
+from .grid import ReferenceGrid, build_grid, new_rows_of
 
 Weights = Literal["equal", "proportional", "cells", "outer"]
 WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer")
@@ -39,6 +41,7 @@ def emmeans(
     level: float = 0.95,
     adjust: str = "none",
     type: Literal["link", "response"] = "link",
+    means: Literal["conditional", "averaged"] = "conditional",
     bias_sigma: float | None = None,
     nuisance: str | Sequence[str] = (),
     offset: float | None = None,
@@ -67,8 +70,12 @@ def emmeans(
     adjust
         Multiplicity adjustment of the intervals.
     type
-        `"response"` for means transformed back from `log(y)`, `sqrt(y)`, `log(y + 1)` and the like; `.regrid()`
+        `"response"` for means transformed back from `log(y)`, `sqrt(y)`, `log(y + 1)` and the like, or by the link of a
+        generalised model; contrasts are then ratios, of means or of odds, where the scale is a logarithm. `.regrid()`
         of the means gives those whose contrasts are differences on the response's scale.
+    means
+        Of a generalised model: `"conditional"`, of a group whose random effects are zero, or `"averaged"`, the mean
+        response of the population, over the distribution of the random effects.
     bias_sigma
         Standard deviation of the modelled response about the means reported (of one observation: the root of
         the sum of all variances), for means transformed back with h(η) + ½σ²h''(η); none without.
@@ -103,6 +110,7 @@ def emmeans(
     check_level(level)
     check_choice("weights", weights, WEIGHTS)
     check_choice("type", type, ("link", "response"))
+    _check_means(means)
     shown, groups = read_specs(specs, by, predictors(fit))
     aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
     grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset)
@@ -112,20 +120,53 @@ def emmeans(
         raise SpecError(
             "bias_sigma is for means transformed back: ask type='response', or regrid(bias_sigma=)."
         )
-    response = read_response(fit.spec.response, bias_sigma) if type == "response" else None
+    response = response_of(fit, bias_sigma) if type == "response" else None
     method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
     settings = Settings(method, level, adjust, response)
+    functions, constants, root = rows @ grid.matrix, rows @ grid.offset, None
+    if means == "averaged":
+        functions, constants, root = _averaged_over_effects(fit, grid, rows)
+        about.append("means of the population: averaged over the random effects")
     return EMM(
         fit,
-        rows @ grid.matrix,
-        rows @ grid.offset,
+        functions,
+        constants,
         *label_columns(levels, shown, groups),
         settings,
         "mean",
         "other",
         tuple(about),
+        root,
     )
+
+
+def _check_means(means: str) -> None:
+    if means == "population":
+        raise SpecError(
+            "means='population' can mean two things: 'conditional', the mean where random effects are zero, or "
+            "'averaged', the mean over their distribution; name one of them."
+        )
+    check_choice("means", means, ("conditional", "averaged"))
+
+
+def _averaged_over_effects(fit: Fit, grid: ReferenceGrid, rows: Array) -> tuple[Array, Array, Array]:
+    """Return means over random effects on the link's scale, linear in β̂ there: (k, p + splines), (k,) and a root.
+
+    Cells are averaged on the response's scale, where averages of a population are meant.
+    """
+    columns = population_columns(fit, grid.matrix)
+    eta = population_estimates(fit, columns) + grid.offset
+    found = averaged_means(fit, new_rows_of(fit, grid), eta)
+    mean = rows @ found.mean
+    assert fit.distribution is not None
+    link = fit.distribution.link
+    assert link is not None
+    value = link.forward(mean)
+    scale = 1.0 / link.inverse(value)[1]
+    functions = scale[:, None] * (rows @ (found.slope[:, None] * grid.matrix))
+    linear = population_estimates(fit, population_columns(fit, functions))
+    return functions, value - linear, scale[:, None] * (rows @ found.root)
 
 
 def read_specs(

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ..errors import SpecError
 from ..inference.population import population_estimates
-from ..inference.response import read_response
+from ..inference.response import response_of
 from .emm import EMM, kept_columns
 
 
@@ -26,11 +26,7 @@ def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
     given = emm.settings.response
     if emm.kind != "mean":
         raise SpecError("regrid is for means: regrid first, contrast afterwards.")
-    response = (
-        given
-        if given is not None and bias_sigma is None
-        else read_response(emm.fit.spec.response, bias_sigma)
-    )
+    response = given if given is not None and bias_sigma is None else response_of(emm.fit, bias_sigma)
     fixed = population_estimates(emm.fit, kept_columns(emm))
     eta = fixed + emm.offset
     slope = response.mean_slope(eta)
@@ -38,6 +34,7 @@ def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
     return replace(
         emm,
         L=slope[:, None] * emm.L,
+        root=None if emm.root is None else slope[:, None] * emm.root,
         offset=response.mean(eta) - slope * fixed,
         settings=replace(emm.settings, response=None),
         notes=(*emm.notes, note),

@@ -15,7 +15,7 @@ from ..table import Table
 from ..typing import Array
 from .display import level_formats
 from .emm import EMM
-from .estimates import inferred
+from .estimates import inferred, named
 
 Side = Literal["two-sided", "less", "greater", "equivalence", "noninferiority", "nonsuperiority"]
 SIDES: tuple[Side, ...] = get_args(Side)
@@ -66,7 +66,7 @@ def _two_sided(emm: EMM, null: float) -> Table:
     found, notes = inferred(emm, null)
     columns = {name: found[name] for name in ("estimate", "std_error", "df", "statistic", "p_value")}
     about = () if null == 0 else (f"null value {null:g}",)
-    shown: dict[str, Any] = {**emm.levels, **columns}
+    shown: dict[str, Any] = {**emm.levels, **named(emm, columns)}
     return Table(shown, "", (*notes, *about), emm.fit.backend, level_formats(emm.levels))
 
 

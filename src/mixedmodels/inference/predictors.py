@@ -65,6 +65,10 @@ def _categorical(encoder: DirectEncoder) -> set[str]:
 
 
 def row_weights(fit: Fit) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the known weight of each row, one without weights, (n,)."""
+    """Return the known weight of each row, of a generalised model times how many rows it stands for, (n,)."""
+    known = fit.distribution
+    if known is not None:
+        times = 1.0 if known.responses.frequency is None else known.responses.frequency
+        return np.asarray(known.responses.weights_or_one * times)
     weights = fit._work.rows().weights
     return np.ones(fit.design.n) if weights is None else weights

@@ -95,8 +95,8 @@ def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOf
     added = np.maximum(-bends.mean, 0.0)
     missing = found.missing & found.valid
     if missing.any() and not fit.design.random:
-        roots = _roots(sensitivity(fit, method.information).w)
-        added[missing] = own_cluster_adjustment(fit, found.rows.x, found.errors, missing, roots, FORWARD)
+        along = roots(sensitivity(fit, method.information).w)
+        added[missing] = own_cluster_adjustment(fit, found.rows.x, found.errors, missing, along, FORWARD)
     return np.asarray(added)
 
 
@@ -167,7 +167,7 @@ def _moments(
     """Return the sums over directions of squared slopes (of means, of new observations) and of second derivatives."""
     m = len(found.rows)
     squares, bends = _Variances(np.zeros(m), np.zeros(m)), _Variances(np.zeros(m), np.zeros(m))
-    for w in _roots(sensitivity(fit, method.information).w).T:
+    for w in roots(sensitivity(fit, method.information).w).T:
         line = _Line.of(fit, found, w)
         at = {k: _variances(fit, found, line.state(k * STEP), response) for k in (-2, -1, 0, 1, 2)}
         means, totals = (
@@ -192,7 +192,7 @@ def _slope(at: dict[int, Array]) -> Array:
     return np.asarray((at[-2] - 8 * at[-1] + 8 * at[1] - at[2]) / (12 * STEP))
 
 
-def _roots(w: Array) -> Array:
+def roots(w: Array) -> Array:
     """Return columns whose products add up to W, (k, rank)."""
     size = np.sqrt(np.maximum(np.diag(w), 0.0))
     unit = np.where(size > 0, size, 1.0)

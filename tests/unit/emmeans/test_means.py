@@ -138,7 +138,7 @@ def test_back_transformed_means_and_ratios() -> None:
     np.testing.assert_allclose(response["conf_low"], np.exp(modelled["conf_low"]))
     np.testing.assert_allclose(response["std_error"], np.exp(modelled["estimate"]) * modelled["std_error"])
     ratio = response.contrast("pairwise")
-    np.testing.assert_allclose(ratio["estimate"], np.exp(modelled.contrast("pairwise")["estimate"]))
+    np.testing.assert_allclose(ratio["ratio"], np.exp(modelled.contrast("pairwise")["estimate"]))
     np.testing.assert_allclose(ratio["p_value"], modelled.contrast("pairwise")["p_value"])
 
 

@@ -1,0 +1,107 @@
+"""Means of a population averaged over its random effects: E μ(η + sZ), Z standard normal, s² = z'Gz.
+
+However many random terms there are, what they add to a linear predictor is one normal number, so that one rule of
+Gauss–Hermite does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import SpecError
+from ..fit import Fit
+from ..likelihood.base import MeanFamily
+from ..likelihood.links import Link
+from ..terms.new_rows import NewRows
+from ..tool import load
+from ..typing import Array
+
+POINTS = 31
+STEP = 1e-3
+"""Step, in standard errors, of the slopes of s² in the covariance parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """E μ(η + sZ) of m rows, its slope in η, and the part of its standard error from θ̂ as columns (m, q)."""
+
+    mean: Array
+    slope: Array
+    root: Array
+
+
+def averaged_means(fit: Fit, rows: NewRows, eta: Array) -> Averaged:
+    """Return the means of m rows over new random effects, at linear predictors η where they are zero, (m,).
+
+    Parameters
+    ----------
+    rows
+        The rows with the Z values of their random terms; their levels do not matter.
+    eta
+        Offset + x'β̂, (m,).
+
+    Notes
+    -----
+    ∂E/∂η = E μ', ∂E/∂s² = ½ E μ'' (Stein), each by the same 31-point rule; the slopes of s² in the covariance
+    parameters are central differences, and W = 2H⁻¹ their covariance.
+    """
+    link = _plain_link(fit)
+    unknown = tuple(np.full(len(rows), not term.smooth) for term in fit.design.random)
+    variances = load("postfit.unobserved:own_variances")
+    s2 = np.asarray(variances(fit, rows, unknown, fit._work.own_covariances()))
+    mean, slope, bend = integrated(link, eta, s2)
+    roots = [
+        (variances(fit, rows, unknown, up) - variances(fit, rows, unknown, down)) / (2.0 * STEP)
+        for up, down in _moved(fit)
+    ]
+    spread = np.column_stack(roots) if roots else np.zeros((len(rows), 0))
+    return Averaged(mean, slope, 0.5 * bend[:, None] * spread)
+
+
+def integrated(link: Link, eta: Array, variance: Array) -> tuple[Array, Array, Array]:
+    """Return E μ, E μ' and E μ'' at η + sZ, (m,) each, for s² of every row, (m,).
+
+    Examples
+    --------
+    >>> from ..likelihood.links import make_link
+    >>> mean, *_ = integrated(make_link("log"), np.array([0.5]), np.array([0.64]))
+    >>> abs(float(mean[0]) - np.exp(0.5 + 0.32)) < 1e-12
+    True
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(POINTS)
+    weights = weights / weights.sum()
+    at = eta[:, None] + np.sqrt(np.maximum(variance, 0.0))[:, None] * nodes
+    with np.errstate(all="ignore"):
+        parts = link.inverse(at.ravel())[:3]
+    mean, slope, bend = (np.asarray(part).reshape(at.shape) @ weights for part in parts)
+    return mean, slope, bend
+
+
+def _plain_link(fit: Fit) -> Link:
+    """Return the link where μ = g⁻¹(η); `SpecError` for means that other predictors have a part in."""
+    known = fit.distribution
+    if known is None:
+        raise SpecError(
+            "averages over random effects are those of generalised models; of a linear one they are x'β."
+        )
+    plain = type(known.family).mean is MeanFamily.mean
+    if known.link is None or not plain:
+        raise SpecError(
+            f"means averaged over random effects are not available for family {fit.family!r}, whose mean is not the "
+            "inverse of its link."
+        )
+    return known.link
+
+
+def _moved(fit: Fit) -> list[tuple[tuple[Array, ...], tuple[Array, ...]]]:
+    """Return Σ of every term a step up and down along each column of a root of W, in own coordinates."""
+    if all(term.smooth for term in fit.design.random):
+        return []
+    own = fit._work.criterion()
+    joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
+    roots = load("postfit.prediction_error:roots")(own.working_covariance(fit.optimum.theta))
+    return [
+        (joint.matrices(theta + STEP * column), joint.matrices(theta - STEP * column)) for column in roots.T
+    ]
