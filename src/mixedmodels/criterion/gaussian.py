@@ -221,9 +221,13 @@ class Gaussian:
         information = self.equations.information(directions)
         if not self.model.profiled:
             return information
-        assert point.scores is not None
-        q = self.model.slopes(theta, [score.quadratic for score in point.scores.random], ()) * point.sigma2
+        q = self._shares(point, theta)
         return np.asarray(information - np.multiply.outer(q, q) / self.nu)
+
+    def _shares(self, point: _Point, theta: Array) -> Array:
+        """Return q_a = y'PV̇_aPy of every parameter, profiled."""
+        assert point.scores is not None
+        return self.model.slopes(theta, [score.quadratic for score in point.scores.random], ()) * point.sigma2
 
     def _directions(self, point: _Point, theta: Array) -> list[Direction]:
         """Return the directions of θ; matrices they have been asked for are kept with the point."""
@@ -318,18 +322,22 @@ class Gaussian:
 
         Notes
         -----
-        H = 2AI − E + ⟨Γ, V̈⟩ with the expected information E where the equations compute it, for joint parameters;
-        otherwise central differences of the analytic gradient, with steps of a two-thousandth of a standard error, so
-        that the truncation error is of the order of 1e-7 relative, and E from the same identity (Gilmour, Thompson and
-        Cullis 1995). At a singular Σ = LL' differences in L stay on the cone, and the null directions carry the
-        curvature 2Γ: nothing is inverted.
+        H = 2AI − E + ⟨Γ, V̈⟩ with the expected information E where the equations compute it (Gilmour, Thompson and
+        Cullis 1995), less qq'/ν where σ² is profiled out; otherwise central differences of the analytic gradient, with
+        steps of a two-thousandth of a standard error, so that the truncation error is of the order of 1e-7 relative,
+        and E from the same identity. At a singular Σ = LL' differences in L stay on the cone, and the null directions
+        carry the curvature 2Γ: nothing is inverted.
         """
         if expected and not self.joint:
             raise ValueError("the expected information is defined for joint parameters; use jointly()")
         here = self.evaluate(theta)
         average = 2.0 * here.information + here.curvature
-        if self.joint and self.n_theta:
-            exact = self.equations.trace_products(self._directions(self._at(theta), theta), self.reml)
+        if self.n_theta:
+            point = self._at(theta)
+            exact = self.equations.trace_products(self._directions(point, theta), self.reml)
+            if exact is not None and not self.joint:
+                q = self._shares(point, theta)
+                return average - exact + np.multiply.outer(q, q) / self.nu
             if exact is not None:
                 return exact if expected else average - exact
         hessian = hessian_by_differences(self.gradient, theta, here)

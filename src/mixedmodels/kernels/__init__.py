@@ -74,6 +74,7 @@ __all__ = [
     "solve_lower",
     "solve_upper",
     "symmetric_times",
+    "thin_product",
 ]
 
 
@@ -123,6 +124,20 @@ def row_products(a: Array, b: Array) -> Array:
     left = a[:, :whole].reshape(k, -1, step).transpose(1, 0, 2)
     right = b[:, :whole].reshape(m, -1, step).transpose(1, 2, 0)
     return np.asarray((left @ right).sum(axis=0) + a[:, whole:] @ b[:, whole:].T)
+
+
+def thin_product(x: Array, m: Array) -> Array:
+    """Return xm for x (n, k) of many rows and a small m (k, l), in parts for which BLAS wakes no threads.
+
+    Examples
+    --------
+    >>> thin_product(np.ones((1, 2)), np.eye(2))
+    array([[1., 1.]])
+    """
+    step = max(1, UNTHREADED // max(m.size, 1))
+    if len(x) <= step:
+        return np.asarray(x @ m)
+    return np.concatenate([x[i : i + step] @ m for i in range(0, len(x), step)])
 
 
 def inverse_of(gram: Array) -> Array:

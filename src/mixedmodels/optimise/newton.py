@@ -126,8 +126,10 @@ def _may_be_local(criterion: Criterion, found: list[Arrival]) -> bool:
     """
     if len(found) > 1 or criterion.joint or not is_small(criterion, _WIDE):
         return False
-    theta = found[0].theta
-    ranks_by_term = zip(criterion.design.random, ranks(criterion, theta, criterion.unit(theta)), strict=True)
+    theta, terms = found[0].theta, criterion.design.random
+    if all(term.n_columns == 1 for term in terms):
+        return False
+    ranks_by_term = zip(terms, ranks(criterion, theta, criterion.unit(theta)), strict=True)
     return any(
         term.n_columns > 1 and rank < term.n_columns for term, by_set in ranks_by_term for rank in by_set
     )

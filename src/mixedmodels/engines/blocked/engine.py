@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from ...control import Control
 from ...terms.rows import Rows
-from ..arrangement import arrange
+from ..arrangement import Arrangement, arrange
 from ..base import Engine, memory_refusal
 from ..homogeneous import HomogeneousEquations
 from ..layout import Layout
@@ -18,6 +18,16 @@ class BlockedEngine(Engine):
 
     name: ClassVar[str] = "blocked"
 
+    def __init__(self) -> None:
+        self._last: tuple[Layout, Rows, Arrangement] | None = None
+
+    def _arrange(self, layout: Layout, rows: Rows) -> Arrangement:
+        """Return the arrangement of a model; that of the last one is kept."""
+        last = self._last
+        if last is None or last[0] is not layout or last[1] is not rows:
+            self._last = last = (layout, rows, arrange(layout, rows))
+        return last[2]
+
     def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:
         if layout.errors is not None:
             return "it takes independent errors of equal (or known relative) variance only"
@@ -26,7 +36,7 @@ class BlockedEngine(Engine):
         return memory_refusal("its dense tail", self.cost(layout, rows)[1], control)
 
     def cost(self, layout: Layout, rows: Rows) -> tuple[float, float]:
-        arranged = arrange(layout, rows)
+        arranged = self._arrange(layout, rows)
         total = arranged.tail_width + layout.rank + 1
         leaves = 0.0
         for f in arranged.chain:
@@ -42,4 +52,4 @@ class BlockedEngine(Engine):
 
     def equations(self, layout: Layout, rows: Rows, control: Control) -> HomogeneousEquations:
         source = RowSource(rows, control)
-        return HomogeneousEquations(BlockedSystem(layout, source, control, arrange(layout, rows)))
+        return HomogeneousEquations(BlockedSystem(layout, source, control, self._arrange(layout, rows)))

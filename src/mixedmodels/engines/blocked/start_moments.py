@@ -2,9 +2,9 @@
 
 With M = W − WX(X'WX)⁻¹X'W, V_a = Z_aZ_a' for each random column a (Z_aK Z_a' under a known covariance K = LL') and
 V_e = W⁻¹ for the errors, the quadratic forms q_a = y'MV_aMy have expectation Σ_b tr(MV_aMV_b) v_b. Every trace is a
-sum of squares of B_ab = Z_a'MZ_b = A_ab − x_aCx_b', A_ab = Z_a'WZ_b, x_a = Z_a'WX, C = (X'WX)⁻¹:
+sum of squares of B_ab = Z_a'MZ_b = A_ab − x_ax_b', A_ab = Z_a'WZ_b, x_a = Z_a'WXR, RR' = (X'WX)⁻¹:
 
-    tr(MV_aMV_b) = Σ A² − 2 Σ A∘(x_aCx_b') + tr(C x_a'x_a C x_b'x_b),   tr(MV_aMV_e) = tr(MV_a),   tr(MV_eMV_e) = n − r.
+    tr(MV_aMV_b) = Σ A² − 2 Σ A∘(x_ax_b') + tr(x_a'x_a x_b'x_b),   tr(MV_aMV_e) = tr(MV_a),   tr(MV_eMV_e) = n − r.
 
 Rao (1971); Goodnight (1978).
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...kernels import inverse_of, row_products
+from ...kernels import row_products, solve_lower, thin_product
 from ...lazy import LazyModule
 from ...typing import Array
 
@@ -31,13 +31,17 @@ else:
     sparse = LazyModule("scipy.sparse")
 
 FEW = 4
-"""Columns of X up to which products over the levels are taken column by column."""
+"""Columns of X up to which products with a dense block are taken column by column."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One random column over its levels: factor, column within it, x (q, r), Z'y (q,), and the factor of its K."""
+    """One random column over its levels: factor, column within it, x (q, r), Z'y (q,), and the factor of its K.
 
+    `order` is that of the products: the chain from its leaf, then the tail from its end.
+    """
+
+    order: int
     factor: int
     column: int
     x: Array
@@ -53,28 +57,28 @@ def mivque0(
 ) -> tuple[Array, Array]:
     """Return S (K+1, K+1) and q (K+1,), columns in order of random terms, the residual last."""
     r = len(gram) - 1
-    c = inverse_of(gram[:r, :r])
-    parts = _Parts(native, arranged, blocks, len(gram))
+    root = solve_lower(np.linalg.cholesky(gram[:r, :r]), np.eye(r)).T if r else np.zeros((0, 0))
+    parts = _Parts(native, arranged, blocks, root)
     columns = [parts.column(k, j) for k, term in enumerate(layout.terms) for j in range(term.n_columns)]
-    size = len(columns) + 1
-    s, q = np.zeros((size, size)), np.zeros(size)
+    size = len(columns)
+    s, q = np.zeros((size + 1, size + 1)), np.zeros(size + 1)
     s[-1, -1] = layout.n - r
     q[-1] = gram[r, r]
     rotated = [a.rotate(a.x) for a in columns]
-    squares = [_products(x, x) for x in rotated]
+    squares = np.array([row_products(x.T, x.T) for x in rotated]).reshape(size, r * r)
+    s[:-1, :-1] = squares @ squares.T
     for i, a in enumerate(columns):
         y = a.rotate(a.y)
-        q[i] = _sum(y, y)
-        for j in range(i, len(columns)):
-            b = columns[j]
-            block = parts.products(a, b)
-            if a.known_factor is not None or b.known_factor is not None:
-                block = _rotate(block, a, b)
-            total, inner = _sums(block, rotated[i], rotated[j])
-            cross = float(np.sum(c * inner))
-            s[i, j] = s[j, i] = total - 2 * cross + np.trace(c @ squares[i] @ c @ squares[j])
+        q[i] = _dot(y, y)
+        for j in range(i, size):
+            low, high = (i, j) if a.order <= columns[j].order else (j, i)
+            block = parts.products(columns[low], columns[high])
+            if columns[low].known_factor is not None or columns[high].known_factor is not None:
+                block = _rotate(block, columns[low], columns[high])
             if i == j:
-                s[i, -1] = s[-1, i] = _trace(block) - np.sum(c * squares[i])
+                s[i, -1] = s[-1, i] = _trace(block) - squares[i, :: r + 1].sum()
+            s[i, j] += _less_projection(block, rotated[low], rotated[high])
+            s[j, i] = s[i, j]
     return s, q
 
 
@@ -92,30 +96,29 @@ def _from_sparse(block: Any) -> Array:
     return np.asarray(block.toarray())
 
 
-def _sums(block: Any, left: Array, right: Array) -> tuple[float, Array]:
-    """Σ A² and left'A right for A diagonal (1-d), sparse, or dense."""
+def _less_projection(block: Any, left: Array, right: Array) -> float:
+    """Return Σ A² − 2 Σ A∘(left·right') for A diagonal (1-d), (values, parents) of nested levels, sparse or dense."""
+    if isinstance(block, tuple):
+        values, parent = block
+        return _dot(values, values) - 2.0 * float(np.einsum("q,qr,qr->", values, left, right[parent]))
     if not isinstance(block, np.ndarray):
-        return _sum(block.data, block.data), _products(left, block @ right)
+        return _dot(block.data, block.data) - 2.0 * _sum(left, block @ right)
     if block.ndim == 1:
-        return _sum(block, block), _products(left * block[:, None], right)
+        return _dot(block, block) - 2.0 * float(np.einsum("q,qr,qr->", block, left, right))
     if right.shape[1] > FEW:
-        return _sum(block, block), _products(left, block @ right)
-    moved = [np.einsum("ij,j->i", block, column) for column in np.ascontiguousarray(right.T)]
-    return _sum(block, block), _products(left, np.array(moved).T.reshape(len(left), -1))
+        return _sum(block, block) - 2.0 * _sum(left, block @ right)
+    moved = [float(np.einsum("ij,i,j->", block, a, b)) for a, b in zip(left.T, right.T, strict=True)]
+    return _sum(block, block) - 2.0 * sum(moved)
 
 
-def _products(left: Array, right: Array) -> Array:
-    """left'right (r, r) for (q, r): few columns without BLAS, whose threads take longer to start and stop."""
-    if left.shape[1] > FEW:
-        return row_products(left.T, right.T)
-    pairs = [[_sum(a, b) for b in right.T] for a in left.T]
-    return np.array(pairs).reshape(left.shape[1], right.shape[1])
+def _dot(a: Array, b: Array) -> float:
+    """Return a'b without BLAS, whose threads take longer to start and stop."""
+    return float(np.einsum("i,i->", a, b))
 
 
 def _sum(a: Array, b: Array) -> float:
     """Σ ab over all entries."""
-    flat = "ij,ij->" if a.ndim == 2 else "i,i->"
-    return float(np.einsum(flat, a, b))
+    return float(np.einsum("ij,ij->", a, b))
 
 
 def _trace(block: Any) -> float:
@@ -126,52 +129,53 @@ class _Parts:
     """Cross-products of random columns, read from the native chain and tail."""
 
     def __init__(
-        self, native: Blocked, arranged: Arrangement, blocks: tuple[TailBlock, ...], dense: int
+        self, native: Blocked, arranged: Arrangement, blocks: tuple[TailBlock, ...], root: Array
     ) -> None:
         self.arranged = arranged
         self.blocks = blocks
-        self.d = dense
-        width = self.arranged.tail_width
+        width, dense = self.arranged.tail_width, len(root) + 1
         tail, tail_dense = native.tail_products()
         self.tail = tail.reshape(width, width)
-        self.tail_dense = tail_dense.reshape(width, self.d)
         self.chain = [native.chain_products(c) for c in range(len(self.arranged.chain))]
         self.ancestors = [native.ancestors(c) for c in range(len(self.arranged.chain))]
+        self._dense: dict[int, tuple[Array, Array]] = {}
+        for c, f in enumerate(self.arranged.chain):
+            self._keep(f, self.chain[c][2].reshape(-1, dense), root)
+        for block in blocks:
+            self._keep(block.factor, tail_dense.reshape(width, dense)[block.columns], root)
+
+    def _keep(self, f: int, dense: Array, root: Array) -> None:
+        shape = (self.arranged.factors[f].q, self.arranged.factors[f].p)
+        x = thin_product(dense[:, :-1], root).reshape(*shape, len(root))
+        self._dense[f] = (x, dense[:, -1].reshape(shape))
 
     def column(self, term: int, j: int) -> _Column:
         f, start = self.arranged.place(term)
-        factor = self.arranged.factors[f]
+        (x, y), at = self._dense[f], start + j
         if f in self.arranged.chain:
-            dense = self.chain[self.arranged.chain.index(f)][2].reshape(factor.q, factor.p, self.d)[
-                :, start + j
-            ]
-            return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], None)
-        block = self.blocks[self.arranged.tail.index(f)]
-        dense = self.tail_dense[block.columns].reshape(factor.q, factor.p, self.d)[:, start + j]
-        return _Column(f, start + j, np.ascontiguousarray(dense[:, :-1]), dense[:, -1], block.known_factor)
+            order, known = self.arranged.chain.index(f), None
+        else:
+            place = self.arranged.tail.index(f)
+            order, known = len(self.arranged.factors) - place, self.blocks[place].known_factor
+        return _Column(order, f, at, np.ascontiguousarray(x[:, at]), np.ascontiguousarray(y[:, at]), known)
 
     def products(self, a: _Column, b: _Column) -> Any:
-        """Z_a'WZ_b (q_a, q_b): a vector when diagonal, sparse, or dense."""
-        in_chain = [f in self.arranged.chain for f in (a.factor, b.factor)]
-        if all(in_chain):
+        """Z_a'WZ_b (q_a, q_b) of columns in order: a vector when diagonal, values by level with their parents when nested,
+        sparse, or dense."""
+        if b.factor in self.arranged.chain:
             return self._chain_chain(a, b)
-        if not any(in_chain):
-            return self._tail_tail(a, b)
-        return self._chain_tail(a, b) if in_chain[0] else self._chain_tail(b, a).T
+        return self._chain_tail(a, b) if a.factor in self.arranged.chain else self._tail_tail(a, b)
 
     def _chain_chain(self, a: _Column, b: _Column) -> Any:
         ca, cb = (self.arranged.chain.index(x.factor) for x in (a, b))
         if ca == cb:
             p = self.arranged.factors[a.factor].p
             return self.chain[ca][0].reshape(-1, p, p)[:, a.column, b.column]
-        if ca > cb:
-            return self._chain_chain(b, a).T
-        low, high = self.arranged.factors[a.factor], self.arranged.factors[b.factor]
+        low = self.arranged.factors[a.factor]
         above = [self.arranged.factors[f].p for f in self.arranged.chain[ca + 1 :]]
         first = sum(above[: cb - ca - 1])
         values = self.chain[ca][1].reshape(low.q, low.p, sum(above))[:, a.column, first + b.column]
-        parent = self.ancestors[ca][cb - ca - 1].astype(np.int32)
-        return sparse.csr_array((values, parent, np.arange(low.q + 1)), shape=(low.q, high.q))
+        return values, self.ancestors[ca][cb - ca - 1]
 
     def _tail_tail(self, a: _Column, b: _Column) -> Any:
         fa, fb = (self.blocks[self.arranged.tail.index(x.factor)] for x in (a, b))
@@ -179,8 +183,6 @@ class _Parts:
             at = fa.first + np.arange(fa.data.q) * fa.data.p
             high, low = max(a.column, b.column), min(a.column, b.column)
             return self.tail[at + high, at + low]
-        if fa.first < fb.first:
-            return self._tail_tail(b, a).T
         rows = slice(fa.first + a.column, fa.columns.stop, fa.data.p)
         return self.tail[rows, fb.first + b.column : fb.columns.stop : fb.data.p]
 

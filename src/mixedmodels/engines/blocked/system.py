@@ -30,6 +30,7 @@ from ...kernels import (
     solve_lower,
     solve_upper,
     symmetric_times,
+    thin_product,
 )
 from ...terms.rows import Rows
 from ...typing import Array, Codes
@@ -41,7 +42,8 @@ from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
 from .refits import ChainRefits
 from .start_moments import mivque0
-from .tail import TailBlock, tail_blocks
+from .tail import TailBlock, full, tail_blocks
+from .traces import trace_products
 
 
 @dataclass(slots=True)
@@ -79,9 +81,12 @@ class RowSource:
         self.rows: Rows | None = rows
         self.standard = standardise(rows, control)
         self._weights, self._random = rows.weights, rows.random
+        self._squares: tuple[Array, ...] | None = None
 
     def column_squares(self) -> tuple[Array, ...]:
-        return tuple(own.column_squares() for own in self._random)
+        if self._squares is None:
+            self._squares = tuple(own.column_squares() for own in self._random)
+        return self._squares
 
     def products(self, arranged: Arrangement) -> Blocked:
         s = self.standard
@@ -124,6 +129,7 @@ class BlockedSystem(RelativeSystem):
         self._room = np.zeros((self._size, self._size))
         self._lambda: list[Array] = []
         self._point: _Point | None = None
+        self._whole: BlockedSystem | None = None
 
     @property
     def rows(self) -> Rows:  # type: ignore[override]
@@ -309,6 +315,35 @@ class BlockedSystem(RelativeSystem):
         half = solve_lower(point.lower, rho)
         total = gram - half.T @ half
         return np.asarray(0.5 * (total + total.T))
+
+    def trace_products(self, directions: Sequence[TermDirection], reml: bool) -> Array | None:
+        return trace_products(self, directions, reml)
+
+    def one_factor(self) -> tuple[Array, Array]:
+        """Return Z_j'P̃Z_j (q, p, p) and Z_j'Ṽ⁻¹XR (q, p, r), RR' = (X'Ṽ⁻¹X)⁻¹, of the levels of the only factor."""
+        self._backward(keep=True)
+        factor, r = self.arranged.factors[0], self.layout.rank
+        inner = self.native.levels(0)[2].reshape(factor.q, factor.p, factor.p)
+        u = self._columns_of_x(np.zeros((0, 0)))[0][0]
+        root = solve_lower(self._at().lower, np.eye(r)).T
+        return inner, thin_product(u.reshape(factor.q * factor.p, r), root).reshape(u.shape)
+
+    def in_tail(self) -> BlockedSystem:
+        """Return the equations with every factor in the tail, factored at the same Λ."""
+        if self._whole is None:
+            arranged = self.arranged
+            for f in arranged.chain:
+                arranged = with_in_tail(arranged, f)
+            self._whole = BlockedSystem(self.layout, self.source, self.control, arranged)
+        self._whole.factor(self._term_factors())
+        return self._whole
+
+    def projected_gram(self, reml: bool) -> Array:
+        """Return Z'P̃Z (Z'Ṽ⁻¹Z for ML) over the tail, (width, width), of equations without a chain."""
+        size, width = self._size, self._width
+        h = full(self._posterior() if reml else self._fixed_beta_posterior())
+        columns = full(self._schur[:size, :size])[:, :width]
+        return np.asarray(columns[:width] - columns.T @ (h @ columns))
 
     def fixed_information(self, directions: Sequence[TermDirection]) -> tuple[Array, Array]:
         """With U = Z'Ṽ⁻¹X and F_a = Z(I⊗Σ̃̇_a)U: P_a = −U'(I⊗Σ̃̇_a)U and Q_ab = F_a'Ṽ⁻¹F_b."""

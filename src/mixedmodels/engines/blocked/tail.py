@@ -153,12 +153,12 @@ class TailBlock:
             if self.known_inverse is None:
                 lost = self._sum_levels(self.level_blocks(h))
             else:
-                lost = self._known_sum(self.known_inverse, _full(h[self.columns, self.columns]))
+                lost = self._known_sum(self.known_inverse, full(h[self.columns, self.columns]))
             return np.asarray(count * precision - precision @ lost @ precision)
         # T = S − S H S directly, without dividing by Λ
         size = len(h)
         couplings = schur[:size, self.columns].copy()
-        couplings[self.columns] = _full(schur[self.columns, self.columns])
+        couplings[self.columns] = full(schur[self.columns, self.columns])
         couplings[: self.first] = schur[self.columns, : self.first].T
         explained = _symmetric_times(h, couplings)
         block = couplings[self.columns] - couplings.T @ explained
@@ -189,13 +189,16 @@ class TailBlock:
         return out
 
     def push(self, matrix: Array, set_: int, r: Array) -> Array:
-        """Return c = (I ⊗ Σ̃̇) r or (K ⊗ Σ̃̇) r for one direction of this factor, (q·p,)."""
-        rb = r[self.columns].reshape(self.data.q, self.data.p)
-        c = np.where((self.data.sets == set_)[:, None], rb @ matrix.T, 0.0)
-        return (c if self.known is None else np.asarray(self.known @ c)).reshape(-1)
+        """Return c = (I ⊗ Σ̃̇) r or (K ⊗ Σ̃̇) r for one direction of this factor, (q·p,) or (q·p, k)."""
+        q, p, own = self.data.q, self.data.p, r[self.columns]
+        c = own.reshape(q, p) @ matrix.T if r.ndim == 1 else matrix @ own.reshape(q, p, -1)
+        if self.data.n_sets > 1:
+            c[self.data.sets != set_] = 0.0
+        return (c if self.known is None else np.asarray(self.known @ c.reshape(q, -1))).reshape(own.shape)
 
 
-def _full(lower: Array) -> Array:
+def full(lower: Array) -> Array:
+    """Return a symmetric matrix from its lower triangle."""
     out = np.tril(lower)
     return out + np.tril(lower, -1).T
 
