@@ -25,8 +25,8 @@ SMALL = 1e-4
 
 def fixed_information(criterion: LinearCriterion, theta: Array, weights: Array) -> tuple[Array, Array]:
     """Return P_a (k, r, r) and Σ_ab w_ab Q_ab (r, r) at θ for the joint parameters, weights (k, k)."""
-    directions = criterion.jointly().model.directions(criterion.absolute(theta))
-    return criterion.settle(theta).fixed_information(directions, weights)
+    joint, at = criterion.jointly(), criterion.absolute(theta)
+    return joint.settle(at).fixed_information(joint.model.directions(at), weights)
 
 
 def second_order(criterion: LinearCriterion, theta: Array, weights: Array) -> Array:

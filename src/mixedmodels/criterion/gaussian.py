@@ -100,6 +100,7 @@ class Gaussian:
         # one byte: the key of no θ, not even of the empty one
         self._point = _Point(b"?")
         self._joint: Gaussian | None = None
+        self._variance: tuple[bytes, float] = (b"?", inf)
         if self.nu <= 0:
             raise FitError(
                 f"{design.n} rows cannot determine {design.fixed.rank} fixed effects and the variance of the errors; "
@@ -251,7 +252,12 @@ class Gaussian:
 
     def sigma2(self, theta: Array) -> float:
         """Return σ²: concentrated out, or the error variance of the first set at its first position."""
-        return self._at(theta).sigma2 if self.model.profiled else self.model.first_variance(theta)
+        if not self.model.profiled:
+            return self.model.first_variance(theta)
+        key = theta.tobytes()
+        if key != self._variance[0]:
+            self._variance = (key, self._at(theta).sigma2)
+        return self._variance[1]
 
     def unit(self, theta: Array) -> float:
         """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""

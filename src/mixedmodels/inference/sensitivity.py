@@ -67,14 +67,16 @@ def curved_weights(fit: Fit, w: Array) -> Array:
     variances per group, loadings for those of an unstructured matrix), but where V is linear in SAS's it does not bend.
     """
     criterion, theta = fit._work.criterion(), fit.optimum.theta
+    residual, terms = fit.design.residual, fit.design.random
+    bends = residual is not None and not residual.linear
+    if not bends and all(term.linear for term in terms):
+        return np.zeros_like(w)
     jacobian = criterion.natural(theta).jacobian
-    weights = jacobian @ w @ jacobian.T
-    residual, joint = fit.design.residual, criterion.absolute(theta)
-    curved = np.full(len(weights), residual is not None and not residual.linear)
-    first = 0
+    weights, joint = jacobian @ w @ jacobian.T, criterion.absolute(theta)
+    curved, first = np.full(len(weights), bends), 0
     for block in criterion.model.random_blocks:
         size = len(block.structure.natural(joint[block.place], block.positions).values)
-        curved[first : first + size] = not fit.design.random[block.term].linear
+        curved[first : first + size] = not terms[block.term].linear
         first += size
     weights[~curved, :] = 0.0
     weights[:, ~curved] = 0.0

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..criterion.parameters import Block
+from ..criterion.parameters import Block, design_blocks
 from ..fit import Fit
 from ..formats import format_column
 from ..postfit.covariances import correlations
-from ..postfit.variance_components import Component, list_components, natural_parameters
+from ..postfit.variance_components import Component, list_components
 from ..table import Table
 from ..typing import Array
 
@@ -33,7 +33,7 @@ class Row:
 def random_table(fit: Fit) -> Table:
     """Return the variance components as printed: group, term, variance, standard deviation, correlations."""
     rows: list[Row] = []
-    blocks = [block for block, _ in natural_parameters(fit)]
+    blocks = design_blocks(fit._work.own_design())
     shown = None
     components = list_components(fit)
     for c in components:

@@ -55,7 +55,7 @@ class KenwardRoger(DegreesOfFreedom):
     def describe(self, fit: Fit) -> str:
         # asked first for what it refuses
         self.vcov(fit)
-        return self.note if self.linear else described(self.note, fit, self.adjusted(fit))
+        return self.note if self.linear else described(self, fit)
 
     def vcov(self, fit: Fit) -> Array:
         if not fit.design.reml:
@@ -75,7 +75,7 @@ class KenwardRoger(DegreesOfFreedom):
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
         mixed = np.tensordot(s.w, s.phi @ s.p, 1)
-        middle = s.squared - np.einsum("aij,ajl->il", s.p, mixed, optimize=True)
+        middle = s.squared - np.tensordot(s.p, mixed, ((0, 2), (0, 1)))
         if not self.linear:
             middle = middle - 0.25 * bent(fit, self.information)
         adjusted = s.phi + 2 * s.phi @ middle @ s.phi
@@ -101,6 +101,10 @@ class SecondOrder(Protocol):
     """A method of Kenward and Roger's with second derivatives of V."""
 
     @property
+    def name(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    @property
     def information(self) -> Information: ...
 
     def adjusted(self, fit: Fit) -> Array:
@@ -110,18 +114,17 @@ class SecondOrder(Protocol):
 
 def positive_or_first_order(fit: Fit, method: SecondOrder) -> Array:
     """Return the adjusted covariance of β̂, that of the first order where it is not positive definite or is lost."""
-    adjusted = method.adjusted(fit)
-    smallest, largest = shares(fit, adjusted)
+    smallest, largest = shares(fit, method)
     if smallest > COLLAPSED and largest < LOST:
-        return adjusted
+        return method.adjusted(fit)
     return first_order(fit, method.information)
 
 
 def first_order(fit: Fit, information: Information) -> Array:
     """Return the adjusted covariance without second derivatives of V, which in exact arithmetic exceeds the unadjusted
     one; `FitError` where it is lost to rounding."""
-    adjusted = KenwardRoger(linear=True, information=information).adjusted(fit)
-    smallest, largest = shares(fit, adjusted)
+    method = KenwardRoger(linear=True, information=information)
+    smallest, largest = shares(fit, method)
     if not SMALL <= smallest <= largest < LOST:
         raise FitError(
             "Kenward–Roger's adjustment of the variances of the fixed effects is lost to rounding: it shrinks some, or "
@@ -129,12 +132,12 @@ def first_order(fit: Fit, information: Information) -> Array:
             "determine some covariance parameter or columns of X are nearly dependent. Use ddf='satterthwaite' or "
             "'between-within', which leave them as they are, or simplify the model."
         )
-    return adjusted
+    return method.adjusted(fit)
 
 
-def described(note: str, fit: Fit, adjusted: Array) -> str:
+def described(method: SecondOrder, fit: Fit) -> str:
     """Return the note of a method with what became of its adjusted covariance."""
-    share, largest = shares(fit, adjusted)
+    note, (share, largest) = method.note, shares(fit, method)
     if not largest < LOST:
         return f"{note}, whose covariance is lost to rounding here: first order instead"
     if share <= COLLAPSED:
@@ -146,9 +149,14 @@ def described(note: str, fit: Fit, adjusted: Array) -> str:
     return note
 
 
-def shares(fit: Fit, adjusted: Array) -> tuple[float, float]:
+def shares(fit: Fit, method: SecondOrder) -> tuple[float, float]:
     """Return the least and largest ratio of adjusted and unadjusted variance over all functions of β, 1 without any and
     infinite where the adjusted covariance is not finite."""
+    key = f"shares {method.name} {method.information}"
+    return fit._work.keep(key, lambda: _shares(fit, method.adjusted(fit)))
+
+
+def _shares(fit: Fit, adjusted: Array) -> tuple[float, float]:
     if not len(adjusted):
         return 1.0, 1.0
     if not np.isfinite(adjusted).all():

@@ -48,7 +48,7 @@ class KenwardRoger2(DegreesOfFreedom):
 
     def describe(self, fit: Fit) -> str:
         self.vcov(fit)
-        return described(self.note, fit, self.adjusted(fit))
+        return described(self, fit)
 
     def vcov(self, fit: Fit) -> Array:
         if not fit.design.reml:
