@@ -7,10 +7,10 @@ rather than failures.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from types import TracebackType
 
 import numpy as np
 
@@ -31,26 +31,41 @@ class FitError(MixedModelsError, RuntimeError):
     """The computation could not be carried to a valid result."""
 
 
-@contextmanager
-def carried_through(what: str) -> Iterator[None]:
-    """Turn arithmetic that floating-point numbers cannot carry through inside the block into a `FitError`.
+class CarriedThrough:
+    """A block whose arithmetic raises a `FitError` where floating-point numbers cannot carry it through.
 
     A factorisation that rounding breaks, a division by a variance that has vanished, an overflow: which of them it was
     says nothing to the user. NumPy's warnings of values that are not finite are off, for such values are looked at.
+
+    Parameters
+    ----------
+    what
+        What the block computes, as the message begins.
     """
-    try:
-        with np.errstate(all="ignore"):
-            yield
-    except (ArithmeticError, np.linalg.LinAlgError) as error:
-        raise FitError(
-            f"{what}: floating-point numbers do not carry this computation through; the data hardly determine some "
-            "parameter, or the fit is at a boundary. Read fit.status, leave out terms, or use a structure with fewer "
-            "parameters."
-        ) from error
-    except MemoryError as error:
-        raise FitError(
-            f"{what}: this needs more memory than there is{': ' if str(error) else ''}{error}."
-        ) from error
+
+    __slots__ = ("quiet", "what")
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.quiet = np.errstate(all="ignore")
+
+    def __enter__(self) -> None:
+        self.quiet.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.quiet.__exit__(kind, error, trace)
+        if isinstance(error, (ArithmeticError, np.linalg.LinAlgError)):
+            raise FitError(
+                f"{self.what}: floating-point numbers do not carry this computation through; the data hardly "
+                "determine some parameter, or the fit is at a boundary. Read fit.status, leave out terms, or use a "
+                "structure with fewer parameters."
+            ) from error
+        if isinstance(error, MemoryError):
+            raise FitError(
+                f"{self.what}: this needs more memory than there is{': ' if str(error) else ''}{error}."
+            ) from error
 
 
 class ConvergenceWarning(UserWarning):

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 T = TypeVar("T")
+PLAIN = frozenset({int, float, bool, type(None)})
+"""Kinds of arguments that hold no array."""
 
 
 def is_sound(array: np.ndarray[Any, Any]) -> bool:
@@ -25,6 +27,8 @@ def is_sound(array: np.ndarray[Any, Any]) -> bool:
 
 def sound(value: Any) -> Any:
     """Return a value with all arrays in it, in lists and tuples too, sound: themselves or copies."""
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, np.ndarray):
         flags = value.flags
         # rows of matrices are read through their strides, vectors are not

@@ -232,8 +232,8 @@ def _check_responses(fit: Fit, y: Array) -> Array:
         raise DataError(
             "refit: the response has missing or infinite values; refit needs a number in every row."
         )
-    constant = np.flatnonzero(np.atleast_1d(np.ptp(y, axis=0) == 0))
-    if len(constant):
-        where = "the response" if y.ndim == 1 else f"response {int(constant[0]) + 1} of {y.shape[1]}"
+    constant = np.asarray(y.max(axis=0) == y.min(axis=0))
+    if constant.any():
+        where = "the response" if y.ndim == 1 else f"response {int(np.argmax(constant)) + 1} of {y.shape[1]}"
         raise DataError(f"refit: {where} is the same in every row; there is no variation to explain.")
     return y

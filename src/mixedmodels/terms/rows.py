@@ -142,7 +142,7 @@ class Rows:
 
     def with_response(self, y: Array) -> Rows:
         """Return the rows with another response, (n,), offsets subtracted."""
-        return replace(self, y=y)
+        return Rows(y, self.fixed, self.random, self.residual, self.weights, self.offset, self.used)
 
     def with_covariates(self, values: dict[int, Array]) -> Rows:
         """Return the rows with other covariates (n,) of some variance functions, by their number."""

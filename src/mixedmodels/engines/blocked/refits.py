@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...control import Control
 from ...kernels import inverse_of, refit_responses
-from ...typing import Array
+from ...typing import Array, Codes
 from ..base import Refitted, Solution
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class ChainRefits:
     cross_inverse: Array
     constant: float
     reml: bool
+    chain: list[tuple[Codes, Array | None, int, int]]
     templates: dict[tuple[tuple[int, int, int, int, int], ...], NDArray[np.int64]] = field(
         default_factory=dict
     )
@@ -40,10 +41,12 @@ class ChainRefits:
         """Return the searches of a system, or None where there is a tail, no chain or no rows."""
         if not system.holds_rows or system.arranged.tail or not system.arranged.chain:
             return None
-        gram, reml = system.standard.gram, system.layout.reml
+        gram, reml, arranged = system.standard.gram, system.layout.reml, system.arranged
         r = len(gram) - 1
         shift = system.standard.logdet_shift if reml else 0.0
-        return cls(system, inverse_of(gram[:r, :r]), system.standard.log_weights + shift, reml)
+        factors = [arranged.factors[f] for f in arranged.chain]
+        chain = [(f.codes, f.values, f.p, f.q) for f in factors]
+        return cls(system, inverse_of(gram[:r, :r]), system.standard.log_weights + shift, reml, chain)
 
     def refit(
         self,
@@ -56,14 +59,13 @@ class ChainRefits:
 
         `entries` are (term, set, row, column, parameter) of Λ of the random terms.
         """
-        s, arranged = self.system.standard, self.system.arranged
+        s = self.system.standard
         responses = np.ascontiguousarray(responses)
-        factors = [arranged.factors[f] for f in arranged.chain]
         beta = self._least_squares(responses)
         nu = self.system.layout.n - (len(s.gram) - 1 if self.reml else 0)
         found = refit_responses(
             self.system.native,
-            [(f.codes, f.values, f.p, f.q) for f in factors],
+            self.chain,
             s.x,
             responses,
             s.centre,

@@ -57,7 +57,7 @@ def mivque0(
 ) -> tuple[Array, Array]:
     """Return S (K+1, K+1) and q (K+1,), columns in order of random terms, the residual last."""
     r = len(gram) - 1
-    root = solve_lower(np.linalg.cholesky(gram[:r, :r]), np.eye(r)).T if r else np.zeros((0, 0))
+    root = solve_lower(np.asarray(np.linalg.cholesky(gram[:r, :r]), dtype=float), np.eye(r)).T
     parts = _Parts(native, arranged, blocks, root)
     columns = [parts.column(k, j) for k, term in enumerate(layout.terms) for j in range(term.n_columns)]
     size = len(columns)
@@ -160,8 +160,8 @@ class _Parts:
         return _Column(order, f, at, np.ascontiguousarray(x[:, at]), np.ascontiguousarray(y[:, at]), known)
 
     def products(self, a: _Column, b: _Column) -> Any:
-        """Z_a'WZ_b (q_a, q_b) of columns in order: a vector when diagonal, values by level with their parents when nested,
-        sparse, or dense."""
+        """Z_a'WZ_b (q_a, q_b) of columns in order: a vector when diagonal, values by level with their parents when
+        nested, sparse, or dense."""
         if b.factor in self.arranged.chain:
             return self._chain_chain(a, b)
         return self._chain_tail(a, b) if a.factor in self.arranged.chain else self._tail_tail(a, b)
