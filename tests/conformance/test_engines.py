@@ -65,6 +65,12 @@ def test_verb(case: Case, check: Callable[[Case], None]) -> None:
     check(case)
 
 
+@pytest.mark.parametrize("name", ["one factor", "slopes", "nested", "crossed", "terms of one factor"])
+def test_small_models_have_exact_hessians(name: str) -> None:
+    case = make_case("blocked", layout(name), "regular", seed=3)
+    assert case.equations.trace_products(case.directions, True) is not None
+
+
 def test_every_layout_is_taken_and_every_engine_takes_several() -> None:
     by_engine = {engine: taken(engine) for engine in ENGINES}
     assert {name for names in by_engine.values() for name in names} == set(LAYOUTS)

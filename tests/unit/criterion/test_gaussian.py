@@ -145,6 +145,18 @@ def test_profiled_information_is_the_schur_complement_of_the_residual_variance(k
     assert np.linalg.eigvalsh(evaluation.information).min() > -1e-9 * np.abs(average).max()
 
 
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("kind", ["slopes", "crossed", "sets", "known", "structured"])
+def test_profiled_hessian_needs_no_differences(kind: str, reml: bool) -> None:
+    design = design_of(kind, reml)
+    objective = dense_gaussian(design)
+    theta = random_theta(objective, np.random.default_rng(8))
+    hessian = differences(objective.gradient, theta)
+    found = objective.observed_information(theta)
+    # central differences of the gradient are good to 1e-7
+    np.testing.assert_allclose(found, hessian, atol=1e-6 * np.abs(hessian).max())
+
+
 def test_evaluate_reuses_the_factorisation_of_value() -> None:
     design = design_of("crossed", True)
     equations = DenseEquations.of(design)
