@@ -169,7 +169,7 @@ def series() -> mm.Fit:
 @pytest.mark.parametrize("method", ["kenward-roger", "kenward-roger2"])
 def test_a_covariance_that_is_not_positive_is_that_of_the_first_order_and_says_so(method: str) -> None:
     fit = series()
-    assert shares(fit, KenwardRoger().adjusted(fit))[0] < 0
+    assert shares(fit, KenwardRoger())[0] < 0
     table, first = fit.fixed_effects(ddf=method), fit.fixed_effects(ddf="kenward-roger-linear")
     # without adjustment .5132 (nlme 3.1-162, gls)
     assert first["std_error"][0] == pytest.approx(0.62569, abs=1e-5)
@@ -193,6 +193,7 @@ def test_a_covariance_that_is_not_positive_is_that_of_the_first_order_and_says_s
 class _Lost:
     """Second-order terms of which rounding has made something enormous, or nothing."""
 
+    name, note = "lost", "as asked"
     information: Information = "observed"
 
     def __init__(self, size: float) -> None:
@@ -207,7 +208,7 @@ def test_a_covariance_lost_to_rounding_is_that_of_the_first_order(size: float) -
     fit = series()
     method = _Lost(size)
     np.testing.assert_array_equal(positive_or_first_order(fit, method), KenwardRoger(linear=True).vcov(fit))
-    assert "lost to rounding here: first order instead" in described("as asked", fit, method.adjusted(fit))
+    assert "lost to rounding here: first order instead" in described(method, fit)
 
 
 def test_a_covariance_that_shrinks_is_given_as_asked_with_a_note() -> None:
