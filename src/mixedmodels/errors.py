@@ -31,7 +31,7 @@ class FitError(MixedModelsError, RuntimeError):
     """The computation could not be carried to a valid result."""
 
 
-class CarriedThrough:
+class carried_through:
     """A block whose arithmetic raises a `FitError` where floating-point numbers cannot carry it through.
 
     A factorisation that rounding breaks, a division by a variance that has vanished, an overflow: which of them it was

@@ -8,7 +8,7 @@ from importlib import import_module
 from types import MethodType
 from typing import Any, Generic, TypeVar
 
-from .errors import CarriedThrough
+from .errors import carried_through
 
 Result = TypeVar("Result")
 
@@ -33,7 +33,7 @@ def guarded(target: str) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*arguments: Any, **options: Any) -> Any:
-        with CarriedThrough(function.__name__):
+        with carried_through(function.__name__):
             return function(*arguments, **options)
 
     return call

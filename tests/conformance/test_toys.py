@@ -186,6 +186,7 @@ class Penalised:
         self.evaluations = 0
         self.linear: LinearCriterion | None = None
         self.gammas, self.natural, self.unit = inner.gammas, inner.natural, inner.unit
+        self.own_start = inner.own_start
 
     def value(self, theta: Array) -> float:
         self.evaluations += 1

@@ -13,7 +13,7 @@ from ..criterion import Criterion, Undetermined, linear_part, undetermined
 from ..engines import Layout, choose_engine
 from ..engines.base import Equations
 from ..engines.plan import check_parameters
-from ..errors import CarriedThrough, ConvergenceWarning, Severity, SpecError, Status
+from ..errors import ConvergenceWarning, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
@@ -76,9 +76,9 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     )
     threads = control.threads_for(frame.n)
     tolerance, room = control.rank_tolerance, control.room
-    with CarriedThrough("the fit"):
+    with carried_through("the fit"):
         design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
-    with CarriedThrough("the fit"):
+    with carried_through("the fit"):
         found = search(spec, design, rows, control, spec.start_values)
         warn_unconverged(found.optimum)
         return Fit.from_optimum(
