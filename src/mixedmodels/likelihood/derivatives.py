@@ -163,6 +163,17 @@ def product(first: Mapping[Exponents, Array], second: Mapping[Exponents, Array],
     return found
 
 
+def up_to(order: int, *derivatives: Array) -> Table:
+    """Return the table of a function of one variable from its value and derivatives, those above `order` left out.
+
+    Examples
+    --------
+    >>> up_to(1, 9.0, 6.0, 2.0)          # x² at 3
+    {(0,): 9.0, (1,): 6.0}
+    """
+    return {(k,): value for k, value in enumerate(derivatives[: order + 1])}
+
+
 def differentiated(table: Mapping[Exponents, Array], variable: int, order: int) -> Table:
     """Return the table of ∂f/∂x to `order`; that of f goes one further.
 

@@ -6,6 +6,8 @@ and a beta-binomial with a large precision, are such differences: computed from 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..lazy import LazyModule
@@ -88,8 +90,28 @@ def log1mexp(x: Array) -> Array:
         return np.where(x > -0.6931471805599453, np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 
+_MANY, _TABLE = 2_000, 1_000
+"""Numbers from which, and values up to which, logarithms of factorials are looked up."""
+
+
+def log_factorial(y: Array) -> Array:
+    """Return log y! of whole numbers y ≥ 0.
+
+    Examples
+    --------
+    >>> log_factorial(np.array([0.0, 1.0, 5.0])).round(6).tolist()
+    [0.0, 0.0, 4.787492]
+    """
+    if len(y) < _MANY or not float(y.max()) < _TABLE:
+        return np.asarray(special.gammaln(y + 1.0))
+    return _factorials()[y.astype(np.intp)]
+
+
+@lru_cache(maxsize=1)
+def _factorials() -> Array:
+    return np.asarray(special.gammaln(np.arange(_TABLE) + 1.0))
+
+
 def log_choose(trials: Array, y: Array) -> Array:
     """Return log C(m, y)."""
-    return np.asarray(
-        special.gammaln(trials + 1.0) - special.gammaln(y + 1.0) - special.gammaln(trials - y + 1.0)
-    )
+    return log_factorial(trials) - log_factorial(y) - log_factorial(trials - y)

@@ -14,6 +14,7 @@ from ..base import FREE, MeanFamily, log_mean, through_link
 from ..derivatives import Table, added, compose, differentiated, product, substitute
 from ..links import Link, make_link
 from ..responses import Responses
+from ..special import log_factorial
 from .poisson import refuse_counts
 
 special = LazyModule("scipy.special")
@@ -51,7 +52,7 @@ class ConwayMaxwellPoisson(MeanFamily):
         inner = log_mean(self.link, eta[0])
         nu = np.exp(-eta[1])
         y = responses.y
-        factorial = special.gammaln(y + 1.0)
+        factorial = log_factorial(y)
         sums = _by_pieces(inner[0], nu)
         of_rate = _density(y, factorial, nu, sums)
         own = _in_mean(of_rate, sums, order)

@@ -14,6 +14,7 @@ from ..base import FREE, MeanFamily, log_mean, through_link
 from ..derivatives import Table, compose
 from ..links import Link, make_link
 from ..responses import Responses
+from ..special import log_factorial
 from .poisson import refuse_counts
 
 special = LazyModule("scipy.special")
@@ -68,7 +69,7 @@ class GeneralisedPoisson(MeanFamily):
             (3,): 2.0 * less / h**3,
         }
         own = compose(outer, reach, order)
-        own[(0, 0)] = own[(0, 0)] + m - 0.5 * zeta - special.gammaln(y + 1.0)
+        own[(0, 0)] = own[(0, 0)] + m - 0.5 * zeta - log_factorial(y)
         if order >= 1:
             own[(1, 0)] = own[(1, 0)] + 1.0
             own[(0, 1)] = own[(0, 1)] - 0.5

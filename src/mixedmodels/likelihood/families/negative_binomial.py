@@ -13,7 +13,7 @@ from ..base import FREE, MeanFamily, log_mean, through_link
 from ..derivatives import Table
 from ..links import Link, make_link
 from ..responses import Responses
-from ..special import gamma_difference
+from ..special import gamma_difference, log_factorial
 from .poisson import refuse_counts
 
 special = LazyModule("scipy.special")
@@ -32,7 +32,7 @@ def table_of_size(y: Array, m: Array, zeta: Array, order: int) -> Table:
     u, total = s * (rest - t), y + k
     excess = np.exp(m - np.logaddexp(m, zeta)) - y * rest / k
     logs = np.logaddexp(0.0, m - zeta)
-    choose = gamma_difference(k, y, 0) - special.gammaln(y + 1.0)
+    choose = gamma_difference(k, y, 0) - log_factorial(y)
     # y(m − log(μ + k)) with the part y·ζ inside the difference of log Γ
     table: Table = {(0, 0): choose - y * np.logaddexp(m, zeta) - k * logs + y * m}
     if order >= 1:

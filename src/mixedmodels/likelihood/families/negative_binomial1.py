@@ -13,7 +13,7 @@ from ..base import FREE, MeanFamily, log_mean, through_link
 from ..derivatives import Table, exponential, substitute
 from ..links import Link, make_link
 from ..responses import Responses
-from ..special import gamma_difference
+from ..special import gamma_difference, log_factorial
 from .poisson import refuse_counts
 
 special = LazyModule("scipy.special")
@@ -31,7 +31,7 @@ def table_of_ratio(y: Array, m: Array, zeta: Array, order: int) -> Table:
     logs = np.logaddexp(0.0, zeta)
     size: Table = {
         (0, 0): gamma_difference(kappa, y, 0)
-        - special.gammaln(y + 1.0)
+        - log_factorial(y)
         - kappa * logs
         - y * np.logaddexp(0.0, -zeta),
         (1, 0): gamma_difference(kappa, y, 1) - logs,

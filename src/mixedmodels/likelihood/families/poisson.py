@@ -10,9 +10,10 @@ import numpy as np
 from ...lazy import LazyModule
 from ...typing import Array, Labels
 from ..base import FREE, MeanFamily, log_mean, not_whole, refuse, through_link
-from ..derivatives import Table
+from ..derivatives import Table, up_to
 from ..links import Link, make_link
 from ..responses import Responses
+from ..special import log_factorial
 
 special = LazyModule("scipy.special")
 
@@ -54,10 +55,14 @@ class Poisson(MeanFamily):
         refuse_counts(responses, label)
 
     def table(self, responses: Responses, eta: Array, psi: Array, order: int) -> Table:
+        y = responses.y
+        if self.link.name == "log":
+            mu = np.exp(eta[0])
+            return up_to(order, y * eta[0] - mu - log_factorial(y), y - mu, -mu, -mu)
         inner = log_mean(self.link, eta[0])
-        y, mu = responses.y, np.exp(inner[0])
+        mu = np.exp(inner[0])
         own: Table = {
-            (0,): special.xlogy(y, mu) - mu - special.gammaln(y + 1.0),
+            (0,): special.xlogy(y, mu) - mu - log_factorial(y),
             (1,): y - mu,
             (2,): -mu,
             (3,): -mu,
