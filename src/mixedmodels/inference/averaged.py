@@ -19,6 +19,8 @@ from ..tool import load
 from ..typing import Array
 
 POINTS = 31
+NEGLIGIBLE = 1e-6
+"""Probability beyond the range of a link that is taken for none."""
 STEP = 1e-3
 """Step, in standard errors, of the slopes of s² in the covariance parameters."""
 
@@ -70,13 +72,26 @@ def integrated(link: Link, eta: Array, variance: Array) -> tuple[Array, Array, A
     >>> abs(float(mean[0]) - np.exp(0.5 + 0.32)) < 1e-12
     True
     """
-    nodes, weights = np.polynomial.hermite_e.hermegauss(POINTS)
-    weights = weights / weights.sum()
+    nodes, weights = normal_rule()
     at = eta[:, None] + np.sqrt(np.maximum(variance, 0.0))[:, None] * nodes
     with np.errstate(all="ignore"):
         parts = link.inverse(at.ravel())[:3]
-    mean, slope, bend = (np.asarray(part).reshape(at.shape) @ weights for part in parts)
+    mean, slope, bend = (over_nodes(np.asarray(part).reshape(at.shape), weights) for part in parts)
     return mean, slope, bend
+
+
+def normal_rule() -> tuple[Array, Array]:
+    """Return nodes and weights, (31,) each, of expectations over a standard normal number."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(POINTS)
+    return nodes, weights / weights.sum()
+
+
+def over_nodes(values: Array, weights: Array) -> Array:
+    """Return Σ w f, (m,), for f (m, 31): nodes outside what the link allows are left out where they weigh nothing."""
+    inside = np.isfinite(values)
+    share = inside @ weights
+    total = np.where(inside, values, 0.0) @ weights
+    return np.where(share > 1.0 - NEGLIGIBLE, total / np.maximum(share, NEGLIGIBLE), np.nan)
 
 
 def _plain_link(fit: Fit) -> Link:

@@ -22,6 +22,8 @@ from .responses import Responses
 from .rows import Rows
 
 Mask: TypeAlias = NDArray[np.bool_]
+MOST_SUMMED = 20_000
+"""Largest count up to which probabilities are summed."""
 FREE: Array = np.empty(0)
 """ψ of a likelihood without parameters of its own."""
 
@@ -115,6 +117,30 @@ class Family(ABC):
     @abstractmethod
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         """Return responses drawn at η, (n,), with the trials and weights of `responses`."""
+
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y), (n,), with the trials and weights of `responses`; of counts the sum of probabilities.
+
+        Raises
+        ------
+        SpecError
+            Where the distribution function is not known, or a count is too large to sum up to.
+        """
+        if not self.discrete:
+            raise SpecError(
+                f"the distribution function of family {self.name!r} has no form that can be computed."
+            )
+        top = float(np.floor(np.max(y, initial=0.0)))
+        if top > MOST_SUMMED:
+            raise SpecError(
+                f"family {self.name!r} sums probabilities up to a count, and {top:g} are more than {MOST_SUMMED:,}."
+            )
+        total = np.zeros(eta.shape[1])
+        for count in range(int(top) + 1):
+            at = Responses(np.full(eta.shape[1], float(count)), responses.trials, responses.weights)
+            inside = count <= np.minimum(y, responses.trials_or_one if self.takes_trials else np.inf)
+            total = total + np.where(inside, np.exp(self.at(at, eta, psi, 0).value), 0.0)
+        return np.minimum(total, 1.0)
 
 
 class MeanFamily(Family):

@@ -117,3 +117,7 @@ class Distribution:
     def draw(self, eta: Array, rng: np.random.Generator) -> Array:
         """Return responses drawn for the rows used at the first predictor, (n,), in the unit of y itself."""
         return self.family.simulate(self.responses, self.predictors(eta), self.psi, rng)
+
+    def cumulative(self, y: Array, eta: Array) -> Array:
+        """Return P(Y ≤ y) of the rows used at the first predictor, (n,), y in its own unit."""
+        return np.asarray(self.family.cumulative(y, self.responses, self.predictors(eta), self.psi))

@@ -65,10 +65,11 @@ def new_errors(
     """Return the errors of the rows to predict; `required` where their variances are needed.
 
     Only `conditional` predictions ask which rows are missing responses. A new study of a meta-analysis is asked for its
-    true effect, which has no sampling error.
+    true effect, which has no sampling error; a row of a generalised model for its mean, about which it is distributed
+    as its family says.
     """
     none, zero = np.zeros(len(rows), dtype=bool), np.zeros(len(rows))
-    if (not required and not conditional) or fit.spec.sampling:
+    if (not required and not conditional) or fit.spec.sampling or fit.distribution is not None:
         return ErrorsOfRows(zero, none)
     fitted = fitted_errors(fit)
     if newdata is None:

@@ -21,7 +21,8 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..terms.rows import TermRows
-from ..typing import Array
+from ..tool import load
+from ..typing import Array, Labels
 from .missing_responses import new_errors
 from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import lost_note, standard_errors
@@ -45,6 +46,7 @@ def predict(
     type: str = "link",
     ddf: str | None = None,
     information: Information = "observed",
+    offset: Any = None,
 ) -> Array | Table:
     """Return predicted means offset + Xβ̂ (+ Zb̂), (rows,), or a table with standard errors and limits.
 
@@ -56,7 +58,8 @@ def predict(
     level
         `"conditional"`: given the predicted random effects of each row's levels and, where errors are
         correlated, the observed rows of its cluster; `"population"`: with random effects and errors zero; no
-        grouping column is needed.
+        grouping column is needed; of a generalised model also `"averaged"`: the mean over the distribution of
+        the random effects.
     se
         Add the standard error of the predicted mean.
     interval
@@ -68,11 +71,14 @@ def predict(
         Probability of the intervals.
     type
         `"link"`: the response as modelled; `"response"`: the response itself where it is modelled through
-        `log log10 log2 log1p sqrt`, means and limits transformed back and se by the delta method.
+        `log log10 log2 log1p sqrt`, or by the link of a generalised model, means and limits transformed back and se
+        by the delta method.
     ddf
         Degrees-of-freedom method of the intervals; the fit's own by default.
     information
         The `"observed"` or `"expected"` information it is computed from.
+    offset
+        Offset of new rows of a fit whose offset was given as an array.
 
     Returns
     -------
@@ -103,6 +109,9 @@ def predict(
     parameters, under Kenward–Roger's methods and Satterthwaite's; under other methods with the df of x'β̂. *Same as* SAS
     `OUTP=` (conditional) and `OUTPM=` (population), `predict(fit, re.form = NULL | NA)` of lme4.
 
+    Prediction limits of a generalised model are quantiles of a new response, whose linear predictor is normal about its
+    prediction; those of counts are counts.
+
     The inverse of the transformation at a mean is a median where errors are symmetric: exp(x'β̂) is the median of y
     under `log(y)`, not its mean exp(x'β̂ + σ²/2).
 
@@ -117,51 +126,60 @@ def predict(
     54.1085  2.32252  43.9956  64.2215
     95% prediction limits; df: Kenward–Roger
     """
-    _check(level, new_levels, interval, confidence)
+    known = fit.distribution is not None
+    _check(level, new_levels, interval, confidence, (*LEVELS, "averaged") if known else LEVELS)
+    if known:
+        own = method_for(fit, ddf, information=information)
+        found: Array | Table = load("postfit.predict_generalised:predict_generalised")(
+            fit, newdata, level, se, interval, new_levels, confidence, type, own, offset
+        )
+        return found
+    if offset is not None:
+        raise SpecError("predict: offset= is for generalised models; write offset() into the formula.")
     back = _transformation(fit, type)
     conditional, response = level == "conditional", interval == "prediction"
     if newdata is None:
-        rows = _fitted_rows(fit)
+        rows = fitted_rows(fit)
     else:
-        rows = _new_rows(fit, newdata, random=conditional or response, grouping=conditional)
+        rows = new_rows(fit, newdata, random=conditional or response, grouping=conditional)
     if conditional and new_levels == "raise":
-        _refuse_new_levels(fit, rows)
-    found = _predicted(fit, rows, newdata, conditional=conditional, response=response)
+        refuse_new_levels(fit, rows)
+    located = predicted(fit, rows, newdata, conditional=conditional, response=response)
     placed = fit.in_place if newdata is None else np.asarray
     if not se and interval is None:
-        return placed(found.mean if back is None else back.mean(found.mean))
+        return placed(located.mean if back is None else back.mean(located.mean))
     method = method_for(fit, ddf, information=information)
-    off = uncertainty_of(fit, found, method, response=response, limits=interval is not None)
-    columns = {"fit": found.mean, "se": standard_errors(fit, off.mean)}
-    notes = [*_missing_notes(found), *_position_notes(fit, found, conditional), *off.notes]
+    off = uncertainty_of(fit, located, method, response=response, limits=interval is not None)
+    columns = {"fit": located.mean, "se": standard_errors(fit, off.mean)}
+    notes = [*_missing_notes(located), *_position_notes(fit, located, conditional), *off.notes]
     notes += lost_note(fit, off.response if response else off.mean)
     if response:
-        notes += _response_notes(fit, found, off.response)
+        notes += _response_notes(fit, located, off.response)
     if interval is not None:
         variance = off.response if response else off.mean
         half = t_quantile(confidence, off.df) * standard_errors(fit, variance)
-        columns.update(lower=found.mean - half, upper=found.mean + half)
+        columns.update(lower=located.mean - half, upper=located.mean + half)
         notes = [f"{100 * confidence:g}% {interval} limits; df: {method.describe(fit)}", *notes]
     if back is not None:
-        columns["se"] = np.abs(back.mean_slope(found.mean)) * columns["se"]
+        columns["se"] = np.abs(back.mean_slope(located.mean)) * columns["se"]
         columns |= {name: back.mean(values) for name, values in columns.items() if name != "se"}
         notes.append(f"transformed back from {fit.spec.response}: medians where errors are symmetric")
     columns = {name: placed(values) for name, values in columns.items()}
-    return Table(columns, notes=tuple(notes), backend=found.rows.backend)
+    return Table(columns, notes=tuple(notes), backend=located.rows.backend)
 
 
 def conditional_means(fit: Fit, newdata: Any) -> Array:
     """Return offset + Xβ̂ + Zb̂ at new rows, (rows,), whatever is known of their errors."""
-    rows = reach(fit, _new_rows(fit, newdata)).rows
+    rows = reach(fit, new_rows(fit, newdata)).rows
     return np.where(rows.complete, _mean(fit, rows, (True,) * len(rows.codes)), np.nan)
 
 
-def _check(level: str, new_levels: str, interval: str | None, confidence: float) -> None:
+def _check(level: str, new_levels: str, interval: str | None, confidence: float, levels: Labels) -> None:
     if isinstance(level, float):
         raise SpecError(
             f"level={level!r} is 'conditional' or 'population'; the probability of intervals is confidence=."
         )
-    check_choice("level", level, LEVELS)
+    check_choice("level", level, levels)
     check_choice("new_levels", new_levels, NEW_LEVELS)
     if interval is not None:
         check_choice("interval", interval, INTERVALS)
@@ -176,7 +194,7 @@ def _transformation(fit: Fit, type: str) -> Response | None:
     return read_response(fit.spec.response)
 
 
-def _predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> Predicted:
+def predicted(fit: Fit, rows: NewRows, newdata: Any, *, conditional: bool, response: bool) -> Predicted:
     """Return the means of rows; with `response` the variances of their errors are needed too."""
     reached = reach(fit, rows)
     rows = reached.rows
@@ -242,7 +260,7 @@ def _response_notes(fit: Fit, found: Predicted, variance: Array) -> list[str]:
     return notes
 
 
-def _fitted_rows(fit: Fit) -> NewRows:
+def fitted_rows(fit: Fit) -> NewRows:
     design, rows = fit.design, fit._work.rows()
     terms = list(zip(design.random, rows.random, strict=True))
     return NewRows(
@@ -259,7 +277,7 @@ def _fitted_rows(fit: Fit) -> NewRows:
     )
 
 
-def _new_rows(fit: Fit, newdata: Any, *, random: bool = True, grouping: bool = True) -> NewRows:
+def new_rows(fit: Fit, newdata: Any, *, random: bool = True, grouping: bool = True) -> NewRows:
     return encode_new(fit.spec, fit.schema, fit.design, newdata, random=random, grouping=grouping)
 
 
@@ -307,7 +325,7 @@ def _estimable(fit: Fit, rows: NewRows) -> NDArray[np.bool_]:
     return estimable
 
 
-def _refuse_new_levels(fit: Fit, rows: NewRows) -> None:
+def refuse_new_levels(fit: Fit, rows: NewRows) -> None:
     for term, codes in zip(fit.design.random, rows.codes, strict=True):
         unknown = np.flatnonzero((codes < 0) & rows.complete)
         if len(unknown):

@@ -7,12 +7,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from ...lazy import LazyModule
 from ...typing import Array, Labels
 from ..base import FREE, MeanFamily, refuse, through_link
 from ..derivatives import Table
 from ..links import Link, make_link
 from ..responses import Responses
 from .quadratic import dispersed
+
+special = LazyModule("scipy.special")
 
 
 @final
@@ -63,6 +66,10 @@ class Gaussian(MeanFamily):
 
     def deviance(self, responses: Responses, eta: Array) -> Array:
         return (responses.y - self.mean(eta)) ** 2
+
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        return np.asarray(special.ndtr((y - self.mean(eta)) / np.sqrt(self.variance(responses, eta))))
 
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         return self.mean(eta) + np.sqrt(self.variance(responses, eta)) * rng.standard_normal(eta.shape[1])

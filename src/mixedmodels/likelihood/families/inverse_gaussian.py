@@ -7,12 +7,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from ...lazy import LazyModule
 from ...typing import Array, Labels
 from ..base import FREE, MeanFamily, refuse, through_link
 from ..derivatives import Table
 from ..links import Link, make_link
 from ..responses import Responses
 from .quadratic import dispersed
+
+special = LazyModule("scipy.special")
 
 
 @final
@@ -66,6 +69,15 @@ class InverseGaussian(MeanFamily):
 
     def deviance(self, responses: Responses, eta: Array) -> Array:
         return (responses.y / self.mean(eta) - 1.0) ** 2 / responses.y
+
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        # Shuster (1968): Φ(√(λ/y)(y/μ − 1)) + e^{2λ/μ}Φ(−√(λ/y)(y/μ + 1)), the product by logarithms
+        mu, shape = self.mean(eta), responses.weights_or_one * np.exp(-eta[1])
+        at = np.maximum(y, 1e-300)
+        root = np.sqrt(shape / at)
+        upper = np.exp(2.0 * shape / mu + special.log_ndtr(-root * (at / mu + 1.0)))
+        return np.where(y <= 0.0, 0.0, special.ndtr(root * (at / mu - 1.0)) + upper)
 
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         return rng.wald(self.mean(eta), responses.weights_or_one * np.exp(-eta[1]))

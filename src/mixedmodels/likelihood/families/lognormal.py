@@ -7,12 +7,15 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from ...lazy import LazyModule
 from ...typing import Array, Labels
 from ..base import FREE, MeanFamily, refuse
 from ..derivatives import Table
 from ..links import Link, make_link
 from ..responses import Responses
 from .quadratic import dispersed
+
+special = LazyModule("scipy.special")
 
 
 @final
@@ -66,6 +69,12 @@ class LogNormal(MeanFamily):
 
     def deviance(self, responses: Responses, eta: Array) -> Array:
         return np.asarray((np.log(responses.y) - eta[0]) ** 2)
+
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        sd = np.sqrt(np.exp(eta[1]) / responses.weights_or_one)
+        with np.errstate(divide="ignore"):
+            return np.asarray(special.ndtr((np.log(np.maximum(y, 0.0)) - eta[0]) / sd))
 
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         sd = np.sqrt(np.exp(eta[1]) / responses.weights_or_one)

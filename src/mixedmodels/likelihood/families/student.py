@@ -93,6 +93,11 @@ class StudentT(MeanFamily):
         factor = nu / (nu - 2.0) if nu > 2.0 else np.inf
         return np.asarray(factor * np.exp(eta[1]) / responses.weights_or_one)
 
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        sd = np.sqrt(np.exp(eta[1]) / responses.weights_or_one)
+        return np.asarray(special.stdtr(self.degrees(psi), (y - self.mean(eta)) / sd))
+
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         sd = np.sqrt(np.exp(eta[1]) / responses.weights_or_one)
         return np.asarray(self.mean(eta) + sd * rng.standard_t(self.degrees(psi), eta.shape[1]))

@@ -88,6 +88,11 @@ class Truncated(MeanFamily):
         seen, mu = self._seen(eta, psi), self.base.mean(eta, psi)
         return (self.base.variance(responses, eta, psi) + mu**2) / seen - (mu / seen) ** 2
 
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        none = np.exp(self.base.at(zeros(responses), eta, psi, 0).value)
+        return np.maximum(self.base.cumulative(y, responses, eta, psi) - none, 0.0) / self._seen(eta, psi)
+
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         y = np.zeros(eta.shape[1])
         waiting = np.ones(eta.shape[1], dtype=bool)

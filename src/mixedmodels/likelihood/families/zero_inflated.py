@@ -106,6 +106,13 @@ class ZeroInflated(Family):
         share, mu = special.expit(eta[-1]), self.base.mean(eta[:-1], psi) * responses.trials_or_one
         return np.asarray((1.0 - share) * (self.base.variance(responses, eta[:-1], psi) + share * mu**2))
 
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        share = special.expit(eta[-1])
+        return np.where(
+            y < 0.0, 0.0, share + (1.0 - share) * self.base.cumulative(y, responses, eta[:-1], psi)
+        )
+
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         structural = rng.random(eta.shape[1]) < special.expit(eta[-1])
         return np.where(structural, 0.0, self.base.simulate(responses, eta[:-1], psi, rng))
@@ -175,6 +182,12 @@ class Hurdle(Family):
     def variance(self, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
         share, mu = special.expit(eta[-1]), self.base.mean(eta[:-1], psi)
         return np.asarray((1.0 - share) * (self.base.variance(responses, eta[:-1], psi) + share * mu**2))
+
+    def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
+        """Return P(Y ≤ y)."""
+        share = special.expit(eta[-1])
+        above = self.base.cumulative(y, responses, eta[:-1], psi)
+        return np.where(y < 0.0, 0.0, share + (1.0 - share) * np.where(y > 0.0, above, 0.0))
 
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         stopped = rng.random(eta.shape[1]) < special.expit(eta[-1])
