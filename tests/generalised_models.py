@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from mixedmodels.api.generalised import generalised_inputs, read_generalised, read_rows
 from mixedmodels.control import Control
-from mixedmodels.criterion.generalised import arrange
+from mixedmodels.criterion.generalised import arrange, random_equations
 from mixedmodels.criterion.laplace import EXACT, Laplace
 from mixedmodels.criterion.quadrature import Quadrature
-from mixedmodels.engines.standardise import standardise
 from mixedmodels.frame.ingest import build_frame
 from mixedmodels.likelihood.base import Family
 from mixedmodels.likelihood.families import make_family
@@ -19,9 +19,9 @@ from mixedmodels.spec import LikelihoodSpec, ModelSpec
 from mixedmodels.syntax.formula import read_formula
 from mixedmodels.terms.build import build_design
 from mixedmodels.terms.observed import Observed
+from mixedmodels.terms.predictors import assemble, build_parts
 from mixedmodels.terms.stack import PredictorRows, Stack
 from mixedmodels.typing import Array
-from mixedmodels.workings import own_columns
 
 ONE = Control(threads=1)
 
@@ -41,34 +41,30 @@ def one_predictor(
     frame = build_frame(spec, data, known=known)
     y = np.asarray(data[spec.response], dtype=float)
     design, rows = build_design(spec, frame, response=y)
-    own, own_rows = own_columns(spec, design, rows, control)
-    basis = standardise(own_rows, control).basis
-    x = np.ascontiguousarray(basis.rows(own_rows.x))
-    places = np.arange(x.shape[1])
-    return criterion_of(
-        make_family(family, link),
-        Responses(y, trials),
-        (PredictorRows(places, x, own_rows.random, rows.offset),),
-        own,
-        basis,
-        control,
-    ), basis
+    found = arrange(design, rows, make_family(family, link), Responses(y, trials), control)
+    return Laplace(found.design, found.equations, found.observed), found.basis
+
+
+def several_predictors(formula: str, data: Any, family: str, **options: Any) -> Laplace:
+    """Return the Laplace criterion of a model as `glmm` would fit it."""
+    spec = read_generalised(formula, family, None, **options)
+    frame, observed = read_rows(spec, generalised_inputs(data))
+    assert spec.likelihood is not None
+    levels = () if observed.levels is None else tuple(str(level) for level in observed.levels)
+    given = (observed.family, observed.responses)
+    whole = assemble(build_parts(spec, frame, observed, ONE), *given, levels, spec.likelihood.thresholds)
+    found = arrange(whole.design, whole.rows, *given, ONE, levels=levels, spacing=spec.likelihood.thresholds)
+    return Laplace(found.design, found.equations, found.observed)
 
 
 def criterion_of(
-    family: Family,
-    responses: Responses,
-    predictors: tuple[PredictorRows, ...],
-    design: Any,
-    basis: Any,
-    control: Control = ONE,
+    family: Family, responses: Responses, predictors: tuple[PredictorRows, ...], design: Any
 ) -> Laplace:
     """Return the Laplace criterion of a likelihood with these predictors, which share the random terms of a design."""
     shapes = tuple((term.n_levels, term.n_columns) for term in design.random)
     rank = 1 + max((int(one.columns.max()) for one in predictors if len(one.columns)), default=-1)
     observed = Observed(family, responses, Stack(predictors, rank, shapes))
-    found = arrange(design, observed, basis, control)
-    return Laplace(found.design, found.equations, found.observed)
+    return Laplace(design, random_equations(design, observed.stack, ONE)[0], observed)
 
 
 def terms_of(formula: str, data: Any, response: Array) -> tuple[ModelSpec, Any, Any]:

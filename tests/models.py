@@ -34,6 +34,7 @@ class ModelFixed:
     null_basis: Array
     moments: Any = None
     written: Array | None = None
+    components: Labels = ()
 
     @property
     def rank(self) -> int:

@@ -13,12 +13,22 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from .control import Control
-from .criterion import Criterion, LinearCriterion, choose_criterion, linear_part
+from .criterion import (
+    Criterion,
+    LikelihoodCriterion,
+    LinearCriterion,
+    choose_approximation,
+    choose_criterion,
+    linear_part,
+)
 from .criterion.coordinates import WrittenEquations, own_design, written_covariances
+from .criterion.generalised import Arranged, arrange
+from .criterion.mode import Mode
 from .criterion.parameters import design_blocks
 from .engines import Layout, choose_engine
 from .engines.base import Equations
 from .errors import SpecError
+from .likelihood.distribution import Distribution
 from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
@@ -49,6 +59,8 @@ class Fitted(Protocol):
     @property
     def sigma2(self) -> float: ...
     @property
+    def distribution(self) -> Distribution | None: ...
+    @property
     def _cache(self) -> dict[str, Any]: ...
     def _once(self, key: str, compute: Callable[[], T]) -> T: ...
 
@@ -72,6 +84,11 @@ class Workings:
     def equations(self) -> WrittenEquations:
         """Return the mixed-model equations with V̂ factored."""
         # Other questions move the factorisation; this brings it back, at no cost where it stayed.
+        if self.integrated:
+            equations = self.mode().equations
+            if equations is None:
+                raise SpecError("a model without random terms has no equations of random effects.")
+            return WrittenEquations(equations, self.own_design())
         criterion = self.criterion()
         return WrittenEquations(criterion.settle(self.fit.optimum.theta), criterion.design)
 
@@ -111,6 +128,8 @@ class Workings:
 
     def own_design(self) -> Design:
         """Return the design with random columns in coordinates of their own."""
+        if self.integrated:
+            return self.likelihood().design
         return self.own_model()[0]
 
     def own_covariances(self) -> tuple[Array, ...]:
@@ -125,8 +144,12 @@ class Workings:
 
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, (k, k)."""
-        criterion, theta = self.criterion(), self.fit.optimum.theta
+        criterion, theta = self.parameters(), self.fit.optimum.theta
         return self.keep("natural_covariance", lambda: criterion.natural_covariance(theta))
+
+    def parameters(self) -> Criterion:
+        """Return the criterion, of whatever kind."""
+        return self.likelihood() if self.integrated else self.criterion()
 
     def refitter(self) -> ResponseRefitter | None:
         """Return the native search for other responses, None where the model needs the general one."""
@@ -136,7 +159,52 @@ class Workings:
         search: ResponseRefitter | None = own.search
         return search
 
+    def likelihood(self) -> LikelihoodCriterion:
+        """Return the criterion of a generalised model whose random effects are integrated out; one for every thread."""
+        own = self.keep("likelihood", local)
+        if not hasattr(own, "function"):
+            distribution, spec = self._integrated(), self.fit.spec
+            assert spec.likelihood is not None
+            own.function = choose_approximation(
+                distribution.approximation, self._arranged(), held_values(spec)
+            )
+        criterion: LikelihoodCriterion = own.function
+        return criterion
+
+    def mode(self) -> Mode:
+        """Return the mode of the random effects of a generalised model at θ̂, with everything known there."""
+        return self.likelihood().mode(self.fit.optimum.theta)
+
+    @property
+    def integrated(self) -> bool:
+        """Whether the fit is of a generalised model whose random effects are integrated out."""
+        known = self.fit.distribution
+        return known is not None and not known.pseudo
+
+    def _integrated(self) -> Distribution:
+        known = self.fit.distribution
+        if known is None or known.pseudo:
+            raise SpecError("only a generalised model by Laplace's approximation or quadrature has this.")
+        return known
+
+    def _arranged(self) -> Arranged:
+        """Return a generalised model ready for its criterion."""
+        distribution, fit = self._integrated(), self.fit
+        assert fit.spec.likelihood is not None
+        return arrange(
+            fit.design,
+            self.rows(),
+            distribution.family,
+            distribution.responses,
+            replace(fit.control, engine=fit.engine),
+            levels=distribution.levels,
+            spacing=fit.spec.likelihood.thresholds,
+            held=held_values(fit.spec),
+        )
+
     def _build_criterion(self) -> Criterion:
+        if self.integrated:
+            return self.likelihood()
         control, (design, rows) = replace(self.fit.control, engine=self.fit.engine), self.own_model()
         layout = Layout.of(design)
         equations = choose_engine(layout, rows, control).equations(layout, rows, control)
@@ -158,10 +226,11 @@ def own_columns(spec: ModelSpec, design: Design, rows: Rows, control: Control) -
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
     """Return the criterion of a spec on equations, with the parameters held that spec and design hold."""
-    return choose_criterion(design, equations, {**dict(design.held), **_held_values(spec)})
+    return choose_criterion(design, equations, {**dict(design.held), **held_values(spec)})
 
 
-def _held_values(spec: ModelSpec) -> dict[str, float]:
+def held_values(spec: ModelSpec) -> dict[str, float]:
+    """Return the natural values to hold by name; `SpecError` where one has no value."""
     start = dict(spec.start)
     held: dict[str, float] = {}
     for item in spec.hold:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from ..engines.base import Equations
 from ..registry import look_up
 from ..terms.design import Design
-from .base import Criterion, LinearCriterion, linear_part
+from .base import Criterion, LikelihoodCriterion, LinearCriterion, linear_part
 from .gaussian import Gaussian
-from .held import held_gaussian
+from .generalised import Arranged
+from .held import held_gaussian, hold_random
 from .identified import Undetermined, undetermined
+from .laplace import Laplace
 
 Build = Callable[[Design, Equations, Mapping[str, float]], Criterion]
 """(design, its equations, natural values to hold by name) ↦ the criterion."""
@@ -28,11 +30,33 @@ def choose_criterion(design: Design, equations: Equations, held: Mapping[str, fl
     return look_up("criterion", design.criterion, CRITERIA)(design, equations, held)
 
 
+Approximate = Callable[[Arranged, Mapping[str, float]], LikelihoodCriterion]
+"""(a generalised model, natural values to hold by name) ↦ the criterion."""
+
+
+def _laplace(model: Arranged, held: Mapping[str, float]) -> Laplace:
+    criterion = Laplace(model.design, model.equations, model.observed)
+    return hold_random(criterion, held) if held else criterion
+
+
+APPROXIMATIONS: dict[str, Approximate] = {"laplace": _laplace}
+
+
+def choose_approximation(
+    approximation: str, model: Arranged, held: Mapping[str, float]
+) -> LikelihoodCriterion:
+    """Return the criterion of a generalised model by how random effects are integrated out."""
+    return look_up("method", approximation, APPROXIMATIONS)(model, held)
+
+
 __all__ = [
+    "APPROXIMATIONS",
     "CRITERIA",
     "Criterion",
+    "LikelihoodCriterion",
     "LinearCriterion",
     "Undetermined",
+    "choose_approximation",
     "choose_criterion",
     "linear_part",
     "undetermined",

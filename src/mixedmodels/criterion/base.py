@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ..engines.base import Equations, Solution
 from ..errors import SpecError
 from ..terms.design import Design
+from ..terms.observed import Observed
 from ..typing import Array
 from .covariances import CovarianceModel
 from .differences import Evaluation
+from .mode import Mode
 from .parameters import NaturalParameters
 
 
@@ -76,6 +78,10 @@ class Criterion(Protocol):
         """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
         ...
 
+    def natural_covariance(self, theta: Array) -> Array:
+        """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
+        ...
+
     def own_start(self) -> Array | None:
         """Return where a search starts if nothing is said; None to start from second moments of the rows."""
         ...
@@ -123,11 +129,27 @@ class LinearCriterion(Criterion, Protocol):
         ...
 
     def natural_covariance(self, theta: Array, *, expected: bool = False) -> Array:
-        """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
+        """Return the asymptotic covariance of the natural parameters by the observed or the expected information."""
         ...
 
     def working_covariance(self, theta: Array, *, expected: bool = False) -> Array:
         """Return the asymptotic covariance of the joint working parameters, (k, k), zero for held ones."""
+        ...
+
+
+class LikelihoodCriterion(Criterion, Protocol):
+    """−2l of a generalised model: θ holds β in own coordinates and ψ besides the covariance parameters."""
+
+    of_beta: slice
+    of_psi: slice
+    observed: Observed
+
+    def mode(self, theta: Array) -> Mode:
+        """Return the mode of the random effects with everything known there."""
+        ...
+
+    def covariance(self, theta: Array) -> Array:
+        """Return the asymptotic covariance of all parameters, (n_theta, n_theta), zero for held ones."""
         ...
 
 

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..control import Control
 from ..engines import Layout, choose_engine
 from ..engines.base import Equations
 from ..engines.coordinates import FixedBasis
+from ..engines.standardise import standardise
+from ..likelihood.base import Family
+from ..likelihood.families.ordinal import Ordinal
+from ..likelihood.responses import Responses
 from ..terms.design import Design
 from ..terms.observed import Observed
+from ..terms.predictors import Assembled, Part, assemble, parts_of, threshold_map
+from ..terms.rows import FixedRows, Rows
 from ..terms.stack import Stack
+from ..typing import Array, Labels
+from .coordinates import own_design
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,10 +49,46 @@ class Arranged:
     engine: str
 
 
-def arrange(design: Design, observed: Observed, basis: FixedBasis, control: Control) -> Arranged:
-    """Return a model with the equations that the choice of engine finds cheapest for its random part."""
-    equations, engine = random_equations(design, observed.stack, control)
-    return Arranged(design, observed, equations, basis, engine)
+def arrange(
+    design: Design,
+    rows: Rows,
+    family: Family,
+    responses: Responses,
+    control: Control,
+    *,
+    levels: Labels = (),
+    spacing: str = "flexible",
+    held: Collection[str] = (),
+) -> Arranged:
+    """Return an assembled model in coordinates of its own, on the engine that its random part is cheapest with.
+
+    Parameters
+    ----------
+    design, rows
+        As `terms.predictors.assemble` gave them.
+    family, responses
+        What was observed, and its distribution.
+    control
+        Resources, and the engine to insist on.
+    levels, spacing
+        Levels of a response of categories, and how thresholds are spaced.
+    held
+        Names of held covariance parameters.
+    """
+    threads = control.threads_for(design.n)
+    parts = []
+    for part in parts_of(design, rows):
+        own, own_rows = own_design(part.design, part.rows, held=held, threads=threads)
+        parts.append(Part.of(part.component, own, replace(own_rows, weights=None)))
+    bases = [_basis(part, family, control) for part in parts]
+    settled = [replace(part, x=x) for part, (_, x) in zip(parts, bases, strict=True)]
+    found = assemble(settled, family, responses, levels, spacing)
+    basis = _joint_basis([one for one, _ in bases], parts, family, found, (levels, spacing))
+    shapes = tuple((term.n_levels, term.n_columns) for term in found.design.random)
+    stack = Stack(found.predictors, found.design.fixed.rank, shapes)
+    own_terms = replace(found.design, fixed=design.fixed)
+    equations, engine = random_equations(own_terms, stack, control)
+    return Arranged(own_terms, Observed(family, responses, stack), equations, basis, engine)
 
 
 def random_equations(design: Design, stack: Stack, control: Control) -> tuple[Equations, str]:
@@ -50,3 +97,42 @@ def random_equations(design: Design, stack: Stack, control: Control) -> tuple[Eq
     layout = replace(Layout.of(design), n=len(rows), rank=0, errors=None, reml=False)
     engine = choose_engine(layout, rows, control)
     return engine.equations(layout, rows, control), engine.name
+
+
+def _basis(part: Part, family: Family, control: Control) -> tuple[FixedBasis, Array]:
+    """Return own coordinates of the columns of a part, and X in them, (n, r); those of a location about their means."""
+    rows = part.rows
+    if isinstance(family, Ordinal):
+        x = np.ascontiguousarray(rows.x - rows.x.mean(axis=0))
+        rows = replace(rows, fixed=FixedRows(x, tuple(range(x.shape[1]))))
+    basis = standardise(rows, control).basis
+    return basis, np.ascontiguousarray(basis.rows(rows.x))
+
+
+def _joint_basis(
+    bases: Sequence[FixedBasis],
+    parts: Sequence[Part],
+    family: Family,
+    found: Assembled,
+    ordered: tuple[Labels, str],
+) -> FixedBasis:
+    """Return the coordinates of all β together."""
+    if len(found.predictors) == 1:
+        return bases[0]
+    maps = [basis.of_columns(np.eye(len(basis.scale))) for basis in bases]
+    rank = found.design.fixed.rank
+    if isinstance(family, Ordinal):
+        # thresholds take up what the means of the other columns add
+        count, (levels, spacing) = rank - len(maps[0]), ordered
+        level = np.linalg.lstsq(threshold_map(spacing, levels)[0], np.ones(len(levels) - 1), rcond=None)[0]
+        whole = np.eye(rank)
+        whole[count:, count:] = maps[0]
+        whole[:count, count:] = np.outer(level, parts[0].rows.x.mean(axis=0) @ maps[0])
+    else:
+        blocks = maps * (rank // max(len(maps[0]), 1)) if len(maps) == 1 else maps
+        whole, first = np.zeros((rank, rank)), 0
+        for block in blocks:
+            place = slice(first, first + len(block))
+            whole[place, place] = block
+            first = place.stop
+    return FixedBasis(np.zeros(rank), np.ones(rank), triangle=whole, written=found.rows.fixed.written)

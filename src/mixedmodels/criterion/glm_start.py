@@ -24,8 +24,10 @@ STEPS = 12
 SETTLED = 1e-2
 """A decrement that is near enough for a start."""
 FURTHEST = 3.0
-"""Change of a predictor at most in one step."""
+"""Change of a predictor, in its units, at most in one step."""
 HALVINGS = 20
+SMALLER = 6
+"""Spreads that are tried, each a quarter of the one before."""
 LOOSE = 1e-1
 """Decrement of the mode of b at which β moves on."""
 
@@ -33,25 +35,48 @@ LOOSE = 1e-1
 def start_values(criterion: Laplace) -> tuple[Array, Effects]:
     """Return (θ, β, ψ) to start from, and the dual of b̂ there."""
     observed, theta = criterion.observed, np.zeros(criterion.n_theta)
-    psi = np.array([parameter.working(parameter.start) for parameter in observed.family.parameters])
+    psi = np.array([p.working(criterion.held.get(p.name, p.start)) for p in observed.family.parameters])
     theta[criterion.of_psi] = psi
-    theta[: criterion.model.n_theta] = unit_spread(criterion)
+    spread = unit_spread(criterion)
     beta = glm_coefficients(observed, psi)
+    nothing = tuple(np.zeros(shape) for shape in criterion.stack.shapes)
     theta[criterion.of_beta] = beta
-    dual = tuple(np.zeros(shape) for shape in criterion.stack.shapes)
-    if criterion.design.random:
-        theta[criterion.of_beta], dual = _joint_mode(criterion, theta, psi, beta, dual)
+    if not criterion.design.random:
+        return theta, nothing
+    for _ in range(SMALLER):
+        theta[: criterion.model.n_theta] = spread
+        theta[criterion.of_beta], dual = _joint_mode(criterion, theta, psi, beta, nothing)
+        if _has_mode(criterion, theta, psi, dual):
+            break
+        theta[criterion.of_beta], dual = beta, nothing
+        if _has_mode(criterion, theta, psi, dual):
+            break
+        # steps of the mode may leave the range of a link
+        spread = _rescaled(criterion, spread, 0.0625)
     return theta, dual
 
 
-def unit_spread(criterion: Laplace) -> Array:
-    """Return θ where every random column z has effects of standard deviation one over its root mean square."""
-    theta = np.zeros(criterion.model.n_theta)
-    squares = criterion.equations.column_squares()
+def _has_mode(criterion: Laplace, theta: Array, psi: Array, dual: Effects) -> bool:
+    covariances = criterion.model.numbers(theta, roots=criterion.equations.takes_roots)
+    fixed = criterion.stack.fixed(theta[criterion.of_beta])
+    return criterion.search.run(covariances, fixed, psi, dual, LOOSE) is not None
+
+
+def _rescaled(criterion: Laplace, theta: Array, factor: float) -> Array:
+    """Return θ of Σ times a factor."""
+    out = theta.copy()
     for block in criterion.model.random_blocks:
-        total = squares[block.term]
-        mean = np.where(total > 0.0, total, 1.0) / max(len(criterion.stack), 1)
-        theta[block.place] = block.structure.start(np.diag(1.0 / mean), block.positions)
+        out[block.place] = block.structure.rescale(theta[block.place], factor, block.positions)
+    return out
+
+
+def unit_spread(criterion: Laplace) -> Array:
+    """Return θ where every random column moves its predictor by one unit of standard deviation."""
+    theta = np.zeros(criterion.model.n_theta)
+    units = criterion.column_units()
+    for block in criterion.model.random_blocks:
+        target = np.diag(units[block.term] ** 2)
+        theta[block.place] = block.structure.start(target, block.positions)
     return theta
 
 
@@ -69,8 +94,7 @@ def glm_coefficients(observed: Observed, psi: Array) -> Array:
         score = stack.adjoint_fixed(rows.score)
         step = _solved(stack.gram(positive_part(rows.curvature, stack.count)), score)
         decrement = float(score @ step)
-        moved = stack.fixed(beta + step) - stack.fixed(beta)
-        length = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        length = _share(observed, beta, step)
         for _ in range(HALVINGS):
             found = _height(observed, beta + length * step, psi)
             if found <= height:
@@ -82,6 +106,12 @@ def glm_coefficients(observed: Observed, psi: Array) -> Array:
         if decrement <= SETTLED and length == 1.0:
             break
     return beta
+
+
+def _share(observed: Observed, beta: Array, step: Array) -> float:
+    """Return the share of a step in β that moves no predictor too far."""
+    moved = (observed.stack.fixed(beta + step) - observed.stack.fixed(beta)) / observed.units()[:, None]
+    return min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
 
 
 def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
@@ -117,6 +147,11 @@ def _joint_mode(
 ) -> tuple[Array, Effects]:
     """Return β and the dual of b near their joint mode at the covariances of θ."""
     stack, search = criterion.stack, criterion.search
+    # b̂ of so large a spread would make a dispersion small
+    moving = np.zeros(stack.rank, dtype=bool)
+    for one, carrier in zip(stack.predictors, stack.carrier, strict=True):
+        if carrier >= 0:
+            moving[one.columns] = True
     covariances = criterion.model.numbers(theta, roots=criterion.equations.takes_roots)
     for _ in range(STEPS):
         mode = search.run(covariances, stack.fixed(beta), psi, dual, LOOSE)
@@ -127,13 +162,13 @@ def _joint_mode(
         taken = mode.equations.solve_random(list(columns))
         gram = stack.gram(weights)
         right = stack.adjoint_fixed(mode.densities.score - stack.times(weights, mode.moved))
-        for one, two in zip(columns, taken, strict=True):
-            gram -= np.einsum("qpr,qps->rs", one, two)
-        step = _solved(gram, right)
-        moved = stack.fixed(beta + step) - stack.fixed(beta)
-        length = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        for side, solved in zip(columns, taken, strict=True):
+            gram -= np.tensordot(side, solved, ((0, 1), (0, 1)))
+        step = np.zeros(stack.rank)
+        step[moving] = _solved(gram[np.ix_(moving, moving)], right[moving])
+        length = _share(criterion.observed, beta, step)
         beta = beta + length * step
-        if abs(float(right @ step)) <= SETTLED:
+        if abs(float(right[moving] @ step[moving])) <= SETTLED:
             break
     return beta, dual
 

@@ -18,6 +18,7 @@ from .coordinates import OwnColumns
 from .covariances import CovarianceModel
 from .gaussian import Gaussian
 from .held_columns import HeldColumns
+from .laplace import Laplace
 from .parameters import Block, ResidualBlock, place_by_name, regular_target
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -129,6 +130,30 @@ def held_gaussian(design: Design, equations: Equations, hold: Mapping[str, float
     held = place_by_name(hold, names, "hold")
     if _mixed(model, list(held)):
         model = CovarianceModel(design, equations, centred=False)
+    free = _hold_blocks(model, held)
+    kept = {names[i]: value for i, value in held.items()}
+    return Gaussian(design, equations, profiled=False, model=model, free=free, held=kept)
+
+
+def hold_random(criterion: Laplace, hold: Mapping[str, float]) -> Laplace:
+    """Return the criterion of a generalised model in which some natural parameters keep their given values."""
+    model = CovarianceModel(criterion.design, criterion.equations, profiled=True)
+    own = model.natural(_regular_theta(model)).names if model.random_blocks else ()
+    psi = tuple(parameter.name for parameter in criterion.observed.family.parameters)
+    names = (*own, *psi)
+    held = place_by_name(hold, names, "hold")
+    free = np.ones(criterion.n_theta, dtype=bool)
+    free[: model.n_theta] = _hold_blocks(model, held)
+    for j in range(len(psi)):
+        free[criterion.of_psi.start + j] = len(own) + j not in held
+    kept = {names[i]: value for i, value in held.items()}
+    return Laplace(
+        criterion.design, criterion.equations, criterion.observed, model=model, free=free, held=kept
+    )
+
+
+def _hold_blocks(model: CovarianceModel, held: Mapping[int, float]) -> Mask:
+    """Return which parameters of a model may move where natural ones are held, blocks replaced where they must be."""
     found = model.natural_blocks(_regular_theta(model))
     free = np.ones(model.n_theta, dtype=bool)
     random = {b.place.start: b for b in model.random_blocks}
@@ -149,8 +174,7 @@ def held_gaussian(design: Design, equations: Equations, hold: Mapping[str, float
             fixed = np.any(natural.jacobian[chosen] != 0, axis=0)
         free[place] = ~fixed
     model.random_blocks, model.residual_blocks = tuple(random.values()), tuple(errors.values())
-    kept = {names[i]: value for i, value in held.items()}
-    return Gaussian(design, equations, profiled=False, model=model, free=free, held=kept)
+    return free
 
 
 def _mixed(model: CovarianceModel, held: list[int]) -> bool:

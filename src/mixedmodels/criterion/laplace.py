@@ -41,10 +41,14 @@ ENOUGH = 1e-7
 """Decrement of the mode at which its search ends for a step of the search for the optimum."""
 EXACT = 1e-20
 """The same where differences of the gradient are taken."""
+POLISHED = 1e-14
+"""Decrement of the mode that is good enough for results."""
 FURTHEST = 3.0
-"""Change of a linear predictor at most in one step."""
+"""Change of a linear predictor, in its units, at most in one step."""
 WIDER = 0.7
-"""Change of the standard deviation of a random part of a linear predictor at most in one step."""
+"""Change of the standard deviation of a random column's part in a predictor, in its units, at most in one step."""
+UNDETERMINED = 1e-7
+"""Eigenvalue of the scaled Hessian, relative to the largest, below which a direction is not determined."""
 NOT_FINITE = (
     "the Laplace approximation has no derivatives here, where the mode of the random effects was not found or is no "
     "minimum; choose another start."
@@ -128,8 +132,10 @@ class Laplace:
         self.held: Mapping[str, float] = dict(held or {})
         self.evaluations = 0
         self.tolerance = ENOUGH
+        self.units = observed.units()
         self._point = _Point(b"?")
         self._base: _Base | None = None
+        self._covariance: tuple[bytes, Array] | None = None
         self._dual: Effects = tuple(np.zeros(shape) for shape in self.stack.shapes)
 
     # -- value -------------------------------------------------------------------------------------------------
@@ -139,8 +145,16 @@ class Laplace:
         return self._at(theta).value
 
     def mode(self, theta: Array) -> Mode:
-        """Return û and what is known there; `FitError` where it is not found."""
-        return _found(self._at(theta))
+        """Return û to rounding and what is known there; `FitError` where it is not found."""
+        point = self._at(theta)
+        if _found(point).decrement > POLISHED:
+            before = self.evaluations, self._base
+            self._dual, self._base = _found(point).dual, None
+            self.tolerance = EXACT
+            self._point = _Point(b"?")
+            point = self._at(theta)
+            self.tolerance, (self.evaluations, self._base) = ENOUGH, before
+        return _found(point)
 
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
@@ -369,6 +383,31 @@ class Laplace:
         finally:
             self.tolerance, self.evaluations, self._point = ENOUGH, before, at_start
 
+    def covariance(self, theta: Array) -> Array:
+        """Return 2H⁻ of all parameters, (n_theta, n_theta), zero for held ones.
+
+        Directions that H does not determine are left out: no natural parameter moves along them.
+        """
+        if self._covariance is None or self._covariance[0] != theta.tobytes():
+            self._covariance = (theta.tobytes(), self._inverted(self.observed_information(theta)))
+        return self._covariance[1]
+
+    def _inverted(self, hessian: Array) -> Array:
+        free = np.flatnonzero(self.free)
+        inside = hessian[np.ix_(free, free)]
+        scale = np.sqrt(np.maximum(np.abs(inside.diagonal()), 1e-300))
+        values, vectors = np.linalg.eigh(inside / np.outer(scale, scale))
+        kept = values > UNDETERMINED * max(float(values[-1]), 0.0) if len(values) else values > 0
+        root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
+        out = np.zeros((self.n_theta, self.n_theta))
+        out[np.ix_(free, free)] = 2.0 * root @ root.T
+        return out
+
+    def natural_covariance(self, theta: Array) -> Array:
+        """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
+        jacobian = self.natural(theta).jacobian
+        return np.asarray(jacobian @ self.covariance(theta) @ jacobian.T)
+
     # -- what the search asks besides ----------------------------------------------------------------------------
 
     def own_start(self) -> Array:
@@ -383,19 +422,29 @@ class Laplace:
             return 1.0
         moved = base.slopes @ step[: self.model.n_theta]
         moved = moved + self.stack.fixed(step[self.of_beta]) - self.stack.fixed(np.zeros(self.stack.rank))
-        share = min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
+        furthest = float(np.abs(moved / self.units[:, None]).max(initial=0.0))
+        share = min(1.0, FURTHEST / max(furthest, 1e-300))
         try:
             after = self.model.matrices(theta + share * step)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):
             return share
-        for term, old, new, size in zip(
-            self._layouts, base.sigma, after, self.equations.column_squares(), strict=True
-        ):
-            unit = np.sqrt(size / max(len(self.stack), 1))
-            spread = [np.sqrt(np.maximum(np.einsum("sii->si", one), 0.0)) * unit for one in (old, new)]
-            wider = float(np.abs(spread[1] - spread[0]).max(initial=0.0))
-            share *= min(1.0, WIDER / max(wider, 1e-300)) if term.n_levels else 1.0
+        for unit, old, new in zip(self.column_units(), base.sigma, after, strict=True):
+            one, two = (np.sqrt(np.maximum(np.einsum("sii->si", sigma), 0.0)) / unit for sigma in (old, new))
+            share *= min(1.0, WIDER / max(float(np.abs(two - one).max(initial=0.0)), 1e-300))
         return share
+
+    def column_units(self) -> tuple[Array, ...]:
+        """Return for every random term the standard deviations of its effects that move a predictor by one, (p,)."""
+        out = []
+        for k, total in enumerate(self.equations.column_squares()):
+            size = np.sqrt(np.where(total > 0.0, total, 1.0) / max(len(self.equations.rows), 1))
+            read = [
+                unit
+                for unit, one in zip(self.units, self.stack.predictors, strict=True)
+                if one.random[k] is not None
+            ]
+            out.append(max(read) / size)
+        return tuple(out)
 
     def gammas(self, theta: Array) -> tuple[Array, ...]:
         """Return nothing: there is no R."""

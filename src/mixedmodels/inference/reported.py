@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from ..covariance.base import Structure
-from ..criterion.base import LinearCriterion
+from ..criterion.base import Criterion, LinearCriterion
 from ..criterion.parameters import NaturalParameters
 from ..typing import Array
 
@@ -114,7 +114,7 @@ def own_scale(kind: str, decay: bool) -> str:
     return "log" if kind in POSITIVE else "plain"
 
 
-def decay_parameters(criterion: LinearCriterion, theta: Array) -> frozenset[int]:
+def decay_parameters(criterion: Criterion, theta: Array) -> frozenset[int]:
     """Return the places of correlations per unit of distance, which lie between 0 and 1."""
     if criterion.design.residual is None:
         return frozenset()

@@ -30,7 +30,7 @@ FREE: Array = np.empty(0)
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One of ψ: its name, and the map from what the search moves to what is reported."""
+    """One of ψ: its name, and the map from what the search moves to what is reported; the identity without limits."""
 
     name: str
     start: float
@@ -39,12 +39,16 @@ class Parameter:
 
     def natural(self, working: float) -> float:
         """Return the reported value, in (lowest, highest)."""
+        if np.isinf(self.lowest):
+            return working
         if np.isinf(self.highest):
             return self.lowest + float(np.exp(working))
         return self.lowest + (self.highest - self.lowest) / (1.0 + float(np.exp(-working)))
 
     def working(self, natural: float) -> float:
         """Return the value the search moves."""
+        if np.isinf(self.lowest):
+            return natural
         above = natural - self.lowest
         if np.isinf(self.highest):
             return float(np.log(above))

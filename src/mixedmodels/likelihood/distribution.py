@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..spec import PSEUDO
-from ..typing import Array
+from ..typing import Array, Labels
 from .base import FREE, Family, MeanFamily
 from .links import Link
 from .responses import Responses
@@ -37,6 +37,8 @@ class Distribution:
         none.
     dispersion
         The dispersion on the family's natural scale, one number; None where there is none or it differs by row.
+    levels
+        Levels of a response of categories, in order; empty for numbers.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class Distribution:
     psi: Array = field(default_factory=lambda: FREE)
     scale: Array | None = None
     dispersion: float | None = None
+    levels: Labels = ()
 
     @property
     def pseudo(self) -> bool:

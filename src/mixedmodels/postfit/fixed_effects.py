@@ -34,7 +34,8 @@ def fixed_effects(
     Returns
     -------
     Table
-        `term estimate std_error df statistic p_value conf_low conf_high`. Aliased columns are missing; the
+        `term estimate std_error df statistic p_value conf_low conf_high`, and after `term` the `component` (`"mean"`,
+        `"dispersion"`, `"zero"` …) where a model has several predictors. Aliased columns are missing; the
         others are estimated with aliased coefficients set to zero.
 
     Notes
@@ -67,7 +68,10 @@ def fixed_effects(
     notes = [f"df: {method.describe(fit)}", *empty_cells(inner, [fixed.columns[j] for j in kept])]
     if fixed.aliased:
         notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
-    return Table({"term": list(fixed.columns), **columns}, "Fixed effects", tuple(notes), fit.backend)
+    named = {"component": list(fixed.components)} if fixed.components else {}
+    return Table(
+        {"term": list(fixed.columns), **named, **columns}, "Fixed effects", tuple(notes), fit.backend
+    )
 
 
 def conf_int(

@@ -153,7 +153,7 @@ def _interval_kinds(fit: Fit, components: list[Component]) -> Labels:
 
     `"unit"` for correlations of errors per unit of distance, `"plain"` for variances without bounds.
     """
-    decays, free = decay_parameters(fit._work.criterion(), fit.optimum.theta), _unbounded_blocks(fit)
+    decays, free = decay_parameters(fit._work.parameters(), fit.optimum.theta), _unbounded_blocks(fit)
     return tuple("plain" if c.block in free else "unit" if c.index in decays else c.kind for c in components)
 
 
@@ -168,7 +168,7 @@ def natural_std_errors(fit: Fit) -> Array:
     Parameters that are held, or variances estimated as zero, have none and are NaN.
     """
     variance = np.diag(fit._work.natural_covariance())
-    natural = fit._work.criterion().natural(fit.optimum.theta)
+    natural = fit._work.parameters().natural(fit.optimum.theta)
     zero = [
         value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)
     ]
@@ -192,15 +192,26 @@ def list_components(fit: Fit) -> list[Component]:
     for place, (block, natural) in enumerate(natural_parameters(fit)):
         rows = _block_components(fit, block, natural, place, len(out))
         out += sorted(rows, key=lambda row: KIND_ORDER.get(row.kind, 2))
-    known = fit.distribution
-    if known is not None and not (known.pseudo and known.symbol):
+    if fit._work.integrated:
+        out += _density_components(fit, len(out))
+    elif fit.distribution is not None and not fit.distribution.symbol:
         # the variance of a row is the family's
         return out
-    if fit.design.residual is None:
+    elif fit.design.residual is None:
         out.append(Component("Residual", "", "", "variance", fit.sigma2, fit.sigma, len(out), None))
     else:
         out += _error_components(fit, len(out))
     return out
+
+
+def _density_components(fit: Fit, first: int) -> list[Component]:
+    """Return the parameters of a density that no formula can have, such as the ν of a t."""
+    natural = fit._work.parameters().natural(fit.optimum.theta)
+    nan = float("nan")
+    return [
+        Component(fit.family, natural.names[i], "", natural.kinds[i], float(natural.values[i]), nan, i, None)
+        for i in range(first, len(natural.names))
+    ]
 
 
 def _error_components(fit: Fit, first: int) -> list[Component]:
@@ -292,7 +303,7 @@ def _negative_notes(components: list[Component]) -> tuple[str, ...]:
 
 def _decay_notes(fit: Fit, components: list[Component]) -> tuple[str, ...]:
     """Say what correlations per unit of distance are at a distance of the data where they print as 0 or 1."""
-    criterion, theta, residual = fit._work.criterion(), fit.optimum.theta, fit.design.residual
+    criterion, theta, residual = fit._work.parameters(), fit.optimum.theta, fit.design.residual
     decays = decay_parameters(criterion, theta)
     hidden = [c for c in components if c.index in decays and not PRINTED <= c.value <= 1.0 - PRINTED]
     rows = criterion.equations.rows.residual

@@ -118,7 +118,7 @@ def _table(rows: list[Row], random: bool) -> Table:
         "variance": _blank_missing(np.array([row.variance for row in rows])),
         "sd": _blank_missing(np.array([row.sd for row in rows])),
     }
-    for j in range(max(len(row.correlations) for row in rows)):
+    for j in range(max((len(row.correlations) for row in rows), default=0)):
         own = [
             format_column([row.correlations[j]], "statistic") if j < len(row.correlations) else [""]
             for row in rows

@@ -20,6 +20,8 @@ from .markup import summary_latex, summary_markdown
 from .random_table import random_table
 from .text import summary_text
 
+QUICK = ("residual", "asymptotic", "between-within")
+"""Methods that cost next to nothing."""
 PRINTED_FLOPS = 2e9
 """Arithmetic that printing may spend on degrees of freedom: about half a second."""
 
@@ -103,7 +105,7 @@ def _affordable(fit: Fit) -> str:
     Small-sample methods take about two gradients for each covariance parameter. What has been computed does not count:
     a fit prints the same whatever was asked of it before.
     """
-    if fit.spec.ddf != "auto" or automatic_for(fit) in ("residual", "asymptotic"):
+    if fit.spec.ddf != "auto" or automatic_for(fit) in QUICK:
         return fit.spec.ddf
     cost = ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
     flops = (2 * fit.n_covariance_parameters + 2) * cost[0]

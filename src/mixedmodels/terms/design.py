@@ -120,6 +120,9 @@ class FixedTerms:
         T (p, p), unit upper triangular, where powers and products of columns far from zero are computed about origins
         of their own: X = X_written T, so that β of the columns as written is Tβ, and a function l'β of those is
         (T'l)'β of these. None where X is as written. Rows of new data and grids are in the columns of X.
+    components
+        Which predictor each column belongs to: `"mean"`, `"dispersion"`, `"zero"`, `"hurdle"`, `"threshold"`; empty
+        where all are of the mean.
     """
 
     columns: Labels
@@ -128,6 +131,7 @@ class FixedTerms:
     estimable: tuple[int, ...]
     null_basis: Array
     written: Array | None = None
+    components: Labels = ()
 
     @property
     def rank(self) -> int:
@@ -289,6 +293,10 @@ class Design:
     notes: tuple[Status, ...] = ()
     criterion: str = "gaussian"
     held: tuple[tuple[str, float], ...] = ()
+
+    def of_likelihood(self, criterion: str) -> Design:
+        """Return the design of a generalised model, by the name of its criterion."""
+        return replace(self, criterion=criterion)
 
     @property
     def bounded(self) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..typing import Array, Codes
 
 if TYPE_CHECKING:
+    from .predictors import Part
     from .rank import ColumnMoments
 
 
@@ -112,6 +113,9 @@ class Rows:
         What was subtracted from the response, (n,), or None.
     used
         Positions of the rows in the data given, (n,), None when all were used.
+    parts
+        What the formulas of a generalised model with several predictors became, one for each component, where the rows
+        themselves are as the first predictor reads them; empty for others.
     """
 
     y: Array
@@ -121,6 +125,7 @@ class Rows:
     weights: Array | None = None
     offset: Array | None = None
     used: NDArray[np.intp] | None = None
+    parts: tuple[Part, ...] = ()
 
     def __len__(self) -> int:
         return len(self.y)

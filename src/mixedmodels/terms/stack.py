@@ -104,7 +104,7 @@ class Stack:
                 continue
             dense = [np.ones((n, 1)) if part is None else part for part in parts]
             random.append(TermRows(np.tile(codes, len(blocks)), np.concatenate(dense)))
-        total = n * len(blocks)
+        total = n * max(len(blocks), 1)
         return Rows(np.zeros(total), FixedRows(np.zeros((total, 0)), ()), tuple(random))
 
     def _values(self, k: int, c: int, d: int) -> Array | None:

@@ -11,7 +11,7 @@ from ...terms.design import Design
 from ..sensitivity import Information
 from .asymptotic import Asymptotic
 from .base import DegreesOfFreedom
-from .between_within import BetweenWithin
+from .between_within import BetweenWithin, nested
 from .containment import Containment
 from .inner_outer import InnerOuter
 from .kenward_roger import KenwardRoger
@@ -81,8 +81,11 @@ def check_method(name: str) -> None:
 def automatic_for(fit: Fit) -> str:
     """Return the method that `"auto"` stands for in a fit: that of its design, but `"asymptotic"` where V is known.
 
-    So it is in a generalised model without random terms whose family has no dispersion.
+    So it is in a generalised model without random terms whose family has no dispersion. Where random effects were
+    integrated out it is `"between-within"` if every grouping factor is nested in one, else `"asymptotic"`.
     """
+    if fit._work.integrated:
+        return "between-within" if nested(fit.design, fit._work.rows()) else "asymptotic"
     known = fit.distribution is not None and not fit.design.random and fit.design.residual is None
     return "asymptotic" if known and not fit.n_covariance_parameters else automatic(fit.design)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import SpecError
 from ...fit import Fit
-from ...terms.design import Design
+from ...terms.design import Design, FixedTerms
 from ...terms.rows import Rows
 from ...typing import Array, Codes
 from .by_column import ByColumn, constant_within
@@ -23,7 +24,8 @@ class BetweenWithin(ByColumn):
     within-subject degrees of freedom, others and the intercept those between. With an unstructured residual
     covariance and no random effects every effect has those between. Subjects are the clusters of the
     residual structure, otherwise the grouping factor in which all others nest. A function takes the
-    smallest df of the effects it involves. *Same as* SAS `DDFM=BETWITHIN`.
+    smallest df of the effects it involves; coefficients of predictors beside the mean have infinite ones. *Same as*
+    SAS `DDFM=BETWITHIN`.
     """
 
     name: ClassVar[str] = "between-within"
@@ -34,8 +36,9 @@ class BetweenWithin(ByColumn):
         subjects = subject_codes(design, rows)
         n_subjects = int(subjects.max()) + 1
         constant = constant_within(rows.x, subjects)
-        between = float(n_subjects - constant.sum())
-        within = float(design.n - n_subjects - (fixed.rank - constant.sum()))
+        own = _counted(fixed)
+        between = float(n_subjects - constant[own].sum())
+        within = float(design.n - n_subjects - (~constant[own]).sum())
         residual = design.residual
         unstructured = (
             residual is not None and residual.structure is not None and residual.structure.names[0] == "us"
@@ -44,7 +47,41 @@ class BetweenWithin(ByColumn):
             return np.full(fixed.rank, between)
         term_of = [fixed.assign[j] for j in fixed.estimable]
         inside = {term for term, same in zip(term_of, constant, strict=True) if not same}
-        return np.array([within if term in inside else between for term in term_of])
+        found = np.array([within if term in inside else between for term in term_of])
+        return np.where(_elsewhere(fixed), np.inf, found)
+
+
+def nested(design: Design, rows: Rows) -> bool:
+    """Return whether there is a grouping factor in which all others nest."""
+    if not design.random:
+        return False
+    codes = [own.codes for own in rows.random]
+    levels = [term.n_levels for term in design.random]
+    outer = codes[int(np.argmin(levels))]
+    return all(_home(own, count, outer) is not None for own, count in zip(codes, levels, strict=True))
+
+
+def _home(codes: Codes, count: int, outer: Codes) -> Codes | None:
+    """Return the outer level of each level, (count,), None where some lie in several."""
+    home = np.zeros(count, np.int32)
+    home[codes] = outer
+    return home if np.array_equal(home[codes], outer) else None
+
+
+def _elsewhere(fixed: FixedTerms) -> NDArray[np.bool_]:
+    """Return which estimable columns are of a predictor beside the mean, whose tests are asymptotic, (rank,)."""
+    if not fixed.components:
+        return np.zeros(fixed.rank, dtype=bool)
+    return np.array([fixed.components[j] not in ("mean", "threshold") for j in fixed.estimable])
+
+
+def _counted(fixed: FixedTerms) -> NDArray[np.intp]:
+    """Return the estimable columns of the mean that take degrees of freedom; thresholds count as one intercept."""
+    kept = ~_elsewhere(fixed)
+    if fixed.components:
+        thresholds = [k for k, j in enumerate(fixed.estimable) if fixed.components[j] == "threshold"]
+        kept[thresholds[1:]] = False
+    return np.flatnonzero(kept)
 
 
 def subject_codes(design: Design, rows: Rows) -> Codes:
@@ -59,9 +96,7 @@ def subject_codes(design: Design, rows: Rows) -> Codes:
     terms = list(zip(design.random, rows.random, strict=True))
     outer, outer_rows = min(terms, key=lambda pair: pair[0].n_levels)
     for term, own in terms:
-        home = np.zeros(term.n_levels, np.int32)
-        home[own.codes] = outer_rows.codes
-        if not np.array_equal(home[own.codes], outer_rows.codes):
+        if _home(own.codes, term.n_levels, outer_rows.codes) is None:
             raise SpecError(
                 f"ddf='between-within' needs one grouping factor in which the others nest; {term.group} and "
                 f"{outer.group} cross. Use 'satterthwaite'."

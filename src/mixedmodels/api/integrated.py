@@ -1,0 +1,97 @@
+"""Generalised models whose random effects are integrated out: parts, criterion, optimum, fit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..control import Control
+from ..criterion import LikelihoodCriterion, choose_approximation
+from ..criterion.generalised import arrange
+from ..errors import DataError, carried_through
+from ..fit import Fit, Inputs
+from ..likelihood.distribution import Distribution
+from ..optimise.newton import optimise
+from ..spec import ModelSpec
+from ..terms.design import Design
+from ..terms.predictors import assemble, build_parts
+from ..terms.response import ObservedResponse
+from ..typing import Array, Labels
+from ..workings import held_values
+from .generalised import read_rows
+from .run import owned, warn_unconverged
+
+
+def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
+    """Return the fit of a generalised model to data by Laplace's approximation or by quadrature."""
+    frame, observed = read_rows(spec, inputs)
+    asked = spec.likelihood
+    assert asked is not None
+    family, responses = observed.family, observed.responses
+    levels = () if observed.levels is None else tuple(str(level) for level in observed.levels)
+    with carried_through("the fit"):
+        parts = build_parts(spec, frame, observed, control)
+        whole = assemble(parts, family, responses, levels, asked.thresholds)
+        design = whole.design.of_likelihood(asked.approximation)
+        _check_units(design, observed)
+    with carried_through("the fit"):
+        held = held_values(spec)
+        arranged = arrange(
+            design, whole.rows, family, responses, control, levels=levels, spacing=asked.thresholds, held=held
+        )
+        criterion = choose_approximation(asked.approximation, arranged, held)
+        optimum = optimise(criterion, control, spec.start_values)
+        warn_unconverged(optimum, stacklevel=5)
+        return Fit.from_likelihood(
+            spec,
+            frame.schema,
+            design,
+            whole.rows,
+            criterion,
+            arranged.basis,
+            optimum,
+            _estimated(criterion, optimum.theta, observed, levels, asked.approximation),
+            engine=arranged.engine,
+            control=control,
+            notes=frame.notes + observed.notes + design.notes + control.notes,
+            inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
+        )
+
+
+def _check_units(design: Design, observed: ObservedResponse) -> None:
+    """Raise `DataError` where single trials have effects of their own, whose variance such data do not determine."""
+    trials = observed.responses.trials_or_one
+    if not observed.family.discrete or trials.max() > 1.0 or observed.responses.y.max() > 1.0:
+        return
+    if "binomial" not in observed.family.names:
+        return
+    for term in design.random:
+        if term.n_levels == design.n and term.n_columns == 1:
+            raise DataError(
+                f"random term {term.label!r} has one row of one trial in every level: the variance of such effects "
+                "cannot be told from the distribution of a single 0 or 1. Leave the term out, or group by something "
+                "observed repeatedly."
+            )
+
+
+def _estimated(
+    criterion: LikelihoodCriterion, theta: Array, observed: ObservedResponse, levels: Labels, method: str
+) -> Distribution:
+    """Return the distribution at the estimates."""
+    family = observed.family
+    eta = criterion.mode(theta).eta
+    beside = np.empty((0, len(observed.responses))) if levels and len(levels) > 2 else eta[1:]
+    dispersion = None
+    if "dispersion" in family.predictors:
+        own = eta[family.predictors.index("dispersion")]
+        if not np.ptp(own).any():
+            dispersion = float(np.exp(own[0]))
+    return Distribution(
+        family,
+        observed.responses,
+        observed.label,
+        method,
+        beside,
+        theta[criterion.of_psi],
+        dispersion=dispersion,
+        levels=levels,
+    )
