@@ -102,7 +102,7 @@ def test_gradient_by_family(response: str, family: str, link: str | None, drawn:
             PredictorRows(np.array([0, 1]), np.column_stack([np.ones(n), data["x"]]), rows.random),
             PredictorRows(np.array([2]), np.ones((n, 1)), (None,)),
         )
-        laplace = criterion_of(own, Responses(data["real"]), predictors, design, None)
+        laplace = criterion_of(own, Responses(data["real"]), predictors, design)
     else:
         laplace, _ = one_predictor(f"{response} ~ x + (x | a)", data, family, link)
     theta = laplace.own_start() + np.random.default_rng(4).normal(0.0, 0.02, laplace.n_theta)
@@ -135,7 +135,7 @@ def test_gradient_with_predictors_that_share_or_own_effects(drawn: Data) -> None
             PredictorRows(np.array([0, 1]), x, one),
             PredictorRows(np.array([2]), np.ones((n, 1)), two),
         )
-        laplace = criterion_of(family, responses, predictors, design, None)
+        laplace = criterion_of(family, responses, predictors, design)
         theta = np.array([0.5, 0.3, 0.4, 0.4, -1.0])
         assert gradient_error(Quadrature(laplace, 3), theta) < ACCURATE
 
