@@ -10,10 +10,9 @@ import numpy as np
 
 from .control import Control
 from .covariance.base import semidefinite_cholesky
-from .criterion import Criterion, LikelihoodCriterion, linear_part
+from .criterion import Criterion, linear_part
 from .criterion.coordinates import written_solution
 from .engines.base import Solution
-from .engines.coordinates import FixedBasis
 from .errors import Severity, SpecError, Status, suggest
 from .frame.kept import KeptData
 from .frame.schema import FrameSchema
@@ -433,37 +432,6 @@ class Fit:
         relative = linear.relative(optimum.theta)
         return cls(
             spec, schema, design, rows, optimum, solution, relative, sigma2, engine, control, notes, inputs,
-            distribution,
-        )  # fmt: skip
-
-    @classmethod
-    def from_likelihood(
-        cls,
-        spec: ModelSpec,
-        schema: FrameSchema,
-        design: Design,
-        rows: Rows,
-        criterion: LikelihoodCriterion,
-        basis: FixedBasis,
-        optimum: Optimum,
-        distribution: Distribution,
-        *,
-        engine: str,
-        control: Control,
-        notes: tuple[Status, ...] = (),
-        inputs: Inputs | None = None,
-    ) -> Fit:
-        """Return the fit at an optimum of the criterion of a generalised model, β in the coordinates of `basis`.
-
-        The covariance of β̂ is its block of twice the inverse Hessian of −2l in all parameters; σ² is 1.
-        """
-        theta = optimum.theta
-        own = criterion.covariance(theta)[criterion.of_beta, criterion.of_beta]
-        solution = Solution(theta[criterion.of_beta], own, criterion.mode(theta).b, basis)
-        solution = written_solution(criterion.design, solution)
-        relative = theta[: criterion.model.n_theta]
-        return cls(
-            spec, schema, design, rows, optimum, solution, relative, 1.0, engine, control, notes, inputs,
             distribution,
         )  # fmt: skip
 

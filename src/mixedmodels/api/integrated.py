@@ -6,7 +6,7 @@ import numpy as np
 
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
-from ..criterion.generalised import arrange
+from ..criterion.generalised import arrange, solution_at
 from ..errors import DataError, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
@@ -41,19 +41,21 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         criterion = choose_approximation(asked.approximation, arranged, held)
         optimum = optimise(criterion, control, spec.start_values)
         warn_unconverged(optimum, stacklevel=5)
-        return Fit.from_likelihood(
+        theta = optimum.theta
+        return Fit(
             spec,
             frame.schema,
             design,
             whole.rows,
-            criterion,
-            arranged.basis,
             optimum,
-            _estimated(criterion, optimum.theta, observed, levels, asked.approximation),
-            engine=arranged.engine,
-            control=control,
+            solution_at(criterion, theta, arranged.basis),
+            theta[: criterion.model.n_theta],
+            1.0,
+            arranged.engine,
+            control,
             notes=frame.notes + observed.notes + design.notes + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
+            distribution=_estimated(criterion, theta, observed, levels, asked.approximation),
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..control import Control
 from ..engines import Layout, choose_engine
-from ..engines.base import Equations
+from ..engines.base import Equations, Solution
 from ..engines.coordinates import FixedBasis
 from ..engines.standardise import standardise
 from ..likelihood.base import Family
@@ -21,7 +21,8 @@ from ..terms.predictors import Assembled, Part, assemble, parts_of, threshold_ma
 from ..terms.rows import FixedRows, Rows
 from ..terms.stack import Stack
 from ..typing import Array, Labels
-from .coordinates import own_design
+from .base import LikelihoodCriterion
+from .coordinates import own_design, written_solution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,3 +137,10 @@ def _joint_basis(
             whole[place, place] = block
             first = place.stop
     return FixedBasis(np.zeros(rank), np.ones(rank), triangle=whole, written=found.rows.fixed.written)
+
+
+def solution_at(criterion: LikelihoodCriterion, theta: Array, basis: FixedBasis) -> Solution:
+    """Return β̂ and b̂ at an optimum; the covariance of β̂ is its block of twice the inverse of the whole Hessian."""
+    own = criterion.covariance(theta)[criterion.of_beta, criterion.of_beta]
+    found = Solution(theta[criterion.of_beta], own, criterion.mode(theta).b, basis)
+    return written_solution(criterion.design, found)
