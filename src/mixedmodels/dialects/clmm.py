@@ -40,6 +40,11 @@ def clmm(
     weights
         How many equal rows a row stands for.
 
+    Notes
+    -----
+    Links are those of `clm` of the same package, SAS and McCullagh (1980): `"cloglog"` is log(−log(1 − p)). The `clmm`
+    of version 2022.11 has `"cloglog"` and `"loglog"` exchanged.
+
     Examples
     --------
     >>> import mixedmodels as mm

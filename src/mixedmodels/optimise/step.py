@@ -13,6 +13,7 @@ from ..typing import Array
 _SMALLEST_PIVOT = 1e-4
 """Cholesky pivots of the scaled Hessian below this count as indefinite: the parameter is undetermined."""
 _RIDGE = 1e-6
+_FLOOR = 1e-4
 LARGEST_GROWTH = 3.0
 """Logarithm of the factor by which a deviation grows in one step at most."""
 LEAP = 6.0
@@ -100,7 +101,9 @@ def newton_step(
     Where H is indefinite (a variance near zero whose increase lowers −2l) the curvature C is replaced by
     |C|, the matrix with its eigenvalues made positive, taken in the scale of the average information. The
     step is then of the size of the parameter itself along the directions of negative curvature, so that
-    the model is never trusted beyond the point where Σ = LL' is dominated by its quadratic term.
+    the model is never trusted beyond the point where Σ = LL' is dominated by its quadratic term. An information that
+    is no matrix of squares (that of a likelihood whose rows are not log-concave) may be indefinite too: the eigenvalues
+    of H are then made positive, and not smaller than 1e-4 of the largest.
     """
     gradient, information, curvature = evaluation.gradient, evaluation.information, evaluation.curvature
     if theta is not None:
@@ -126,6 +129,10 @@ def newton_step(
         damping += _RIDGE
     if damping:
         hessian[np.diag_indices_from(hessian)] += damping
+    if not definite and not _is_definite(hessian):
+        values, vectors = np.linalg.eigh(hessian)
+        values = np.maximum(np.abs(values), _FLOOR * np.abs(values).max())
+        hessian = (vectors * values) @ vectors.T
     scaled = gradient * scale
     step: Array = np.asarray(-np.linalg.solve(hessian, scaled), dtype=np.float64)
     decrement = -float(scaled @ step)

@@ -212,9 +212,11 @@ add("contraception_agq15", "contraception", use, "binomial", by_lme4(as.formula(
 add("salamanders_agq15", "salamanders", "count ~ mined + (1 | site)", "poisson",
   by_lme4(count ~ mined + (1 | site), frames$salamanders, poisson(), 15), method = "quadrature", points = 15)
 add("cbpp_probit_expected", "cbpp", herd, "binomial", by_lme4(as.formula(herd), frames$cbpp, binomial("probit")), link = "probit", information = "expected")
-for (link in c("logit", "probit", "cloglog", "loglog", "cauchit")) {
-  add(paste0("wine_", link), "wine", "rating ~ temp + contact + (1 | judge)", "ordinal",
-    by_clmm(rating ~ temp + contact + (1 | judge), transform(frames$wine, rating = ordered(rating)), link), link = link)
+# clmm has cloglog and loglog the other way round than clm of the same package, SAS and McCullagh (1980)
+turned <- c(logit = "logit", probit = "probit", cloglog = "loglog", loglog = "cloglog", cauchit = "cauchit")
+for (link in names(turned)) {
+  add(paste0("wine_", turned[[link]]), "wine", "rating ~ temp + contact + (1 | judge)", "ordinal",
+    by_clmm(rating ~ temp + contact + (1 | judge), transform(frames$wine, rating = ordered(rating)), link), link = turned[[link]])
 }
 add("wine_crossed", "wine", "rating ~ temp + contact + (1 | judge) + (1 | bottle)", "ordinal",
   by_clmm(rating ~ temp + contact + (1 | judge) + (1 | bottle), transform(frames$wine, rating = ordered(rating))))

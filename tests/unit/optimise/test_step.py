@@ -80,3 +80,15 @@ def test_derivatives_that_are_not_finite_give_no_step() -> None:
     lost = newton_step(replace(e, gradient=np.full_like(e.gradient, np.nan)))
     assert lost.decrement == np.inf
     assert np.all(lost.step == 0)
+
+
+def test_an_indefinite_information_gives_a_step_that_descends() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(50):
+        root = rng.normal(size=(4, 4))
+        information = root + root.T
+        e = evaluation(rng.normal(size=4), information, np.zeros((4, 4)))
+        model = newton_step(e)
+        assert model.definite == (np.linalg.eigvalsh(information)[0] > 0)
+        assert model.decrement > 0
+        assert e.gradient @ model.step < 0
