@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..likelihood.responses import Responses
-from ..terms.design import Design, RandomTerm
-from ..terms.observed import Observed
+from ..terms.design import RandomTerm
+from ..terms.stack import Stack
 from ..typing import Array, Codes
 from .gauss_hermite import MOST_DIMENSIONS
 
@@ -51,29 +51,27 @@ class Levels:
     carrier: tuple[int, ...]
 
     @classmethod
-    def of(cls, design: Design, observed: Observed) -> Levels:
-        """Return the levels of a model with one grouping factor; `SpecError` for others."""
-        refuse_other_layouts(design.random)
-        stack = observed.stack
-        codes = [own.codes for carrier in stack.carriers for own in carrier if own is not None]
-        if not all(one is codes[0] or np.array_equal(one, codes[0]) for one in codes):
-            raise _several(design.random)
+    def of(cls, random: Sequence[RandomTerm], stack: Stack, chosen: Sequence[int] | None = None) -> Levels:
+        """Return the levels of all terms or the chosen ones, which share their levels."""
+        chosen = range(len(random)) if chosen is None else chosen
         first, places = 0, []
-        for _, p in stack.shapes:
-            places.append(slice(first, first + p))
-            first += p
-        order = np.argsort(codes[0], kind="stable")
-        counts = np.bincount(codes[0], minlength=stack.shapes[0][0])
+        for k in chosen:
+            places.append(slice(first, first + random[k].n_columns))
+            first = places[-1].stop
+        codes = level_codes(stack, chosen[0])
+        order = np.argsort(codes, kind="stable")
+        counts = np.bincount(codes, minlength=random[chosen[0]].n_levels)
         seen = np.flatnonzero(counts)
         values = np.zeros((len(stack.carriers), len(stack), first))
         for c, carrier in enumerate(stack.carriers):
-            for place, own in zip(places, carrier, strict=True):
+            for place, k in zip(places, chosen, strict=True):
+                own = carrier[k]
                 if own is not None:
                     values[c, :, place] = own.dense_values()[order]
         starts = (np.cumsum(counts) - counts)[seen]
         ordinals = np.repeat(np.arange(len(seen)), counts[seen])
-        sets = tuple(term.sets for term in design.random)
-        return cls(tuple(places), sets, codes[0], order, starts, seen, ordinals, values, stack.carrier)
+        sets = tuple(random[k].sets for k in chosen)
+        return cls(tuple(places), sets, codes, order, starts, seen, ordinals, values, stack.carrier)
 
     @property
     def dimensions(self) -> int:
@@ -172,7 +170,12 @@ def repeated(responses: Responses, rows: NDArray[np.intp], times: int) -> Respon
     )
 
 
-def refuse_other_layouts(random: Sequence[RandomTerm]) -> None:
+def level_codes(stack: Stack, term: int) -> Codes:
+    """Return the level of each row of a term, (n,)."""
+    return next(own.codes for carrier in stack.carriers if (own := carrier[term]) is not None)
+
+
+def refuse_other_layouts(random: Sequence[RandomTerm], stack: Stack) -> None:
     """Raise `SpecError` unless all random effects are of independent levels of one factor, three a level at most."""
     if not random:
         raise SpecError(
@@ -186,6 +189,9 @@ def refuse_other_layouts(random: Sequence[RandomTerm]) -> None:
             "use method='laplace'."
         )
     if len({term.group for term in random}) > 1 or any(term.smooth for term in random):
+        raise _several(random)
+    first = level_codes(stack, 0)
+    if not all(np.array_equal(level_codes(stack, k), first) for k in range(1, len(random))):
         raise _several(random)
     dimensions = sum(term.n_columns for term in random)
     if dimensions > MOST_DIMENSIONS:

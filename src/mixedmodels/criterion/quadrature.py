@@ -18,7 +18,7 @@ Z'WZ − (Z's)(Z's)' over the nodes, the derivative of the integral itself, wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
@@ -27,77 +27,20 @@ from numpy.typing import NDArray
 
 from ..engines.base import Scores
 from ..errors import FitError
-from ..likelihood.responses import Responses
-from ..likelihood.rows import Rows as Densities
 from ..likelihood.rows import pairs
 from ..typing import Array
 from .differences import Evaluation, hessian_by_differences, slopes_by_differences
 from .gauss_hermite import DEFAULT, gauss_hermite
 from .laplace import EXACT, NOT_FINITE, Laplace
-from .levels import Levels, repeated
+from .levels import Levels, refuse_other_layouts
 from .mode import Effects, Mode
+from .nodes import Frame, Nodes, Sums
 from .parameters import NaturalParameters
 
 SETTLED = 1e-16
 """Decrement of the mode at which its search ends: nodes about a mode that is off have another gradient."""
-ROWS = 30_000
-"""Rows times nodes taken at once: what fits a processor's cache."""
 REGULAR = 1e-4
 """Λ_ii in units of the posterior of its effect above which ∂L/∂Σ is read from ∂L/∂Λ."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Visit:
-    """Some nodes of some levels: k nodes, l levels, m rows in the order of levels."""
-
-    levels: NDArray[np.intp]
-    rows: slice
-    starts: NDArray[np.intp]
-    """First row of each level, among the m."""
-    local: NDArray[np.intp]
-    """Place of each row's level among the l, (m,)."""
-    z: Array
-    """(k, p)."""
-    u: Array
-    """(k, l, p)."""
-    weights: Array
-    """ω_k exp(ĥ − h(u_k)), (k, l)."""
-    densities: Densities
-    """Of k·m rows."""
-
-    def by_node(self, values: Array) -> Array:
-        """Return what is known of rows (…, k·m) by node, (…, k, m), 0 where a density is 0 and has no derivatives."""
-        known = np.isfinite(self.densities.value)
-        found = values if known.all() else np.where(known, values, 0.0)
-        return found.reshape(*values.shape[:-1], len(self.z), len(self.local))
-
-    def pulls(self, score: Array, levels: Levels) -> Array:
-        """Return Z's of every level at every node, (k, l, p), for s (P, k, m)."""
-        out = np.zeros_like(self.u)
-        for c, values in enumerate(levels.values[:, self.rows]):
-            chosen = [a for a, carrier in enumerate(levels.carrier) if carrier == c]
-            own = score[chosen[0]] if len(chosen) == 1 else score[chosen].sum(axis=0)
-            for r in range(levels.dimensions):
-                out[:, :, r] += np.add.reduceat(own * values[:, r], self.starts, axis=1)
-        return out
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Sums over nodes with the weights q_k = ω_k exp(ĥ − h(u_k)), by level or by row in the order of levels."""
-
-    mass: Array
-    """Σq_k, (q,)."""
-    score: Array
-    """Σq_k s_k, (P, n)."""
-    pulls: Array
-    """Σq_k r_k with r = Z's, (q, p)."""
-    places: Array
-    """Σq_k u_k, (q, p)."""
-    crossed: Array
-    """Σq_k r_k u_k', (q, p, p)."""
-    turned: Array
-    """Σq_k z_k γ_k', (q, p, p)."""
 
 
 @dataclass(slots=True)
@@ -106,16 +49,7 @@ class _Point:
 
     key: bytes
     value: float = inf
-    mode: Mode | None = None
-    roots: Array = field(default_factory=lambda: np.empty(0))
-    """Λ."""
-    squares: Array = field(default_factory=lambda: np.empty(0))
-    """K = Z'WZ."""
-    inverse: Array = field(default_factory=lambda: np.empty(0))
-    """C⁻¹."""
-    centre: Array = field(default_factory=lambda: np.empty(0))
-    """û, (q, p)."""
-    sums: _Sums | None = None
+    about: tuple[Frame, Sums] | None = None
     right: Effects = ()
     slopes: Array = field(default_factory=lambda: np.empty(0))
     """∂L/∂Λ."""
@@ -152,13 +86,13 @@ class Quadrature:
         self.of_beta, self.of_psi, self.n_theta = laplace.of_beta, laplace.of_psi, laplace.n_theta
         self.free: NDArray[np.bool_] = laplace.free
         self.held: Mapping[str, float] = laplace.held
-        self.levels = Levels.of(self.design, self.observed)
+        refuse_other_layouts(self.design.random, self.stack)
+        self.levels = Levels.of(self.design.random, self.stack)
         dimensions = self.levels.dimensions
         self.rule = gauss_hermite(DEFAULT[dimensions] if points is None else points, dimensions)
         self.evaluations = 0
         self.tolerance = SETTLED
-        self._batches = self.levels.batches(len(self.rule), ROWS)
-        self._kept: dict[int, Responses] = {}
+        self.nodes = Nodes(self.levels, self.rule, self.observed)
         self._point = _Point(b"?")
 
     # -- value -------------------------------------------------------------------------------------------------
@@ -169,7 +103,7 @@ class Quadrature:
 
     def mode(self, theta: Array) -> Mode:
         """Return û and what is known there; `FitError` where it is not found."""
-        return _found(self._at(theta))
+        return _found(self._at(theta))[0].mode
 
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
@@ -183,88 +117,21 @@ class Quadrature:
 
     def _settle(self, point: _Point, theta: Array) -> None:
         """Find the mode, the frame of the nodes about it, and the sums over the nodes."""
-        point.mode = mode = self.laplace.settled_mode(theta, self.tolerance)
-        if mode is None:
+        mode = self.laplace.settled_mode(theta, self.tolerance)
+        frame = None if mode is None else self.nodes.frame(mode, self._roots(theta), mode.dual)
+        if frame is None:
             return
-        levels = self.levels
-        roots = self.model.numbers(theta, roots=True).roots
-        assert roots is not None
-        point.roots = levels.roots(roots)
-        point.squares = levels.squares(self.stack.carried(mode.densities.curvature))
-        turned = point.roots.transpose(0, 2, 1)
-        try:
-            lower = np.linalg.cholesky(np.eye(levels.dimensions) + turned @ point.squares @ point.roots)
-        except np.linalg.LinAlgError:
-            return
-        point.inverse = np.linalg.inv(lower)
-        point.centre = (turned @ levels.joined(mode.dual)[:, :, None])[:, :, 0]
-        point.sums = sums = self._sums(point, theta[self.of_psi])
-        value = mode.height + mode.logdet - 2.0 * float(np.log(sums.mass).sum())
+        sums = self.nodes.sums(frame, theta[self.of_psi])
+        point.about = frame, sums
+        value = frame.mode.height + frame.mode.logdet - 2.0 * float(np.log(sums.mass).sum())
         if isfinite(value):
             point.value = value
 
-    def _visits(self, point: _Point, psi: Array, order: int) -> Iterator[_Visit]:
-        """Yield the nodes of every level with the log densities there, about `ROWS` rows at a time."""
-        mode, levels, rule = point.mode, self.levels, self.rule
-        assert mode is not None
-        family, responses = self.observed.family, self.observed.responses
-        eta, value = mode.eta[:, levels.order], mode.densities.value[levels.order]
-        for batch in self._batches:
-            own, rows = levels.seen[batch.levels], batch.rows
-            starts = levels.starts[batch.levels] - rows.start
-            local = levels.ordinals[rows] - batch.levels.start
-            height = np.add.reduceat(value[rows], starts)
-            size = rows.stop - rows.start
-            centre, back, roots = point.centre[own], point.inverse[own], point.roots[own]
-            for first in range(0, len(rule), batch.nodes):
-                z = rule.nodes[first : first + batch.nodes]
-                step = np.einsum("qba,kb->kqa", back, z)
-                u = centre + step
-                moved = np.einsum("qab,kqb->kqa", roots, step)[:, local]
-                at = np.repeat(eta[:, None, rows], len(z), axis=1)
-                for c, values in enumerate(levels.values[:, rows]):
-                    found = np.einsum("knp,np->kn", moved, values)
-                    for a, carrier in enumerate(levels.carrier):
-                        if carrier == c:
-                            at[a] += found
-                densities = family.at(
-                    self._responses(responses, rows, len(z)), at.reshape(len(at), -1), psi, order
-                )
-                total = np.add.reduceat(densities.value.reshape(len(z), size), starts, axis=1)
-                fall = total - height - 0.5 * (u**2 - centre**2).sum(axis=2)
-                weights = np.exp(rule.log_weights[first : first + len(z), None] + fall)
-                yield _Visit(own, rows, starts, local, z, u, weights, densities)
-
-    def _responses(self, responses: Responses, rows: slice, times: int) -> Responses:
-        """Return the responses of some rows, so many times; those of the only batch are kept."""
-        if len(self._batches) > 1:
-            return repeated(responses, self.levels.order[rows], times)
-        if times not in self._kept:
-            self._kept[times] = repeated(responses, self.levels.order, times)
-        return self._kept[times]
-
-    def _sums(self, point: _Point, psi: Array) -> _Sums:
-        levels, p = self.levels, self.levels.dimensions
-        q, n = levels.count, len(levels.order)
-        sums = _Sums(
-            np.zeros(q), np.zeros((self.stack.count, n)), np.zeros((q, p)), np.zeros((q, p)),
-            np.zeros((q, p, p)), np.zeros((q, p, p)),
-        )  # fmt: skip
-        turned = point.roots.transpose(0, 2, 1)
-        for visit in self._visits(point, psi, 1):
-            own, weights = visit.levels, visit.weights
-            score = visit.by_node(visit.densities.score)
-            pulls = visit.pulls(score, levels)
-            heavy = weights[:, :, None] * pulls
-            slope = visit.u - np.einsum("qab,kqb->kqa", turned[own], pulls)
-            sums.mass[own] += weights.sum(axis=0)
-            sums.score[:, visit.rows] += np.einsum("kn,pkn->pn", weights[:, visit.local], score)
-            sums.pulls[own] += heavy.sum(axis=0)
-            sums.places[own] += np.einsum("kq,kqa->qa", weights, visit.u)
-            sums.crossed[own] += np.einsum("kqa,kqb->qab", heavy, visit.u)
-            sums.turned[own] += np.einsum("ka,kqb->qab", visit.z, weights[:, :, None] * slope)
-        _normalise(sums, levels)
-        return sums
+    def _roots(self, theta: Array) -> tuple[Array, ...]:
+        """Return Λ of every term, (sets, p, p)."""
+        roots = self.model.numbers(theta, roots=True).roots
+        assert roots is not None
+        return roots
 
     # -- gradient ----------------------------------------------------------------------------------------------
 
@@ -278,20 +145,19 @@ class Quadrature:
         return point.gradient
 
     def _differentiate(self, point: _Point, theta: Array) -> None:
-        mode, stack, levels = _found(point), self.stack, self.levels
-        sums, weights, roots = point.sums, mode.densities.curvature, point.roots
-        assert sums is not None
-        turned, back = roots.transpose(0, 2, 1), point.inverse.transpose(0, 2, 1)
+        (frame, sums), stack, levels = _found(point), self.stack, self.levels
+        mode, roots, weights = frame.mode, frame.roots, frame.mode.densities.curvature
+        turned, back = roots.transpose(0, 2, 1), frame.inverse.transpose(0, 2, 1)
         # B, and from it v, a and e
         lean = _lower(sums.turned @ back)
         shape = np.eye(levels.dimensions) - lean - lean.transpose(0, 2, 1)
-        spread = back @ shape @ point.inverse
+        spread = back @ shape @ frame.inverse
         variances = levels.covariances(roots @ spread @ turned)
         bend = mode.densities.contract(variances)
         slope = sums.places - (turned @ sums.pulls[:, :, None])[:, :, 0]
         pull = levels.joined(stack.adjoint_random(bend))
         right = 2.0 * slope + (turned @ pull[:, :, None])[:, :, 0]
-        adjoint = (back @ (point.inverse @ right[:, :, None]))[:, :, 0]
+        adjoint = (back @ (frame.inverse @ right[:, :, None]))[:, :, 0]
         carried = stack.random(levels.parted((roots @ adjoint[:, :, None])[:, :, 0]))
         turn = bend - stack.times(weights, carried)
         # slopes
@@ -300,8 +166,8 @@ class Quadrature:
         point.right = stack.adjoint_random(mode.densities.score - stack.times(weights, mode.moved))
         moved = levels.joined(stack.adjoint_random(turn))
         point.slopes = (
-            2.0 * (point.squares @ roots @ spread - sums.crossed)
-            + moved[:, :, None] * point.centre[:, None, :]
+            2.0 * (frame.squares @ roots @ spread - sums.crossed)
+            + moved[:, :, None] * frame.centre[:, None, :]
             + levels.joined(point.right)[:, :, None] * adjoint[:, None, :]
         )
         gradient = np.empty(self.n_theta)
@@ -335,9 +201,11 @@ class Quadrature:
     def _find_gammas(self, point: _Point, theta: Array) -> tuple[Array, ...]:
         if self.rule.points == 1:
             return self.laplace.evaluate(theta).gammas
-        roots = self.model.numbers(theta, roots=True).roots
-        assert roots is not None
-        squares, counts = self.levels.by_set(point.squares), [np.bincount(s) for s in self.levels.sets]
+        roots = self._roots(theta)
+        squares, counts = (
+            self.levels.by_set(_found(point)[0].squares),
+            [np.bincount(s) for s in self.levels.sets],
+        )
         for root, square, count in zip(roots, squares, counts, strict=True):
             sizes = np.einsum("sii->si", square) / np.maximum(count, 1)[:, None]
             if (np.abs(np.einsum("sii->si", root)) * np.sqrt(np.abs(sizes)) <= REGULAR).any():
@@ -352,11 +220,10 @@ class Quadrature:
 
     def _average_gammas(self, point: _Point, psi: Array) -> tuple[Array, ...]:
         """Return Σ_j avg_k[Z'WZ − (Z's)(Z's)'] by term and set, the slope of the integral at any Σ."""
-        levels, sums = self.levels, point.sums
-        assert sums is not None
+        levels, (frame, sums) = self.levels, _found(point)
         curvature = np.zeros((len(pairs(self.stack.count)), len(levels.order)))
-        crossed = np.zeros_like(point.roots)
-        for visit in self._visits(point, psi, 2):
+        crossed = np.zeros_like(frame.roots)
+        for visit in self.nodes.visits(frame, psi, 2):
             share = visit.weights / sums.mass[visit.levels]
             own = visit.by_node(visit.densities.curvature)
             curvature[:, visit.rows] += np.einsum("kn,pkn->pn", share[:, visit.local], own)
@@ -368,19 +235,17 @@ class Quadrature:
 
     def _psi_slopes(self, point: _Point, psi: Array, variances: Array, carried: Array) -> Array:
         """Return ∂L/∂ψ by differences of the fourth order at nodes and weights that stay."""
-        shares = [visit.weights for visit in self._visits(point, psi, 0)]
+        frame, sums = _found(point)
+        shares = [visit.weights / sums.mass[visit.levels] for visit in self.nodes.visits(frame, psi, 0)]
 
         def function(at: Array) -> float:
-            mode = _found(point)
-            rows = self.observed.at(mode.eta, at, 2)
+            rows = self.observed.at(frame.mode.eta, at, 2)
             twice = np.array([1.0 if a == b else 2.0 for a, b in pairs(self.stack.count)])
             total = float(np.einsum("k,kn,kn->", twice, variances, rows.curvature))
             total += float(np.vdot(carried, rows.score))
-            assert point.sums is not None
-            for share, visit in zip(shares, self._visits(point, at, 0), strict=True):
-                weights = share / point.sums.mass[visit.levels]
+            for share, visit in zip(shares, self.nodes.visits(frame, at, 0), strict=True):
                 values = visit.by_node(visit.densities.value)
-                total -= 2.0 * float(np.einsum("kn,kn->", weights[:, visit.local], values))
+                total -= 2.0 * float(np.einsum("kn,kn->", share[:, visit.local], values))
             return total
 
         return slopes_by_differences(function, psi)
@@ -391,7 +256,7 @@ class Quadrature:
         """Return L with its derivatives and the Hessian of Laplace's working model."""
         point = self._at(theta)
         if point.evaluation is None:
-            gradient, mode = self.gradient(theta), _found(point)
+            gradient, mode = self.gradient(theta), _found(point)[0].mode
             information = self.laplace.working_information(theta, mode, point.right)
             gammas = self._gammas(point, theta)
             curvature = np.zeros((self.n_theta, self.n_theta))
@@ -439,20 +304,10 @@ class Quadrature:
         return self.laplace.natural(theta)
 
 
-def _found(point: _Point) -> Mode:
-    if point.mode is None or not isfinite(point.value):
+def _found(point: _Point) -> tuple[Frame, Sums]:
+    if point.about is None or not isfinite(point.value):
         raise FitError(NOT_FINITE)
-    return point.mode
-
-
-def _normalise(sums: _Sums, levels: Levels) -> None:
-    """Divide sums by the mass of their level; levels without rows have mass one, and zeros."""
-    unseen = np.ones(levels.count, dtype=bool)
-    unseen[levels.seen] = False
-    sums.mass[unseen] = 1.0
-    sums.score /= sums.mass[levels.seen][levels.ordinals]
-    for by_level in (sums.pulls, sums.places, sums.crossed, sums.turned):
-        by_level /= sums.mass.reshape(-1, *[1] * (by_level.ndim - 1))
+    return point.about
 
 
 def _lower(matrices: Array) -> Array:

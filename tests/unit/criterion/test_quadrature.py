@@ -10,7 +10,7 @@ import pytest
 import mixedmodels as mm
 from generalised_models import criterion_of, gradient_error, one_predictor, terms_of
 from mixedmodels.control import Control
-from mixedmodels.criterion import quadrature
+from mixedmodels.criterion import nodes
 from mixedmodels.criterion.gauss_hermite import gauss_hermite, next_points
 from mixedmodels.criterion.laplace import EXACT, Laplace
 from mixedmodels.criterion.quadrature import Quadrature
@@ -206,9 +206,9 @@ def test_batches_add_up(drawn: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = criterion("hit ~ x + (x | a)", drawn, "binomial", 5)
     theta = near_start(whole.laplace)
     for rows in (100, 700, 2_000):
-        monkeypatch.setattr(quadrature, "ROWS", rows)
+        monkeypatch.setattr(nodes, "ROWS", rows)
         own = criterion("hit ~ x + (x | a)", drawn, "binomial", 5)
-        assert len(own._batches) > 1
+        assert len(own.nodes._batches) > 1
         assert own.value(theta) == pytest.approx(whole.value(theta), rel=1e-13)
         assert own.gradient(theta) == pytest.approx(whole.gradient(theta), abs=1e-10)
 

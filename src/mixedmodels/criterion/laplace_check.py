@@ -1,0 +1,125 @@
+"""What quadrature says of Laplace's approximation at its optimum: one evaluation of each grouping factor's effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FitError
+from ..terms.design import RandomTerm
+from ..typing import Array
+from .gauss_hermite import DEFAULT, MOST_DIMENSIONS, gauss_hermite
+from .laplace import Laplace
+from .levels import Levels, level_codes
+from .nodes import Nodes
+from .quadrature import SETTLED, Quadrature
+
+LARGEST = 4_000_000
+"""Rows times nodes at most, about half a second."""
+FEWER = 5
+"""Points a dimension where the usual number costs too much."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Difference:
+    """Quadrature less Laplace, for the random effects of one grouping factor.
+
+    Parameters
+    ----------
+    group
+        The factor.
+    points
+        Points a dimension.
+    value
+        −2 log-likelihood by quadrature less that by Laplace's approximation, at the same parameters.
+    step
+        Newton's step from there towards the optimum by quadrature, (n_theta,), with the Hessian of Laplace's
+        approximation. None where other factors have effects, which stay at their modes then.
+    """
+
+    group: str
+    points: int
+    value: float
+    step: Array | None
+
+
+def differences(laplace: Laplace, theta: Array, covariance: Array) -> tuple[Difference, ...]:
+    """Return what quadrature finds at an optimum of Laplace's approximation.
+
+    Factors with known covariances among levels, with more than three effects a level, and with more rows than is quick
+    are left out.
+
+    Parameters
+    ----------
+    laplace
+        The criterion.
+    theta
+        Its minimiser.
+    covariance
+        2H⁻¹ there, (n_theta, n_theta).
+    """
+    random = laplace.design.random
+    groups = dict.fromkeys(term.group for term in random)
+    found = []
+    for group in groups:
+        chosen = [k for k, term in enumerate(random) if term.group == group]
+        points = _points(laplace, [random[k] for k in chosen])
+        if points is None or not _together(laplace, chosen):
+            continue
+        one = (
+            _whole(laplace, theta, covariance, group, points)
+            if len(groups) == 1
+            else _part(laplace, theta, chosen, group, points)
+        )
+        if one is not None:
+            found.append(one)
+    return tuple(found)
+
+
+def _points(laplace: Laplace, terms: Sequence[RandomTerm]) -> int | None:
+    """Return how many points a dimension to take, None for a factor to leave out."""
+    dimensions = sum(term.n_columns for term in terms)
+    if dimensions > MOST_DIMENSIONS or any(term.known is not None or term.smooth for term in terms):
+        return None
+    for points in (DEFAULT[dimensions], FEWER):
+        if points**dimensions * len(laplace.stack) <= LARGEST:
+            return points
+    return None
+
+
+def _together(laplace: Laplace, chosen: Sequence[int]) -> bool:
+    first = level_codes(laplace.stack, chosen[0])
+    return all(np.array_equal(level_codes(laplace.stack, k), first) for k in chosen[1:])
+
+
+def _whole(laplace: Laplace, theta: Array, covariance: Array, group: str, points: int) -> Difference | None:
+    quadrature = Quadrature(laplace, points)
+    try:
+        value = quadrature.value(theta) - laplace.value(theta)
+        step = -0.5 * covariance @ quadrature.gradient(theta)
+    except FitError:
+        return None
+    return Difference(group, points, value, step) if np.isfinite(value) else None
+
+
+def _part(
+    laplace: Laplace, theta: Array, chosen: Sequence[int], group: str, points: int
+) -> Difference | None:
+    """Return the difference with the effects of other factors at their modes.
+
+    Given those, û of this factor is its own mode, and log|M| and h there are parts of both approximations.
+    """
+    mode = laplace.settled_mode(theta, SETTLED)
+    roots = laplace.model.numbers(theta, roots=True).roots
+    if mode is None or roots is None:
+        return None
+    levels = Levels.of(laplace.design.random, laplace.stack, chosen)
+    nodes = Nodes(levels, gauss_hermite(points, levels.dimensions), laplace.observed)
+    with np.errstate(all="ignore"):
+        frame = nodes.frame(mode, [roots[k] for k in chosen], [mode.dual[k] for k in chosen])
+        if frame is None:
+            return None
+        value = -2.0 * float(np.log(nodes.sums(frame, theta[laplace.of_psi]).mass).sum())
+    return Difference(group, points, value, None) if np.isfinite(value) else None
