@@ -151,15 +151,17 @@ def residual_labels(design: Design) -> Labels:
 
 
 def place_by_name(values: Mapping[str, float], names: Labels, argument: str) -> dict[int, float]:
-    """Return position → value for natural values given by name; spaces, case and `(Intercept)` or
-    `Intercept` alike.
+    """Return position → value for natural values given by name; spaces, case and `(Intercept)` or `Intercept` alike.
+
+    A parameter of a variance function may go without the function's name, `ratio(b)` for `ident(arm): ratio(b)`, where
+    it is the only one so called.
 
     Raises
     ------
     SpecError
         For a name that is not a parameter of the model, or a value that is not a finite number.
     """
-    folded = {_fold(name): i for i, name in enumerate(names)}
+    folded = _short_names(names) | {_fold(name): i for i, name in enumerate(names)}
     placed = {}
     for name, value in values.items():
         if _fold(name) not in folded:
@@ -172,6 +174,16 @@ def place_by_name(values: Mapping[str, float], names: Labels, argument: str) -> 
             raise SpecError(f"{argument}={{{name!r}: {value!r}}} must be a finite number.")
         placed[folded[_fold(name)]] = float(value)
     return placed
+
+
+def _short_names(names: Labels) -> dict[str, int]:
+    """Return the position of every parameter of a variance function by its name without that of the function."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        function, separator, rest = name.partition("): ")
+        if separator and "(" in function:
+            found.setdefault(_fold(rest), []).append(i)
+    return {name: places[0] for name, places in found.items() if len(places) == 1}
 
 
 def _fold(name: str) -> str:
