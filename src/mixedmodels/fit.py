@@ -149,6 +149,8 @@ class Fit:
     predict = Tool[Any]("postfit.predict:predict")
     simulate = Tool[Array]("postfit.simulate:simulate")
     residuals = Tool[Array]("postfit.residuals:residuals")
+    test_dispersion = Tool[Table]("postfit.distribution_checks:check_dispersion")
+    test_zeros = Tool[Table]("postfit.distribution_checks:check_zeros")
     refit = Tool[Any]("postfit.refit:refit")
     start_grid = Tool[Table]("postfit.start_grid:start_grid")
     update = Tool["Fit"]("postfit.update:update")

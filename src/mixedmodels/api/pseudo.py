@@ -14,22 +14,23 @@ from ..engines.base import Equations
 from ..engines.plan import check_parameters
 from ..errors import Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs, mean_with
+from ..frame.schema import FrameSchema
 from ..likelihood.base import Family, MeanFamily
 from ..likelihood.distribution import Distribution
 from ..likelihood.families import MEAN_FAMILIES
 from ..likelihood.responses import Responses
 from ..likelihood.working import working_data
 from ..optimise.alternate import RENEWALS, alternate
+from ..optimise.start import Start
 from ..spec import ModelSpec
 from ..terms.build import build_design
 from ..terms.design import Design
 from ..terms.residual import FITTED
-from ..terms.response import ObservedResponse
 from ..terms.rows import Rows
 from ..typing import Array
 from ..workings import build_criterion, own_columns
 from .generalised import read_rows
-from .run import Found, held_note, owned, warn_unconverged
+from .run import Found, held_note, owned, start_near, warn_unconverged
 
 SETTLED = 1e-8
 """Change of a linear predictor, relative to the largest, below which pseudo-data have settled (PCONV= of GLIMMIX)."""
@@ -53,19 +54,58 @@ def fit_pseudo(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     with carried_through("the fit"):
         found = search_pseudo(spec, design, rows, family, observed.responses, control)
         warn_unconverged(found.optimum, stacklevel=5)
-        return Fit.from_optimum(
+        return _fit_of(
             spec,
             frame.schema,
-            found.design,
-            found.rows,
-            found.criterion,
-            found.optimum,
-            engine=found.engine,
-            control=control,
-            notes=frame.notes + observed.notes + found.design.notes + control.notes,
-            inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
-            distribution=_estimated(spec, family, observed, found),
+            found,
+            (family, observed.responses, observed.label),
+            control,
+            frame.notes + observed.notes + found.design.notes + control.notes,
+            owned(spec, inputs, frame, design) if control.keep_data else None,
         )
+
+
+def fit_near(fit: Fit, design: Design, rows: Rows, responses: Responses, eta: Array) -> Fit:
+    """Return the model of a fit by pseudo-likelihood on other rows or responses, searched from its estimates.
+
+    Parameters
+    ----------
+    design, rows, responses
+        The model of the predictor on those rows, and what was observed in them.
+    eta
+        Linear predictors to start from, (n,).
+    """
+    known = fit.distribution
+    assert known is not None
+    family = known.family
+    assert isinstance(family, MeanFamily)
+    near = (eta, start_near(fit))
+    found = search_pseudo(fit.spec, design, rows, family, responses, fit.control, near=near)
+    return _fit_of(fit.spec, fit.schema, found, (family, responses, known.label), fit.control, fit.notes)
+
+
+def _fit_of(
+    spec: ModelSpec,
+    schema: FrameSchema,
+    found: Found,
+    observed: tuple[MeanFamily, Responses, str],
+    control: Control,
+    notes: tuple[Status, ...],
+    inputs: Inputs | None = None,
+) -> Fit:
+    return Fit.from_optimum(
+        spec,
+        schema,
+        found.design,
+        found.rows,
+        found.criterion,
+        found.optimum,
+        engine=found.engine,
+        control=control,
+        notes=notes,
+        inputs=inputs,
+        distribution=_estimated(spec, *observed, found),
+    )
 
 
 def _proportional(spec: ModelSpec, family: Family) -> MeanFamily:
@@ -92,11 +132,13 @@ def _proportional(spec: ModelSpec, family: Family) -> MeanFamily:
     return family
 
 
-def _estimated(spec: ModelSpec, family: MeanFamily, observed: ObservedResponse, found: Found) -> Distribution:
+def _estimated(
+    spec: ModelSpec, family: MeanFamily, responses: Responses, label: str, found: Found
+) -> Distribution:
     """Return the distribution at the estimates."""
     asked = spec.likelihood
     assert asked is not None
-    phi, n = _scales(found), len(observed.responses)
+    phi, n = _scales(found), len(responses)
     constant = float(np.ptp(phi)) <= ROUNDED * float(phi.max())
     if len(family.predictors) > 1:
         zeta = family.scaled(phi)
@@ -106,8 +148,8 @@ def _estimated(spec: ModelSpec, family: MeanFamily, observed: ObservedResponse, 
         beside, scale, natural = np.empty((0, n)), phi if free else None, phi
     return Distribution(
         family,
-        observed.responses,
-        observed.label,
+        responses,
+        label,
         asked.approximation,
         beside,
         scale=scale,
@@ -133,7 +175,7 @@ def search_pseudo(
     responses: Responses,
     control: Control,
     *,
-    near: Array | None = None,
+    near: tuple[Array, Array | None] | None = None,
 ) -> Found:
     """Return the linear mixed model of the pseudo-data that its own estimates imply, and its optimum.
 
@@ -146,7 +188,7 @@ def search_pseudo(
     control
         As for `lmm`.
     near
-        Linear predictors to start from, (n,); those of the responses by default.
+        Linear predictors (n,) and θ of a neighbour to start from; by default those of the responses, and moments.
 
     Notes
     -----
@@ -157,7 +199,8 @@ def search_pseudo(
     """
     check_parameters(design, control)
     own, own_rows = own_columns(spec, design, rows, control)
-    first = family.start(responses)[0] if near is None else near
+    first = family.start(responses)[0] if near is None else near[0]
+    start: Start = spec.start_values if near is None else near[1]
     own_rows = _pseudo_rows(own_rows, family, responses, first)
     own = replace(own, weighted=True)
     layout = Layout.of(own)
@@ -174,7 +217,7 @@ def search_pseudo(
     included = tuple(spec.likelihood.conditional or term.smooth for term in own.random)
     renewal = _PseudoData(spec, own, equations, family, responses, included)
     begun = build_criterion(spec, own, equations)
-    criterion, optimum = alternate(begun, first, renewal, control, spec.start_values)
+    criterion, optimum = alternate(begun, first, renewal, control, start)
     found = criterion.equations.rows
     return Found(
         replace(design, weighted=True),

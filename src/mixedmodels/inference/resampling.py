@@ -13,6 +13,7 @@ from ..fit import Fit
 from ..frame.readers import open_source
 from ..terms.design import Design, Residual
 from ..terms.rows import ErrorRows, Rows, TermRows, VarianceRows
+from ..tool import load
 from ..typing import Codes
 from .predictors import share_predictors
 
@@ -116,6 +117,16 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     if np.linalg.matrix_rank(x / np.linalg.norm(given.x, axis=0)) < fit.design.fixed.rank:
         raise FitError("some fixed effect is not estimable from the clusters drawn")
     design, drawn = _redrawn(fit.design, given, rows, draws)
+    known = fit.distribution
+    if known is not None:
+        if not known.pseudo:
+            raise SpecError(
+                "rows of this generalised model are not drawn anew; simulate responses, kind='parametric'."
+            )
+        again: Fit = load("api.pseudo:fit_near")(
+            fit, design, drawn, known.responses.take(rows), fit._eta[rows]
+        )
+        return share_predictors(again, fit, rows)
     control = replace(fit.control, engine="auto")
     found = search(fit.spec, design, drawn, control, near=start_near(fit))
     refitted = Fit.from_optimum(

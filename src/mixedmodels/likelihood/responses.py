@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..typing import Array
 
@@ -32,6 +34,11 @@ class Responses:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def take(self, rows: NDArray[Any]) -> Responses:
+        """Return the responses of some rows."""
+        optional = (self.trials, self.weights, self.frequency)
+        return Responses(self.y[rows], *(None if part is None else part[rows] for part in optional))
 
     @property
     def trials_or_one(self) -> Array:

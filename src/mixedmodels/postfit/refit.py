@@ -21,6 +21,7 @@ from ..optimise.optimum import Optimum
 from ..table import Table
 from ..terms.encoding import own_functions
 from ..terms.rows import Rows
+from ..tool import load
 from ..typing import Array, Labels
 
 
@@ -79,6 +80,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
 
     Notes
     -----
+    A response of a generalised model is what was observed: counts, events where there are trials.
     For new responses X, Z, their cross-products and the elimination order stay; the search starts from the
     present θ̂. *Same as* `lme4::refit`.
 
@@ -92,9 +94,11 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     (100, 1)
     """
     if _is_data(y):
-        if fit.inputs is not None and fit.inputs.weights is not None:
+        given = fit.inputs
+        if given is not None and (given.weights is not None or given.beside):
+            names = ", ".join([*(["weights"] if given.weights is not None else []), *given.beside])
             raise SpecError(
-                "refit: weights were given as an array for the old data; call lmm on the new data."
+                f"refit: {names} were given as arrays for the old data; call the fitting verb on the new data."
             )
         known = None if fit.inputs is None else fit.inputs.known
         rows = None if fit.inputs is None else fit.inputs.subset
@@ -109,6 +113,9 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     except (TypeError, ValueError):
         raise DataError("refit: the response must be numbers, one for each row.") from None
     responses = _check_responses(fit, numbers)
+    if fit.distribution is not None:
+        generalised: Fit | Refits = load("postfit.refit_generalised:refit_generalised")(fit, responses)
+        return generalised
     if responses.ndim == 2:
         return refit_many(fit, responses)
     rows = _with_response(fit, responses)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..fit import Fit, fixed_mean
 from ..registry import check_choice
+from ..tool import load
 from ..typing import Array
 from .covariances import random_variances
 from .error_side import error_variances, fitted_errors, whole_clusters
@@ -14,7 +15,14 @@ KINDS = ("response", "pearson", "student", "scaled")
 LEVELS = ("conditional", "marginal")
 
 
-def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -> Array:
+def residuals(
+    fit: Fit,
+    kind: str = "response",
+    *,
+    level: str | None = None,
+    n: int = 250,
+    seed: int | np.random.Generator | None = None,
+) -> Array:
     """Return the residuals of the observations used, (n,); with `na="exclude"` of all, NaN where not used.
 
     Parameters
@@ -23,9 +31,16 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
         `"response"`: observed minus fitted; `"pearson"`: that divided by the standard deviation of the
         response given what is fitted; `"student"`: divided by its own standard deviation; `"scaled"`:
         decorrelated by the Cholesky factor of the covariance, so that all have variance one and none are
-        correlated (but for the estimation of β).
+        correlated (but for the estimation of β). Of a generalised model `"response"`, `"pearson"`; `"deviance"`, the
+        signed roots of its parts; `"working"`, of the linear model it looks like; `"quantile"`, Φ⁻¹ of the distribution
+        function at y, counts spread at random over their step; `"simulated"`, the rank of y among n simulated
+        responses, in (0, 1).
     level
-        `"conditional"`: given the predicted random effects; `"marginal"`: about the population mean.
+        `"conditional"`: given the predicted random effects; `"marginal"`: about the population mean, of quantile
+        residuals over the distribution of the random effects. By default conditional, of simulated residuals marginal:
+        random effects are drawn anew.
+    n, seed
+        Responses simulated, and the seed of what is random; the same seed gives the same residuals.
 
     Notes
     -----
@@ -43,6 +58,8 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     `"scaled"`    L⁻¹r                           L_R⁻¹r, R = L_RL_R'
     ============  =============================  ==================================
 
+    Quantile residuals (Dunn and Smyth 1996) are standard normal, simulated ones uniform, where the model is true.
+
     L takes rows of a cluster in the order of their positions. *Same as* SAS `RESIDUAL` (Pearson, student) and
     `VCIRY` (scaled, marginal), `nlme::resid` of type `"pearson"` and `"normalized"` (scaled, conditional; of compound
     symmetry nlme takes another root of R); lme4's Pearson residuals are not divided by σ̂.
@@ -56,8 +73,13 @@ def residuals(fit: Fit, kind: str = "response", *, level: str = "conditional") -
     >>> float(np.sum(fit.residuals("scaled", level="marginal") ** 2).round(6)), fit.df_resid
     (17.0, 17)
     """
+    if level is not None:
+        check_choice("level", level, LEVELS)
+    if fit.distribution is not None:
+        own: Array = load("postfit.residuals_generalised:residuals_generalised")(fit, kind, level, n, seed)
+        return fit.in_place(own)
     check_choice("kind", kind, KINDS)
-    check_choice("level", level, LEVELS)
+    level = level or "conditional"
     return fit.in_place(_residuals(fit, kind, level == "conditional"))
 
 

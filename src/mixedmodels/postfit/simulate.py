@@ -33,8 +33,10 @@ def simulate(
 
     Notes
     -----
-    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); with `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn by independent
-    clusters, since there need be no b; spline coefficients are then drawn with the rest. Columns can go to `fit.refit`.
+    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); of a generalised model y is drawn from its family at that predictor
+    without e, events rather than proportions where there are trials. With `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn
+    by independent clusters, since there need be no b; spline coefficients are then drawn with the rest. Columns can go
+    to `fit.refit`.
     *Same as* `simulate(fit)` in lme4 (`use.u` is `level="conditional"`).
 
     Examples
@@ -47,19 +49,24 @@ def simulate(
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise SpecError(f"n={n!r} must be a whole number of responses, at least 1.")
     check_choice("level", level, LEVELS)
-    try:
-        rng = np.random.default_rng(seed)
-    except (TypeError, ValueError):
-        raise SpecError(
-            f"seed={seed!r} must be a whole number that is not negative, or a generator."
-        ) from None
+    rng = random_numbers(seed)
     if level == "conditional":
-        mean, drawn = fit._fitted, [False] * len(fit.design.random)
+        mean, drawn = fit._eta, [False] * len(fit.design.random)
     else:
         mean, drawn = fit.linear_predictor, [not term.smooth for term in fit.design.random]
     if level == "population" and not fit.design.bounded:
         return draw_all(fit, n, rng)
     return _draw(fit, n, rng, mean, drawn)
+
+
+def random_numbers(seed: int | np.random.Generator | None) -> np.random.Generator:
+    """Return the generator that a seed stands for; `SpecError` where it is neither a number nor a generator."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise SpecError(
+            f"seed={seed!r} must be a whole number that is not negative, or a generator."
+        ) from None
 
 
 def draw_all(fit: Fit, n: int, rng: np.random.Generator) -> Array:
@@ -73,16 +80,31 @@ def draw_all(fit: Fit, n: int, rng: np.random.Generator) -> Array:
 
 def _draw(fit: Fit, n: int, rng: np.random.Generator, mean: Array, drawn: list[bool]) -> Array:
     """Return n draws of the errors and of the effects of some terms about a mean, (nobs, n)."""
+    known = fit.distribution
+    if known is not None:
+        check_drawable(fit, "simulate")
     design, rows = fit._work.own_model()
     whole = zip(design.random, rows.random, fit._work.own_covariances(), drawn, strict=True)
     terms = [(term, own, sigmas, _level_root(term)) for term, own, sigmas, inside in whole if inside]
     out = np.empty((fit.nobs, n))
     for column in range(n):
-        y = mean + draw_errors(fit, rng)
+        y = mean + draw_errors(fit, rng) if known is None else mean.copy()
         for term, own, sigmas, root in terms:
             y += own.products(draw_effects(rng, term, sigmas, root))
-        out[:, column] = y
+        out[:, column] = y if known is None else known.draw(y, rng)
     return out
+
+
+def check_drawable(fit: Fit, purpose: str) -> None:
+    """Raise `SpecError` where a generalised fit knows the variance of its responses and not their distribution."""
+    known = fit.distribution
+    if known is None or (known.scale is None and fit.design.residual is None):
+        return
+    what = "a scale φ of the variance" if fit.design.residual is None else "correlated or unequal errors"
+    raise SpecError(
+        f"{purpose} needs the distribution of the responses, and {what} (quasi-likelihood) says their variance alone; "
+        "model the extra variation by random terms or by a family with a dispersion."
+    )
 
 
 def draw_effects(rng: np.random.Generator, term: RandomTerm, sigmas: Array, root: Array | None) -> Array:

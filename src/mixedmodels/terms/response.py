@@ -51,9 +51,7 @@ class ObservedResponse:
 
     def take(self, rows: NDArray[np.intp]) -> ObservedResponse:
         """Return the response of some rows."""
-        old = self.responses
-        some = [None if part is None else part[rows] for part in (old.trials, old.weights, old.frequency)]
-        return replace(self, responses=Responses(old.y[rows], *some))
+        return replace(self, responses=self.responses.take(rows))
 
 
 def observe(spec: ModelSpec, frame: ModelFrame) -> tuple[ModelFrame, ObservedResponse]:

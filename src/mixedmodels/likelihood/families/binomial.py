@@ -100,7 +100,9 @@ class Binomial(MeanFamily):
 
     def cumulative(self, y: Array, responses: Responses, eta: Array, psi: Array = FREE) -> Array:
         """Return P(Y ≤ y)."""
-        found = special.bdtr(np.maximum(np.floor(y), 0.0), responses.trials_or_one, self.mean(eta))
+        found = special.bdtr(
+            np.maximum(np.floor(y), 0.0), responses.trials_or_one.astype(np.int64), self.mean(eta)
+        )
         return np.where(y < 0.0, 0.0, found)
 
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:

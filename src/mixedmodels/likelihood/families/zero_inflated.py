@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...lazy import LazyModule
 from ...typing import Array, Labels
@@ -149,7 +148,7 @@ class Hurdle(Family):
         return self.base.parameters
 
     def check(self, responses: Responses, label: str) -> None:
-        passed = _rows(responses, responses.y != 0.0)
+        passed = responses.take(responses.y != 0.0)
         refuse(label, responses.y, np.isnan(responses.y), "a response is a number", "Correct the row.")
         if len(passed):
             self.base.check(passed, label)
@@ -157,7 +156,7 @@ class Hurdle(Family):
     def table(self, responses: Responses, eta: Array, psi: Array, order: int) -> Table:
         count = len(self.predictors)
         passed = np.flatnonzero(responses.y != 0.0)
-        part = self.base.table(_rows(responses, passed), eta[:-1][:, passed], psi, order)
+        part = self.base.table(responses.take(passed), eta[:-1][:, passed], psi, order)
         spread: Table = {}
         for key, value in part.items():
             spread[key] = np.zeros(len(responses))
@@ -170,7 +169,7 @@ class Hurdle(Family):
     def start(self, responses: Responses) -> Array:
         seen = responses.y != 0.0
         own = np.zeros((len(self.base.predictors), len(responses)))
-        inside = self.base.start(_rows(responses, seen))
+        inside = self.base.start(responses.take(seen))
         own[:] = inside.mean(axis=1)[:, None]
         own[:, seen] = inside
         share = np.clip(1.0 - seen.mean(), 0.02, 0.98)
@@ -192,9 +191,3 @@ class Hurdle(Family):
     def simulate(self, responses: Responses, eta: Array, psi: Array, rng: np.random.Generator) -> Array:
         stopped = rng.random(eta.shape[1]) < special.expit(eta[-1])
         return np.where(stopped, 0.0, self.base.simulate(responses, eta[:-1], psi, rng))
-
-
-def _rows(responses: Responses, which: NDArray[Any]) -> Responses:
-    """Return some rows of the responses."""
-    optional = (responses.trials, responses.weights, responses.frequency)
-    return Responses(responses.y[which], *(None if part is None else part[which] for part in optional))

@@ -1,0 +1,82 @@
+"""Residuals of generalised models, on the scale of the response and as quantiles of its distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from ..errors import SpecError
+from ..fit import Fit
+from ..inference.averaged import normal_rule, over_nodes
+from ..likelihood.distribution import Distribution
+from ..registry import check_choice
+from ..typing import Array
+from .covariances import random_variances
+from .simulate import check_drawable, random_numbers, simulate
+
+KINDS = ("response", "pearson", "deviance", "working", "quantile", "simulated")
+SMALLEST = 1e-16
+"""Probability below which Φ⁻¹ is not taken: a residual of 8.2."""
+Seed = int | np.random.Generator | None
+
+
+def residuals_generalised(fit: Fit, kind: str, level: str | None, n: int, seed: Seed) -> Array:
+    """Return the residuals of the rows used, (n,), as `residuals` says."""
+    if kind in ("student", "scaled"):
+        raise SpecError(
+            f"kind={kind!r} is for linear models; of family {fit.family!r} ask for 'quantile' or 'simulated', which "
+            "are normal and uniform where the model is true."
+        )
+    check_choice("kind", kind, KINDS)
+    known = fit.distribution
+    assert known is not None
+    if kind == "simulated":
+        return _ranks(fit, known, level or "marginal", n, seed)
+    if kind == "working" and known.pseudo:
+        return fit._work.rows().response - (fit.linear_predictor if level == "marginal" else fit._eta)
+    eta = fit.linear_predictor if level == "marginal" else fit._eta
+    gap = known.observed - known.mean(eta)
+    if kind == "response":
+        return gap
+    if kind == "pearson":
+        return np.asarray(gap / np.sqrt(known.variance(eta)))
+    if kind == "working":
+        return np.asarray(gap / _slope(known, eta))
+    if kind == "deviance":
+        return np.asarray(np.sign(gap) * np.sqrt(np.maximum(known.deviance(eta), 0.0)))
+    check_drawable(fit, "residuals of kind 'quantile'")
+    return _quantiles(fit, known, level == "marginal", random_numbers(seed))
+
+
+def _slope(known: Distribution, eta: Array) -> Array:
+    if known.link is None:
+        raise SpecError(f"family {known.family.name!r} has no working residuals: its mean is not one number.")
+    return np.asarray(known.link.inverse(eta)[1])
+
+
+def _quantiles(fit: Fit, known: Distribution, marginal: bool, rng: np.random.Generator) -> Array:
+    """Return Φ⁻¹(u), u uniform between P(Y < y) and P(Y ≤ y)."""
+    y = known.responses.y
+    before = y - 1.0 if getattr(known.family, "discrete", False) else np.nextafter(y, -np.inf)
+    low, high = (_below(fit, known, at, marginal) for at in (before, y))
+    u = low + rng.random(len(y)) * (high - low)
+    return np.asarray(special.ndtri(np.clip(u, SMALLEST, 1.0 - SMALLEST)))
+
+
+def _below(fit: Fit, known: Distribution, y: Array, marginal: bool) -> Array:
+    """Return P(Y ≤ y) given b̂, or over the distribution of the random effects, (n,)."""
+    if not marginal:
+        return known.cumulative(y, fit._eta)
+    nodes, weights = normal_rule()
+    spread = np.sqrt(np.maximum(random_variances(fit, smooth=False), 0.0)) if fit.design.random else 0.0
+    parts = [known.cumulative(y, fit.linear_predictor + spread * node) for node in nodes]
+    return over_nodes(np.array(parts).T, weights)
+
+
+def _ranks(fit: Fit, known: Distribution, level: str, n: int, seed: Seed) -> Array:
+    """Return where each response stands among n simulated ones, ties broken at random, in (0, 1)."""
+    rng = random_numbers(seed)
+    drawn = simulate(fit, n, rng, level="conditional" if level == "conditional" else "population")
+    y = known.responses.y[:, None]
+    less, same = (drawn < y).sum(axis=1), (drawn == y).sum(axis=1)
+    return np.asarray((less + rng.random(len(less)) * (same + 1.0)) / (n + 1.0))
