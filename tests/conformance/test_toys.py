@@ -186,7 +186,7 @@ class Penalised:
         self.evaluations = 0
         self.linear: LinearCriterion | None = None
         self.gammas, self.natural, self.unit = inner.gammas, inner.natural, inner.unit
-        self.own_start = inner.own_start
+        self.own_start, self.reach = inner.own_start, inner.reach
 
     def value(self, theta: Array) -> float:
         self.evaluations += 1
