@@ -105,9 +105,8 @@ def _moments(criterion: Criterion) -> Array:
 def _held_values(criterion: Criterion) -> dict[int, float]:
     if not criterion.held:
         return {}
-    if criterion.linear is None:
-        usual = _moments(criterion)
-    else:
+    usual = criterion.own_start()
+    if usual is None:
         usual = moment_start(criterion) if criterion.equations.homogeneous else ladder(criterion)[0][1]
     return place_by_name(dict(criterion.held), criterion.natural(usual).names, "hold")
 
