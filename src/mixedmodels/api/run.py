@@ -165,7 +165,8 @@ def search(
         design, criterion, optimum = _with_room(spec, design, own, equations, control, start, free)
     else:
         criterion, optimum = fit_equations(spec, own, equations, control, start, near)
-    rows = replace(rows, residual=criterion.equations.rows.residual)
+    settled = criterion.equations.rows.residual
+    rows = rows if settled is rows.residual else replace(rows, residual=settled)
     return Found(design, rows, criterion, optimum, engine.name)
 
 

@@ -234,6 +234,8 @@ class Structure(ABC):
         when it contributes less than 1e-8 of the residual variance to the data, whatever the units of the
         columns.
         """
+        if at.size == 1:
+            return int(float(self.matrix(theta, at)[0, 0]) > ZERO_VARIANCE * float(np.max(scale)))
         unit = np.sqrt(np.broadcast_to(scale, at.size))
         eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at) / unit[:, None] / unit).tolist()
         least = max(ZERO_VARIANCE, 16.0 * at.size * EPSILON * max(eigenvalues[-1], 0.0))

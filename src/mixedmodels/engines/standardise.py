@@ -68,7 +68,7 @@ def standardise(rows: Rows, control: Control) -> Standardised:
     n, r = x.shape
     threads = control.threads_for(n)
     moments = _moments(rows, x, threads)
-    basis = replace(own_columns(moments, n), written=rows.fixed.written)
+    basis = own_columns(moments, n, rows.fixed.written)
     centre, scale = basis.centre, basis.scale
     if w is None:
         inner = _scaled(moments, basis, n)
@@ -170,7 +170,7 @@ def dense_products(
     return total
 
 
-def own_columns(moments: ColumnMoments, n: float) -> FixedBasis:
+def own_columns(moments: ColumnMoments, n: float, written: Array | None = None) -> FixedBasis:
     """Return the basis of centred, scaled columns, n the sum of the weights of the moments."""
     r = len(moments.mean)
     if r == 0:
@@ -184,4 +184,4 @@ def own_columns(moments: ColumnMoments, n: float) -> FixedBasis:
         level = float(moments.mean[constant])
         centre[constant], spread[constant] = 0.0, 1.0
     spread[spread == 0] = 1.0
-    return FixedBasis(centre, 1.0 / spread, constant, level)
+    return FixedBasis(centre, 1.0 / spread, constant, level, written=written)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..syntax.spelling import variables
 from ..typing import Array, Codes, Labels
 from .checks import check_identifiable, note_exchangeable
 from .design import FixedTerms, RandomTerm
-from .encoder import INTERCEPT, Encoder
+from .encoder import INTERCEPT, DirectEncoder, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
 from .known import bind_known
@@ -112,7 +113,8 @@ def build_random(
     notes: list[Status] = []
     for asked in spec.random:
         term, own, encoding, note = _bind(asked, spec, frame, fixed)
-        term = replace(term, label=_unique(term.label, terms))
+        label = _unique(term.label, terms)
+        term = term if label == term.label else replace(term, label=label)
         terms.append(term)
         rows.append(own)
         encodings.append(encoding)
@@ -189,6 +191,12 @@ def _with_known(term: RandomTerm, asked: RandomSpec, group: Group, frame: ModelF
     return replace(term, level_parts=(levels,), sets=np.zeros(len(levels), np.int32), known=known)
 
 
+@cache
+def intercept_encoder() -> DirectEncoder:
+    """Return the encoder of a column of ones."""
+    return fill_direct(((),), {}, 0, {})[0]
+
+
 def _bind_effects(
     asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedRows, FixedEncoding]
 ) -> tuple[RowBasis, Array | None, Positions, list[Status]]:
@@ -196,7 +204,7 @@ def _bind_effects(
     if asked.coordinates:
         return *_bind_coordinates(asked, frame), []
     if asked.effects == "1":
-        encoder, _ = fill_direct(((),), frame.columns, 0, {})
+        encoder = intercept_encoder()
         return encoder, None, Positions(1, encoder.columns), []
     if asked.structure.name == "kron":
         # the first factor outermost, as in the Kronecker product: encoders vary their first atom fastest

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...control import Control
-from ...kernels import inverse_of, refit_responses
+from ...kernels import inverse_of, refit_responses, sound
 from ...typing import Array, Codes
 from ..base import Refitted, Solution
 
@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChainRefits:
-    """What is shared by all responses of one chain of factors."""
+    """What is shared by all responses of one chain of factors; its arrays are fit for native code."""
 
     system: BlockedSystem
     cross_inverse: Array
     constant: float
     reml: bool
     chain: list[tuple[Codes, Array | None, int, int]]
+    columns: tuple[Array, Array, Array, Array | None]
     templates: dict[tuple[tuple[int, int, int, int, int], ...], NDArray[np.int64]] = field(
         default_factory=dict
     )
@@ -46,7 +47,9 @@ class ChainRefits:
         shift = system.standard.logdet_shift if reml else 0.0
         factors = [arranged.factors[f] for f in arranged.chain]
         chain = [(f.codes, f.values, f.p, f.q) for f in factors]
-        return cls(system, inverse_of(gram[:r, :r]), system.standard.log_weights + shift, reml, chain)
+        s = system.standard
+        columns = sound((s.x, s.centre, s.scale, system.rows.weights))
+        return cls(system, inverse_of(gram[:r, :r]), s.log_weights + shift, reml, sound(chain), columns)
 
     def refit(
         self,
@@ -60,20 +63,21 @@ class ChainRefits:
         `entries` are (term, set, row, column, parameter) of Λ of the random terms.
         """
         s = self.system.standard
-        responses = np.ascontiguousarray(responses)
+        x, centre, scale, weights = self.columns
+        responses = sound(np.ascontiguousarray(responses))
         beta = self._least_squares(responses)
         nu = self.system.layout.n - (len(s.gram) - 1 if self.reml else 0)
         found = refit_responses(
             self.system.native,
             self.chain,
-            s.x,
+            x,
             responses,
-            s.centre,
-            s.scale,
+            centre,
+            scale,
             beta,
-            self.system.rows.weights,
+            weights,
             self._template(entries),
-            start,
+            sound(start),
             (float(nu), self.reml, self.constant, control.decrement, control.max_iterations),
             s.threads,
         )
