@@ -49,6 +49,8 @@ WIDER = 0.7
 """Change of the standard deviation of a random column's part in a predictor, in its units, at most in one step."""
 UNDETERMINED = 1e-7
 """Eigenvalue of the scaled Hessian, relative to the largest, below which a direction is not determined."""
+LEAST = 1e-10
+"""The same that stands for such a direction of a coefficient."""
 NOT_FINITE = (
     "the Laplace approximation has no derivatives here, where the mode of the random effects was not found or is no "
     "minimum; choose another start."
@@ -393,11 +395,20 @@ class Laplace:
         return self._covariance[1]
 
     def _inverted(self, hessian: Array) -> Array:
+        """Return 2H⁻ over the free parameters.
+
+        Of directions that H does not determine those among covariance parameters alone are left out (rotations of a
+        factor of Σ); those that a coefficient moves along, as towards an infinite estimate, have a very large variance.
+        """
         free = np.flatnonzero(self.free)
         inside = hessian[np.ix_(free, free)]
         scale = np.sqrt(np.maximum(np.abs(inside.diagonal()), 1e-300))
         values, vectors = np.linalg.eigh(inside / np.outer(scale, scale))
-        kept = values > UNDETERMINED * max(float(values[-1]), 0.0) if len(values) else values > 0
+        largest = max(float(values[-1]), 1e-300) if len(values) else 1.0
+        kept = values > UNDETERMINED * largest
+        coefficient = np.linalg.norm(vectors[free >= self.of_beta.start], axis=0) > 0.5
+        values = np.where(kept, values, LEAST * largest)
+        kept |= coefficient
         root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
         out = np.zeros((self.n_theta, self.n_theta))
         out[np.ix_(free, free)] = 2.0 * root @ root.T
