@@ -45,9 +45,11 @@ def one_predictor(
     return Laplace(found.design, found.equations, found.observed), found.basis
 
 
-def several_predictors(formula: str, data: Any, family: str, **options: Any) -> Laplace:
+def several_predictors(
+    formula: str, data: Any, family: str, link: str | None = None, **options: Any
+) -> Laplace:
     """Return the Laplace criterion of a model as `glmm` would fit it."""
-    spec = read_generalised(formula, family, None, **options)
+    spec = read_generalised(formula, family, link, **options)
     frame, observed = read_rows(spec, generalised_inputs(data))
     assert spec.likelihood is not None
     levels = () if observed.levels is None else tuple(str(level) for level in observed.levels)

@@ -200,6 +200,7 @@ class Workings:
             levels=distribution.levels,
             spacing=fit.spec.likelihood.thresholds,
             held=held_values(fit.spec),
+            expected=fit.spec.likelihood.information == "expected",
         )
 
     def _build_criterion(self) -> Criterion:

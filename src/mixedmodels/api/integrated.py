@@ -7,7 +7,7 @@ import numpy as np
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import arrange, solution_at
-from ..errors import DataError, carried_through
+from ..errors import DataError, SpecError, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
 from ..optimise.newton import optimise
@@ -26,6 +26,7 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     frame, observed = read_rows(spec, inputs)
     asked = spec.likelihood
     assert asked is not None
+    _refuse(spec)
     family, responses = observed.family, observed.responses
     levels = () if observed.levels is None else tuple(str(level) for level in observed.levels)
     with carried_through("the fit"):
@@ -36,7 +37,15 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     with carried_through("the fit"):
         held = held_values(spec)
         arranged = arrange(
-            design, whole.rows, family, responses, control, levels=levels, spacing=asked.thresholds, held=held
+            design,
+            whole.rows,
+            family,
+            responses,
+            control,
+            levels=levels,
+            spacing=asked.thresholds,
+            held=held,
+            expected=asked.information == "expected",
         )
         criterion = choose_approximation(asked.approximation, arranged, held)
         optimum = optimise(criterion, control, spec.start_values)
@@ -56,6 +65,19 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             notes=frame.notes + observed.notes + design.notes + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
             distribution=_estimated(criterion, theta, observed, levels, asked.approximation),
+        )
+
+
+def _refuse(spec: ModelSpec) -> None:
+    """Raise `SpecError` for what is not computed."""
+    asked = spec.likelihood
+    assert asked is not None
+    if asked.nominal is not None:
+        raise SpecError("nominal= (terms with an effect for every threshold) is not fitted; leave it out.")
+    if spec.method == "reml":
+        raise SpecError(
+            "reml=True is not computed by Laplace's approximation; use method='rspl' for restricted likelihood, or "
+            "leave it out for maximum likelihood."
         )
 
 

@@ -35,7 +35,7 @@ Approximate = Callable[[Arranged, Mapping[str, float]], LikelihoodCriterion]
 
 
 def _laplace(model: Arranged, held: Mapping[str, float]) -> Laplace:
-    criterion = Laplace(model.design, model.equations, model.observed)
+    criterion = Laplace(model.design, model.equations, model.observed, expected=model.expected)
     return hold_random(criterion, held) if held else criterion
 
 

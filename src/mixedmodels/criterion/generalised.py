@@ -41,6 +41,8 @@ class Arranged:
         The way from β of the search to β as written.
     engine
         The name of the engine.
+    expected
+        Whether the curvature of rows in the determinant is its expectation.
     """
 
     design: Design
@@ -48,6 +50,7 @@ class Arranged:
     equations: Equations
     basis: FixedBasis
     engine: str
+    expected: bool = False
 
 
 def arrange(
@@ -60,6 +63,7 @@ def arrange(
     levels: Labels = (),
     spacing: str = "flexible",
     held: Collection[str] = (),
+    expected: bool = False,
 ) -> Arranged:
     """Return an assembled model in coordinates of its own, on the engine that its random part is cheapest with.
 
@@ -75,6 +79,8 @@ def arrange(
         Levels of a response of categories, and how thresholds are spaced.
     held
         Names of held covariance parameters.
+    expected
+        Whether the curvature of rows in Laplace's determinant is its expectation.
     """
     threads = control.threads_for(design.n)
     parts = []
@@ -89,7 +95,7 @@ def arrange(
     stack = Stack(found.predictors, found.design.fixed.rank, shapes)
     own_terms = replace(found.design, fixed=design.fixed)
     equations, engine = random_equations(own_terms, stack, control)
-    return Arranged(own_terms, Observed(family, responses, stack), equations, basis, engine)
+    return Arranged(own_terms, Observed(family, responses, stack), equations, basis, engine, expected)
 
 
 def random_equations(design: Design, stack: Stack, control: Control) -> tuple[Equations, str]:

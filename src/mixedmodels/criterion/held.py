@@ -148,7 +148,13 @@ def hold_random(criterion: Laplace, hold: Mapping[str, float]) -> Laplace:
         free[criterion.of_psi.start + j] = len(own) + j not in held
     kept = {names[i]: value for i, value in held.items()}
     return Laplace(
-        criterion.design, criterion.equations, criterion.observed, model=model, free=free, held=kept
+        criterion.design,
+        criterion.equations,
+        criterion.observed,
+        model=model,
+        free=free,
+        held=kept,
+        expected=criterion.expected is not None,
     )
 
 

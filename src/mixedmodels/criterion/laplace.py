@@ -33,6 +33,7 @@ from ..terms.observed import Observed
 from ..typing import Array
 from .covariances import CovarianceModel
 from .differences import STEP, Evaluation, hessian_by_differences, slopes_by_differences
+from .expected import ExpectedCurvature
 from .glm_start import start_values
 from .mode import Effects, Mode, ModeSearch, inner
 from .parameters import NaturalParameters
@@ -64,6 +65,8 @@ class _Point:
     key: bytes
     value: float = inf
     mode: Mode | None = None
+    curved: Equations | None = None
+    """The equations of the determinant: those of the mode, or of the expected curvature."""
     variances: Array | None = None
     """S packed, (P(P + 1)/2, n)."""
     bend: Array | None = None
@@ -105,6 +108,8 @@ class Laplace:
         Family, responses and predictors, X in coordinates in which its columns are well scaled.
     model, free, held
         As in `Gaussian`.
+    expected
+        Whether W in log|M| is its expectation, as in lme4; the mode is the same.
     """
 
     joint = True
@@ -120,7 +125,9 @@ class Laplace:
         model: CovarianceModel | None = None,
         free: NDArray[np.bool_] | None = None,
         held: Mapping[str, float] | None = None,
+        expected: bool = False,
     ) -> None:
+        self.expected = ExpectedCurvature(observed) if expected else None
         self.design, self.equations, self.observed = design, equations, observed
         self.model = CovarianceModel(design, equations, profiled=True) if model is None else model
         self.nu = observed.informative
@@ -172,10 +179,20 @@ class Laplace:
         point.mode = mode = self.settled_mode(theta, self.tolerance)
         if mode is None:
             return
-        value = mode.height + mode.logdet - mode.decrement
-        if mode.equations is not None:
-            point.variances = self.stack.covariances(mode.equations.leverages())
-            point.bend = mode.densities.contract(point.variances)
+        point.curved, logdet = mode.equations, mode.logdet
+        if self.expected is not None and mode.equations is not None:
+            covariances = self.model.numbers(theta, roots=self.equations.takes_roots)
+            found = self.search.factored(self.expected.weights(mode.eta), covariances)
+            if found is None:
+                return
+            point.curved, logdet = found
+        value = mode.height + logdet - mode.decrement
+        if mode.equations is not None and point.curved is not None:
+            point.variances = self.stack.covariances(point.curved.leverages())
+            if self.expected is None:
+                point.bend = mode.densities.contract(point.variances)
+            else:
+                point.bend = self.expected.bend(mode.eta, point.variances)
             solved = self._solve(mode.equations, self.stack.adjoint_random(point.bend))
             point.adjoint = self.stack.random(solved)
             value += inner(solved, mode.slack)
@@ -237,7 +254,8 @@ class Laplace:
             assert point.adjoint is not None
             turn = point.bend - stack.times(weights, point.adjoint)
             whole += turn
-            point.traces = mode.equations.traces(False)[0]
+            assert point.curved is not None
+            point.traces = point.curved.traces(False)[0]
             point.gammas = self._gammas(point.traces, point.right, stack.adjoint_random(turn))
         gradient = np.empty(self.n_theta)
         slopes = self.model.gradient(theta, point.gammas, Scores((), ()))

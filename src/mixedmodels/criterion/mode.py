@@ -117,11 +117,11 @@ class ModeSearch:
             if not len(place.densities.third):
                 place = self._with_thirds(place, psi)
             weights = place.densities.curvature
-            factored = self._factored(weights, covariances)
+            factored = self.factored(weights, covariances)
             exact = factored is not None
             if factored is None:
                 weights = positive_part(weights, self.stack.count)
-                factored = self._factored(weights, covariances)
+                factored = self.factored(weights, covariances)
             if factored is None:
                 return None
             equations, logdet = factored
@@ -178,7 +178,7 @@ class ModeSearch:
         found = self.stack.adjoint_random(place.densities.score)
         return tuple(r - own for r, own in zip(found, place.dual, strict=True))
 
-    def _factored(self, curvature: Array, covariances: Covariances) -> tuple[Equations | None, float] | None:
+    def factored(self, curvature: Array, covariances: Covariances) -> tuple[Equations | None, float] | None:
         """Return equations of weights W factored at G, with log|M|; None where M is not positive definite."""
         if self.equations is None:
             return None, 0.0

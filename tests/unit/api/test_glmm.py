@@ -186,6 +186,26 @@ def test_units_and_origins_of_a_covariate_change_nothing() -> None:
     assert two.fixed_effects()["statistic"][1] == pytest.approx(one.fixed_effects()["statistic"][1], rel=1e-4)
 
 
+def test_expected_curvature_is_that_of_lme4() -> None:
+    fit = mm.glmm(CBPP, mm.datasets.load("cbpp"), family="binomial", link="probit", information="expected")
+    # lme4 1.1-31, glmer(..., family = binomial("probit")), tightened
+    assert fit.loglik == pytest.approx(-92.62121, abs=2e-4)
+    with pytest.raises(SpecError, match="information='expected' is for"):
+        mm.glmm("rating ~ temp + (1 | judge)", mm.datasets.load("wine"), "ordinal", information="expected")
+
+
+def test_what_is_not_computed_is_refused() -> None:
+    with pytest.raises(SpecError, match="reml=True is not computed"):
+        mm.glmm(CBPP, mm.datasets.load("cbpp"), family="binomial", reml=True)
+
+
+def test_infinite_estimates_have_no_precision() -> None:
+    data = mm.datasets.load("salamanders")
+    fit = mm.glmm("count ~ mined + (1 | site)", data, family="nb1", hurdle="~ mined")
+    assert fit.loglik == pytest.approx(-868.23574, abs=1e-4)
+    assert fit.bse.to_numpy()[0] > 100.0
+
+
 def test_single_trials_have_no_effects_of_their_own() -> None:
     data = mm.datasets.load("ohio")
     data = data.assign(row=np.arange(len(data)))

@@ -8,6 +8,7 @@ import pytest
 import mixedmodels as mm
 from generalised_models import criterion_of, gradient_error, one_predictor, several_predictors, terms_of
 from mixedmodels.control import Control
+from mixedmodels.criterion.laplace import Laplace
 from mixedmodels.likelihood.families import ZeroInflated, make_family
 from mixedmodels.likelihood.responses import Responses
 from mixedmodels.optimise.newton import optimise
@@ -92,6 +93,21 @@ def test_engines_agree(engine: str, drawn: dict[str, np.ndarray]) -> None:
     assert two.evaluate(theta).information == pytest.approx(
         one.evaluate(theta).information, rel=1e-8, abs=1e-8
     )
+
+
+@pytest.mark.parametrize(
+    "family", [("binomial", "probit"), ("poisson", "sqrt"), ("gamma", "log"), ("nb2", None)]
+)
+def test_gradient_with_the_expected_curvature(
+    family: tuple[str, str | None], drawn: dict[str, np.ndarray]
+) -> None:
+    response = {"binomial": "hit", "gamma": "size"}.get(family[0], "count")
+    plain = several_predictors(f"{response} ~ x + (x | a) + (1 | b)", drawn, *family)
+    criterion = Laplace(plain.design, plain.equations, plain.observed, expected=True)
+    theta = criterion.own_start() + 0.02
+    assert gradient_error(criterion, theta) < ACCURATE
+    plain.own_start()
+    assert abs(criterion.value(theta) - plain.value(theta)) > 1e-4
 
 
 def test_known_kernel_gradient(drawn: dict[str, np.ndarray]) -> None:
