@@ -32,8 +32,8 @@ class ExpectedCurvature:
         known = isinstance(family, MeanFamily) and (family.proportional or family.name in BESIDE_FACTOR)
         if not known or any(carrier >= 0 for carrier in stack.carrier[1:]):
             raise SpecError(
-                "information='expected' is for binomial, Poisson, gamma, inverse Gaussian, Gaussian and nb2 models whose "
-                f"random effects are all in the mean, not for family {family.name!r} as asked; use 'observed'."
+                "information='expected' is for binomial, Poisson, gamma, inverse Gaussian, Gaussian and nb2 models "
+                f"whose random effects are all in the mean, not for family {family.name!r} as asked; use 'observed'."
             )
 
     def weights(self, eta: Array) -> Array:
