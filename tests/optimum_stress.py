@@ -3,7 +3,8 @@
     python tests/optimum_stress.py [--count 2000] [--shard 1/4] [--log optima.jsonl]
 
 Every model has a seed of its own, so that shards and reruns agree; what the log already has is not run again. Models
-are random effects × errors × variance functions on 12 to 120 rows. The other starts are eight points of the ladder that
+are random effects × errors × variance functions on 12 to 120 rows; one in six has structured random effects beside
+independent errors. The other starts are eight points of the ladder that
 the fit itself chooses among, each searched to its end, and eight random ones. The last line is `N passed, M failed`.
 """
 
@@ -33,6 +34,12 @@ ERRORS = (
     "fa(v | id, q=1)", "exp(t | id)", "gau(t | id)", "sph(t | id)", "lin_sp(t | id)", "car1(t | id)",
     "exp(t | id, nugget=True)", "mat(t | id)",
 )  # fmt: skip
+STRUCTURED = (
+    "ar1(0 + factor(v) | id)", "arma(0 + factor(v) | id, p=1, q=1)", "toep(0 + factor(v) | id)",
+    "fa(0 + factor(v) | id, q=1)", "exp(v | id)", "gau(v | id)", "sph(v | id)", "mat(v | id)",
+)  # fmt: skip
+SIDES = 6
+"""One model in so many has structured random effects."""
 VARIANCES = (None, None, "power(w)", "exp(w)", "ident(f)", "power(fitted)", "const_power(w)")
 ABOVE = 0.01
 """−2l above the best known at which a fit counts as having missed it."""
@@ -68,6 +75,9 @@ def draw(seed: int) -> tuple[str, pd.DataFrame, dict[str, Any]]:
     random, errors = rng.choice(RANDOM), ERRORS[rng.integers(len(ERRORS))]
     variance = VARIANCES[rng.integers(len(VARIANCES))]
     options = {"residual": errors, "variance": variance, "method": str(rng.choice(["reml", "ml"]))}
+    if seed % SIDES == 4:
+        random = f" + {STRUCTURED[seed // SIDES % len(STRUCTURED)]}"
+        del options["residual"], options["variance"]
     return f"y ~ tc + x{random}", kept.reset_index(drop=True), options
 
 
@@ -77,7 +87,8 @@ def others(fit: mm.Fit, seed: int) -> list[float]:
     criterion, control = fit._work.criterion(), replace(fit.control, decrement=1e-5, max_iterations=50)
     at = fit.optimum.theta
     points: list[Array] = [
-        at * np.exp(rng.normal(size=len(at))) + 0.7 * rng.normal(size=len(at)) for _ in range(8)
+        (at + (at == 0.0)) * np.exp(rng.normal(size=len(at))) + 0.7 * rng.normal(size=len(at))
+        for _ in range(8)
     ]
     if not criterion.equations.homogeneous:
         grid = [theta for _, theta in ladder(criterion)]

@@ -28,6 +28,8 @@ from ..typing import Array
 
 SIGNIFICANT = 1e-6
 """A predicted decrease of −2l below this is not worth leaving a boundary for."""
+MARKED = 0.1
+"""Standard deviation of a position that is marked out, relative to what it was."""
 VANISHED = 0.01
 """A variance below this fraction of `step` counts as zero in `escape`; a larger one has a gradient."""
 EPSILON = float(np.finfo(np.float64).eps)
@@ -139,6 +141,17 @@ class Structure(ABC):
         variance is shared out.
         """
         return self.start(target, at)[None, None]
+
+    def marked(self, theta: Array, at: Positions) -> Array:
+        """Return θ' of covariances like Σ(θ) but for one position with next to no variance of its own, (a, k).
+
+        In few data −2l may have a minimum near each; none for structures that have one minimum.
+        """
+        if not self.own_variances or self.linear or "scale" not in self.closed_under:
+            return np.empty((0, len(theta)))
+        return np.array(
+            [self.transform(theta, t, at) for t in map(np.diag, np.eye(at.size) * (MARKED - 1.0) + 1.0)]
+        )
 
     @abstractmethod
     def rescale(self, theta: Array, factor: float, at: Positions) -> Array:

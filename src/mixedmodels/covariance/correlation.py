@@ -96,6 +96,15 @@ class Correlation(ABC):
         """Return φ(u), (k,); ValueError outside the range."""
         return np.array([t.inverse(v) for t, v in zip(self.transforms(m), u, strict=True)], dtype=np.float64)
 
+    def moved(self, phi: Array, u: Array, m: int) -> Array:
+        """Return φ' with u(φ') = u in the main branch of each map; what u leaves where it was may have left the range.
+
+        tanh φ is 1 in floating point long before φ is infinite.
+        """
+        pairs = zip(self.transforms(m), phi, u, strict=True)
+        new = [p if not t.attained and t.value(p) == v else t.inverse(v) for t, p, v in pairs]
+        return np.array(new, dtype=np.float64)
+
     def slopes(self, phi: Array, m: int) -> Array:
         """Return du_a/dφ_a, (k,)."""
         return np.array([t.slope(p) for t, p in zip(self.transforms(m), phi, strict=True)], dtype=phi.dtype)

@@ -101,6 +101,18 @@ class LoadingsAndUniquenesses:
         others = [self._with_loading(loading, target) for loading in (leading, smooth)]
         return np.array([[self.start(target, at), *others]])
 
+    def marked(self, theta: Array, at: Positions) -> Array:
+        """Return θ with a factor that is one position, but for a hundredth of its variance, for each, (m, k)."""
+        if len(self.sharing(at.size)) < at.size:
+            return np.empty((0, len(theta)))
+        target = self.matrix(theta, at)
+        out = []
+        for p in range(at.size):
+            own = np.sqrt(0.99 / max(target[p, p], 1e-300)) * target[:, p : p + 1]
+            others = _leading_directions(target - own @ own.T, self.q - 1, floor=False)
+            out.append(self._with_loading(np.hstack([own, others]), target))
+        return np.array(out)
+
     def _smooth(self, share: float, target: Array) -> Array:
         """Return loadings (m, q) on smooth, mutually orthogonal patterns that explain a share of the variances."""
         m = len(target)

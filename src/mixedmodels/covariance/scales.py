@@ -272,7 +272,7 @@ def correlation_of(target: Array) -> Array:
 
 def canonical_correlation(family: Correlation, phi: Array, m: int) -> Array:
     """Return φ in the main branch of each map, with the same C(φ)."""
-    return family.inverse(family.values(phi, m), m)
+    return family.moved(phi, family.values(phi, m), m)
 
 
 def steepest_correlation(
@@ -283,7 +283,7 @@ def steepest_correlation(
     best = min([here, *family.trial_values(at)], key=lambda u: float(np.sum(gamma * family.of(u, at))))
     if step * float(np.sum(gamma * family.of(best, at))) >= -SIGNIFICANT:
         return None
-    return family.inverse(best, at.size)
+    return family.moved(phi, best, at.size)
 
 
 def escape_correlation(
@@ -298,7 +298,7 @@ def escape_correlation(
     scale = np.sqrt(np.outer(variances, variances))
     flat = family.escape_flat(u, gamma * scale, at, step / float(np.max(variances)))
     if flat is not None:
-        return family.inverse(flat, at.size)
+        return family.moved(phi, flat, at.size)
     if not any(t.attained for t in transforms):
         return None
     slopes = np.einsum("aij,ij->a", family.d_of(u, at), gamma * scale)
@@ -311,5 +311,5 @@ def escape_correlation(
             if abs(u[a] - end) < VANISHED * move and inwards * move * slopes[a] < -SIGNIFICANT:
                 moved = u.copy()
                 moved[a] = end + inwards * move
-                return family.inverse(moved, at.size)
+                return family.moved(phi, moved, at.size)
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,8 @@ _KINKED = 8
 """Iterations of a first search where −2l has kinks."""
 _WIDE = 15
 """Parameters up to which a singular optimum of a small problem is searched for twice (24 ms at most)."""
-
+_FEW = 120
+"""Rows up to which −2l has minima where the errors of one position have next to no variance."""
 WORTH_A_LOOK = 3.0
 """−2l above an optimum up to which a search starts where its nugget is zero."""
 
@@ -76,8 +78,8 @@ def searches(criterion: Criterion, control: Control, start: Start) -> tuple[list
         return [best], tried
     arrivals, tried = race(criterion, control, points)
     if start is None and control.starts != 1:
-        for point in _second_thoughts(criterion, control, arrivals):
-            arrivals, tried = _with_another(criterion, control, arrivals, tried, point)
+        for others in _second_thoughts(criterion, control, arrivals):
+            arrivals, tried = _with_others(criterion, control, arrivals, tried, others)
     return arrivals, tried
 
 
@@ -94,18 +96,26 @@ def _among_kinks(
     return settle_kinks(criterion, arrivals[0], run), tried
 
 
-def _with_another(
-    criterion: Criterion, control: Control, arrivals: list[Arrival], tried: tuple[Tried, ...], point: Array
+def _with_others(
+    criterion: Criterion,
+    control: Control,
+    arrivals: list[Arrival],
+    tried: tuple[Tried, ...],
+    points: list[Array],
 ) -> tuple[list[Arrival], tuple[Tried, ...]]:
-    found, more = race(criterion, control, [point])
+    rival = arrivals[0].value if arrivals[0].converged else inf
+    found, more = race(criterion, control, points, rival)
     both = sorted([*arrivals, *found], key=lambda one: (round(one.value, 6), not one.converged))
     return both, (*tried, *more)
 
 
-def _second_thoughts(criterion: Criterion, control: Control, found: list[Arrival]) -> Iterator[Array]:
-    """Yield θ that what was found suggests to search from besides."""
+def _second_thoughts(criterion: Criterion, control: Control, found: list[Arrival]) -> Iterator[list[Array]]:
+    """Yield sets of θ that what was found suggests to search from besides."""
     if _may_be_local(criterion, found):
-        yield wide_start(criterion, found[0].theta)
+        yield [wide_start(criterion, found[0].theta)]
+    marked = _marked(criterion, found[0].theta) if found[0].converged else []
+    if marked:
+        yield marked
     best = found[0]
     for place in nuggets(criterion):
         # −2l can have a minimum at zero beside one near it
@@ -116,7 +126,21 @@ def _second_thoughts(criterion: Criterion, control: Control, found: list[Arrival
         others = np.setdiff1d(np.flatnonzero(criterion.free), [place])
         end = Search(criterion, control, without, others).run()
         if end.value < best.value:
-            yield end.theta
+            yield [end.theta]
+
+
+def _marked(criterion: Criterion, theta: Array) -> list[Array]:
+    """Return θ with next to no variance of its own at one position of the errors, for each, in few data."""
+    if criterion.design.n > _FEW or criterion.held:
+        return []
+    out = []
+    for block in criterion.model.residual_blocks:
+        if block.structure is not None:
+            for own in block.structure.marked(theta[block.place], block.positions):
+                point = theta.copy()
+                point[block.place] = own
+                out.append(point)
+    return out
 
 
 def _may_be_local(criterion: Criterion, found: list[Arrival]) -> bool:

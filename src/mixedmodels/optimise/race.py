@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from ..control import Control
 from ..criterion.base import Criterion
@@ -15,6 +16,8 @@ LAPS = range(7)
 """Iterations after which searches are compared."""
 LATER = range(7, 21)
 """Iterations after which those that go on to their ends are."""
+SORTED, BESIDE = 3, 6
+"""Iteration after which searches from beside a known optimum are sorted, and how many of them go on."""
 FINISHED = 3
 """Searches that go on to their ends after that."""
 MEETING = 0.05
@@ -27,7 +30,7 @@ SETTLING = 0.5
 
 
 def race(
-    criterion: Criterion, control: Control, points: Sequence[Array]
+    criterion: Criterion, control: Control, points: Sequence[Array], rival: float = inf
 ) -> tuple[list[Arrival], tuple[Tried, ...]]:
     """Return the ends of the searches that were finished, the lowest first, and what became of all.
 
@@ -37,20 +40,25 @@ def race(
         The criterion, tolerances and limits.
     points
         θ to start from. Where −2l is finite at some, the others are left out; where at none, `FitError`.
+    rival
+        −2l of an optimum known already: of searches from near it all go on to their ends but those that are about to
+        end above it.
     """
     searches, begun = _begin(criterion, control, points)
     places = [search.theta for search in searches]
     ends: dict[int, Arrival] = {}
     fates: dict[int, str] = {}
     running = list(range(len(searches)))
-    if len(running) > 1:
+    if len(running) > 1 or rival < inf:
         for lap in LAPS:
             for i in running:
                 ends[i] = searches[i].run(lap)
-            running = _apart(running, ends, fates)
-        running = _promising(running, ends, fates)
+            running = _within_reach(_apart(running, ends, fates), ends, fates, rival)
+            if rival < inf and lap == SORTED:
+                running = _lowest(running, ends, fates, BESIDE)
+        running = _lowest(running, ends, fates, FINISHED if rival == inf else BESIDE)
         for lap in LATER:
-            if len(running) == 1:
+            if len(running) < 2:
                 break
             for i in running:
                 ends[i] = searches[i].run(lap)
@@ -100,16 +108,24 @@ def _met(one: Arrival, other: Arrival) -> bool:
     return all(float(gap @ at.evaluation.information @ gap) < MEETING for at in (one, other))
 
 
-def _promising(running: list[int], ends: dict[int, Arrival], fates: dict[int, str]) -> list[int]:
-    """Return the lowest searches that may yet end lowest."""
-    best = min(ends[i].value for i in running)
+def _within_reach(
+    running: list[int], ends: dict[int, Arrival], fates: dict[int, str], rival: float
+) -> list[int]:
+    """Return the searches that may yet end lowest."""
+    best = min([rival, *(ends[i].value for i in running)])
     kept: list[int] = []
-    for i in sorted(running, key=lambda i: ends[i].value):
+    for i in running:
         end = ends[i]
         settled = end.ended or (end.definite and end.decrement < SETTLING)
-        hopeless = settled and end.value - end.decrement > best + OUT_OF_REACH
-        if hopeless or len(kept) == FINISHED:
+        if settled and end.value - end.decrement > best + OUT_OF_REACH:
             fates[i] = "optimum" if end.converged else "left"
         else:
             kept.append(i)
     return kept
+
+
+def _lowest(running: list[int], ends: dict[int, Arrival], fates: dict[int, str], count: int) -> list[int]:
+    """Return the lowest searches, so many."""
+    order = sorted(running, key=lambda i: ends[i].value)
+    fates |= {i: "optimum" if ends[i].converged else "left" for i in order[count:]}
+    return order[:count]

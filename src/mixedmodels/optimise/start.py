@@ -16,6 +16,7 @@ from ..errors import SpecError
 from ..typing import Array
 from .ladder import ladder, ladder_starts
 from .moments import moment_start
+from .random_ladder import around_moments
 
 Start: TypeAlias = Array | Mapping[str, float] | Sequence[Mapping[str, float]] | None
 
@@ -50,7 +51,7 @@ def _starting_points(criterion: Criterion, start: Start) -> list[Array]:
             criterion, (lambda theta: place_values(criterion, theta, held, "hold")) if held else None
         )
     if not start and not criterion.held:
-        return [moment_start(criterion)]
+        return around_moments(criterion, moment_start(criterion))
     points = [point for point in given_points(criterion, start or {}) if point is not None]
     return [min(points, key=criterion.value)] if len(points) > 1 else points
 

@@ -209,3 +209,14 @@ def test_smooth_covariances_among_close_points_have_a_factor(scale: float) -> No
     np.testing.assert_allclose(factor @ factor.T, sigma, atol=1e-12)
     with pytest.raises(ValueError, match="not positive semidefinite"):
         semidefinite_cholesky(sigma - 1e-9 * np.eye(80))
+
+
+def test_a_correlation_that_rounding_holds_at_one_leaves_no_boundary_by_an_error():
+    """tanh(20) is 1: what such a parameter is left at is no place to go to anew."""
+    at = Positions(3, ("1", "2", "3"))
+    arma = make("arma", 1, 1)
+    theta = np.array([0.0, 20.0, 0.3])
+    for gamma in (-np.ones((3, 3)), np.eye(3), -np.eye(3)):
+        moved = arma.escape(theta, gamma, at, 0.1)
+        assert moved is None or np.isfinite(moved).all()
+    assert np.isfinite(arma.canonical(theta, at)).all()

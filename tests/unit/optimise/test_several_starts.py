@@ -13,6 +13,8 @@ import pytest
 import mixedmodels as mm
 from mixedmodels.criterion.differences import Evaluation
 from mixedmodels.optimise.step import Fences, newton_step
+from optimum_stress import draw
+from random_frames import random_model
 
 CASES = Path(os.environ.get("MIXEDMODELS_CASES", Path(__file__).parents[4] / "shared" / "cases")) / "optimum"
 KNOWN = json.loads((CASES / "cases.json").read_text()) if (CASES / "cases.json").exists() else {}
@@ -121,3 +123,32 @@ def test_a_parameter_at_its_limit_rests_only_while_the_criterion_falls_beyond_it
     outwards, inwards = evaluation([-1.0], [[1.0]]), evaluation([1.0], [[1.0]])
     assert newton_step(outwards, theta=np.array([1.0]), fences=fences).step.tolist() == [0.0]
     assert newton_step(inwards, theta=np.array([1.0]), fences=fences).step.tolist() == [-1.0]
+
+
+# −2l of the best of the other starts of the harness, each searched to its end
+@pytest.mark.parametrize(("seed", "best"), [(51, 157.3447), (117, 89.7001), (107, 167.8996), (71, 231.8910)])
+def test_errors_of_one_position_next_to_none_are_tried_in_few_data(seed: int, best: float) -> None:
+    formula, data, options = draw(seed)
+    fit = mm.lmm(formula, data, **options)
+    assert fit.converged
+    assert fit.criterion < best + 0.001
+    single = mm.lmm(formula, data, **options, control=mm.Control(starts=1))
+    assert single.criterion >= fit.criterion - 1e-6
+
+
+def test_correlated_random_effects_of_ten_rows() -> None:
+    """Moments take the effects for absent, where −2l has a minimum; beside it there are two more."""
+    model = random_model(300340)
+    fit = mm.lmm(model.formula, model.data, **model.options)
+    # −2l from 18 starts over standard deviations and correlations
+    assert fit.criterion == pytest.approx(21.155526, abs=1e-5)
+    assert len(fit.optimum.starts) > 1
+    with_errors = mm.lmm("y ~ t + (1 | id)", panel())
+    assert len(with_errors.optimum.starts) == 1
+
+
+def test_more_rows_and_one_start_are_as_they_were() -> None:
+    large = panel(subjects=30)
+    fit = mm.lmm("y ~ t + (1 | id)", large, residual="har1(t | id)")
+    places = {round(float(tried.begun), 6) for tried in fit.optimum.starts}
+    assert len(places) == len(fit.optimum.starts) <= 10
