@@ -124,38 +124,38 @@ class Fit:
     fixed_effects = Tool[Table]("postfit.fixed_effects:fixed_effects")
     wald = Tool[Table]("inference.wald:wald")
     confint = Tool[Table]("inference.intervals:confint")
-    profile = Tool[Table]("inference.intervals:profile")
-    bootstrap = Tool[Any]("inference.bootstrap:bootstrap")
+    profile = Tool[Table]("inference.intervals:profile", linear=True)
+    bootstrap = Tool[Any]("inference.bootstrap:bootstrap", linear=True)
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
     cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")
     anova = Tool[Table]("inference.anova:anova")
     drop1 = Tool[Table]("postfit.drop_terms:drop1")
     ranova = Tool[Table]("postfit.drop_terms:ranova")
     test = Tool[Table]("inference.linear_test:linear_test")
-    heterogeneity = Tool[Table]("postfit.heterogeneity:heterogeneity")
-    small_area = Tool[Table]("inference.small_area:small_area")
+    heterogeneity = Tool[Table]("postfit.heterogeneity:heterogeneity", linear=True)
+    small_area = Tool[Table]("inference.small_area:small_area", linear=True)
     emmeans = Tool[Any]("emmeans.means:emmeans")
     emtrends = Tool[Any]("emmeans.trends:emtrends")
     joint_tests = Tool[Table]("emmeans.joint:joint_tests")
     variance_components = Tool[Table]("postfit.variance_components:variance_components")
-    icc = Tool[Table]("postfit.icc:icc")
-    r2 = Tool[Table]("postfit.r2:r2")
-    vcov_robust = Tool[Any]("postfit.vcov_robust:vcov_robust")
+    icc = Tool[Table]("postfit.icc:icc", linear=True)
+    r2 = Tool[Table]("postfit.r2:r2", linear=True)
+    vcov_robust = Tool[Any]("postfit.vcov_robust:vcov_robust", linear=True)
     random_effects = Tool[Any]("postfit.random_effects:random_effects")
     coefficients = Tool[Table]("postfit.coefficients:coefficients")
     random_cov = Tool[LabelledMatrix]("postfit.covariances:random_cov")
-    residual_cov = Tool[LabelledMatrix]("postfit.covariances:residual_cov")
-    marginal_cov = Tool[LabelledMatrix]("postfit.covariances:marginal_cov")
+    residual_cov = Tool[LabelledMatrix]("postfit.covariances:residual_cov", linear=True)
+    marginal_cov = Tool[LabelledMatrix]("postfit.covariances:marginal_cov", linear=True)
     predict = Tool[Any]("postfit.predict:predict")
     simulate = Tool[Array]("postfit.simulate:simulate")
     residuals = Tool[Array]("postfit.residuals:residuals")
     test_dispersion = Tool[Table]("postfit.distribution_checks:check_dispersion")
     test_zeros = Tool[Table]("postfit.distribution_checks:check_zeros")
     refit = Tool[Any]("postfit.refit:refit")
-    start_grid = Tool[Table]("postfit.start_grid:start_grid")
+    start_grid = Tool[Table]("postfit.start_grid:start_grid", linear=True)
     update = Tool["Fit"]("postfit.update:update")
     information_criteria = Tool[Table]("postfit.information_criteria:information_criteria")
-    conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic")
+    conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic", linear=True)
     tidy = Tool[Table]("postfit.broom:tidy")
     glance = Tool[Table]("postfit.broom:glance")
     augment = Tool[Table]("postfit.broom:augment")
@@ -479,6 +479,19 @@ class Fit:
             self._cache[key] = compute()
         value: T = self._cache[key]
         return value
+
+    def _refuse_generalised(self, tool: str) -> None:
+        """Raise `SpecError` for a tool of linear mixed models that a generalised one has no answer for.
+
+        A fit by pseudo-likelihood is one of a linear mixed model, but its errors are those of a working response.
+        """
+        known = self.distribution
+        if known is None or (known.pseudo and tool not in ("icc", "r2", "conditional_aic")):
+            return
+        raise SpecError(
+            f"fit.{tool} is for linear mixed models; this fit is of family {self.family!r} by "
+            f"method={known.approximation!r}."
+        )
 
     def _population_mean(self) -> Array:
         smooth = [term.smooth for term in self.design.random]

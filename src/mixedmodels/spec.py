@@ -156,8 +156,8 @@ class LikelihoodSpec:
     beside, form
         The expression beside the events and what it is: `"others"` of `cbind(events, others)`, `"trials"` of
         `events / trials`; `"value"` for a response that stands alone.
-    trials, frequency
-        Columns of trials and of how many equal rows a row stands for.
+    trials, frequency, offset
+        Columns of trials, of how many equal rows a row stands for, and of an offset given beside the formula.
     nominal, thresholds
         Terms of an ordinal model with an effect per threshold; how thresholds are spaced.
     free
@@ -177,6 +177,7 @@ class LikelihoodSpec:
     nominal: str | None = None
     thresholds: str = "flexible"
     free: bool = False
+    offset: str | None = None
 
     @property
     def pseudo(self) -> bool:

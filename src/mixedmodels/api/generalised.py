@@ -20,6 +20,8 @@ from ..spec import (
     ModelSpec,
     NaAction,
     PartSpec,
+    ResidualSpec,
+    VarianceSpec,
     quoted,
 )
 from ..syntax.formula import check_functions, parse_formula, read_formula
@@ -47,8 +49,8 @@ def read_generalised(
     points: int | Literal["auto"] | None = None,
     reml: bool = False,
     information: Information = "observed",
-    residual: str | None = None,
-    variance: str | None = None,
+    residual: str | ResidualSpec | None = None,
+    variance: str | tuple[VarianceSpec, ...] | None = None,
     trials: Any = None,
     weights: Any = None,
     frequency: Any = None,
@@ -75,6 +77,11 @@ def read_generalised(
         )
     if pseudo and reml:
         raise SpecError(f"reml= is for method='laplace'; method={method!r} says it in its first letter.")
+    if nominal is not None:
+        raise SpecError(
+            f"nominal={nominal!r}: effects of a term on every threshold are not fitted; family='multinomial' has "
+            "effects on every category."
+        )
     if points is not None and method != "quadrature":
         raise SpecError(f"points= are those of method='quadrature', and method={method!r}.")
     spec = read_formula(
@@ -115,11 +122,50 @@ def read_generalised(
         nominal,
         thresholds,
         free,
+        offset if isinstance(offset, str) else None,
     )
     if pseudo and not (free or _has_dispersion(name) or spec.residual is not None or spec.variance):
         spec = spec.with_changes(hold=_with_scale_held(spec))
     offsets = (*spec.offsets, quoted(offset)) if isinstance(offset, str) else spec.offsets
     return spec.with_changes(formula=formula, offsets=offsets, likelihood=likelihood)
+
+
+def arguments_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the arguments of `read_generalised`, but for the formula, that a spec was read from."""
+    asked = spec.likelihood
+    assert asked is not None
+    parts = {part.component: part.formula for part in asked.parts}
+    return {
+        "family": asked.family,
+        "link": asked.link,
+        "dispersion": FREE if asked.free else parts.get("dispersion"),
+        "zero_inflation": parts.get("zero"),
+        "hurdle": parts.get("hurdle"),
+        "nominal": asked.nominal,
+        "thresholds": asked.thresholds,
+        "method": asked.approximation,
+        "points": asked.points,
+        "reml": spec.method == "reml" and asked.approximation not in PSEUDO,
+        "information": asked.information,
+        "residual": spec.residual,
+        "variance": spec.variance or None,
+        "trials": asked.trials,
+        "weights": spec.weights,
+        "frequency": asked.frequency,
+        "offset": asked.offset,
+        "ddf": spec.ddf,
+        "start": spec.start_values,
+        "hold": _asked_to_hold(spec),
+        "contrasts": dict(spec.contrasts),
+        "na": spec.na,
+    }
+
+
+def _asked_to_hold(spec: ModelSpec) -> dict[str, float] | tuple[str, ...]:
+    """Return what is held but for a scale that pseudo-likelihood holds by itself."""
+    pairs = dict(item for item in spec.hold if isinstance(item, tuple))
+    names = tuple(item for item in spec.hold if isinstance(item, str))
+    return names or {name: value for name, value in pairs.items() if name != RESIDUAL}
 
 
 def generalised_inputs(

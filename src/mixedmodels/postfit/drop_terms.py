@@ -127,13 +127,13 @@ def _without(fit: Fit, term: ModelTerm) -> Fit:
     """Return the model without a term of the fixed part, by maximum likelihood."""
     text = ":".join(atom.text for atom in term.atoms)
     spec = fit.spec
+    formula = change_formula(spec.formula, f". ~ . - {text}")
+    # events among trials are no expression of one column
+    plain = formula if spec.likelihood is None else f"{spec.response} ~ {formula.partition('~')[2]}"
     changed = read_formula(
-        change_formula(spec.formula, f". ~ . - {text}"),
-        residual=spec.residual,
-        variance=spec.variance,
-        context=own_functions(fit.design),
+        plain, residual=spec.residual, variance=spec.variance, context=own_functions(fit.design)
     )
-    smaller = spec.with_changes(fixed=changed.fixed, formula=changed.formula, method="ml")
+    smaller = spec.with_changes(fixed=changed.fixed, formula=formula, method="ml")
     return _refitted(fit, with_own_contrasts(smaller))
 
 

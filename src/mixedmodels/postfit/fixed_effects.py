@@ -35,8 +35,8 @@ def fixed_effects(
     -------
     Table
         `term estimate std_error df statistic p_value conf_low conf_high`, and after `term` the `component` (`"mean"`,
-        `"dispersion"`, `"zero"` …) where a model has several predictors. Aliased columns are missing; the
-        others are estimated with aliased coefficients set to zero.
+        `"dispersion"`, `"zero"` …) of a generalised model. Aliased columns are missing; the others are estimated with
+        aliased coefficients set to zero.
 
     Notes
     -----
@@ -68,7 +68,9 @@ def fixed_effects(
     notes = [f"df: {method.describe(fit)}", *empty_cells(inner, [fixed.columns[j] for j in kept])]
     if fixed.aliased:
         notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
-    named = {"component": list(fixed.components)} if fixed.components else {}
+    alone = ("mean",) * p if fit.spec.likelihood is not None else ()
+    components = fixed.components or alone
+    named = {"component": list(components)} if components else {}
     return Table(
         {"term": list(fixed.columns), **named, **columns}, "Fixed effects", tuple(notes), fit.backend
     )

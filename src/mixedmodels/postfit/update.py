@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal, cast
 
 from ..api.run import fit_model
 from ..control import Control
 from ..errors import SpecError
 from ..fit import Fit, Inputs
-from ..spec import Bounds, Method, NaAction
+from ..spec import Approximation, Bounds, Information, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
 from ..terms.encoding import own_functions
 from .formula_changes import change_formula, with_own_contrasts
-
-KEEP: Any = object()
-"""Stands for an argument left as it was, where None means something else."""
+from .update_generalised import KEEP, update_generalised
 
 
 def update(
@@ -27,7 +25,7 @@ def update(
     residual: str | None = KEEP,
     variance: str | None = KEEP,
     weights: Any = KEEP,
-    method: Method | None = None,
+    method: Method | Approximation | None = None,
     ddf: str | None = None,
     bounds: Bounds | None = None,
     contrasts: Mapping[str, Any] | None = KEEP,
@@ -38,6 +36,17 @@ def update(
     subset: Any = KEEP,
     context: Mapping[str, Any] | None = KEEP,
     control: Control | None = None,
+    family: str = KEEP,
+    link: str | None = KEEP,
+    dispersion: str | None = KEEP,
+    zero_inflation: str | None = KEEP,
+    hurdle: str | None = KEEP,
+    points: int | Literal["auto"] | None = KEEP,
+    reml: bool = KEEP,
+    information: Information = KEEP,
+    trials: Any = KEEP,
+    frequency: Any = KEEP,
+    offset: Any = KEEP,
 ) -> Fit:
     """Return the model fitted again with some arguments changed.
 
@@ -51,6 +60,8 @@ def update(
         are what they were, and after unpickling are given here.
     residual, variance, weights, method, ddf, bounds, contrasts, start, hold, known, na, subset, context, control
         As for `lmm`; left as they were unless given.
+    family, link, dispersion, zero_inflation, hurdle, points, reml, information, trials, frequency, offset
+        As for `glmm`, for fits of it; `method` is `glmm`'s then.
 
     Notes
     -----
@@ -74,13 +85,37 @@ def update(
             "variance=, weights=, residual=, known= or hold=."
         )
     functions = own_functions(fit.design) if context is KEEP else context
+    generalised = {
+        "family": family,
+        "link": link,
+        "dispersion": dispersion,
+        "zero_inflation": zero_inflation,
+        "hurdle": hurdle,
+        "points": points,
+        "reml": reml,
+        "information": information,
+        "trials": trials,
+        "frequency": frequency,
+        "offset": offset,
+    }
+    given_now = {name: value for name, value in generalised.items() if value is not KEEP}
+    if spec.likelihood is not None:
+        shared = {"residual": residual, "variance": variance, "weights": weights, "contrasts": contrasts}
+        shared |= {"start": start, "hold": hold}
+        given_now |= {name: value for name, value in shared.items() if value is not KEEP}
+        given_now |= {name: value for name, value in (("method", method), ("ddf", ddf), ("na", na)) if value}
+        return update_generalised(fit, formula, data, given_now, known, subset, functions, control)
+    if given_now:
+        raise SpecError(
+            f"update: {next(iter(given_now))}= is an argument of glmm, and this fit is of a linear model."
+        )
     new_weights = spec.weights if weights is KEEP else weights
     changed = read_formula(
         spec.formula if formula is None else change_formula(spec.formula, formula),
         residual=spec.residual if residual is KEEP else residual,
         variance=spec.variance if variance is KEEP else variance,
         weights=new_weights,
-        method=spec.method if method is None else method,
+        method=spec.method if method is None else cast(Method, method),
         ddf=spec.ddf if ddf is None else ddf,
         bounds=spec.bounds if bounds is None else bounds,
         start=spec.start_values if start is KEEP else start,
