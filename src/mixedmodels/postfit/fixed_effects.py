@@ -12,10 +12,19 @@ from ..inference.ddf import method_for
 from ..inference.sensitivity import Information
 from ..inference.wald import empty_cells, estimate_rows
 from ..table import Table
+from ..typing import Array, Labels
+
+RATIOS = {"log": "ratios of means", "logit": "odds ratios", "cloglog": "hazard ratios"}
+"""What the exponential of a coefficient is, by link."""
 
 
 def fixed_effects(
-    fit: Fit, *, ddf: str | None = None, information: Information = "observed", level: float = 0.95
+    fit: Fit,
+    *,
+    ddf: str | None = None,
+    information: Information = "observed",
+    level: float = 0.95,
+    exponentiate: bool = False,
 ) -> Table:
     """Return β̂ with standard errors, t tests and confidence intervals, one row per column of X.
 
@@ -30,6 +39,9 @@ def fixed_effects(
         `"expected"`, as in pbkrtest.
     level
         Confidence level of the intervals.
+    exponentiate
+        Add `ratio ratio_low ratio_high`, the exponentials of estimates and limits: ratios of means (log link), odds
+        ratios (logit), hazard ratios (cloglog). Thresholds have none; `SpecError` for other links.
 
     Returns
     -------
@@ -71,9 +83,31 @@ def fixed_effects(
     alone = ("mean",) * p if fit.spec.likelihood is not None else ()
     components = fixed.components or alone
     named = {"component": list(components)} if components else {}
+    if exponentiate:
+        notes.append(_add_ratios(fit, columns, components))
     return Table(
         {"term": list(fixed.columns), **named, **columns}, "Fixed effects", tuple(notes), fit.backend
     )
+
+
+def _add_ratios(fit: Fit, columns: dict[str, Array], components: Labels) -> str:
+    """Add exponentials of estimates and limits where they are ratios, and return the note that says of what."""
+    if fit.link not in RATIOS:
+        raise SpecError(
+            f"exponentiate=True gives ratios for the links {', '.join(RATIOS)}, and this fit has link {fit.link!r}."
+        )
+    known = np.array([component != "threshold" for component in components])
+    for new, old in (("ratio", "estimate"), ("ratio_low", "conf_low"), ("ratio_high", "conf_high")):
+        with np.errstate(over="ignore"):
+            columns[new] = np.where(known, np.exp(columns[old]), np.nan)
+    said = f"ratios: {RATIOS[fit.link]}"
+    others = [name for name in dict.fromkeys(components) if name not in ("mean", "threshold")]
+    meant = {
+        "zero": "odds ratios of a zero",
+        "hurdle": "odds ratios of a zero",
+        "dispersion": "ratios of dispersions",
+    }
+    return "; ".join([said, *(meant[name] for name in others if name in meant)])
 
 
 def conf_int(
