@@ -146,8 +146,9 @@ def choose_contrasts(
     Parameters
     ----------
     method
-        Name of a family, a dict of coefficients by contrast name, each a sequence (k,) or a dict by level,
-        or a matrix (m, k).
+        Name of a family; a dict of coefficients by contrast name, each a sequence (k,) or a dict by level; a data frame
+        with a column for each contrast and a row for each level, by name where its index holds names; or a matrix
+        (m, k).
     levels
         Names of the k levels.
     ref
@@ -168,6 +169,8 @@ def choose_contrasts(
         if len(levels) < 2:
             return ContrastSet((), np.zeros((0, len(levels))))
         return family(levels, 0 if ref is None else _place(str(ref), known, "ref"))
+    if hasattr(method, "columns"):
+        method = _by_column(method, known)
     if isinstance(method, Mapping):
         rows = [_row(str(name), row, known) for name, row in method.items()]
         return ContrastSet(tuple(map(str, method)), np.array(rows).reshape(len(rows), len(levels)))
@@ -178,6 +181,16 @@ def choose_contrasts(
             f"{', '.join(levels)}."
         )
     return ContrastSet(tuple(f"contrast {i + 1}" for i in range(len(matrix))), matrix)
+
+
+def _by_column(frame: Any, known: tuple[Labelled, Labelled]) -> dict[str, Any]:
+    """Return the columns of a data frame by name, by level too where its index names levels."""
+    index = [str(label) for label in getattr(frame, "index", [])]
+    named = any(label in names for names in known for label in index)
+    columns = {str(name): np.asarray(frame[name], dtype=float) for name in frame.columns}
+    return {
+        name: dict(zip(index, values, strict=True)) if named else values for name, values in columns.items()
+    }
 
 
 def _row(name: str, row: ArrayLike | Mapping[Any, float], known: tuple[Labelled, Labelled]) -> Array:

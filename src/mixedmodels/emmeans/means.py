@@ -25,8 +25,8 @@ from .display import as_objects, level_value
 from .emm import EMM, Settings, label_columns
 from .grid import ReferenceGrid, build_grid, new_rows_of
 
-Weights = Literal["equal", "proportional", "cells", "outer"]
-WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer")
+Weights = Literal["equal", "proportional", "cells", "outer", "flat"]
+WEIGHTS: tuple[Weights, ...] = ("equal", "proportional", "cells", "outer", "flat")
 
 
 def emmeans(
@@ -61,7 +61,8 @@ def emmeans(
         predictors with two values at both.
     weights
         How cells are averaged: `"equal"`, `"proportional"` to the counts of the combinations averaged over,
-        `"cells"` (the counts of the cells themselves) or `"outer"` (products of one-factor counts).
+        `"cells"` (the counts of the cells themselves), `"outer"` (products of one-factor counts), `"flat"` (equal, but
+        none for cells without data). The beginning of a word is enough.
     ddf, information
         Degrees-of-freedom method, the fit's own by default, and for Kenward–Roger and Satterthwaite the
         information it is computed from.
@@ -108,7 +109,7 @@ def emmeans(
     confidence level 0.95
     """
     check_level(level)
-    check_choice("weights", weights, WEIGHTS)
+    weights = choose_weights(weights)
     check_choice("type", type, ("link", "response"))
     _check_means(means)
     shown, groups = read_specs(specs, by, predictors(fit))
@@ -139,6 +140,22 @@ def emmeans(
         tuple(about),
         root,
     )
+
+
+def choose_weights(weights: str) -> Weights:
+    """Return the weighting asked for, by its name or the beginning of it.
+
+    Examples
+    --------
+    >>> choose_weights("prop")
+    'proportional'
+    """
+    found = [
+        name for name in WEIGHTS if isinstance(weights, str) and weights and name.startswith(weights.lower())
+    ]
+    if len(found) != 1:
+        check_choice("weights", weights, WEIGHTS)
+    return found[0]
 
 
 def _check_means(means: str) -> None:
@@ -276,10 +293,12 @@ def average(
 def _cell_weights(grid: ReferenceGrid, other: Sequence[int], weights: Weights) -> Array:
     """Return the weight of each cell of the grid before normalising within a mean, (m,)."""
     m = len(grid.index)
-    if weights == "equal" or (not other and weights != "cells"):
+    if weights == "equal" or (not other and weights not in ("cells", "flat")):
         return _equal_within_nests(grid)
     if weights == "cells":
         return grid.frequency
+    if weights == "flat":
+        return np.where(grid.frequency > 0, _equal_within_nests(grid), 0.0)
     counted = [j for j in other if grid.axes[j].from_data]
     shared = [j for j in other if not grid.axes[j].from_data]
     # Cells that differ only in a covariate from `at=` carry the same count.

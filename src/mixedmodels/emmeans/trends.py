@@ -14,10 +14,9 @@ from ..inference.population import spline_sizes
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
-from ..registry import check_choice
 from .emm import EMM, Settings, label_columns
 from .grid import build_grid, rows_at
-from .means import WEIGHTS, Weights, average, known_numeric, read_specs, with_parents
+from .means import Weights, average, choose_weights, known_numeric, read_specs, with_parents
 
 
 def emtrends(
@@ -63,7 +62,7 @@ def emtrends(
     array([10.4673])
     """
     check_level(level)
-    check_choice("weights", weights, WEIGHTS)
+    weights = choose_weights(weights)
     columns = predictors(fit)
     known_numeric(fit, var, columns)
     shown, groups = read_specs(specs, by, columns)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 
 from ..fit import Fit
+from ..frame.readers import open_source, spread_scalars
 from ..inference.sensitivity import Information
+from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table, free_name
 from .fixed_effects import fixed_effects
-from .used_data import row_labels, used_columns
+from .used_data import column_values, row_labels, used_columns
 from .variance_components import Component, list_components
 
 EFFECTS = ("all", "fixed", "random")
@@ -24,6 +26,7 @@ def tidy(
     ddf: str | None = None,
     information: Information = "observed",
     level: float = 0.95,
+    conf_level: float | None = None,
 ) -> Table:
     """Return one row per parameter: fixed effects, then standard deviations and correlations.
 
@@ -35,8 +38,8 @@ def tidy(
         Degrees-of-freedom method of the fixed effects; the fit's own by default.
     information
         The `"observed"` or `"expected"` information it is computed from.
-    level
-        Confidence level of their intervals.
+    level, conf_level
+        Confidence level of their intervals, by our name or broom's.
 
     Returns
     -------
@@ -49,6 +52,9 @@ def tidy(
     *Same as* `broom.mixed::tidy`.
     """
     check_choice("effects", effects, EFFECTS)
+    if conf_level is not None:
+        check_level(conf_level, "conf_level")
+        level = conf_level
     table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     components = list_components(fit) if effects != "fixed" else []
     p = len(table) if effects != "random" else 0
@@ -105,15 +111,39 @@ def glance(fit: Fit) -> Table:
     return Table({name: [value] for name, value in row.items()}, backend=fit.backend)
 
 
-def augment(fit: Fit) -> Table:
-    """Return the observations used: the model's columns, then `.fitted .resid .fixed` and weights or offset
-    if any.
+def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Table:
+    """Return observations with what the fit says of them: `.fitted .fixed`, and of those used `.resid` and weights.
+
+    Parameters
+    ----------
+    newdata
+        Other rows, whose columns come first, in place of the observations used.
+    new_levels
+        A level of `newdata` that was not in the fit is an error (`"raise"`) or has its random effects predicted by zero
+        (`"population"`).
+
+    Returns
+    -------
+    Table
+        The model's columns, then `.fitted .resid .fixed`, `.weights` and `.offset` if any; with `newdata` all its
+        columns, `.fitted` and `.fixed`.
 
     Notes
     -----
     `.fixed` is offset + Xβ̂. With `na="exclude"` all rows of the data stand in their order, those not used without
     fitted values. Frames of pandas carry the row labels of the data. *Same as* `broom.mixed::augment`.
+
+    Examples
+    --------
+    >>> import mixedmodels as mm
+    >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
+    >>> print(fit.augment({"Rail": ["1", "2"]}))
+    Rail  .fitted  .fixed
+    1     54.1085    66.5
+    2     31.9697    66.5
     """
+    if newdata is not None:
+        return _augmented(fit, newdata, new_levels)
     columns: dict[str, Any] = used_columns(fit)
     own, rows = (
         {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor},
@@ -126,3 +156,14 @@ def augment(fit: Fit) -> Table:
     columns = {free_name(name, own): values for name, values in columns.items()}
     columns |= {name: fit.in_place(values) for name, values in own.items()}
     return Table(columns, backend=fit.backend, index=row_labels(fit))
+
+
+def _augmented(fit: Fit, newdata: Any, new_levels: str) -> Table:
+    source = open_source(spread_scalars(newdata))
+    given = {name: column_values(source.read(name)) for name in source.names}
+    own = {
+        ".fitted": fit.predict(newdata, new_levels=new_levels),
+        ".fixed": fit.predict(newdata, level="population"),
+    }
+    columns = {free_name(name, own): values for name, values in given.items()}
+    return Table({**columns, **own}, backend=source.backend, index=source.index)

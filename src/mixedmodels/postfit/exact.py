@@ -20,8 +20,8 @@ LARGEST_RANK = 10_000_000
 
 def exact_statuses(fit: Fit) -> tuple[Status, ...]:
     """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
-    if fit.distribution is not None:
-        # rows of a generalised model have a variance of their own
+    if fit.distribution is not None or fit.spec.sampling:
+        # rows of a generalised model, and estimates, have variances of their own
         return ()
     spread = float(np.linalg.norm(fit.response - fit.response.mean()))
     share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)

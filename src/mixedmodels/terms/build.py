@@ -135,7 +135,8 @@ def _response(spec: ModelSpec, frame: ModelFrame) -> Array:
             f"the response {spec.response!r} has values of size {size:.3g}, whose squares floating-point numbers "
             "cannot hold; change its unit."
         )
-    if y.min() == y.max():
+    # estimates of known sampling variances may agree: nothing of the scale is estimated from them
+    if y.min() == y.max() and not spec.sampling:
         raise DataError(
             f"the response {spec.response!r} is {y[0]:.6g} in every row; there is no variation to explain."
         )

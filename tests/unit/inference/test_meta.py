@@ -155,3 +155,20 @@ def test_estimates_of_small_areas_stand_beside_rows_called_estimate() -> None:
     table = fit.small_area()
     assert table["estimate"] == pytest.approx(fit.fitted, rel=1e-10)
     assert table.names[:4] == ("estimate_", "n", "gamma", "estimate")
+
+
+def test_estimates_that_agree_have_no_heterogeneity() -> None:
+    """metafor: τ² = 0 with profile limits 0 and 0.1717, SE .1519 by test="z", and 0 by test="knha", which is no SE."""
+    same = {"yi": [0.3] * 6, "vi": [0.1, 0.2, 0.1, 0.3, 0.2, 0.1]}
+    fit = mm.meta("yi ~ 1", same, variance="vi", test="z")
+    row, found = fit.fixed_effects().row(0), fit.heterogeneity(ci="profile")
+    assert [row["estimate"], row["std_error"], row["p_value"]] == pytest.approx(
+        [0.3, 0.1519, 0.0483], abs=6e-5
+    )
+    assert [found["variance"][0], found["conf_low"][0], found["conf_high"][0]] == pytest.approx(
+        [0, 0, 0.1717], abs=6e-5
+    )
+    assert not any("perfect fit" in status.message for status in fit.status)
+    table = mm.meta("yi ~ 1", same, variance="vi").fixed_effects()
+    assert np.isnan([table["std_error"][0], table["p_value"][0]]).all()
+    assert "the estimates agree exactly" in table.notes[0]

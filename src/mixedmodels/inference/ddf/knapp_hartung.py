@@ -10,6 +10,10 @@ from ...typing import Array
 from ..vcov import model_vcov
 from .base import DegreesOfFreedom
 
+ROUNDING = 1e-24
+"""s² over that of the responses themselves up to which it is rounding."""
+NO_SCALE = "no tests: the estimates agree exactly, which leaves that variance none; use test='z'"
+
 
 class KnappHartung(DegreesOfFreedom):
     """t and F with n − p df on s²(X'V⁻¹X)⁻¹, s² = (y − Xβ̂)'V⁻¹(y − Xβ̂)/(n − p).
@@ -23,9 +27,13 @@ class KnappHartung(DegreesOfFreedom):
     name = "knapp-hartung"
     note = "Knapp–Hartung (n − p, covariance scaled by the weighted residual variance)"
 
+    def describe(self, fit: Fit) -> str:
+        return f"{self.note}; {NO_SCALE}" if _agree(fit) else self.note
+
     def vcov(self, fit: Fit) -> Array:
         check_one_effect(fit)
-        return residual_scale(fit) * model_vcov(fit)
+        plain = model_vcov(fit)
+        return np.full_like(plain, np.nan) if _agree(fit) else residual_scale(fit) * plain
 
     def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         check_one_effect(fit)
@@ -34,6 +42,13 @@ class KnappHartung(DegreesOfFreedom):
     def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
         check_one_effect(fit)
         return 1.0, float(fit.df_resid)
+
+
+def _agree(fit: Fit) -> bool:
+    """Return whether the estimates are their fitted means but for rounding, so that s² is none."""
+    return residual_scale(fit) <= ROUNDING * float(
+        np.mean(fit.response**2 * fit._work.rows().root_weights ** 2)
+    )
 
 
 def residual_scale(fit: Fit) -> float:
