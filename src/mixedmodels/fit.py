@@ -381,7 +381,8 @@ class Fit:
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
         exact = self._once("exact", lambda: load("postfit.exact:exact_statuses")(self))
-        return (*self.optimum.statuses, *exact, *self.notes, *_alias_statuses(self.design))
+        checked = self._once("checked", lambda: load("postfit.laplace_check:laplace_statuses")(self))
+        return (*self.optimum.statuses, *exact, *checked, *self.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------
     @property

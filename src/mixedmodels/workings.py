@@ -145,7 +145,14 @@ class Workings:
     def natural_covariance(self) -> Array:
         """Return the asymptotic covariance of the covariance parameters as reported, (k, k)."""
         criterion, theta = self.parameters(), self.fit.optimum.theta
+        if self.integrated:
+            slopes = criterion.natural(theta).jacobian
+            return np.asarray(slopes @ self.covariance() @ slopes.T)
         return self.keep("natural_covariance", lambda: criterion.natural_covariance(theta))
+
+    def covariance(self) -> Array:
+        """Return the asymptotic covariance of all parameters of a generalised model at θ̂, (n_theta, n_theta)."""
+        return self.keep("covariance", lambda: self.likelihood().covariance(self.fit.optimum.theta))
 
     def parameters(self) -> Criterion:
         """Return the criterion, of whatever kind."""
@@ -166,7 +173,7 @@ class Workings:
             distribution, spec = self._integrated(), self.fit.spec
             assert spec.likelihood is not None
             own.function = choose_approximation(
-                distribution.approximation, self._arranged(), held_values(spec)
+                distribution.approximation, self._arranged(), held_values(spec), distribution.points
             )
         criterion: LikelihoodCriterion = own.function
         return criterion

@@ -82,6 +82,8 @@ def read_generalised(
             f"nominal={nominal!r}: effects of a term on every threshold are not fitted; family='multinomial' has "
             "effects on every category."
         )
+    if method == "quadrature" and reml:
+        raise SpecError("reml= is for method='laplace'; method='quadrature' is maximum likelihood.")
     if points is not None and method != "quadrature":
         raise SpecError(f"points= are those of method='quadrature', and method={method!r}.")
     spec = read_formula(

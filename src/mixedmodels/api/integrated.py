@@ -7,10 +7,11 @@ import numpy as np
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import arrange, solution_at
-from ..errors import DataError, SpecError, carried_through
+from ..errors import DataError, SpecError, Status, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
 from ..optimise.newton import optimise
+from ..optimise.points import raise_points
 from ..spec import ModelSpec
 from ..terms.design import Design
 from ..terms.predictors import assemble, build_parts
@@ -47,11 +48,15 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             held=held,
             expected=asked.information == "expected",
         )
-        criterion = choose_approximation(asked.approximation, arranged, held)
+        points = None if asked.points == "auto" else asked.points
+        criterion = choose_approximation(asked.approximation, arranged, held, points)
         optimum = optimise(criterion, control, spec.start_values)
+        remarks: tuple[Status, ...] = ()
+        if asked.points == "auto":
+            criterion, optimum, remarks = raise_points(criterion, optimum, control)
         warn_unconverged(optimum, stacklevel=5)
         theta = optimum.theta
-        return Fit(
+        fit = Fit(
             spec,
             frame.schema,
             design,
@@ -62,10 +67,12 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             1.0,
             arranged.engine,
             control,
-            notes=frame.notes + observed.notes + design.notes + control.notes,
+            notes=frame.notes + observed.notes + design.notes + remarks + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
             distribution=_estimated(criterion, theta, observed, levels, asked.approximation),
         )
+        fit._work.keep("covariance", lambda: criterion.covariance(theta))
+        return fit
 
 
 def _refuse(spec: ModelSpec) -> None:
@@ -118,4 +125,5 @@ def _estimated(
         theta[criterion.of_psi],
         dispersion=dispersion,
         levels=levels,
+        points=criterion.points,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ..engines.base import Equations
 from ..registry import look_up
@@ -13,6 +14,7 @@ from .generalised import Arranged
 from .held import held_gaussian, hold_random
 from .identified import Undetermined, undetermined
 from .laplace import Laplace
+from .quadrature import Quadrature
 
 Build = Callable[[Design, Equations, Mapping[str, float]], Criterion]
 """(design, its equations, natural values to hold by name) ↦ the criterion."""
@@ -30,23 +32,28 @@ def choose_criterion(design: Design, equations: Equations, held: Mapping[str, fl
     return look_up("criterion", design.criterion, CRITERIA)(design, equations, held)
 
 
-Approximate = Callable[[Arranged, Mapping[str, float]], LikelihoodCriterion]
-"""(a generalised model, natural values to hold by name) ↦ the criterion."""
+Approximate = Callable[[Arranged, Mapping[str, float], "int | None"], LikelihoodCriterion]
+"""(a generalised model, natural values to hold by name, points of quadrature) ↦ the criterion."""
 
 
-def _laplace(model: Arranged, held: Mapping[str, float]) -> Laplace:
+def _laplace(model: Arranged, held: Mapping[str, float], points: int | None = None) -> Laplace:
     criterion = Laplace(model.design, model.equations, model.observed, expected=model.expected)
     return hold_random(criterion, held) if held else criterion
 
 
-APPROXIMATIONS: dict[str, Approximate] = {"laplace": _laplace}
+def _quadrature(model: Arranged, held: Mapping[str, float], points: int | None) -> Quadrature:
+    # the curvature of rows only places the nodes
+    return Quadrature(_laplace(replace(model, expected=False), held), points)
+
+
+APPROXIMATIONS: dict[str, Approximate] = {"laplace": _laplace, "quadrature": _quadrature}
 
 
 def choose_approximation(
-    approximation: str, model: Arranged, held: Mapping[str, float]
+    approximation: str, model: Arranged, held: Mapping[str, float], points: int | None = None
 ) -> LikelihoodCriterion:
     """Return the criterion of a generalised model by how random effects are integrated out."""
-    return look_up("method", approximation, APPROXIMATIONS)(model, held)
+    return look_up("method", approximation, APPROXIMATIONS)(model, held, points)
 
 
 __all__ = [

@@ -152,6 +152,15 @@ class LikelihoodCriterion(Criterion, Protocol):
         """Return the asymptotic covariance of all parameters, (n_theta, n_theta), zero for held ones."""
         ...
 
+    @property
+    def points(self) -> int | None:
+        """Quadrature points a dimension; None where there are none."""
+        ...
+
+    def raised(self) -> LikelihoodCriterion | None:
+        """Return the criterion with about half as many points again; None where that is not possible."""
+        ...
+
 
 def linear_part(criterion: Criterion) -> LinearCriterion:
     """Return what only a linear mixed model has, or raise `SpecError` for other models."""

@@ -115,6 +115,7 @@ class Laplace:
     joint = True
     cheap_hessian = False
     linear = None
+    points = None
 
     def __init__(
         self,
@@ -409,10 +410,10 @@ class Laplace:
         Directions that H does not determine are left out: no natural parameter moves along them.
         """
         if self._covariance is None or self._covariance[0] != theta.tobytes():
-            self._covariance = (theta.tobytes(), self._inverted(self.observed_information(theta)))
+            self._covariance = (theta.tobytes(), self.inverted(self.observed_information(theta)))
         return self._covariance[1]
 
-    def _inverted(self, hessian: Array) -> Array:
+    def inverted(self, hessian: Array) -> Array:
         """Return 2H⁻ over the free parameters.
 
         Of directions that H does not determine those among covariance parameters alone are left out (rotations of a
@@ -474,6 +475,9 @@ class Laplace:
             ]
             out.append(max(read) / size)
         return tuple(out)
+
+    def raised(self) -> None:
+        """Return nothing: there are no points."""
 
     def gammas(self, theta: Array) -> tuple[Array, ...]:
         """Return nothing: there is no R."""

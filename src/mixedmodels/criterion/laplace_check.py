@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import FitError
 from ..terms.design import RandomTerm
 from ..typing import Array
+from .base import LikelihoodCriterion
 from .gauss_hermite import DEFAULT, MOST_DIMENSIONS, gauss_hermite
 from .laplace import Laplace
 from .levels import Levels, level_codes
@@ -45,22 +46,26 @@ class Difference:
     step: Array | None
 
 
-def differences(laplace: Laplace, theta: Array, covariance: Array) -> tuple[Difference, ...]:
-    """Return what quadrature finds at an optimum of Laplace's approximation.
+def differences(
+    criterion: LikelihoodCriterion, theta: Array, value: float, covariance: Array
+) -> tuple[Difference, ...]:
+    """Return what quadrature finds at an optimum of Laplace's approximation; nothing for other criteria.
 
     Factors with known covariances among levels, with more than three effects a level, and with more rows than is quick
     are left out.
 
     Parameters
     ----------
-    laplace
+    criterion
         The criterion.
-    theta
-        Its minimiser.
+    theta, value
+        Its minimiser and minimum.
     covariance
         2H⁻¹ there, (n_theta, n_theta).
     """
-    random = laplace.design.random
+    if not isinstance(criterion, Laplace):
+        return ()
+    laplace, random = criterion, criterion.design.random
     groups = dict.fromkeys(term.group for term in random)
     found = []
     for group in groups:
@@ -69,7 +74,7 @@ def differences(laplace: Laplace, theta: Array, covariance: Array) -> tuple[Diff
         if points is None or not _together(laplace, chosen):
             continue
         one = (
-            _whole(laplace, theta, covariance, group, points)
+            _whole(laplace, theta, value, covariance, group, points)
             if len(groups) == 1
             else _part(laplace, theta, chosen, group, points)
         )
@@ -94,10 +99,12 @@ def _together(laplace: Laplace, chosen: Sequence[int]) -> bool:
     return all(np.array_equal(level_codes(laplace.stack, k), first) for k in chosen[1:])
 
 
-def _whole(laplace: Laplace, theta: Array, covariance: Array, group: str, points: int) -> Difference | None:
+def _whole(
+    laplace: Laplace, theta: Array, least: float, covariance: Array, group: str, points: int
+) -> Difference | None:
     quadrature = Quadrature(laplace, points)
     try:
-        value = quadrature.value(theta) - laplace.value(theta)
+        value = quadrature.value(theta) - least
         step = -0.5 * covariance @ quadrature.gradient(theta)
     except FitError:
         return None

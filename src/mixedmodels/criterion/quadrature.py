@@ -30,7 +30,7 @@ from ..errors import FitError
 from ..likelihood.rows import pairs
 from ..typing import Array
 from .differences import Evaluation, hessian_by_differences, slopes_by_differences
-from .gauss_hermite import DEFAULT, gauss_hermite
+from .gauss_hermite import DEFAULT, gauss_hermite, next_points
 from .laplace import EXACT, NOT_FINITE, Laplace
 from .levels import Levels, refuse_other_layouts
 from .mode import Effects, Mode
@@ -94,6 +94,17 @@ class Quadrature:
         self.tolerance = SETTLED
         self.nodes = Nodes(self.levels, self.rule, self.observed)
         self._point = _Point(b"?")
+        self._covariance: tuple[bytes, Array] | None = None
+
+    @property
+    def points(self) -> int:
+        """Points a dimension."""
+        return self.rule.points
+
+    def raised(self) -> Quadrature | None:
+        """Return the criterion with about half as many points again; None where that is not possible."""
+        more = next_points(self.rule.points, self.rule.dimensions)
+        return None if more is None else Quadrature(self.laplace, more)
 
     # -- value -------------------------------------------------------------------------------------------------
 
@@ -280,6 +291,17 @@ class Quadrature:
             return hessian_by_differences(self.gradient, theta, here)
         finally:
             self.tolerance, self.evaluations, self._point = SETTLED, before, at_start
+
+    def covariance(self, theta: Array) -> Array:
+        """Return 2H⁻ of all parameters, (n_theta, n_theta), zero for held ones; see `Laplace`."""
+        if self._covariance is None or self._covariance[0] != theta.tobytes():
+            self._covariance = (theta.tobytes(), self.laplace.inverted(self.observed_information(theta)))
+        return self._covariance[1]
+
+    def natural_covariance(self, theta: Array) -> Array:
+        """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
+        jacobian = self.natural(theta).jacobian
+        return np.asarray(jacobian @ self.covariance(theta) @ jacobian.T)
 
     # -- what the search asks besides ----------------------------------------------------------------------------
 

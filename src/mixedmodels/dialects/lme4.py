@@ -122,7 +122,8 @@ def _generalised(fit: Fit, asked: LikelihoodSpec) -> list[str]:
         raise AssertionError
     if asked.frequency or "frequency" in (fit.inputs.beside if fit.inputs else {}):
         _refuse("frequency= counts equal rows; repeat the rows")
-    points = [f"nAGQ = {asked.points}"] if isinstance(asked.points, int) else []
+    known = fit.distribution
+    points = [] if known is None or known.points is None else [f"nAGQ = {known.points}"]
     return [f"family = {family}", *points]
 
 

@@ -39,6 +39,8 @@ class Distribution:
         The dispersion on the family's natural scale, one number; None where there is none or it differs by row.
     levels
         Levels of a response of categories, in order; empty for numbers.
+    points
+        Quadrature points a dimension, None for other approximations.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Distribution:
     scale: Array | None = None
     dispersion: float | None = None
     levels: Labels = ()
+    points: int | None = None
 
     @property
     def pseudo(self) -> bool:

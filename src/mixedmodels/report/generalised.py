@@ -29,6 +29,8 @@ def generalised_title(fit: Fit) -> str:
     if not fit.design.random and fit.design.residual is not None:
         kind += " with correlated responses" if fit.design.residual.structure else " with unequal variances"
     method = METHODS[known.approximation]
+    if known.points is not None:
+        method = f"{method[:-1]}, {known.points} points)"
     # without random effects both expansions are one
     return f"{kind} by {method if fit.design.random else method.partition(' (')[0]}"
 

@@ -31,7 +31,7 @@ def test_difference_and_step_of_one_factor(drawn: Data) -> None:
     theta = laplace.own_start()
     theta[0] = 2.0
     covariance = 2.0 * np.linalg.inv(laplace.observed_information(theta))
-    (found,) = differences(laplace, theta, covariance)
+    (found,) = differences(laplace, theta, laplace.value(theta), covariance)
     own = Quadrature(laplace, 15)
     assert (found.group, found.points) == ("a", 15)
     assert found.value == pytest.approx(own.value(theta) - laplace.value(theta), abs=1e-9)
@@ -46,8 +46,8 @@ def test_a_factor_beside_another_without_effects_is_alone(drawn: Data) -> None:
     theta = alone.own_start()
     theta[0] = 2.0
     beside = np.concatenate([theta[:1], [0.0], theta[1:]])
-    (whole,) = differences(alone, theta, np.eye(len(theta)))
-    first, second = differences(both, beside, np.eye(len(beside)))
+    (whole,) = differences(alone, theta, alone.value(theta), np.eye(len(theta)))
+    first, second = differences(both, beside, both.value(beside), np.eye(len(beside)))
     assert (first.group, second.group) == ("a", "b")
     assert first.value == pytest.approx(whole.value, abs=1e-8)
     assert second.value == pytest.approx(0.0, abs=1e-12)
@@ -58,4 +58,5 @@ def test_what_quadrature_does_not_take_is_left_out(drawn: Data) -> None:
     data = {**drawn, "w": drawn["x"] ** 2, "v": drawn["x"] ** 3}
     laplace, _ = one_predictor("hit ~ x + (x + w + v | a) + (1 | b)", data, "binomial")
     theta = laplace.own_start()
-    assert [one.group for one in differences(laplace, theta, np.eye(len(theta)))] == ["b"]
+    found = differences(laplace, theta, 0.0, np.eye(len(theta)))
+    assert [one.group for one in found] == ["b"]

@@ -1,0 +1,77 @@
+"""What a fit by Laplace's approximation says of itself: how far quadrature is from it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..criterion.laplace_check import Difference, differences
+from ..errors import Severity, Status
+from ..fit import Fit
+from ..typing import Array
+
+LARGE = 0.5
+"""Difference of −2 log-likelihoods from which there is a warning."""
+LARGE_BY_LEVEL = 0.01
+"""What is added to that by level for one factor among several, whose sums of small differences say little."""
+FAR = 0.25
+"""Standard errors by which one step moves an estimate from which there is a warning."""
+
+
+def laplace_statuses(fit: Fit) -> tuple[Status, ...]:
+    """Return what quadrature says of the Laplace approximation of a fit; nothing for other fits.
+
+    One evaluation at θ̂. Where several factors have effects each is integrated with the others at their modes, and only
+    a large difference is told.
+    """
+    known = fit.distribution
+    if known is None or known.approximation != "laplace" or fit.spec.method != "ml":
+        return ()
+    if not (fit.design.random and fit.converged) or fit.rows is None:
+        return ()
+    theta, criterion = fit.optimum.theta, fit._work.likelihood()
+    found = differences(criterion, theta, fit.optimum.value, fit._work.covariance())
+    return tuple(status for one in found if (status := _status(fit, one)) is not None)
+
+
+def _status(fit: Fit, found: Difference) -> Status | None:
+    points = f"quadrature with {found.points} points"
+    change = f"{points} changes −2 log-likelihood by {found.value:+.3g}".replace("by -", "by −")
+    if found.step is None:
+        levels = next(term.n_levels for term in fit.design.random if term.group == found.group)
+        if abs(found.value) <= LARGE + LARGE_BY_LEVEL * levels:
+            return None
+        return Status(
+            Severity.WARNING,
+            f"Laplace's approximation is far off for the effects of {found.group}: {change}, the effects of other "
+            "factors at their modes",
+            f"Estimates are not to be trusted; compare with the model of {found.group} alone by method='quadrature'",
+        )
+    name, size = _furthest(fit, found.step)
+    if abs(found.value) <= LARGE and size <= FAR:
+        return Status(Severity.NOTE, f"at these estimates {change}")
+    moved = f", and one step towards its optimum moves {name} by {size:.2g} standard errors" if name else ""
+    return Status(
+        Severity.WARNING,
+        f"Laplace's approximation is rough here: at these estimates {change}{moved}",
+        "Use method='quadrature'",
+    )
+
+
+def _furthest(fit: Fit, step: Array) -> tuple[str, float]:
+    """Return the estimate that a step moves most, and by how many standard errors; none where none has one."""
+    criterion, theta = fit._work.likelihood(), fit.optimum.theta
+    natural = criterion.natural(theta)
+    columns = [fit.design.fixed.columns[k] for k in fit.design.fixed.estimable]
+    names = [*natural.names, *columns]
+    moved = np.concatenate(
+        [natural.jacobian @ step, fit.solution.basis.coefficients(step[criterion.of_beta])]
+    )
+    errors = np.sqrt(
+        np.concatenate([fit._work.natural_covariance().diagonal(), fit.solution.vcov.diagonal()])
+    )
+    known = np.flatnonzero((errors > 0.0) & np.isfinite(errors) & np.isfinite(moved))
+    if not len(known):
+        return "", 0.0
+    sizes = np.abs(moved[known]) / errors[known]
+    most = int(np.argmax(sizes))
+    return names[known[most]], float(sizes[most])

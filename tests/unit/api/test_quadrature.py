@@ -1,0 +1,138 @@
+"""`mm.glmm(method="quadrature")`, and what a Laplace fit says of itself."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mixedmodels as mm
+from mixedmodels.errors import SpecError
+
+CBPP = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+ONE = mm.Control(threads=1)
+KEPT = Path(__file__).parents[2] / "reference" / "glmm" / "data"
+
+
+def kept(name: str, **text: type) -> Any:
+    return pytest.importorskip("pandas").read_csv(KEPT / f"{name}.csv.gz", dtype=text)
+
+
+def cbpp(**options: Any) -> mm.Fit:
+    return mm.glmm(CBPP, mm.datasets.load("cbpp"), "binomial", control=ONE, **options)
+
+
+def toenail(**options: Any) -> mm.Fit:
+    formula = "outcome ~ treatment * time + (1 | patientID)"
+    return mm.glmm(formula, mm.datasets.load("toenail"), "binomial", control=ONE, **options)
+
+
+def test_cbpp_by_25_points() -> None:
+    fit = cbpp(method="quadrature", points=25)
+    assert fit.loglik == pytest.approx(-91.98337, abs=1e-5)
+    assert fit.beta == pytest.approx([-1.399230, -0.991404, -1.127819, -1.579471], abs=2e-6)
+    table = fit.fixed_effects(ddf="asymptotic")
+    assert np.asarray(table["std_error"]) == pytest.approx([0.233512, 0.306768, 0.326768, 0.427594], rel=2e-4)
+    assert "maximum likelihood (adaptive quadrature, 25 points)" in str(fit.summary())
+    assert fit.status == ()
+
+
+def test_ohio_and_contraception() -> None:
+    ohio = kept("ohio", id=str)
+    fit = mm.glmm(
+        "resp ~ age * smoke + (1 | id)", ohio, "binomial", method="quadrature", points=25, control=ONE
+    )
+    assert fit.loglik == pytest.approx(-797.3591572, abs=1e-4)
+    assert fit.beta == pytest.approx([-3.128389, -0.216371, 0.462029, 0.105327], rel=1e-4)
+    women = kept("contraception", district=str)
+    formula = "use ~ a10 + I(a10^2) + urban + livch + (urban | district)"
+    fit = mm.glmm(formula, women, "binomial", method="quadrature", points=5, control=ONE)
+    assert fit.loglik == pytest.approx(-1180.00834, abs=1e-5)
+    variances = np.asarray(fit.variance_components()["variance"])
+    assert np.sort(variances)[:3] == pytest.approx([-0.371443, 0.392706, 0.560921], abs=1e-4)
+
+
+def test_points_by_themselves() -> None:
+    usual, few = cbpp(method="quadrature"), cbpp(method="quadrature", points=3)
+    assert "15 points" in str(usual.summary())
+    assert 1e-3 < abs(few.loglik - usual.loglik) < 0.05
+    auto = cbpp(method="quadrature", points="auto")
+    assert auto.loglik == pytest.approx(-91.983369, abs=1e-4)
+    assert any("points='auto' took 15 points: 23 change" in str(one) for one in auto.status)
+
+
+def test_one_point_is_laplace() -> None:
+    one, laplace = cbpp(method="quadrature", points=1), cbpp()
+    assert one.loglik == pytest.approx(laplace.loglik, abs=1e-9)
+    assert one.beta == pytest.approx(laplace.beta, abs=1e-5)
+
+
+def test_what_follows_a_fit() -> None:
+    fit = pickle.loads(pickle.dumps(cbpp(method="quadrature", points=9)))
+    assert np.isfinite(np.asarray(fit.anova()["p_value"])).all()
+    assert len(fit.random_effects()) == 15
+    assert np.isfinite(fit.predict(mm.datasets.load("cbpp"))).all()
+    assert fit.to_lme4().count("nAGQ = 9") == 1
+    assert 0.1 < fit.variance_components(se=True)["std_error"][0] < 0.4
+
+
+def test_laplace_says_how_far_quadrature_is() -> None:
+    (note,) = cbpp().status
+    assert str(note) == ("at these estimates quadrature with 15 points changes −2 log-likelihood by −0.085")
+    assert note.severity.name == "NOTE"
+    (warned,) = (one for one in toenail().status if one.severity.name == "WARNING")
+    assert "Laplace's approximation is rough here" in str(warned)
+    assert "moves (Intercept) by" in str(warned)
+    assert str(warned).endswith("Use method='quadrature'")
+    assert "Laplace's approximation is rough here" in str(toenail().summary())
+
+
+def test_laplace_is_warned_of_one_factor_among_several() -> None:
+    rng = np.random.default_rng(2)
+    child = np.repeat(np.arange(300), 3)
+    town = rng.integers(12, size=300)[child]
+    eta = 1.0 + 4.0 * rng.normal(size=300)[child] + 0.5 * rng.normal(size=12)[town]
+    data = {
+        "hit": (rng.random(900) < 1.0 / (1.0 + np.exp(-eta))).astype(float),
+        "child": [f"c{k}" for k in child],
+        "town": [f"t{k}" for k in town],
+    }
+    fit = mm.glmm("hit ~ 1 + (1 | child) + (1 | town)", data, "binomial", control=ONE)
+    said = [str(one) for one in fit.status if one.severity.name == "WARNING"]
+    assert any("far off for the effects of child" in one for one in said)
+    assert not any("effects of town" in one.partition(":")[0] for one in said)
+
+
+@pytest.mark.parametrize(
+    ("random", "options", "reason"),
+    [
+        ("(1 | herd) + (1 | period)", {}, "one grouping factor, and here there are herd, period"),
+        ("(1 | herd)", {"points": 101}, "points=101 must be a whole number from 1 to 100"),
+        ("(1 | herd)", {"points": "many"}, "points='many' must be a whole number from 1 to 100"),
+        ("(1 | herd)", {"reml": True}, "method='quadrature' is maximum likelihood"),
+        ("(1 | herd)", {"residual": "cs(herd)"}, "residual= and variance= describe errors"),
+    ],
+)
+def test_refusals(random: str, options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        mm.glmm(
+            f"incidence ~ period + {random}",
+            mm.datasets.load("cbpp"),
+            "poisson",
+            method="quadrature",
+            control=ONE,
+            **options,
+        )
+
+
+def test_a_model_without_random_effects_is_refused() -> None:
+    with pytest.raises(SpecError, match="integrates over random effects, and the model has none"):
+        mm.glmm("incidence ~ period", mm.datasets.load("cbpp"), "poisson", method="quadrature", control=ONE)
+
+
+def test_points_are_those_of_quadrature() -> None:
+    with pytest.raises(SpecError, match="points= are those of method='quadrature'"):
+        cbpp(points=7)
