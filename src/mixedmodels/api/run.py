@@ -17,12 +17,14 @@ from ..errors import ConvergenceWarning, Severity, SpecError, Status, carried_th
 from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
+from ..frame.readers import open_source
 from ..optimise.alternate import RENEWALS, alternate, alternate_near
 from ..optimise.batched import optimise_near
 from ..optimise.newton import optimise
 from ..optimise.optimum import Optimum
 from ..optimise.start import Start
 from ..spec import ModelSpec
+from ..syntax.everything import with_everything
 from ..terms.build import build_design
 from ..terms.design import Design
 from ..terms.rows import Rows
@@ -63,6 +65,7 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
+    spec = with_everything(spec, lambda: open_source(inputs.data).names)
     if spec.likelihood is not None:
         generalised: Fit = load(FITTERS[spec.likelihood.approximation])(spec, inputs, control)
         return generalised

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .arguments import bind_arguments, read_coding, refuse_function
 from .functions import CONSTANTS, LARGEST_CONSTANT, MOST_NESTED, SPELLINGS, TERMS_OF_THEIR_OWN
-from .tokens import Kind, Token, Tokens, closing, fail, fail_at, split_at_commas, tokenize
+from .tokens import EVERYTHING, Kind, Token, Tokens, closing, fail, fail_at, split_at_commas, tokenize
 from .tree import Coding, Flag, Items, Node, Number, Operation, Text, UserCall, Variable, constant_value
 
 _BINDING = {
@@ -237,6 +237,8 @@ class _Reader:
         following = self.peek()
         if following is not None and following.text == "(":
             return self.call(token)
+        if token.text == EVERYTHING:
+            self.fail_at("'.' stands for all other columns as a term, not inside a function.", token)
         if token.text in _FLAGS:
             return Flag(_FLAGS[token.text])
         if token.text in CONSTANTS:

@@ -31,6 +31,7 @@ from .spelling import Piece, canonical_sum, split_sum
 from .start_values import StartValues, read_pairs, read_start
 from .structure_call import BarCall, plain_names, read_call, read_residual, read_variance
 from .tokens import (
+    EVERYTHING,
     Kind,
     Tokens,
     closing,
@@ -239,6 +240,8 @@ def parse_formula(text: str, functions: frozenset[str] = frozenset()) -> Formula
     offsets: list[str] = []
     for piece in split_sum(text, right):
         kind = _kind_of(text, piece.tokens)
+        if kind != "fixed":
+            _refuse_everything(text, piece.tokens)
         if kind != "fixed" and not piece.positive:
             fail_at("this term cannot be subtracted.", text, piece.tokens)
         if kind == "random":
@@ -252,6 +255,13 @@ def parse_formula(text: str, functions: frozenset[str] = frozenset()) -> Formula
     _check_repeats(text, random)
     written = canonical_sum(text, fixed, functions)
     return Formula(response, written, tuple(random), tuple(splines), tuple(offsets))
+
+
+def _refuse_everything(text: str, tokens: Tokens) -> None:
+    for token in tokens:
+        if token.kind is Kind.NAME and token.text == EVERYTHING:
+            message = "'.' stands for all other columns in the fixed part alone; name the columns here."
+            fail(message, text, token.start, token.stop)
 
 
 def _sides(text: str, tokens: Tokens, functions: frozenset[str]) -> tuple[str, Tokens]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 
-from .tokens import Kind, Token, Tokens
+from .tokens import EVERYTHING, Kind, Token, Tokens
 
 _TRANSLATED = {"factor": "C", "as.factor": "C", "as_factor": "C", "as.numeric": "I", "ceiling": "ceil"}
 CONSTANTS = {"TRUE": "True", "FALSE": "False", "NULL": "None", "pi": "np.pi"}
@@ -62,6 +62,7 @@ def _render_name(name: str, after: Token | None, in_call: bool) -> str:
         return name
     return (
         f"`{name}`"
-        if "." in name or (keyword.iskeyword(name) and name not in ("True", "False", "None"))
+        if ("." in name and name != EVERYTHING)
+        or (keyword.iskeyword(name) and name not in ("True", "False", "None"))
         else name
     )

@@ -47,6 +47,8 @@ class Token:
 
 
 Tokens = Sequence[Token]
+EVERYTHING = "."
+"""The term that stands for all columns of the data but those of the response."""
 
 _PATTERN = re.compile(
     r"""
@@ -54,7 +56,7 @@ _PATTERN = re.compile(
   | (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
   | (?P<quoted>`(?:``|[^`])+`)
   | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?L?)
-  | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*)
+  | (?P<name>(?:[^\W\d]|\.(?=[^\W\d]))[\w.]*|\.(?![\w.]))
   | (?P<operator>%in%|%/%|%%|\*\*|\|\||==|!=|<=|>=|//|[~+\-*/:^|=<>&%!])
   | (?P<open>[(\[{])
   | (?P<close>[)\]}])
@@ -107,9 +109,7 @@ def tokenize(text: str) -> tuple[Token, ...]:
 
 def _fail_unreadable(text: str, position: int) -> NoReturn:
     character = text[position]
-    if character == ".":
-        message = "'.' (all other columns) is not supported; name the columns."
-    elif character in "\"'":
+    if character in "\"'":
         message = "this quotation mark is never closed."
     elif character == "`":
         message = "this back-tick is never closed."

@@ -36,7 +36,6 @@ def test_letters_of_any_script_make_names() -> None:
         ("y ~ (1 | g", 4, "never closed"),
         ("y ~ 1 | g)", 9, "closes nothing"),
         ("y ~ (1 | g]", 10, "does not close"),
-        ("y ~ .", 4, "not supported; name the columns"),
         ("y ~ `a", 4, "back-tick is never closed"),
         ("y ~ C(a, 'b)", 9, "quotation mark is never closed"),
         ("y ~ a $ b", 6, "cannot be read here"),
