@@ -9,7 +9,7 @@ EXTRAS := test,plot,cli,arrow,polars
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames test-stress bench lint format build clean
+.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-frames  20,000 random models with every tool (FRAMES='--shard 1/4'); goes on where it stopped"
 	@echo "make test-stress  2,000 small models from 16 other starts each (STRESS='--shard 1/4'); goes on where it stopped"
 	@echo "make bench      side by side with other software (hours; see benchmarks/README.md)"
+	@echo "make sizes      sizes and coverages in small samples, and their page (SIZES='--shard 1/4'); goes on where it stopped"
 	@echo "make lint       the static checks of make test alone"
 	@echo "make format     rewrite Python and Rust in the project's format"
 	@echo "make build      a wheel in dist/"
@@ -38,6 +39,10 @@ test-frames: $(BUILT)
 
 test-stress: $(BUILT)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/optimum_stress.py --log optima.jsonl $(STRESS)
+
+sizes: $(BUILT)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sizes/run.py $(SIZES)
+	$(BIN)/python benchmarks/sizes/page.py
 
 lint: $(BUILT)
 	$(BIN)/python tools/run_checks.py --static
