@@ -381,7 +381,7 @@ class Fit:
     def status(self) -> tuple[Status, ...]:
         """What a reader should know: not converged, singular terms, aliased columns, rows dropped."""
         exact = self._once("exact", lambda: load("postfit.exact:exact_statuses")(self))
-        checked = self._once("checked", lambda: load("postfit.laplace_check:laplace_statuses")(self))
+        checked = self._once("checked", lambda: load("postfit.integration_check:integration_statuses")(self))
         return (*self.optimum.statuses, *exact, *checked, *self.notes, *_alias_statuses(self.design))
 
     # -- statsmodels' names ----------------------------------------------------------------------------------

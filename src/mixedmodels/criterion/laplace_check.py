@@ -13,7 +13,7 @@ from ..typing import Array
 from .base import LikelihoodCriterion
 from .gauss_hermite import DEFAULT, MOST_DIMENSIONS, gauss_hermite
 from .laplace import Laplace
-from .levels import Levels, level_codes
+from .levels import Levels, by_factor
 from .nodes import Nodes
 from .quadrature import SETTLED, Quadrature
 
@@ -66,16 +66,15 @@ def differences(
     if not isinstance(criterion, Laplace):
         return ()
     laplace, random = criterion, criterion.design.random
-    groups = dict.fromkeys(term.group for term in random)
+    factors = by_factor(random, laplace.stack)
     found = []
-    for group in groups:
-        chosen = [k for k, term in enumerate(random) if term.group == group]
-        points = _points(laplace, [random[k] for k in chosen])
-        if points is None or not _together(laplace, chosen):
+    for chosen in factors:
+        points, group = _points(laplace, [random[k] for k in chosen]), random[chosen[0]].group
+        if points is None:
             continue
         one = (
             _whole(laplace, theta, value, covariance, group, points)
-            if len(groups) == 1
+            if len(factors) == 1
             else _part(laplace, theta, chosen, group, points)
         )
         if one is not None:
@@ -92,11 +91,6 @@ def _points(laplace: Laplace, terms: Sequence[RandomTerm]) -> int | None:
         if points**dimensions * len(laplace.stack) <= LARGEST:
             return points
     return None
-
-
-def _together(laplace: Laplace, chosen: Sequence[int]) -> bool:
-    first = level_codes(laplace.stack, chosen[0])
-    return all(np.array_equal(level_codes(laplace.stack, k), first) for k in chosen[1:])
 
 
 def _whole(

@@ -175,6 +175,19 @@ def level_codes(stack: Stack, term: int) -> Codes:
     return next(own.codes for carrier in stack.carriers if (own := carrier[term]) is not None)
 
 
+def by_factor(random: Sequence[RandomTerm], stack: Stack) -> list[list[int]]:
+    """Return the terms by grouping factor: those of one have the same level in every row, whatever its name."""
+    found: list[tuple[Codes, list[int]]] = []
+    for k in range(len(random)):
+        codes = level_codes(stack, k)
+        own = next((terms for known, terms in found if np.array_equal(known, codes)), None)
+        if own is None:
+            found.append((codes, [k]))
+        else:
+            own.append(k)
+    return [terms for _, terms in found]
+
+
 def refuse_other_layouts(random: Sequence[RandomTerm], stack: Stack) -> None:
     """Raise `SpecError` unless all random effects are of independent levels of one factor, three a level at most."""
     if not random:
@@ -188,11 +201,14 @@ def refuse_other_layouts(random: Sequence[RandomTerm], stack: Stack) -> None:
             f"method='quadrature' integrates level by level, and cov={known[0]} makes levels depend on one another; "
             "use method='laplace'."
         )
-    if len({term.group for term in random}) > 1 or any(term.smooth for term in random):
-        raise _several(random)
-    first = level_codes(stack, 0)
-    if not all(np.array_equal(level_codes(stack, k), first) for k in range(1, len(random))):
-        raise _several(random)
+    factors = by_factor(random, stack)
+    if len(factors) > 1 or any(term.smooth for term in random):
+        names = dict.fromkeys(term.label if term.smooth else term.group for term in random)
+        raise SpecError(
+            f"method='quadrature' is for random effects of one grouping factor, and here there are {', '.join(names)}: "
+            "with crossed or nested factors the integral does not fall into parts of a few dimensions; use "
+            "method='laplace'."
+        )
     dimensions = sum(term.n_columns for term in random)
     if dimensions > MOST_DIMENSIONS:
         raise SpecError(
@@ -200,12 +216,3 @@ def refuse_other_layouts(random: Sequence[RandomTerm], stack: Stack) -> None:
             f"{random[0].group} has {dimensions}: {', '.join(c for term in random for c in term.columns)}; use "
             "method='laplace', or fewer random slopes."
         )
-
-
-def _several(random: Sequence[RandomTerm]) -> SpecError:
-    names = dict.fromkeys(term.label if term.smooth else term.group for term in random)
-    return SpecError(
-        f"method='quadrature' is for random effects of one grouping factor, and here there are {', '.join(names)}: "
-        "with crossed or nested factors the integral does not fall into parts of a few dimensions; use "
-        "method='laplace'."
-    )

@@ -212,6 +212,26 @@ def _check_fits(fits: Sequence[Fit]) -> None:
                 f"compare: the responses {first.spec.response!r} and {fit.spec.response!r} differ; "
                 "likelihoods compare only for the same response on the same rows in the same order."
             )
+    ways = {way: None for fit in fits if (way := _integrated(fit)) is not None}
+    if len(ways) > 1:
+        raise SpecError(
+            f"compare: random effects are integrated out by {' and by '.join(ways)}, whose likelihoods differ for one "
+            "and the same model; fit all with the same method and points, as by fit.update(method='laplace')."
+        )
+
+
+def _integrated(fit: Fit) -> str | None:
+    """Return how random effects of a generalised model are integrated out; None where there are none, or no need."""
+    known = fit.distribution
+    if known is None or known.pseudo or not fit.design.random:
+        return None
+    if known.points is None:
+        return known.approximation
+    asked = fit.spec.likelihood
+    # points that were raised until the likelihood settled differ between models
+    settled = asked is not None and asked.points == "auto"
+    points = "auto" if settled else known.points
+    return f"{known.approximation} with points={points!r}"
 
 
 def _label(fit: Fit) -> str:

@@ -90,6 +90,37 @@ def test_laplace_says_how_far_quadrature_is() -> None:
     assert "Laplace's approximation is rough here" in str(toenail().summary())
 
 
+def test_quadrature_says_what_more_points_change() -> None:
+    (note,) = (one for one in toenail(method="quadrature").status if "points" in str(one))
+    assert note.severity.name == "NOTE"
+    assert "23 points change −2 log-likelihood by +0.4" in str(note)
+    assert str(note).endswith("points='auto', which raises them until it settles")
+    assert cbpp(method="quadrature").status == ()
+
+
+def test_compare_wants_one_method_and_the_same_points() -> None:
+    smaller = "cbind(incidence, size - incidence) ~ 1 + (1 | herd)"
+    data = mm.datasets.load("cbpp")
+    few, many, laplace = cbpp(method="quadrature", points=7), cbpp(method="quadrature", points=25), cbpp()
+    null = mm.glmm(smaller, data, "binomial", method="quadrature", points=25, control=ONE)
+    table = mm.compare(null, many)
+    assert table["statistic"][1] == pytest.approx(2.0 * (many.loglik - null.loglik))
+    for one, two in ((few, many), (laplace, many)):
+        with pytest.raises(SpecError, match="fit all with the same method and points"):
+            mm.compare(one, two)
+    alone = mm.glm("cbind(incidence, size - incidence) ~ period", data, "binomial", control=ONE)
+    assert np.isfinite(mm.compare(alone, many)["p_value"][1])
+
+
+def test_a_hurdle_shares_the_factor_of_the_mean() -> None:
+    salamanders = mm.datasets.load("salamanders")
+    options = {"family": "poisson", "hurdle": "~ mined + (1 | site)", "control": ONE}
+    fit = mm.glmm("count ~ mined + (1 | site)", salamanders, method="quadrature", **options)
+    apart = mm.glmm("count ~ mined + (1 | site)", salamanders, method="quadrature", points=21, **options)
+    assert fit.converged
+    assert fit.loglik == pytest.approx(apart.loglik, abs=1e-3)
+
+
 def test_laplace_is_warned_of_one_factor_among_several() -> None:
     rng = np.random.default_rng(2)
     child = np.repeat(np.arange(300), 3)

@@ -1,10 +1,12 @@
-"""What a fit by Laplace's approximation says of itself: how far quadrature is from it."""
+"""What a fit by Laplace's approximation or by quadrature says of itself: how far more points are from it."""
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
-from ..criterion.laplace_check import Difference, differences
+from ..criterion.laplace_check import LARGEST, Difference, differences
 from ..errors import Severity, Status
 from ..fit import Fit
 from ..typing import Array
@@ -15,19 +17,47 @@ LARGE_BY_LEVEL = 0.01
 """What is added to that by level for one factor among several, whose sums of small differences say little."""
 FAR = 0.25
 """Standard errors by which one step moves an estimate from which there is a warning."""
+SHOWN = 0.01
+"""Difference of −2 log-likelihoods by more points from which a fit by quadrature says so."""
 
 
-def laplace_statuses(fit: Fit) -> tuple[Status, ...]:
-    """Return what quadrature says of the Laplace approximation of a fit; nothing for other fits.
-
-    One evaluation at θ̂. Where several factors have effects each is integrated with the others at their modes, and only
-    a large difference is told.
-    """
+def integration_statuses(fit: Fit) -> tuple[Status, ...]:
+    """Return what is to be said of how well random effects are integrated out; one evaluation at θ̂."""
     known = fit.distribution
-    if known is None or known.approximation != "laplace" or fit.spec.method != "ml":
+    if known is None or not (fit.design.random and fit.converged) or fit.rows is None:
         return ()
-    if not (fit.design.random and fit.converged) or fit.rows is None:
+    if known.approximation == "laplace" and fit.spec.method == "ml":
+        return _of_laplace(fit)
+    return _of_quadrature(fit) if known.approximation == "quadrature" else ()
+
+
+def _of_quadrature(fit: Fit) -> tuple[Status, ...]:
+    """Return what about half as many points again change, where that is much."""
+    assert fit.spec.likelihood is not None
+    more = fit._work.likelihood().raised()
+    if more is None or more.points is None or fit.spec.likelihood.points == "auto":
         return ()
+    dimensions = sum(term.n_columns for term in fit.design.random)
+    if fit.design.n * more.points**dimensions > LARGEST:
+        return ()
+    moved = more.value(fit.optimum.theta) - fit.optimum.value
+    if not (isfinite(moved) and abs(moved) > SHOWN):
+        return ()
+    message = f"at these estimates {more.points} points change −2 log-likelihood by {_signed(moved)}"
+    severity = Severity.WARNING if abs(moved) > LARGE else Severity.NOTE
+    return (Status(severity, message, "Use points='auto', which raises them until it settles"),)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}".replace("-", "−")
+
+
+def _of_laplace(fit: Fit) -> tuple[Status, ...]:
+    """Return what quadrature says of Laplace's approximation.
+
+    Where several factors have effects each is integrated with the others at their modes, and only a large difference
+    is told.
+    """
     theta, criterion = fit.optimum.theta, fit._work.likelihood()
     found = differences(criterion, theta, fit.optimum.value, fit._work.covariance())
     return tuple(status for one in found if (status := _status(fit, one)) is not None)
@@ -35,7 +65,7 @@ def laplace_statuses(fit: Fit) -> tuple[Status, ...]:
 
 def _status(fit: Fit, found: Difference) -> Status | None:
     points = f"quadrature with {found.points} points"
-    change = f"{points} changes −2 log-likelihood by {found.value:+.3g}".replace("by -", "by −")
+    change = f"{points} changes −2 log-likelihood by {_signed(found.value)}"
     if found.step is None:
         levels = next(term.n_levels for term in fit.design.random if term.group == found.group)
         if abs(found.value) <= LARGE + LARGE_BY_LEVEL * levels:
