@@ -89,6 +89,8 @@ def _read_data(name: str) -> Any:
         return read_file(name, lambda remark: print(f"mixedmodels: {remark}", file=sys.stderr))
     if name.lower() in known:
         return datasets.load(name)
+    if "~" in name:
+        raise DataError(f"{name!r} is a formula where the data are expected: mixedmodels fit DATA FORMULA.")
     if not Path(name).suffix and Path(name).name == name:
         raise DataError(
             f"{name!r} is neither a file nor a data set.{suggest(name, known)} Data sets: mixedmodels datasets."

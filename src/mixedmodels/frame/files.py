@@ -51,7 +51,7 @@ def read_file(path: str | Path, say: Callable[[str], None] | None = None) -> Any
         raise DataError(f"file {str(path)!r} {what}; check the path.{suggest(file.name, beside)}")
     suffix = file.suffix.lower()
     if suffix in BINARY:
-        return _read_binary(file, suffix)
+        return _read_binary(file, suffix, say)
     if suffix in UNREAD:
         raise DataError(f"file {file.name!r}: {UNREAD[suffix]}")
     return _frame_of(read_text(file), say)
@@ -121,17 +121,19 @@ READERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _read_binary(file: Path, suffix: str) -> Any:
+def _read_binary(file: Path, suffix: str, say: Callable[[str], None] | None) -> Any:
     """Return the table in a file that is no text, by the first of its readers that is installed."""
     kind, readers = BINARY[suffix]
     for needed, read in readers:
         if all(find_spec(name) is not None for name in needed):
             try:
-                return read(file)
+                return read(file, say)
             except Exception as error:
                 lines = str(error).splitlines() or [type(error).__name__]
                 reason = lines[0].partition(". ")[0].rstrip(".")
-                raise DataError(f"file {file.name!r} cannot be read as {kind}: {reason}.") from error
+                raise DataError(
+                    f"file {file.name!r} cannot be read as {kind} ({reason}); it is damaged, or of another kind."
+                ) from error
     lacking = [name for name in readers[0][0] if find_spec(name) is None]
     raise DataError(
         f"file {file.name!r}: {kind} is read by {' and '.join(readers[0][0])}; "
@@ -139,8 +141,12 @@ def _read_binary(file: Path, suffix: str) -> Any:
     )
 
 
-def _pandas(function: str) -> Callable[[Path], Any]:
-    def read(file: Path) -> Any:
+Say = Callable[[str], None] | None
+Read = Callable[[Path, Say], Any]
+
+
+def _pandas(function: str) -> Read:
+    def read(file: Path, say: Say) -> Any:
         import pandas as pd
 
         return getattr(pd, function)(file)
@@ -148,14 +154,40 @@ def _pandas(function: str) -> Callable[[Path], Any]:
     return read
 
 
-def _sas(file: Path) -> Any:
+def _sas(file: Path, say: Say) -> Any:
     import pandas as pd
 
-    return pd.read_sas(file, encoding="infer") if file.suffix.lower() == ".sas7bdat" else pd.read_sas(file)
+    # transport files say nothing of their encoding: SAS wrote them in that of the session, Latin-1 if in any doubt
+    return pd.read_sas(file, encoding="infer" if file.suffix.lower() == ".sas7bdat" else "latin-1")
 
 
-def _polars(function: str) -> Callable[[Path], Any]:
-    def read(file: Path) -> Any:
+def _excel(file: Path, say: Say) -> Any:
+    """Return the first sheet that is a table: what stands above its header, such as a title, is left out."""
+    import pandas as pd
+
+    with pd.ExcelFile(file) as book:
+        filled = {
+            name: book.parse(name, header=None).notna().sum(axis=1).to_numpy() for name in book.sheet_names
+        }
+        # a header is the first of the rows with most cells; one column alone is rather a remark
+        tables = [
+            (name, full) for name, full in filled.items() if len(full) and full.argmax() < len(full) - 1
+        ]
+        wide = [(name, full) for name, full in tables if full.max() > 1]
+        if not tables:
+            raise ValueError("no sheet has a header and rows")
+        name, full = (wide or tables)[0]
+        header = int(full.argmax())
+        if say is not None and len(book.sheet_names) > 1:
+            others = ", ".join(repr(other) for other in book.sheet_names if other != name)
+            say(f"{file.name}: sheet {name!r} is read, not {others}")
+        if say is not None and header:
+            say(f"{file.name}: the header is in row {header + 1}")
+        return book.parse(name, header=header)
+
+
+def _polars(function: str) -> Read:
+    def read(file: Path, say: Say) -> Any:
         import polars as pl
 
         return getattr(pl, function)(file)
@@ -163,19 +195,19 @@ def _polars(function: str) -> Callable[[Path], Any]:
     return read
 
 
-def _arrow_parquet(file: Path) -> Any:
+def _arrow_parquet(file: Path, say: Say) -> Any:
     from pyarrow import parquet
 
     return parquet.read_table(file)
 
 
-def _arrow_feather(file: Path) -> Any:
+def _arrow_feather(file: Path, say: Say) -> Any:
     from pyarrow import feather
 
     return feather.read_table(file)
 
 
-Reader = tuple[tuple[str, ...], Callable[[Path], Any]]
+Reader = tuple[tuple[str, ...], Read]
 _PARQUET: tuple[Reader, ...] = (
     (("pandas", "pyarrow"), _pandas("read_parquet")),
     (("polars",), _polars("read_parquet")),
@@ -192,9 +224,9 @@ BINARY: Mapping[str, tuple[str, tuple[Reader, ...]]] = {
     ".arrow": ("Feather", _FEATHER),
     ".xlsx": (
         "Excel's .xlsx",
-        ((("pandas", "openpyxl"), _pandas("read_excel")), (("polars", "fastexcel"), _polars("read_excel"))),
+        ((("pandas", "openpyxl"), _excel), (("polars", "fastexcel"), _polars("read_excel"))),
     ),
-    ".xls": ("Excel's .xls", ((("pandas", "xlrd"), _pandas("read_excel")),)),
+    ".xls": ("Excel's .xls", ((("pandas", "xlrd"), _excel),)),
     ".sas7bdat": ("SAS's .sas7bdat", ((("pandas",), _sas),)),
     ".xpt": ("SAS's transport format", ((("pandas",), _sas),)),
     ".dta": ("Stata's .dta", ((("pandas",), _pandas("read_stata")),)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -142,3 +143,60 @@ def test_other_programs_files_are_read(tmp_path: Path, monkeypatch: pytest.Monke
         DataError, match=r"Excel's .xlsx is read by pandas and openpyxl; `pip install openpyxl`"
     ):
         files.read_file(tmp_path / "d.xlsx")
+
+
+def test_text_of_sas_transport_files_is_text(tmp_path: Path) -> None:
+    pyreadstat = pytest.importorskip("pyreadstat")
+    table = pd.DataFrame({"y": [1.0, 2.0], "who": ["é1", "b"]})
+    pyreadstat.write_xport(table, tmp_path / "d.xpt", file_format_version=5)
+    frame = files.read_file(tmp_path / "d.xpt")
+    assert all(isinstance(value, str) for value in frame["who"])
+
+
+def test_the_sheet_and_the_header_of_a_workbook_are_found_and_said(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    path, said = tmp_path / "d.xlsx", []
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"about": ["read me"]}).to_excel(book, sheet_name="README", index=False)
+        TABLE.to_excel(book, sheet_name="data", index=False, startrow=3)
+    frame = files.read_file(path, said.append)
+    np.testing.assert_allclose(frame["Reaction"], TABLE["Reaction"])
+    assert said == ["d.xlsx: sheet 'data' is read, not 'README'", "d.xlsx: the header is in row 4"]
+    pd.DataFrame().to_excel(path)
+    with pytest.raises(DataError, match="no sheet has a header and rows"):
+        files.read_file(path)
+
+
+def test_workbooks_without_their_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The choice of sheet and header, by a stand-in for the reader of cells."""
+
+    class Book:
+        sheets: ClassVar = {
+            "README": pd.DataFrame([["about"], ["read me"]]),
+            "data": pd.DataFrame([["Trial 7", None], [None, None], ["x", "y"], [1.0, 2.0], [3.0, None]]),
+        }
+        sheet_names: ClassVar = list(sheets)
+
+        def __init__(self, file: Path) -> None:
+            pass
+
+        def __enter__(self) -> Book:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def parse(self, name: str, header: int | None) -> pd.DataFrame:
+            cells = self.sheets[name]
+            if header is None:
+                return cells
+            return pd.DataFrame(cells.iloc[header + 1 :].to_numpy(), columns=cells.iloc[header])
+
+    path, said = tmp_path / "d.xlsx", []
+    path.write_bytes(b"PK")
+    monkeypatch.setattr(files, "find_spec", lambda name: name)
+    monkeypatch.setattr(pd, "ExcelFile", Book)
+    frame = files.read_file(path, said.append)
+    assert frame.columns.tolist() == ["x", "y"]
+    assert len(frame) == 2
+    assert said == ["d.xlsx: sheet 'data' is read, not 'README'", "d.xlsx: the header is in row 3"]
