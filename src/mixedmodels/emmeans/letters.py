@@ -44,6 +44,8 @@ def cld(emm: EMM, *, alpha: float = 0.05, adjust: str = "tukey") -> Table:
         letters += compact_letters(differs | differs.T)
     columns = {name: table[name][order] for name in table}
     notes = [*table.notes, f"means that share a letter do not differ at alpha = {alpha:g} ({adjust})"]
+    if len(groups) > 1:
+        notes.append(f"letters are of comparisons within {', '.join(emm.by)}")
     if unknown:
         notes.append(
             "no letters where some pairs have no test: this method leaves them no degrees of freedom"

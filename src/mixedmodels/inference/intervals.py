@@ -77,6 +77,7 @@ def confint(
     as that edge and named in a note; one that is not reached is infinite. If a lower −2l turns up on the way the
     profile starts again from there and says so.
     Studentized: replicates in standard errors of their own, on the scales of the Wald intervals; refits are one by one.
+    They are for fixed effects: of a standard deviation between few groups they cover too little, see small-samples.md.
     *Same as* `confint(fit, method = "profile", oldNames = FALSE)` in lme4; `nlme::intervals` for Wald.
 
     Examples

@@ -107,3 +107,9 @@ def test_trends_of_curved_terms_are_slopes_of_the_mean(term: str) -> None:
         slope = (value[0] - 8 * value[1] + 8 * value[2] - value[3]) / (12 * step)
         found = fit.emtrends("x", "1", at={"x": [at]})["estimate"][0]
         assert found == pytest.approx(slope, rel=1e-7)
+
+
+def test_letters_of_groups_say_what_they_compare() -> None:
+    means = mm.lmm("y ~ a * b + (1 | g)", _data()).emmeans("b", by="a")
+    assert "letters are of comparisons within a" in means.cld().notes
+    assert not any("within" in note for note in mm.lmm("y ~ b + (1 | g)", _data()).emmeans("b").cld().notes)

@@ -300,3 +300,13 @@ def test_reference_and_boundary_are_one_choice(intercepts, slopes):
         mm.compare(intercepts, slopes, reference="bootstrap", n=0)
     with pytest.raises(mm.SpecError, match="seed=-1 must be"):
         mm.compare(intercepts, slopes, reference="bootstrap", seed=-1)
+
+
+def test_chi_square_of_fixed_effects_with_few_groups_points_to_others() -> None:
+    rng = np.random.default_rng(0)
+    for groups, few in ((8, True), (40, False)):
+        g = np.repeat(np.arange(groups), 4)
+        data = {"g": g.astype(str), "arm": np.where(g % 2, "a", "b"), "y": rng.normal(size=len(g))}
+        fits = [mm.lmm(text, data, method="ml") for text in ("y ~ 1 + (1 | g)", "y ~ arm + (1 | g)")]
+        assert any("few groups (8)" in note for note in mm.compare(*fits).notes) == few
+        assert not any("few groups" in note for note in mm.compare(*fits, reference="f").notes)
