@@ -109,7 +109,7 @@ class Search:
             # leaving a boundary may move what is held for this search
             self.free, self.escapes = free, _ESCAPES
         self.retreats = 0 if criterion.design.bounded else _RETREATS
-        self.fences = _fences(criterion)
+        self.fences = fences_of(criterion)
         self.rejected = 0
         # next to where V is singular steps are cut short again and again on the way to an optimum
         self.patience = _REJECTED if criterion.design.bounded else 10 * _REJECTED
@@ -324,7 +324,7 @@ def is_small(criterion: Criterion, parameters: int = _SMALL[1]) -> bool:
     return criterion.design.n <= _SMALL[0] and criterion.n_theta <= parameters
 
 
-def _fences(criterion: Criterion) -> Fences | None:
+def fences_of(criterion: Criterion) -> Fences | None:
     """Return the limits of every parameter and of its steps, None where there are no ranges."""
     blocks: list[Block | ResidualBlock] = [*criterion.model.random_blocks, *criterion.model.residual_blocks]
     ranges = [
