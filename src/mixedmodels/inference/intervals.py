@@ -96,7 +96,7 @@ def confint(
     check_level(level)
     if method == "profile":
         return _profile_table(fit, terms, level, likelihood, progress)
-    parameters = reported_parameters(fit._work.criterion(), fit.optimum.theta)
+    parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
     chosen = choose(terms, [p.name for p in parameters], list(fit.design.fixed.columns))
     if method == "boot":
         check_choice("kind", kind, RESAMPLING)
@@ -164,7 +164,7 @@ FURTHEST = 30.0
 def _wald_rows(
     fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
 ) -> list[dict[str, float | str]]:
-    natural, covariance = fit._work.criterion().natural(fit.optimum.theta), fit._work.natural_covariance()
+    natural, covariance = fit._work.parameters().natural(fit.optimum.theta), fit._work.natural_covariance()
     half = float(t_quantile(level, np.array([np.inf]))[0])
     # slopes in the natural parameters themselves: those of their own identity
     itself = replace(natural, jacobian=np.eye(len(natural.values)))

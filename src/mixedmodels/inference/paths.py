@@ -8,10 +8,10 @@ from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 
-from ..criterion.base import LinearCriterion
+from ..criterion.base import Criterion
 from ..engines import Layout, choose_engine
 from ..fit import Fit
-from ..optimise.constrained import Constrained
+from ..optimise.constrained import Constrained, Constraint
 from ..optimise.newton import optimise
 from ..terms.design import FixedTerms
 from ..terms.rows import FixedRows
@@ -56,7 +56,7 @@ class Surroundings:
     `covariance` (n_theta, n_theta) is the asymptotic one of θ̂, zero for held parameters.
     """
 
-    criterion: LinearCriterion
+    criterion: Criterion
     theta: Array
     best: float
     covariance: Array
@@ -64,6 +64,8 @@ class Surroundings:
     @classmethod
     def of(cls, fit: Fit) -> Surroundings:
         """Return those of a fit."""
+        if fit._work.integrated:
+            return cls(fit._work.likelihood(), fit.optimum.theta, fit.criterion, fit._work.covariance())
         own, at = fit._work.criterion(), fit.optimum.theta
         criterion, theta = own.jointly(), own.absolute(at)
         return cls(criterion, theta, fit.criterion, criterion.working_covariance(theta))
@@ -71,7 +73,7 @@ class Surroundings:
     def units(self) -> Array:
         """Return the size of every parameter, (n_theta,): its standard error, or a share of it or of σ."""
         variance = np.diag(self.covariance)
-        floor = 0.1 * np.sqrt(self.criterion.sigma2(self.theta))
+        floor = 0.1 * np.sqrt(self.criterion.unit(self.theta))
         fallback = np.maximum(0.1 * np.abs(self.theta), floor)
         return np.where(variance > 0, np.sqrt(np.maximum(variance, 0.0)), fallback)
 
@@ -89,9 +91,8 @@ class CovariancePath(Path):
 
     def __init__(self, around: Surroundings, parameter: Reported) -> None:
         criterion, theta = around.criterion, around.theta
-        self.criterion, self.best = criterion, around.best
         self.estimate, slope = parameter.locate(criterion.natural(theta))
-        sigma = sqrt(criterion.sigma2(theta))
+        sigma = sqrt(criterion.unit(theta))
         spread = float(slope @ around.covariance @ slope)
         self.scale = sqrt(spread) if isfinite(spread) and spread > 0 else 0.1 * sigma
         if parameter.kind == "sd":
@@ -107,15 +108,52 @@ class CovariancePath(Path):
             self.lower, self.upper = self.estimate - FARTHEST, self.estimate + FARTHEST
         elif parameter.kind == "unit":
             self.lower, self.upper = -FARTHEST, FARTHEST
-        self.unit, self.free = around.units(), criterion.free
-        self.search = Constrained(
-            criterion, lambda at: parameter.locate(criterion.natural(at)), self.unit, self.scale
+        self.ridge = Ridge(
+            around, lambda at: parameter.locate(criterion.natural(at)), self.estimate, self.scale
         )
+
+    def rise(self, value: float) -> float:
+        return self.ridge.rise(value)
+
+
+class CoefficientPath(Path):
+    """−2l along one coefficient of a generalised model, which is one of its parameters or linear in them."""
+
+    def __init__(self, around: Surroundings, place: slice, row: Array) -> None:
+        """Take `place` of the coefficients in θ, and the coefficient as a function of them, (rank,)."""
+        slope = np.zeros(around.criterion.n_theta)
+        slope[place] = row
+        self.estimate = float(slope @ around.theta)
+        self.scale = sqrt(max(float(slope @ around.covariance @ slope), 1e-300))
+        self.ridge = Ridge(around, lambda at: (float(slope @ at), slope), self.estimate, self.scale)
+
+    def rise(self, value: float) -> float:
+        return self.ridge.rise(value)
+
+
+class Ridge:
+    """The minima of −2l along a function c(θ), each searched for from the nearest found before.
+
+    Parameters
+    ----------
+    around
+        The optimum.
+    locate
+        θ ↦ c(θ) and its slopes, (n_theta,).
+    estimate, scale
+        c at the optimum, and its size.
+    """
+
+    def __init__(self, around: Surroundings, locate: Constraint, estimate: float, scale: float) -> None:
+        self.criterion, self.best, self.estimate = around.criterion, around.best, estimate
+        self.unit, self.free = around.units(), around.criterion.free
+        self.search = Constrained(around.criterion, locate, self.unit, scale)
         self.found: dict[float, tuple[Array, Array | None]] = {
-            self.estimate: (theta, self.search.tangent(theta))
+            estimate: (around.theta, self.search.tangent(around.theta))
         }
 
     def rise(self, value: float) -> float:
+        """Return the increase of −2l where c(θ) = value, NaN where it cannot be found."""
         near = min(self.found, key=lambda known: abs(known - value))
         at, tangent = self.found[near]
         starts = [] if tangent is None else [at + (value - near) * tangent]

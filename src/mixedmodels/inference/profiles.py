@@ -16,7 +16,7 @@ from ..registry import check_choice
 from ..typing import Array
 from ..workings import build_criterion
 from .other_method import by_method
-from .paths import BetterOptimum, CovariancePath, FixedPath, Surroundings
+from .paths import BetterOptimum, CoefficientPath, CovariancePath, FixedPath, Path, Surroundings
 from .profile import Profile, follow
 from .progress import counted
 from .reported import Reported, is_regular, reported_parameters
@@ -73,7 +73,7 @@ def profiles_of(
 def _chosen(fit: Fit, terms: str | Iterable[str] | None, likelihood: str | None) -> list[str]:
     if likelihood is not None:
         check_choice("likelihood", likelihood, LIKELIHOODS)
-    covariance = [p.name for p in reported_parameters(fit._work.criterion(), fit.optimum.theta)]
+    covariance = [p.name for p in reported_parameters(fit._work.parameters(), fit.optimum.theta)]
     if likelihood != "reml":
         return choose(terms, covariance, list(fit.design.fixed.columns))
     if fit.spec.method == "ml":
@@ -136,6 +136,11 @@ def _without_better(
 
 
 def _restarted(model: Fit, better: BetterOptimum) -> Fit:
+    if model._work.integrated:
+        raise SpecError(
+            f"profile: a better optimum than that of the fit turned up on the way, −2l = {better.value:.4f} instead of "
+            f"{model.criterion:.4f}; fit the model again from other start= values."
+        )
     criterion = build_criterion(model.spec, model._work.own_design(), model._work.criterion().equations)
     start = better.theta
     if better.joint and not criterion.joint:
@@ -150,20 +155,31 @@ def _restarted(model: Fit, better: BetterOptimum) -> Fit:
 def _follow_all(
     model: Fit, names: list[str], cutoff: float, progress: bool | None, points: bool
 ) -> dict[str, NamedProfile]:
-    parameters = {p.name: p for p in reported_parameters(model._work.criterion(), model.optimum.theta)}
+    parameters = {p.name: p for p in reported_parameters(model._work.parameters(), model.optimum.theta)}
     columns, estimable = model.design.fixed.columns, model.design.fixed.estimable
-    around = Surroundings.of(model) if any(name in parameters for name in names) else None
+    joint = model._work.integrated or any(name in parameters for name in names)
+    around = Surroundings.of(model) if joint else None
     found: dict[str, NamedProfile] = {}
     for name in counted(names, "profile", progress):
         if name in parameters:
             assert around is not None
             found[name] = _covariance_profile(around, parameters[name], cutoff, points)
         elif columns.index(name) in estimable:
-            path = FixedPath(model, columns.index(name))
+            path = _coefficient_path(model, around, columns.index(name))
             found[name] = NamedProfile(path.estimate, follow(path, cutoff, points=points))
         else:
             found[name] = NamedProfile(np.nan, _no_profile("aliased with earlier columns"))
     return found
+
+
+def _coefficient_path(model: Fit, around: Surroundings | None, column: int) -> Path:
+    """Return the path along one estimable coefficient."""
+    if around is None or not model._work.integrated:
+        return FixedPath(model, column)
+    at = model.design.fixed.estimable.index(column)
+    rank = len(model.design.fixed.estimable)
+    row = model.solution.basis.coefficients(np.eye(rank))[at]
+    return CoefficientPath(around, model._work.likelihood().of_beta, row)
 
 
 def _no_profile(reason: str) -> Profile:

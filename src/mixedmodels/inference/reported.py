@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from ..covariance.base import Structure
-from ..criterion.base import Criterion, LinearCriterion
+from ..criterion.base import Criterion
 from ..criterion.parameters import NaturalParameters
 from ..typing import Array
 
@@ -85,7 +85,7 @@ def is_regular(parameter: Reported, values: Array) -> bool:
     return all(values[i] > 0 for i in places)
 
 
-def reported_parameters(criterion: LinearCriterion, theta: Array) -> list[Reported]:
+def reported_parameters(criterion: Criterion, theta: Array) -> list[Reported]:
     """Return every covariance parameter of a model that is not held, in the order of `natural`."""
     natural = criterion.natural(theta)
     places = {name: i for i, name in enumerate(natural.names)}
@@ -130,7 +130,7 @@ def decay_parameters(criterion: Criterion, theta: Array) -> frozenset[int]:
     return frozenset(out)
 
 
-def _unbounded(criterion: LinearCriterion, theta: Array) -> set[int]:
+def _unbounded(criterion: Criterion, theta: Array) -> set[int]:
     """Return the places of the natural parameters of covariances without bounds, which may be negative."""
     out: set[int] = set()
     first = 0

@@ -8,7 +8,7 @@ from math import isfinite
 
 import numpy as np
 
-from ..criterion.base import LinearCriterion
+from ..criterion.base import Criterion
 from ..typing import Array
 from .boundary import rounding
 
@@ -69,7 +69,7 @@ class Constrained:
     along it: at a singular Σ = LL' the gradient in L vanishes whatever the data say.
     """
 
-    def __init__(self, criterion: LinearCriterion, constraint: Constraint, unit: Array, scale: float) -> None:
+    def __init__(self, criterion: Criterion, constraint: Constraint, unit: Array, scale: float) -> None:
         self.criterion, self.constraint, self.scale = criterion, constraint, scale
         self.free = np.flatnonzero(criterion.free)
         self.unit = unit[self.free]

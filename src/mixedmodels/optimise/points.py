@@ -17,6 +17,8 @@ def raise_points(
 ) -> tuple[LikelihoodCriterion, Optimum, tuple[Status, ...]]:
     """Return the criterion whose −2l at its optimum moves by less than 1e-4 with more points, and what to say of it."""
     while (more := criterion.raised()) is not None:
+        if not optimum.converged:
+            return criterion, optimum, ()
         moved = abs(more.value(optimum.theta) - optimum.value)
         if moved < ENOUGH:
             message = (
