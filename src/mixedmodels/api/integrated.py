@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import arrange, solution_at
-from ..errors import DataError, SpecError, Status, carried_through
+from ..criterion.separation import check_concordant, infinite_coefficients, recession
+from ..errors import DataError, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
 from ..optimise.newton import optimise
+from ..optimise.optimum import Optimum
 from ..optimise.points import raise_points
 from ..spec import ModelSpec
 from ..terms.design import Design
@@ -35,6 +39,7 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         whole = assemble(parts, family, responses, levels, asked.thresholds)
         design = whole.design.of_likelihood(asked.approximation)
         _check_units(design, observed)
+        check_concordant(design, whole.predictors[0].random, family, responses)
     with carried_through("the fit"):
         held = held_values(spec)
         arranged = arrange(
@@ -54,8 +59,11 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         remarks: tuple[Status, ...] = ()
         if asked.points == "auto":
             criterion, optimum, remarks = raise_points(criterion, optimum, control)
-        warn_unconverged(optimum, stacklevel=5)
         theta = optimum.theta
+        direction = recession(arranged.observed, criterion.mode(theta).densities.score)
+        if direction is not None:
+            optimum = _without_maximum(optimum, infinite_coefficients(design, arranged.basis, direction))
+        warn_unconverged(optimum, stacklevel=5)
         fit = Fit(
             spec,
             frame.schema,
@@ -69,10 +77,26 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             control,
             notes=frame.notes + observed.notes + design.notes + remarks + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
-            distribution=_estimated(criterion, theta, observed, levels, asked.approximation),
+            distribution=replace(
+                _estimated(criterion, theta, observed, levels, asked.approximation), recession=direction
+            ),
         )
         fit._work.keep("covariance", lambda: criterion.covariance(theta))
         return fit
+
+
+def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:
+    """Return an optimum that says that coefficients have no finite estimate, in place of where the search gave up."""
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    told = Status(
+        Severity.WARNING,
+        f"no finite estimate of {listed}: there is a direction of these coefficients along which the density of no row "
+        "falls, whatever the random effects (separation)",
+        "Tests of functions that do not move along it stand. Leave the terms out, join levels, or look at the rows "
+        "that they tell apart",
+    )
+    others = tuple(s for s in optimum.statuses if not s.message.startswith("did not converge"))
+    return replace(optimum, converged=False, statuses=(told, *others))
 
 
 def _refuse(spec: ModelSpec) -> None:

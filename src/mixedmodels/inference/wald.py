@@ -152,7 +152,29 @@ def estimate_rows(
         estimate - half,
         estimate + half,
     )
-    return Estimates(*(np.where(estimable, column, np.nan) for column in columns))
+    found = Estimates(*(np.where(estimable, column, np.nan) for column in columns))
+    return found if fit.distribution is None else _infinite(found, own, fit.distribution.recession)
+
+
+def _infinite(found: Estimates, own: Array, recession: Array | None) -> Estimates:
+    """Return estimates with ±∞ for functions that rise or fall without end: no error, no test, a limit on one side."""
+    moved = endless(own, recession)
+    if recession is None or not moved.any():
+        return found
+    signed = np.where(own @ recession > 0.0, np.inf, -np.inf)
+    columns = {name: np.where(moved, np.nan, values) for name, values in found.columns().items()}
+    columns["estimate"] = np.where(moved, signed, found.estimate)
+    columns["conf_low"] = np.where(moved & (signed < 0.0), -np.inf, columns["conf_low"])
+    columns["conf_high"] = np.where(moved & (signed > 0.0), np.inf, columns["conf_high"])
+    return Estimates(**columns)
+
+
+def endless(own: Array, recession: Array | None) -> NDArray[np.bool_]:
+    """Return which functions of β, (k, r) in its own coordinates, rise or fall without end along a direction."""
+    if recession is None:
+        return np.zeros(len(own), dtype=bool)
+    size = np.abs(own).max(axis=1, initial=0.0) * np.abs(recession).max()
+    return np.asarray(np.abs(own @ recession) > 1e-7 * size)
 
 
 def _variances(functions: Array, covariance: Array) -> Array:
@@ -177,8 +199,11 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
     elif len(kept):
         kept = kept[:, : fit.design.fixed.rank]
         own = fit.solution.basis.rows(kept)
+        known = fit.distribution
+        infinite = known is not None and endless(own, known.recession).any()
         values, directions = independent_directions(own @ method.vcov(fit) @ own.T)
-        if len(values):
+        # infinite estimates have no covariance to test them by
+        if len(values) and not infinite:
             num_df = float(len(values))
             projected = directions @ (own @ fit.solution.own_beta - rhs)
             factor, den_df = method.joint(fit, kept)

@@ -60,6 +60,7 @@ class Distribution:
     scale: Array | None = None
     dispersion: float | None = None
     levels: Labels = ()
+    recession: Array | None = None
     points: int | None = None
 
     @property
