@@ -166,7 +166,7 @@ def linear_part(criterion: Criterion) -> LinearCriterion:
     """Return what only a linear mixed model has, or raise `SpecError` for other models."""
     if criterion.linear is None:
         raise SpecError(
-            f"criterion={criterion.design.criterion!r} is not that of a linear mixed model: it has no σ² and no "
-            "relative covariances, which the results of `lmm` are made of; use 'gaussian'."
+            f"this is asked of linear mixed models, and the model is one of criterion {criterion.design.criterion!r}, "
+            "which has no σ² and no relative covariances."
         )
     return criterion.linear

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 from ..fit import Fit
-from ..inference.averaged import averaged_means
+from ..inference.averaged import averaged_means, of_columns
 from ..inference.ddf import method_for
 from ..inference.population import population_columns, population_estimates
 from ..inference.predictors import predictors
@@ -181,7 +181,10 @@ def _averaged_over_effects(fit: Fit, grid: ReferenceGrid, rows: Array) -> tuple[
     assert link is not None
     value = link.forward(mean)
     scale = 1.0 / link.inverse(value)[1]
-    functions = scale[:, None] * (rows @ (found.slope[:, None] * grid.matrix))
+    slopes = found.slope[:, None] * grid.matrix
+    if found.along is not None:
+        slopes[:, list(fit.design.fixed.estimable)] += of_columns(fit, found.along)
+    functions = scale[:, None] * (rows @ slopes)
     linear = population_estimates(fit, population_columns(fit, functions))
     return functions, value - linear, scale[:, None] * (rows @ found.root)
 

@@ -27,11 +27,16 @@ STEP = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Averaged:
-    """E μ(η + sZ) of m rows, its slope in η, and the part of its standard error from θ̂ as columns (m, q)."""
+    """E μ(η + sZ) of m rows, its slope in η, and the part of its standard error from θ̂ as columns (m, q).
+
+    `along` is what the part of θ̂ that moves with β̂ adds to its slopes in β, by own coordinate, (m, r); None where θ̂ and
+    β̂ are uncorrelated, as in linear models.
+    """
 
     mean: Array
     slope: Array
     root: Array
+    along: Array | None = None
 
 
 def averaged_means(fit: Fit, rows: NewRows, eta: Array) -> Averaged:
@@ -47,19 +52,28 @@ def averaged_means(fit: Fit, rows: NewRows, eta: Array) -> Averaged:
     Notes
     -----
     ∂E/∂η = E μ', ∂E/∂s² = ½ E μ'' (Stein), each by the same 31-point rule; the slopes of s² in the covariance
-    parameters are central differences, and W = 2H⁻¹ their covariance.
+    parameters are central differences, and W = 2H⁻¹ their covariance. Where β̂ and θ̂ are correlated, θ̂ − θ is
+    B(β̂ − β) and a rest, B = W_θβW_ββ⁻¹: the rest has covariance W_θθ − BW_βθ, and B adds to the slopes in β.
     """
     link = _plain_link(fit)
     unknown = tuple(np.full(len(rows), not term.smooth) for term in fit.design.random)
     variances = load("postfit.unobserved:own_variances")
     s2 = np.asarray(variances(fit, rows, unknown, fit._work.own_covariances()))
     mean, slope, bend = integrated(link, eta, s2)
-    roots = [
-        (variances(fit, rows, unknown, up) - variances(fit, rows, unknown, down)) / (2.0 * STEP)
-        for up, down in _moved(fit)
-    ]
-    spread = np.column_stack(roots) if roots else np.zeros((len(rows), 0))
-    return Averaged(mean, slope, 0.5 * bend[:, None] * spread)
+
+    def slopes(moved: list[_Moved]) -> Array:
+        found = [
+            variances(fit, rows, unknown, up) - variances(fit, rows, unknown, down) for up, down in moved
+        ]
+        return np.column_stack(found) / (2.0 * STEP) if found else np.zeros((len(rows), 0))
+
+    half = 0.5 * bend[:, None]
+    if not fit._work.integrated:
+        return Averaged(mean, slope, half * slopes(_moved(fit)))
+    if all(term.smooth for term in fit.design.random):
+        return Averaged(mean, slope, np.zeros((len(rows), 0)))
+    rest, with_beta, inverse = _correlated(fit)
+    return Averaged(mean, slope, half * slopes(rest), half * slopes(with_beta) @ inverse)
 
 
 def integrated(link: Link, eta: Array, variance: Array) -> tuple[Array, Array, Array]:
@@ -110,7 +124,45 @@ def _plain_link(fit: Fit) -> Link:
     return known.link
 
 
-def _moved(fit: Fit) -> list[tuple[tuple[Array, ...], tuple[Array, ...]]]:
+def of_columns(fit: Fit, along: Array) -> Array:
+    """Return functions in own coordinates of β, (m, r), by estimable column of X."""
+    own = fit.solution.basis.rows(np.eye(along.shape[1]))
+    return np.asarray(np.linalg.solve(own.T, along.T).T)
+
+
+_Moved = tuple[tuple[Array, ...], tuple[Array, ...]]
+"""Σ of every term a step up and a step down."""
+
+
+def _correlated(fit: Fit) -> tuple[list[_Moved], list[_Moved], Array]:
+    """Return Σ moved along a root of what of W_θθ is not of β̂, along BC, and C⁻¹ (r, r), W_ββ = CC'."""
+    criterion, theta = fit._work.likelihood(), fit.optimum.theta
+    whole, k = criterion.covariance(theta), criterion.model.n_theta
+    beta = criterion.of_beta
+    size = np.sqrt(np.maximum(np.diag(whole[beta, beta]), 0.0))
+    size = np.where(size > 0.0, size, 1.0)
+    # W_ββ in units of its standard errors is no worse conditioned than the data
+    scaled = whole[beta, beta] / np.outer(size, size)
+    onto = np.linalg.lstsq(scaled, (whole[:k, beta] / size).T, rcond=1e-12)[0].T
+    left = whole[:k, :k] - onto @ scaled @ onto.T
+    roots = load("postfit.prediction_error:roots")(0.5 * (left + left.T))
+
+    def moved(columns: Array) -> list[_Moved]:
+        sizes = STEP * columns.T
+        return [
+            (criterion.model.matrices(theta + one), criterion.model.matrices(theta - one))
+            for one in _whole(sizes)
+        ]
+
+    def _whole(steps: Array) -> Array:
+        full = np.zeros((len(steps), len(theta)))
+        full[:, :k] = steps
+        return full
+
+    return moved(roots), moved(onto), np.diag(1.0 / size)
+
+
+def _moved(fit: Fit) -> list[_Moved]:
     """Return Σ of every term a step up and down along each column of a root of W, in own coordinates."""
     if all(term.smooth for term in fit.design.random):
         return []

@@ -72,9 +72,9 @@ def predict_generalised(
     variance = off.mean
     if averaged is not None:
         slope = _slope(known, value)
-        variance = (averaged.slope / slope) ** 2 * variance + np.sum(
-            (averaged.root / slope[:, None]) ** 2, axis=1
-        )
+        variance = (averaged.slope / slope) ** 2 * variance
+        variance += np.sum((averaged.root / slope[:, None]) ** 2, axis=1)
+        variance += _with_beta(fit, found, averaged, method) / slope**2
     half = t_quantile(confidence, off.df) * standard_errors(fit, variance)
     columns = {"fit": value, "se": standard_errors(fit, variance)}
     notes = [*off.notes, *lost_note(fit, variance)]
@@ -127,7 +127,17 @@ def _averaged(fit: Fit, found: Predicted) -> Averaged:
     rows = reach(fit, found.rows).rows
     eta = np.where(found.valid, found.mean, 0.0)
     got = averaged_means(fit, rows, eta)
-    return Averaged(np.where(found.valid, got.mean, np.nan), got.slope, got.root)
+    return replace(got, mean=np.where(found.valid, got.mean, np.nan))
+
+
+def _with_beta(fit: Fit, found: Predicted, averaged: Averaged, method: DegreesOfFreedom) -> Array:
+    """Return what the part of θ̂ that moves with β̂ adds to the variance of averaged means, (m,)."""
+    if averaged.along is None:
+        return np.zeros(len(averaged.mean))
+    covariance = method.vcov(fit)
+    direct = averaged.slope[:, None] * fit.solution.basis.rows(found.rows.x)
+    pushed = averaged.along @ covariance
+    return np.asarray(np.einsum("ma,ma->m", pushed, 2.0 * direct + averaged.along))
 
 
 def _link_of(known: Distribution, averaged: Averaged) -> Array:

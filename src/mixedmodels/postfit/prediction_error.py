@@ -28,6 +28,7 @@ from ..inference.sensitivity import sensitivity
 from ..terms.new_rows import NewRows
 from ..typing import Array
 from .missing_responses import ErrorsOfRows
+from .mode_error import mode_variances
 from .own_cluster import own_cluster_adjustment
 from .unobserved import own_variances, without_new_levels
 
@@ -71,6 +72,8 @@ def uncertainty_of(
     fit: Fit, found: Predicted, method: DegreesOfFreedom, *, response: bool, limits: bool
 ) -> Uncertainty:
     """Return how far predictions may be off; degrees of freedom where `limits` are asked, for means or a `response`."""
+    if fit._work.integrated:
+        return _about_mode(fit, found, method)
     here = _variances(fit, found, _at_optimum(fit, found), response)
     plain = _plain(found)
     known = found.valid & ~plain
@@ -88,6 +91,14 @@ def uncertainty_of(
             own = _satterthwaite(here, slopes, response)
             df = own if response else np.where(known, own, df)
     return Uncertainty(mean, mean + here.own, df, notes)
+
+
+def _about_mode(fit: Fit, found: Predicted, method: DegreesOfFreedom) -> Uncertainty:
+    """Return how far predictions of a generalised model may be off, whose new observations are not normal."""
+    mean = mode_variances(fit, found.rows, found.included, found.valid, method.vcov(fit)) + found.rest
+    conditional = not bool(_plain(found).all())
+    notes = ("standard errors of effects take the covariance parameters as known",) if conditional else ()
+    return Uncertainty(mean, mean, _own_df(fit, found, method), notes)
 
 
 def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOfFreedom) -> Array:
