@@ -12,6 +12,9 @@ from ..errors import DataError
 from ..typing import Array, Codes
 from .levels import drop_unused, factorise, match_levels
 
+FEWEST = 3
+"""Levels from which on text of numbers may have been meant as numbers: two are a factor either way."""
+
 
 def _reads_as_number(text: str) -> bool:
     try:
@@ -37,6 +40,8 @@ class Column:
         Which rows are missing, (n,), or None when none is. Numbers are NaN and codes −1 there.
     ordered
         Whether the data say that the levels are ordered.
+    text
+        Whether it came as text, and not as categories whose owner meant them so.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Column:
     levels: NDArray[Any] | None = None
     missing: NDArray[np.bool_] | None = None
     ordered: bool = False
+    text: bool = False
 
     @property
     def is_factor(self) -> bool:
@@ -87,6 +93,13 @@ class Column:
                 f"mark it missing, pandas.to_numeric({name}, errors='coerce')."
             )
         return f"convert it first, or use it as a factor: factor({self.name})."
+
+    @property
+    def reads_as_numbers(self) -> bool:
+        """Whether it came as text of three numbers or more and nothing else."""
+        if not self.text or self.levels is None or len(self.levels) < FEWEST:
+            return False
+        return all(isinstance(level, str) and _reads_as_number(level) for level in self.levels)
 
     def examples(self) -> str:
         """Return up to three levels for a message."""

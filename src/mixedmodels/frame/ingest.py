@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import DataError, Severity, SpecError, Status, caret, suggest
 from ..spec import ModelSpec
+from ..syntax.algebra import expand
 from ..syntax.spelling import variables
 from ..syntax.tokens import find_name
 from ..typing import Array
@@ -108,7 +109,7 @@ def build_frame(
         rows=rows,
         known=known or {},
         kept=_with_subset(kept, source, subset),
-        notes=noted + notes + unused,
+        notes=noted + notes + unused + _text_notes(spec, columns),
         clusters_given=clusters,
         context={name: function for name, function in (context or {}).items() if name in spec.functions},
         beside=given_beside,
@@ -254,6 +255,23 @@ def _drop_unused_levels(columns: Mapping[str, Column]) -> tuple[dict[str, Column
                 Status(Severity.NOTE, f"{len(unused)} unused levels of {column.name} dropped: {shown}")
             )
     return kept, tuple(notes)
+
+
+def _text_notes(spec: ModelSpec, columns: Mapping[str, Column]) -> tuple[Status, ...]:
+    """Return a note for each predictor that came as text of numbers and is taken for a factor."""
+    texts = [spec.fixed, *(term.effects for term in spec.random if not term.coordinates)]
+    used = {atom.variable: None for text in texts for term in expand(text) for atom in term if atom.is_column}
+    found = []
+    for column in (columns[name] for name in used if name in columns):
+        if column.levels is None or not column.reads_as_numbers:
+            continue
+        name, count = column.name, len(column.levels)
+        message = f"{name} is text that reads as numbers, taken as a factor of {count} levels"
+        hint = (
+            f"Convert it for a slope, pandas.to_numeric(data[{name!r}]), or write factor({name}) if it is one"
+        )
+        found.append(Status(Severity.NOTE, message, hint))
+    return tuple(found)
 
 
 def _describe(columns: Iterable[Column]) -> tuple[ColumnSchema, ...]:

@@ -6,7 +6,7 @@ Each reader keeps the library's own category codes and avoids copies; anything e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -163,7 +163,7 @@ def _read_objects(name: str, array: NDArray[Any]) -> Column:
         codes, levels = factorise_objects(cleaned)
     except TypeError:
         raise _not_levels(name, array) from None
-    return _coded(name, codes, levels)
+    return _coded(name, codes, levels, text=True)
 
 
 def _not_levels(name: str, array: NDArray[Any]) -> DataError:
@@ -198,10 +198,12 @@ def _inexact(kind: str, low: Any, high: Any) -> bool:
     return kind in "iu" and low is not None and low == low and max(-int(low), int(high)) > EXACT
 
 
-def _coded(name: str, codes: NDArray[Any], levels: NDArray[Any], ordered: bool = False) -> Column:
+def _coded(
+    name: str, codes: NDArray[Any], levels: NDArray[Any], ordered: bool = False, *, text: bool = False
+) -> Column:
     codes = codes.astype(np.int32, copy=False)
     missing = codes < 0
-    return Column(name, codes, levels, missing if missing.any() else None, ordered)
+    return Column(name, codes, levels, missing if missing.any() else None, ordered, text)
 
 
 def missing_numbers(values: NDArray[Any]) -> NDArray[np.bool_] | None:
@@ -279,9 +281,9 @@ def _hash_pandas(name: str, series: Any) -> Column:
         raise _not_levels(name, series.to_numpy(dtype=object)) from None
     levels = _level_array(uniques)
     try:
-        return _coded(name, *sort_levels(codes.astype(np.int32), levels))
+        return _coded(name, *sort_levels(codes.astype(np.int32), levels), text=True)
     except TypeError:
-        return _coded(name, *factorise_objects(series.to_numpy(dtype=object, na_value=None)))
+        return _coded(name, *factorise_objects(series.to_numpy(dtype=object, na_value=None)), text=True)
 
 
 def _level_array(levels: Any) -> NDArray[Any]:
@@ -298,7 +300,8 @@ def _read_polars(name: str, series: Any) -> Column:
     if dtype in (pl.String, pl.Categorical):
         text = series.cast(pl.String)
         levels = text.drop_nulls().unique().sort()
-        return _polars_codes(name, text.cast(pl.Enum(levels)), object_array(levels.to_list()))
+        found = _polars_codes(name, text.cast(pl.Enum(levels)), object_array(levels.to_list()))
+        return replace(found, text=dtype == pl.String)
     if dtype == pl.Boolean or dtype.is_numeric():
         if series.null_count() and dtype.is_integer() and _inexact("i", series.min(), series.max()):
             return _read_objects(name, object_array(series.to_list()))
@@ -350,5 +353,5 @@ def _arrow_codes(name: str, values: Any, *, sort: bool) -> Column:
     codes = values.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     levels = _level_array(values.dictionary.to_pylist())
     if sort:
-        return _coded(name, *sort_levels(codes, levels))
+        return _coded(name, *sort_levels(codes, levels), text=True)
     return _coded(name, codes, levels, bool(values.type.ordered))

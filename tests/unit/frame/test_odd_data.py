@@ -299,3 +299,32 @@ def test_numbers_beside_a_word_are_named_where_they_are_too_many_levels() -> Non
     data = pd.DataFrame({"y": np.arange(20.0) ** 1.5, "x": pd.Series(values, dtype=object)})
     with pytest.raises(mm.DataError, match="Text in 'x' makes it a factor"):
         mm.lm("y ~ x", data)
+
+
+@pytest.mark.parametrize("library", ["pandas", "object", "polars", "lists"])
+def test_text_that_reads_as_numbers_is_a_factor_with_a_note(library: str) -> None:
+    data = mm.datasets.load("sleepstudy")
+    data["Days"] = data["Days"].astype(str)
+    tables = {
+        "pandas": lambda: data,
+        "object": lambda: data.astype({"Days": object}),
+        "polars": lambda: pytest.importorskip("polars").from_pandas(data),
+        "lists": lambda: {name: list(values) for name, values in data.items()},
+    }
+    notes = " ".join(map(str, mm.lmm("Reaction ~ Days + (1 | Subject)", tables[library]()).status))
+    assert "Days is text that reads as numbers, taken as a factor of 10 levels" in notes
+    assert "pandas.to_numeric(data['Days'])" in notes
+    # Subject, which groups, is text of numbers too
+    assert "Subject is text" not in notes
+
+
+def test_text_that_was_meant_as_a_factor_has_no_note() -> None:
+    data = mm.datasets.load("sleepstudy")
+    data["Days"] = data["Days"].astype(str)
+    for formula, table in (
+        ("Reaction ~ factor(Days) + (1 | Subject)", data),
+        ("Reaction ~ Days + (1 | Subject)", data.astype({"Days": "category"})),
+        ("Reaction ~ Days + (1 | Subject)", data.assign(Days="day " + data["Days"])),
+        ("Reaction ~ Days + (1 | Subject)", data.assign(Days=np.where(data["Days"] > "4", "1", "0"))),
+    ):
+        assert not any("reads as numbers" in str(status) for status in mm.lmm(formula, table).status)
