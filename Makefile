@@ -9,7 +9,7 @@ EXTRAS := test,plot,cli,arrow,polars
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build clean
+.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build package clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
@@ -21,7 +21,8 @@ help:
 	@echo "make sizes      sizes and coverages in small samples, and their page (SIZES='--shard 1/4'); goes on where it stopped"
 	@echo "make lint       the static checks of make test alone"
 	@echo "make format     rewrite Python and Rust in the project's format"
-	@echo "make build      a wheel in dist/"
+	@echo "make build      a wheel in dist/ for this machine"
+	@echo "make package    a wheel for any Linux since 2018 and an sdist in dist/, tried in fresh environments without Rust"
 	@echo "make clean      remove what the other targets made"
 
 demo: $(BUILT)
@@ -58,6 +59,9 @@ format: $(BUILT)
 
 build: $(BUILT)
 	$(BIN)/maturin build --release --out dist
+
+package: $(BUILT)
+	$(BIN)/python tools/package.py $(PACKAGE)
 
 clean:
 	rm -rf $(VENV) target dist build demo-output src/mixedmodels/_rust*.so

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets as datasets
-    from .api import glm, glmm, gls, lm, lmm, mmrm
+    from .api import estimate_cost, glm, glmm, gls, lm, lmm, mmrm
     from .control import Control
     from .dialects.clmm import clmm
     from .dialects.glmer import glmer
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from .inference.wald import wald
     from .spec import ModelSpec
     from .table import Table
+
+if "t" in getattr(sys, "abiflags", ""):
+    raise ImportError(
+        f"mixedmodels is not tested on free-threaded Python, and this is one ({sys.version.split()[0]}t): use "
+        "the build of Python with the global interpreter lock."
+    )
 
 __version__ = "0.1.0"
 
@@ -44,6 +51,7 @@ __all__ = [
     "clmm",
     "compare",
     "datasets",
+    "estimate_cost",
     "fay_herriot",
     "glm",
     "glmer",
@@ -72,6 +80,7 @@ HOMES = {
     "Table": "table",
     "clmm": "dialects.clmm",
     "compare": "inference.compare",
+    "estimate_cost": "api",
     "fay_herriot": "inference.fay_herriot",
     "glm": "api",
     "glmer": "dialects.glmer",

@@ -75,6 +75,8 @@ class Control:
             if value is None and name in ("starts", "threads", "memory"):
                 continue
             right = isinstance(value, kind) and not isinstance(value, bool)
+            if name == "rank_tolerance" and right and value >= 1:
+                right, advice = False, "a number between 0 and 1, for example 1e-7"
             if not right or not (value >= least if whole else value > least):
                 raise SpecError(f"control: {name}={value!r} must be {advice}.")
         for name in ("keep_data", "verbose"):

@@ -109,11 +109,15 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One numerical outcome of a fit: a message and what to do about it."""
+    """One numerical outcome of a fit: a message and what to do about it.
+
+    With `untested` standard errors rest on rounding, or on what the data do not say: tables leave tests and limits out.
+    """
 
     severity: Severity
     message: str
     hint: str = ""
+    untested: bool = False
 
     def __str__(self) -> str:
         return f"{self.message}. {self.hint}" if self.hint else self.message

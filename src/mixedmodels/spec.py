@@ -272,6 +272,17 @@ class ModelSpec:
         """The predictors beside the mean that have formulas of their own."""
         return () if self.likelihood is None else self.likelihood.parts
 
+    @property
+    def known_of_terms(self) -> frozenset[str]:
+        """Names of the matrices that random terms have for the covariance or precision of their levels."""
+        terms = (*self.random, *(term for part in self.parts for term in part.random))
+        return frozenset(name for term in terms for name in (term.cov, term.precision) if name)
+
+    def uses_known(self, name: str) -> bool:
+        """Return whether a known matrix is used: errors that are sums of known matrices take all that no term names."""
+        summed = self.residual is not None and self.residual.structure.name == "lin"
+        return summed or name in self.known_of_terms
+
     def with_changes(self, **changes: Any) -> ModelSpec:
         """Return the spec with some fields replaced."""
         return replace(self, **changes)

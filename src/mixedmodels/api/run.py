@@ -55,6 +55,16 @@ def refuse_random(spec: ModelSpec, verb: str) -> None:
         raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `{other}`.")
 
 
+def _check_known(spec: ModelSpec, known: Mapping[str, Any]) -> None:
+    """Raise `SpecError` for a known matrix that no term uses."""
+    unused = [name for name in known if not spec.uses_known(name)]
+    if unused:
+        raise SpecError(
+            f"known= holds {', '.join(map(repr, unused))}, which no term of the model uses: write "
+            f"(1 | g, cov={unused[0]}) or (1 | g, precision={unused[0]}) in the formula, or leave it out."
+        )
+
+
 def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     """Return the fit of a spec to data: frame, design, objective, optimum, fit."""
     load("inference.ddf:check_method")(spec.ddf)
@@ -66,21 +76,11 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
     spec = with_everything(spec, lambda: open_source(inputs.data).names)
+    _check_known(spec, inputs.known or {})
     if spec.likelihood is not None:
         generalised: Fit = load(FITTERS[spec.likelihood.approximation])(spec, inputs, control)
         return generalised
-    frame = build_frame(
-        spec,
-        inputs.data,
-        weights=inputs.weights,
-        known=inputs.known,
-        subset=inputs.subset,
-        context=inputs.context,
-    )
-    threads = control.threads_for(frame.n)
-    tolerance, room = control.rank_tolerance, control.room
-    with carried_through("the fit"):
-        design, rows = build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
+    frame, design, rows = read_model(spec, inputs, control)
     with carried_through("the fit"):
         found = search(spec, design, rows, control, spec.start_values)
         warn_unconverged(found.optimum)
@@ -96,6 +96,22 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             notes=frame.notes + found.design.notes + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
         )
+
+
+def read_model(spec: ModelSpec, inputs: Inputs, control: Control) -> tuple[ModelFrame, Design, Rows]:
+    """Return the columns of a linear model, its design and its rows."""
+    frame = build_frame(
+        spec,
+        inputs.data,
+        weights=inputs.weights,
+        known=inputs.known,
+        subset=inputs.subset,
+        context=inputs.context,
+    )
+    threads = control.threads_for(frame.n)
+    tolerance, room = control.rank_tolerance, control.room
+    with carried_through("the fit"):
+        return frame, *build_design(spec, frame, rank_tolerance=tolerance, threads=threads, memory=room)
 
 
 def warn_unconverged(optimum: Optimum, stacklevel: int = 4) -> None:

@@ -49,7 +49,7 @@ def inferred(emm: EMM, null: float = 0.0) -> tuple[dict[str, Array], tuple[str, 
     found["conf_low"] = found["estimate"] - half
     found["conf_high"] = found["estimate"] + half
     names = [" ".join(str(values[i]) for values in emm.levels.values()) for i in range(len(emm))]
-    notes = [*emm.notes, f"df: {s.method.describe(emm.fit)}", *empty_cells(inner, names)]
+    notes = [*emm.notes, f"df: {s.method.describe(emm.fit)}", *empty_cells(emm.fit, inner, names)]
     notes.append(f"confidence level {s.level:g}")
     if s.response is not None:
         notes.append(s.response.apply(found, ratio=emm.kind == "contrast"))

@@ -74,6 +74,6 @@ def _by_table(emm: EMM, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns: dict[str, Any] = {name: emm.levels[name][firsts] for name in emm.by}
     columns.update((name, np.array([row[name] for row in rows])) for name in TESTED)
     groups = [", ".join(str(emm.levels[name][first]) for name in emm.by) for first in firsts]
-    notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}", *empty_tests(rows, groups))
+    notes = (*emm.notes, f"df: {emm.settings.method.describe(emm.fit)}", *empty_tests(emm.fit, rows, groups))
     formats = level_formats({name: emm.levels[name] for name in emm.by})
     return Table(columns, "", notes, emm.fit.backend, formats)

@@ -84,7 +84,7 @@ def joint_tests(
     }
     columns["term"] = found.terms
     columns.update((name, np.array([row[name] for row in found.rows])) for name in TESTED)
-    notes = [*whole.notes, f"df: {method.describe(fit)}", *empty_tests(found.rows, found.terms)]
+    notes = [*whole.notes, f"df: {method.describe(fit)}", *empty_tests(fit, found.rows, found.terms)]
     if found.reduced:
         listed = ", ".join(dict.fromkeys(found.reduced))
         notes.append(f"fewer df because some contrasts are not estimable: {listed}")

@@ -199,14 +199,9 @@ def read_specs(
     >>> read_specs("a * b | c", None)
     (('a', 'b'), ('c',))
     """
-    given = () if by is None else (by,) if isinstance(by, str) else tuple(by)
-    for argument, asked in (("specs", specs), ("by", given)):
-        if not isinstance(asked, str) and not (
-            isinstance(asked, Sequence) and all(isinstance(name, str) for name in asked)
-        ):
-            raise SpecError(
-                f"{argument}={asked!r} must name factors, for example 'a', 'a * b' or ['a', 'b']."
-            )
+    specs = _names("specs", specs)
+    given = () if by is None else _names("by", by)
+    given = (given,) if isinstance(given, str) else given
     if not isinstance(specs, str):
         names = tuple(specs)
     elif specs in known:
@@ -223,6 +218,18 @@ def read_specs(
         name for name in dict.fromkeys(names) if (name != "1" or name in known) and name not in given
     )
     return names, tuple(dict.fromkeys(given))
+
+
+def _names(argument: str, asked: Any) -> str | Labels:
+    """Return text as it is, and any list, array or index of texts as a tuple."""
+    if isinstance(asked, str):
+        return str(asked)
+    listed = asked.tolist() if callable(getattr(asked, "tolist", None)) else asked
+    if isinstance(listed, str):
+        return listed
+    if isinstance(listed, Sequence) and all(isinstance(name, str) for name in listed):
+        return tuple(map(str, listed))
+    raise SpecError(f"{argument}={asked!r} must name factors, for example 'a', 'a * b' or ['a', 'b'].")
 
 
 _WITHOUT_NAMES = re.compile(r"`(?:``|[^`])+`")

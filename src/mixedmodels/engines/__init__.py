@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from ..control import Control
 from ..errors import SpecError, suggest
 from ..terms.rows import Rows
@@ -42,26 +46,43 @@ def choose_engine(layout: Layout, rows: Rows, control: Control) -> Engine:
         if reason is not None:
             raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
         return engine
-    reasons: list[str] = []
-    able: list[tuple[float, int, Engine]] = []
-    for name, kind in ENGINES.items():
-        engine = kind()
-        reason = engine.supports(layout, rows, control)
-        if reason is None:
-            flops = engine.cost(layout, rows)[0]
-            able.append((flops, len(able), engine))
-            if flops < (CHEAP if layout.errors is None else CHEAP_ERRORS):
-                break
-        else:
-            reasons.append(f"{name}: {reason}")
+    asked: list[Considered] = []
+    for one in considered(layout, rows, control):
+        asked.append(one)
+        if not one.reason and one.operations < (CHEAP if layout.errors is None else CHEAP_ERRORS):
+            break
+    able = [one for one in asked if not one.reason]
     if not able:
+        reasons = "; ".join(f"{one.engine.name}: {one.reason}" for one in asked)
         raise SpecError(
-            f"no engine can take this model ({'; '.join(reasons)}). Use fewer levels or simpler terms; where "
+            f"no engine can take this model ({reasons}). Use fewer levels or simpler terms; where "
             "memory is what lacks, a machine with more of it or mm.Control(memory=…)."
         )
-    operations, _, cheapest = min(able)
-    check_operations(cheapest.name, operations)
-    return cheapest
+    cheapest = min(able, key=lambda one: one.operations)
+    check_operations(cheapest.engine.name, cheapest.operations)
+    return cheapest.engine
 
 
-__all__ = ["ENGINES", "Engine", "Equations", "Layout", "choose_engine"]
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """An engine beside a model: operations of an evaluation, bytes held, and why it cannot take the model.
+
+    NaN where it cannot; the reason is empty where it can.
+    """
+
+    engine: Engine
+    operations: float
+    size: float
+    reason: str
+
+
+def considered(layout: Layout, rows: Rows, control: Control) -> Iterator[Considered]:
+    """Yield every engine with what it says of a model, in order."""
+    for kind in ENGINES.values():
+        engine = kind()
+        reason = engine.supports(layout, rows, control)
+        operations, size = engine.cost(layout, rows) if reason is None else (math.nan, math.nan)
+        yield Considered(engine, operations, size, reason or "")
+
+
+__all__ = ["ENGINES", "Considered", "Engine", "Equations", "Layout", "choose_engine", "considered"]

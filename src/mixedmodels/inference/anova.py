@@ -85,7 +85,7 @@ def anova(
     for name, L in hypotheses(fit, kind).items():
         names.append(name)
         rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
-    notes = [f"df: {method.describe(fit)}", *empty_tests(rows, names)]
+    notes = [f"df: {method.describe(fit)}", *empty_tests(fit, rows, names)]
     columns = {
         key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")
     }

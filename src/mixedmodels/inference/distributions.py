@@ -22,8 +22,12 @@ def t_two_sided(statistic: Array, df: Array) -> Array:
     return np.asarray(2 * tail, dtype=float)
 
 
+WIDEST = 1e6
+"""Half-width of an interval, in standard errors, beyond which it says nothing: 0.2 degrees of freedom at 95%."""
+
+
 def t_quantile(level: float, df: Array) -> Array:
-    """Return the half-width of a central interval of probability `level`, in standard errors.
+    """Return the half-width of a central interval of probability `level`, in standard errors; NaN beyond `WIDEST`.
 
     Examples
     --------
@@ -33,9 +37,8 @@ def t_quantile(level: float, df: Array) -> Array:
     upper = (1 + level) / 2
     infinite = np.isinf(df)
     finite_df = np.where(infinite, 1.0, df)
-    return np.asarray(
-        np.where(infinite, special.ndtri(upper), special.stdtrit(finite_df, upper)), dtype=float
-    )
+    half = np.where(infinite, special.ndtri(upper), special.stdtrit(finite_df, upper))
+    return np.asarray(np.where(half <= WIDEST, half, np.nan), dtype=float)
 
 
 def f_upper(statistic: float, num_df: float, den_df: float) -> float:

@@ -16,6 +16,7 @@ _QUOTED = re.compile(r"`((?:``|[^`])+)`")
 _NAME = "\0"
 """Stands on both sides of the number of a coefficient, so that no sign or bracket inside its name is read."""
 _NUMBERED = re.compile(r"\0(\d+)\0")
+_INEQUALITY = re.compile(r"[<>≤≥≠]|!=")
 
 
 def split_hypotheses(text: str, columns: Sequence[str]) -> list[str]:
@@ -31,7 +32,13 @@ def read_hypothesis(text: str, columns: Sequence[str]) -> tuple[Array, float, st
     >>> read_hypothesis("2*`body weight` - x = 1", ["x", "body weight"])[:2]
     (array([-1.,  2.]), 1.0)
     """
-    sides = _split_top(_masked(text, columns), "=")
+    masked = _masked(text, columns)
+    if _INEQUALITY.search(masked):
+        raise SpecError(
+            f"test: {text!r} is an inequality; tests are of equalities, as in 'x = 0'. For a one-sided p-value "
+            "halve that of the t test, joint=False, where the estimate lies on the side meant."
+        )
+    sides = _split_top(masked, "=")
     if len(sides) > 2:
         raise SpecError(f"test: {text!r} has more than one '='; separate hypotheses by commas.")
     if not all(side.strip() for side in sides):

@@ -210,8 +210,15 @@ def _by_root(
         tail = upper(family)
         # Degrees of freedom that differ by rounding alone share one root.
         keys = [float(f"{df:.10g}") for df in family.df]
-        roots = {df: solve_critical(partial(_at_df, tail, df), level) for df in set(keys)}
-        return np.array([roots[df] for df in keys])
+        roots: dict[float, float] = {}
+        last: list[float] = []
+        for df in sorted({key for key in keys if not np.isnan(key)}):
+            # roots change slowly with df: the next one lies near where the last two point to
+            reach = max(2.0 * abs(last[-1] - last[-2]), 1e-6) if len(last) > 1 else np.nan
+            near = (last[-1] - reach, last[-1] + 1e-9) if np.isfinite(reach) and last[-1] > reach else None
+            roots[df] = solve_critical(partial(_at_df, tail, df), level, near)
+            last.append(roots[df])
+        return np.array([roots.get(df, np.nan) for df in keys])
 
     return critical
 

@@ -41,7 +41,9 @@ def _read(fit: Fit) -> dict[str, Column]:
         return columns if rows is None else {name: column.take(rows) for name, column in columns.items()}
     encoding = encoding_of(fit.design)
     if fit.inputs is None or encoding is None:
-        raise fit._work.no_data("the table of means, trends or marginal tests")
+        raise fit._work.no_data(
+            "anova of types 2 and 3, as emmeans, emtrends and joint_tests, of a model with factors"
+        )
     encoder = encoding.fixed.encoder
     names = dict.fromkeys(encoder.variables)
     names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))

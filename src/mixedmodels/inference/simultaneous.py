@@ -82,8 +82,12 @@ def mvt_upper(correlation: Array) -> Callable[[float, float], float]:
     return upper
 
 
-def solve_critical(upper: Callable[[float], float], level: float) -> float:
-    """Return the t at which the decreasing function `upper` is 1 − level."""
+def solve_critical(
+    upper: Callable[[float], float], level: float, near: tuple[float, float] | None = None
+) -> float:
+    """Return the t at which the decreasing function `upper` is 1 − level; `near` are limits that it may lie between."""
+    if near is not None and upper(near[0]) > 1.0 - level >= upper(near[1]):
+        return float(optimize.brentq(lambda t: upper(t) - (1.0 - level), *near, xtol=1e-10, rtol=1e-12))
     high = 4.0
     while upper(high) > 1.0 - level:
         high *= 2.0
@@ -127,7 +131,8 @@ def _scale_rule(df: float) -> tuple[Array, Array]:
     u = low + (high - low) * (nodes + 1.0) / 2.0
     log_density = np.log(2.0) + half * np.log(half) - special.gammaln(half) + df * u - half * np.exp(2.0 * u)
     mass = weights * (high - low) / 2.0 * np.exp(log_density)
-    return np.exp(u), mass / mass.sum()
+    felt = mass > 1e-16 * mass.sum()
+    return np.exp(u[felt]), mass[felt] / mass.sum()
 
 
 @lru_cache(maxsize=4)

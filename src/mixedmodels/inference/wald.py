@@ -112,7 +112,7 @@ def wald(
         _check_consistent(kept[estimable], targets[estimable])
         return joint_test(fit, kept[estimable], targets[estimable], method, tuple(notes))
     estimates = estimate_rows(fit, kept, targets, method, level, estimable)
-    notes += empty_cells(estimates, names)
+    notes += empty_cells(fit, estimates, names)
     return Table({"term": names, **estimates.columns()}, notes=tuple(notes), backend=fit.backend)
 
 
@@ -134,14 +134,20 @@ def estimate_rows(
     own = fit.solution.basis.rows(fixed)
     estimate = own @ fit.solution.own_beta
     std_error = np.sqrt(_variances(own, method.vcov(fit)))
+    # what is zero whatever the coefficients are is known, not estimated
+    std_error[~kept.any(axis=1)] = np.nan
     df = method.single(fit, fixed)
     curved = population.bends(fit, kept) & estimable
     if curved.any():
         estimate = np.where(curved, population.population_estimates(fit, kept), estimate)
         variance, df[curved] = population.variances(fit, kept[curved], method)
         std_error[curved] = np.sqrt(variance)
+    df = np.where(np.isnan(std_error), np.nan, df)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = (estimate - rhs) / std_error
+    if untested(fit):
+        df = np.full(len(df), np.nan)
+        statistic = np.full(len(df), np.nan)
     half = t_quantile(level, df) * std_error
     columns = (
         estimate,
@@ -209,27 +215,52 @@ def joint_test(fit: Fit, kept: Array, rhs: Array, method: DegreesOfFreedom, note
             factor, den_df = method.joint(fit, kept)
             statistic = factor * float(np.sum(projected**2 / values)) / num_df
             p_value = f_upper(statistic, num_df, den_df)
+    if untested(fit):
+        den_df, statistic, p_value = np.nan, np.nan, np.nan
     columns = {"num_df": [num_df], "den_df": [den_df], "statistic": [statistic], "p_value": [p_value]}
     found = Table(columns, notes=notes, backend=fit.backend)
-    return replace(found, notes=(*notes, *empty_tests([found.row(0)], ()))) if notes else found
+    return replace(found, notes=(*notes, *empty_tests(fit, [found.row(0)], ()))) if notes else found
 
 
-def empty_cells(found: Estimates, names: Sequence[str]) -> list[str]:
-    """Return why estimates have no test and no limits: a note, or none where all have them."""
+def untested(fit: Fit) -> str:
+    """Return why no test or interval of a fit means anything, as a clause; empty where they do."""
+    return next((status.message for status in fit.status if status.untested), "")
+
+
+def empty_cells(fit: Fit, found: Estimates, names: Sequence[str]) -> list[str]:
+    """Return why estimates have no test and no limits: notes, none where all have them."""
+    if why := untested(fit):
+        return [f"no tests or limits: {why}"]
+    notes = []
+    known = np.isfinite(found.estimate) & np.isnan(found.std_error)
+    if zero := [name for name, empty in zip(names, known.tolist(), strict=True) if empty]:
+        notes.append(
+            f"known, not estimated, and without a test: {_listed(zero)}, whatever the coefficients are"
+        )
     without = np.isfinite(found.std_error) & np.isnan(found.df)
     missing = [name for name, empty in zip(names, without.tolist(), strict=True) if empty]
-    if not missing:
-        return []
-    return [
-        f"no test or limits of {_listed(missing)}: this method leaves them no degrees of freedom; {OTHERS}"
-    ]
+    if missing:
+        notes.append(
+            f"no test or limits of {_listed(missing)}: this method leaves them no degrees of freedom; {OTHERS}"
+        )
+    wide = np.isfinite(found.std_error) & np.isfinite(found.df) & np.isnan(found.conf_low)
+    if missing := [name for name, empty in zip(names, wide.tolist(), strict=True) if empty]:
+        notes.append(unlimited(_listed(missing), float(found.df[wide].max())))
+    return notes
 
 
-def empty_tests(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+def unlimited(what: str, df: float) -> str:
+    """Return the note of limits that are left out since they lie beyond all bounds."""
+    return f"no limits of {what}: with {df:.2g} degrees of freedom they lie more than a million standard errors away"
+
+
+def empty_tests(fit: Fit, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
     """Return why F tests, of the terms named, have empty cells: notes, none where all are complete."""
+    if why := untested(fit):
+        return [f"no tests: {why}"]
     named = list(names) or [""] * len(rows)
     nothing = [name for name, row in zip(named, rows, strict=True) if np.isnan(row["num_df"])]
-    untested = [
+    missing = [
         name
         for name, row in zip(named, rows, strict=True)
         if np.isfinite(row["num_df"]) and np.isnan(row["p_value"])
@@ -237,9 +268,9 @@ def empty_tests(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
     notes = []
     if nothing:
         notes.append("nothing estimable is left" + _of(nothing))
-    if untested:
+    if missing:
         notes.append(
-            f"no F test{_of(untested)}: this method leaves no denominator degrees of freedom; {OTHERS}"
+            f"no F test{_of(missing)}: this method leaves no denominator degrees of freedom; {OTHERS}"
         )
     return notes
 

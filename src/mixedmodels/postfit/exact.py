@@ -39,7 +39,7 @@ def exact_statuses(fit: Fit) -> tuple[Status, ...]:
         return ()
     message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"
     hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
-    return (Status(Severity.WARNING, message, hint),)
+    return (Status(Severity.WARNING, message, hint, untested=True),)
 
 
 def _rank_of_random(design: Design, rows: Rows) -> int:

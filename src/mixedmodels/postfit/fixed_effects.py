@@ -77,7 +77,7 @@ def fixed_effects(
     for name, values in inner.columns().items():
         columns[name] = np.full(p, np.nan)
         columns[name][kept] = values
-    notes = [f"df: {method.describe(fit)}", *empty_cells(inner, [fixed.columns[j] for j in kept])]
+    notes = [f"df: {method.describe(fit)}", *empty_cells(fit, inner, [fixed.columns[j] for j in kept])]
     if fixed.aliased:
         notes.append(f"aliased with earlier columns: {', '.join(fixed.aliased)}")
     alone = ("mean",) * p if fit.spec.likelihood is not None else ()

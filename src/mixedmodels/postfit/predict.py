@@ -16,7 +16,7 @@ from ..inference.ddf import method_for
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, read_response
 from ..inference.sensitivity import Information
-from ..inference.wald import check_level, is_estimable
+from ..inference.wald import check_level, is_estimable, unlimited, untested
 from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
@@ -151,13 +151,29 @@ def predict(
     method = method_for(fit, ddf, information=information)
     off = uncertainty_of(fit, located, method, response=response, limits=interval is not None)
     columns = {"fit": located.mean, "se": standard_errors(fit, off.mean)}
+    exact = (columns["se"] <= 0) & located.rows.x.any(axis=1)
+    columns["se"] = np.where(exact, np.nan, columns["se"])
     notes = [*_missing_notes(located), *_position_notes(fit, located, conditional), *off.notes]
     notes += lost_note(fit, off.response if response else off.mean)
+    if exact.any():
+        these = "1 row is" if np.count_nonzero(exact) == 1 else f"{np.count_nonzero(exact)} rows are"
+        notes.append(f"{these} fitted exactly, up to rounding: no standard errors or limits there")
     if response:
         notes += _response_notes(fit, located, off.response)
     if interval is not None:
         variance = off.response if response else off.mean
         half = t_quantile(confidence, off.df) * standard_errors(fit, variance)
+        half = np.where(exact, np.nan, half)
+        wide = np.isfinite(variance) & np.isfinite(off.df) & np.isnan(half)
+        if why := untested(fit):
+            half = np.full(len(half), np.nan)
+            notes.append(f"no limits: {why}")
+        elif wide.any():
+            notes.append(
+                unlimited(
+                    f"{np.count_nonzero(wide)} rows", float(np.broadcast_to(off.df, wide.shape)[wide].max())
+                )
+            )
         columns.update(lower=located.mean - half, upper=located.mean + half)
         notes = [f"{100 * confidence:g}% {interval} limits; df: {method.describe(fit)}", *notes]
     if back is not None:

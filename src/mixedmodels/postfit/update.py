@@ -133,7 +133,9 @@ def update(
             raise SpecError(
                 "update: weights were given as an array for the old data; give weights= for the new."
             )
-    matrices = (before.known if before is not None else None) if known is KEEP else known
+    matrices = None if known is KEEP else known
+    if known is KEEP and before is not None and before.known is not None:
+        matrices = {name: own for name, own in before.known.items() if changed.uses_known(name)}
     rows = subset
     if subset is KEEP:
         rows = None if before is None else before.subset

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines import ENGINES, Layout
-from ..errors import MixedModelsError, Severity
+from ..errors import MixedModelsError, Severity, carried_through
 from ..fit import Fit
 from ..formats import format_number
 from ..inference.ddf import automatic_for, method_for
@@ -89,8 +89,9 @@ def summary(
     reason = ""
     if fit.design.fixed.columns:
         try:
-            tables.append(_fixed(fit, method, information, level))
-        except (MixedModelsError, np.linalg.LinAlgError) as error:
+            with carried_through("their covariance"):
+                tables.append(_fixed(fit, method, information, level))
+        except MixedModelsError as error:
             if ddf is not None:
                 raise
             # what was fitted is shown whatever its tests come to
@@ -171,7 +172,7 @@ def _criteria(fit: Fit) -> Table:
 
 def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) -> Table:
     table = fixed_effects(fit, ddf=ddf, information=information, level=level)
-    infinite = bool(np.all(np.isinf(table["df"]) | np.isnan(table["df"])))
+    infinite = bool(np.any(np.isinf(table["df"]))) and not bool(np.any(np.isfinite(table["df"])))
     tail = 50 * (1 - level)
     headers = {
         "term": "",

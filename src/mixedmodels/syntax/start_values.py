@@ -33,6 +33,11 @@ def read_start(start: Any) -> tuple[Pairs, tuple[Pairs, ...]]:
     ((('var(a)', 1.0), ('var(b)', 3.0)), (('var(a)', 2.0), ('var(b)', 3.0)))
     """
     if isinstance(start, (list, tuple)):
+        if not all(isinstance(given, Mapping) for given in start):
+            raise SpecError(
+                f"start={start!r} must map parameter names to numbers, for example {{'var(Residual)': 1.0}}, or be "
+                "a list of such mappings."
+            )
         rows = [row for given in start for row in _combinations(given)]
     else:
         rows = _combinations(start)

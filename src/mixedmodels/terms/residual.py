@@ -170,8 +170,7 @@ def build_residual(
         return residual, ErrorRows(each, np.zeros_like(each), None, of_rows), encoding, ()
     asked = spec.residual
     group = bind_group(asked.cluster, None, frame.factors, frame.n)
-    named = {name for term in spec.random for name in (term.cov, term.precision)}
-    matrices = {name: matrix for name, matrix in frame.known.items() if name not in named}
+    matrices = {name: matrix for name, matrix in frame.known.items() if name not in spec.known_of_terms}
     placed = place_rows(asked, frame, group.codes, matrices)
     _refuse_duplicates(asked, group, placed)
     placed.structure.check(placed.positions)

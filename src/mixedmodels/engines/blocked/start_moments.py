@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...kernels import row_products, solve_lower, thin_product
 from ...lazy import LazyModule
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 else:
     sparse = LazyModule("scipy.sparse")
 
+MANY = 16
+"""Columns of one factor from which their products are taken together."""
 FEW = 4
 """Columns of X up to which products with a dense block are taken column by column."""
 
@@ -67,10 +70,17 @@ def mivque0(
     rotated = [a.rotate(a.x) for a in columns]
     squares = np.array([row_products(x.T, x.T) for x in rotated]).reshape(size, r * r)
     s[:-1, :-1] = squares @ squares.T
+    together = set()
+    for f, at, among, with_errors in _many_columns(arranged, columns, parts):
+        s[np.ix_(at, at)] += among
+        s[at, -1] = s[-1, at] = with_errors - squares[at, :: r + 1].sum(axis=1)
+        together.add((f, f))
     for i, a in enumerate(columns):
         y = a.rotate(a.y)
         q[i] = _dot(y, y)
         for j in range(i, size):
+            if (a.factor, columns[j].factor) in together:
+                continue
             low, high = (i, j) if a.order <= columns[j].order else (j, i)
             block = parts.products(columns[low], columns[high])
             if columns[low].known_factor is not None or columns[high].known_factor is not None:
@@ -80,6 +90,23 @@ def mivque0(
             s[i, j] += _less_projection(block, rotated[low], rotated[high])
             s[j, i] = s[i, j]
     return s, q
+
+
+def _many_columns(
+    arranged: Arrangement, columns: list[_Column], parts: _Parts
+) -> list[tuple[int, NDArray[np.intp], Array, Array]]:
+    """Return for chain factors of many columns: factor, columns (k,), Σ A² − 2 Σ A∘x_ax_b' (k, k) and tr A_aa (k,)."""
+    found = []
+    for place, f in enumerate(arranged.chain):
+        at = np.array([i for i, column in enumerate(columns) if column.factor == f], dtype=np.intp)
+        if len(at) < MANY:
+            continue
+        own, p = [columns[i].column for i in at], arranged.factors[f].p
+        z = parts.chain[place][0].reshape(-1, p, p)[:, own][:, :, own]
+        x = np.stack([columns[i].x for i in at], axis=1)
+        among = np.einsum("qkl,qkl->kl", z, z) - 2 * np.einsum("qkl,qkl->kl", z, x @ x.transpose(0, 2, 1))
+        found.append((f, at, among, np.einsum("qkk->k", z)))
+    return found
 
 
 def _rotate(block: Any, a: _Column, b: _Column) -> Array:

@@ -1,0 +1,58 @@
+"""What a fit would take, by the planner that fits ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mixedmodels as mm
+
+rng = np.random.default_rng(0)
+ROWS = pd.DataFrame(
+    {
+        "x": rng.normal(size=600),
+        "g": np.repeat(np.arange(60), 10),
+        "t": np.tile(np.arange(10), 60),
+        "h": rng.integers(0, 40, 600),
+        "y": rng.normal(size=600),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ x + (x | g)", {}),
+        ("y ~ x + (1 | g) + (1 | h)", {}),
+        ("y ~ x", {"residual": "us(t | g)"}),
+        ("y ~ x + (1 | g)", {"bounds": "none"}),
+        ("y ~ x + (1 | g) + (1 | h)", {"control": mm.Control(engine="sparse")}),
+    ],
+)
+def test_the_engine_chosen_is_that_of_the_fit(formula: str, options: dict[str, Any]) -> None:
+    cost = mm.estimate_cost(formula, ROWS, **options)
+    assert cost["engine"][cost["chosen"]].tolist() == [mm.lmm(formula, ROWS, **options).engine]
+    assert (cost["seconds"][cost["chosen"]] > 0).all()
+    assert (cost["memory_bytes"][cost["chosen"]] > 8 * 600).all()
+
+
+def test_engines_that_cannot_take_a_model_say_why() -> None:
+    cost = mm.estimate_cost("y ~ x", ROWS, residual="us(t | g)")
+    assert "independent errors" in cost["reason"][list(cost["engine"]).index("blocked")]
+    large = mm.estimate_cost(
+        "y ~ x + (1 | a) + (1 | b)",
+        {"a": rng.integers(0, 9000, 60_000), "b": rng.integers(0, 9000, 60_000), "x": rng.normal(size=60_000),
+         "y": rng.normal(size=60_000)},
+        control=mm.Control(memory=2e8),
+    )  # fmt: skip
+    assert not large["chosen"].any()
+    assert all(large["reason"])
+
+
+def test_seconds_and_bytes_grow_with_the_rows() -> None:
+    few, many = (mm.estimate_cost("y ~ x + (x | g)", pd.concat([ROWS] * k)) for k in (1, 20))
+    assert 10 < many["seconds"][0] / few["seconds"][0] < 40
+    assert 5 < many["memory_bytes"][0] / few["memory_bytes"][0] < 40
