@@ -175,6 +175,13 @@ def _coding_text(factor: str, coding: Any) -> str:
 
 
 def _matrix_text(factor: str, matrix: Any) -> str:
+    labels = list(getattr(matrix, "index", [])) if hasattr(matrix, "columns") else []
+    if labels != list(range(len(labels))):
+        shown = ", ".join(map(str, labels[:3])) + (" …" if len(labels) > 3 else "")
+        raise SpecError(
+            f"contrasts: the matrix of {factor!r} has rows labelled {shown}, but rows go by the order of the levels; "
+            "put them in that order and give its numbers, frame.to_numpy()."
+        )
     try:
         rows = np.asarray(matrix, dtype=float)
     except (TypeError, ValueError):

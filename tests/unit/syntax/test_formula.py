@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import pandas as pd
 import pytest
 
 from mixedmodels.errors import SpecError
@@ -238,3 +239,12 @@ def test_arguments_are_checked(arguments: dict[str, object], message: str) -> No
 
 def test_weights_as_an_array_are_data() -> None:
     assert read_formula("y ~ x", weights=[1.0, 2.0]).weights is None
+
+
+def test_contrast_matrices_with_labels_of_their_own_are_refused() -> None:
+    """Rows go by position: those of a frame in another order would be silently wrong."""
+    numbers = [[1.0, 0.0], [-0.5, 1.0], [-0.5, -1.0]]
+    plain = read_formula("y ~ b", contrasts={"b": pd.DataFrame(numbers)})
+    assert plain.contrasts == read_formula("y ~ b", contrasts={"b": numbers}).contrasts
+    with pytest.raises(SpecError, match="rows labelled z, x, y, but rows go by the order of the levels"):
+        read_formula("y ~ b", contrasts={"b": pd.DataFrame(numbers, index=["z", "x", "y"])})
