@@ -124,7 +124,7 @@ class Fit:
     fixed_effects = Tool[Table]("postfit.fixed_effects:fixed_effects")
     wald = Tool[Table]("inference.wald:wald")
     confint = Tool[Table]("inference.intervals:confint")
-    profile = Tool[Table]("inference.intervals:profile", linear=True)
+    profile = Tool[Table]("inference.intervals:profile")
     bootstrap = Tool[Any]("inference.bootstrap:bootstrap", linear=True)
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
     cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")

@@ -173,7 +173,7 @@ class Workings:
             distribution, spec = self._integrated(), self.fit.spec
             assert spec.likelihood is not None
             own.function = choose_approximation(
-                distribution.approximation, self._arranged(), held_values(spec), distribution.points
+                distribution.approximation, self.arranged(), held_values(spec), distribution.points
             )
         criterion: LikelihoodCriterion = own.function
         return criterion
@@ -194,7 +194,7 @@ class Workings:
             raise SpecError("only a generalised model by Laplace's approximation or quadrature has this.")
         return known
 
-    def _arranged(self) -> Arranged:
+    def arranged(self) -> Arranged:
         """Return a generalised model ready for its criterion."""
         distribution, fit = self._integrated(), self.fit
         assert fit.spec.likelihood is not None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import arrange, solution_at
@@ -132,22 +130,7 @@ def _estimated(
     criterion: LikelihoodCriterion, theta: Array, observed: ObservedResponse, levels: Labels, method: str
 ) -> Distribution:
     """Return the distribution at the estimates."""
-    family = observed.family
-    eta = criterion.mode(theta).eta
-    beside = np.empty((0, len(observed.responses))) if levels and len(levels) > 2 else eta[1:]
-    dispersion = None
-    if "dispersion" in family.predictors:
-        own = eta[family.predictors.index("dispersion")]
-        if not np.ptp(own).any():
-            dispersion = float(np.exp(own[0]))
-    return Distribution(
-        family,
-        observed.responses,
-        observed.label,
-        method,
-        beside,
-        theta[criterion.of_psi],
-        dispersion=dispersion,
-        levels=levels,
-        points=criterion.points,
+    known = Distribution(
+        observed.family, observed.responses, observed.label, method, levels=levels, points=criterion.points
     )
+    return known.at(criterion.mode(theta).eta, theta[criterion.of_psi])

@@ -41,7 +41,10 @@ def _laplace(model: Arranged, held: Mapping[str, float], points: int | None = No
     return hold_random(criterion, held) if held else criterion
 
 
-def _quadrature(model: Arranged, held: Mapping[str, float], points: int | None) -> Quadrature:
+def _quadrature(model: Arranged, held: Mapping[str, float], points: int | None) -> LikelihoodCriterion:
+    if not model.design.random:
+        # nothing is integrated out: both are the likelihood itself
+        return _laplace(model, held)
     # the curvature of rows only places the nodes
     return Quadrature(_laplace(replace(model, expected=False), held), points)
 

@@ -190,11 +190,6 @@ def by_factor(random: Sequence[RandomTerm], stack: Stack) -> list[list[int]]:
 
 def refuse_other_layouts(random: Sequence[RandomTerm], stack: Stack) -> None:
     """Raise `SpecError` unless all random effects are of independent levels of one factor, three a level at most."""
-    if not random:
-        raise SpecError(
-            "method='quadrature' integrates over random effects, and the model has none; use method='laplace', which "
-            "is the likelihood itself then."
-        )
     known = [term.known.name for term in random if term.known is not None]
     if known:
         raise SpecError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -62,6 +62,17 @@ class Distribution:
     levels: Labels = ()
     recession: Array | None = None
     points: int | None = None
+
+    def at(self, eta: Array, psi: Array) -> Distribution:
+        """Return the distribution at other estimates: all predictors in the rows used, (P, n), and ψ."""
+        categories = len(self.levels) > 2
+        dispersion = None
+        if "dispersion" in self.family.predictors:
+            own = eta[self.family.predictors.index("dispersion")]
+            if not np.ptp(own).any():
+                dispersion = float(np.exp(own[0]))
+        beside = np.empty((0, len(self.responses))) if categories else eta[1:]
+        return replace(self, beside=beside, psi=psi, dispersion=dispersion)
 
     @property
     def pseudo(self) -> bool:

@@ -104,7 +104,8 @@ def _compared(
     notes = [f"simulated responses, seed {start}"]
     if failed:
         notes.append(f"{failed} of {count} could not be fitted and are left out")
-    return Table(columns, "", tuple(notes), fit.backend, {"p_value": "p", "n_sim": "integer"})
+    formats = {"statistic": "text", "p_value": "p", "n_sim": "integer"}
+    return Table(columns, "", tuple(notes), fit.backend, formats)
 
 
 def _pearson(fit: Fit) -> float:

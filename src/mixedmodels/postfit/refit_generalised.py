@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import SpecError
 from ..fit import Fit
 from ..inference.predictors import share_predictors
 from ..tool import load
@@ -33,11 +32,9 @@ def refit_generalised(fit: Fit, responses: Array) -> Fit | Refits:
 def _refit(fit: Fit, y: Array) -> Fit:
     known = fit.distribution
     assert known is not None
-    if not known.pseudo:
-        raise SpecError(
-            f"refit: a fit by method={known.approximation!r} takes data: refit(data) with the response in a column."
-        )
     observed = replace(known.responses, y=y)
     known.family.check(observed, known.label)
+    if not known.pseudo:
+        return share_predictors(load("api.integrated_again:fit_again")(fit, observed), fit)
     again: Fit = load("api.pseudo:fit_near")(fit, fit.design, fit._work.rows(), observed, fit._eta)
     return share_predictors(again, fit)

@@ -129,7 +129,7 @@ def _profile_limits(
     fit: Fit, components: list[Component], level: float
 ) -> tuple[Array, Array, tuple[str, ...]]:
     """Return profile limits of the parameters as the table holds them, those of held ones missing."""
-    criterion, theta = fit._work.criterion(), fit.optimum.theta
+    criterion, theta = fit._work.parameters(), fit.optimum.theta
     natural, decays = criterion.natural(theta), decay_parameters(criterion, theta)
     free = [k for k, c in enumerate(components) if natural.names[c.index] not in criterion.held]
     unbounded = _unbounded_blocks(fit)

@@ -159,9 +159,29 @@ def test_refusals(random: str, options: dict[str, Any], reason: str) -> None:
         )
 
 
-def test_a_model_without_random_effects_is_refused() -> None:
-    with pytest.raises(SpecError, match="integrates over random effects, and the model has none"):
-        mm.glmm("incidence ~ period", mm.datasets.load("cbpp"), "poisson", method="quadrature", control=ONE)
+def test_a_model_without_random_effects_has_nothing_to_integrate() -> None:
+    data = mm.datasets.load("cbpp")
+    alone = mm.glmm("incidence ~ period", data, "poisson", method="quadrature", control=ONE)
+    assert alone.loglik == mm.glm("incidence ~ period", data, "poisson", control=ONE).loglik
+    table = cbpp(method="quadrature", points=9).ranova()
+    assert np.isfinite(np.asarray(table["p_value"])[1])
+
+
+@pytest.mark.parametrize("method", ["laplace", "quadrature"])
+def test_refit_to_other_responses(method: str) -> None:
+    epil = mm.datasets.load("epil")
+    formula = "y ~ trt + base + offset(log(age)) + (1 | subject)"
+    fit = mm.glmm(formula, epil, "poisson", method=method, control=ONE)
+    same = fit.refit(np.asarray(epil["y"], float))
+    assert same.loglik == pytest.approx(fit.loglik, abs=1e-9)
+    assert same.beta == pytest.approx(fit.beta, abs=1e-6)
+    drawn = np.ravel(fit.simulate(1, seed=4))
+    moved = mm.glmm(formula, epil.assign(y=drawn), "poisson", method=method, control=ONE)
+    again = fit.refit(drawn)
+    assert again.loglik == pytest.approx(moved.loglik, abs=1e-8)
+    assert again.vcov == pytest.approx(moved.vcov, rel=1e-4)
+    tested = fit.test_dispersion(12, seed=1)
+    assert "Pearson / df" in str(tested)
 
 
 def test_points_are_those_of_quadrature() -> None:
