@@ -71,6 +71,8 @@ def equal_errors(rows: Rows) -> dict[str, Callable[[], Model]]:
     return {
         "one factor": of(term("g", other)),
         "one factor, weights": of(term("g", inner), weighted=True),
+        "levels alone": of(term("g", inner), fixed=0, weighted=True),
+        "levels alone, slopes": of(term("g", other, 2), term("h", other, 1, sets=2), fixed=0),
         "slopes": of(term("g", other, 2)),
         "many slopes": of(term("g", third, 5), weighted=True),
         "nested": of(term("outer", outer), term("middle", middle), weighted=True),

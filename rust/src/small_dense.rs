@@ -13,7 +13,8 @@ pub fn block_size<const P: usize>(p: usize) -> usize {
     }
 }
 
-/// The logarithm of a product of numbers ≥ 1, taken when the product becomes large rather than for each of them.
+/// The logarithm of a product of positive numbers, taken when the product becomes large or small rather than for each
+/// of them; not a number where one of them is negative, as pivots of equations that are not positive definite are.
 pub struct LogProduct {
     product: f64,
     total: f64,
@@ -21,6 +22,7 @@ pub struct LogProduct {
 
 impl LogProduct {
     const LARGE: f64 = 1e150;
+    const SMALL: f64 = 1e-150;
 
     pub fn one() -> LogProduct {
         LogProduct {
@@ -31,14 +33,14 @@ impl LogProduct {
 
     #[inline(always)]
     pub fn multiply(&mut self, factor: f64) {
-        if factor < Self::LARGE {
+        if factor > Self::SMALL && factor < Self::LARGE {
             self.product *= factor;
-            if self.product > Self::LARGE {
+            if self.product > Self::LARGE || self.product < Self::SMALL {
                 self.total += self.product.ln();
                 self.product = 1.0;
             }
         } else {
-            // also where it is not a number
+            // also where it is negative or not a number
             self.total += factor.ln();
         }
     }

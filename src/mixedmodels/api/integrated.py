@@ -62,18 +62,19 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         if direction is not None:
             optimum = _without_maximum(optimum, infinite_coefficients(design, arranged.basis, direction))
         warn_unconverged(optimum, stacklevel=5)
+        solution = solution_at(criterion, theta, arranged.basis)
         fit = Fit(
             spec,
             frame.schema,
             design,
             whole.rows,
             optimum,
-            solution_at(criterion, theta, arranged.basis),
+            solution,
             theta[: criterion.model.n_theta],
             1.0,
             arranged.engine,
             control,
-            notes=frame.notes + observed.notes + design.notes + remarks + control.notes,
+            notes=frame.notes + observed.notes + design.notes + remarks + criterion.remarks + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
             distribution=replace(
                 _estimated(criterion, theta, observed, levels, asked.approximation), recession=direction

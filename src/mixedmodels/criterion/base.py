@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.base import Equations, Solution
-from ..errors import SpecError
+from ..errors import SpecError, Status
 from ..terms.design import Design
 from ..terms.observed import Observed
 from ..typing import Array
@@ -82,6 +82,10 @@ class Criterion(Protocol):
         """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
         ...
 
+    def placed(self, theta: Array, values: Mapping[str, float]) -> Array:
+        """Return θ with natural values, by name, of those parameters that are of no structure."""
+        ...
+
     def own_start(self) -> Array | None:
         """Return where a search starts if nothing is said; None to start from second moments of the rows."""
         ...
@@ -143,6 +147,11 @@ class LikelihoodCriterion(Criterion, Protocol):
     of_beta: slice
     of_psi: slice
     observed: Observed
+
+    @property
+    def remarks(self) -> tuple[Status, ...]:
+        """What is to be said of the covariance that was computed last."""
+        ...
 
     def mode(self, theta: Array) -> Mode:
         """Return the mode of the random effects with everything known there."""

@@ -263,6 +263,10 @@ class Gaussian:
         """Return the variance of an error in units of Σ(θ): one where Σ is relative to it."""
         return self.sigma2(theta) if self.joint else 1.0
 
+    def placed(self, theta: Array, values: Mapping[str, float]) -> Array:
+        """Return θ: all parameters are of structures."""
+        return theta
+
     def own_start(self) -> None:
         """Return nothing: second moments of the rows are the start."""
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..engines.base import Direction, Equations, Scores
 from ..engines.effects import prior_times
 from ..engines.layout import TermLayout
-from ..errors import FitError
+from ..errors import FitError, Severity, Status
 from ..terms.design import Design
 from ..terms.observed import Observed
 from ..typing import Array
@@ -44,6 +44,8 @@ EXACT = 1e-20
 """The same where differences of the gradient are taken."""
 POLISHED = 1e-14
 """Decrement of the mode that is good enough for results."""
+EVEN = 1e-9
+"""Decrement of the mode, predicted to first order, at either side of a point where the gradient is differenced."""
 FURTHEST = 3.0
 """Change of a linear predictor, in its units, at most in one step."""
 WIDER = 0.7
@@ -52,6 +54,8 @@ UNDETERMINED = 1e-7
 """Eigenvalue of the scaled Hessian, relative to the largest, below which a direction is not determined."""
 LEAST = 1e-10
 """The same that stands for such a direction of a coefficient."""
+WORKING = "standard errors are those of the working linear mixed model"
+EDGE = "The likelihood is zero or not defined next to the estimates, on one side of them"
 NOT_FINITE = (
     "the Laplace approximation has no derivatives here, where the mode of the random effects was not found or is no "
     "minimum; choose another start."
@@ -146,6 +150,7 @@ class Laplace:
         self._point = _Point(b"?")
         self._base: _Base | None = None
         self._covariance: tuple[bytes, Array] | None = None
+        self.remarks: tuple[Status, ...] = ()
         self._dual: Effects = tuple(np.zeros(shape) for shape in self.stack.shapes)
 
     # -- value -------------------------------------------------------------------------------------------------
@@ -398,7 +403,8 @@ class Laplace:
         if expected:
             raise ValueError("the expected information of a Laplace approximation is not computed")
         here, before, at_start = self.evaluate(theta), self.evaluations, self._point
-        self.tolerance = EXACT
+        # what is left of the mode is even in the step, and leaves with the difference
+        self.tolerance = EVEN
         try:
             return hessian_by_differences(self.gradient, theta, here)
         finally:
@@ -410,7 +416,14 @@ class Laplace:
         Directions that H does not determine are left out: no natural parameter moves along them.
         """
         if self._covariance is None or self._covariance[0] != theta.tobytes():
-            self._covariance = (theta.tobytes(), self.inverted(self.observed_information(theta)))
+            try:
+                hessian = self.observed_information(theta)
+            except FitError:
+                # the edge of the domain of a structure or a link
+                here = self.evaluate(theta)
+                hessian = here.information + here.curvature
+                self.remarks = (Status(Severity.NOTE, WORKING, EDGE),)
+            self._covariance = (theta.tobytes(), self.inverted(hessian))
         return self._covariance[1]
 
     def inverted(self, hessian: Array) -> Array:
@@ -444,6 +457,14 @@ class Laplace:
         """Return where to start: a generalised linear model, then its joint mode with random effects of unit size."""
         theta, self._dual = start_values(self)
         return theta
+
+    def placed(self, theta: Array, values: Mapping[str, float]) -> Array:
+        """Return (θ, β, ψ) with natural values of ψ, by name."""
+        out = theta.copy()
+        for j, parameter in enumerate(self.observed.family.parameters):
+            if parameter.name in values:
+                out[self.of_psi.start + j] = parameter.working(values[parameter.name])
+        return out
 
     def reach(self, theta: Array, step: Array) -> float:
         """Return the share of a step that moves no predictor, and no spread of one, too far."""

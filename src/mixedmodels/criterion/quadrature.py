@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engines.base import Scores
-from ..errors import FitError
+from ..errors import FitError, Status
 from ..likelihood.rows import pairs
 from ..typing import Array
 from .differences import Evaluation, hessian_by_differences, slopes_by_differences
@@ -308,6 +308,15 @@ class Quadrature:
     def own_start(self) -> Array:
         """Return where Laplace's criterion starts."""
         return self.laplace.own_start()
+
+    def placed(self, theta: Array, values: Mapping[str, float]) -> Array:
+        """Return (θ, β, ψ) with natural values of ψ, by name."""
+        return self.laplace.placed(theta, values)
+
+    @property
+    def remarks(self) -> tuple[Status, ...]:
+        """What is to be said of the covariance that was computed last: nothing, it is never approximated."""
+        return ()
 
     def reach(self, theta: Array, step: Array) -> float:
         """Return the share of a step that moves no predictor, and no spread of one, too far."""

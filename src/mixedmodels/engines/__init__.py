@@ -13,11 +13,13 @@ from .base import Engine, Equations
 from .blocked.engine import BlockedEngine
 from .clusters.engine import ClustersEngine
 from .layout import Layout
+from .levels.engine import LevelsEngine
 from .plan import check_operations
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
+    "levels": LevelsEngine,
     "blocked": BlockedEngine,
     "clusters": ClustersEngine,
     "sparse": SparseEngine,

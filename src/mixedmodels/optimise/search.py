@@ -296,7 +296,8 @@ class Search:
 
     def _is_cheap(self) -> bool:
         """Return whether differences of the gradient cost a fraction of what the search has cost."""
-        return is_small(self.criterion) and not self.fresh and not self.criterion.cheap_hessian
+        linear = self.criterion.linear is not None
+        return linear and is_small(self.criterion) and not self.fresh and not self.criterion.cheap_hessian
 
     def _exact_model(self, theta: Array, evaluation: Evaluation, model: NewtonStep) -> NewtonStep:
         """Return the last step by the exact Hessian, whose error is of the order of the decrement squared."""

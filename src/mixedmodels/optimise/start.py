@@ -72,7 +72,9 @@ def given_points(
     argument = "start= or hold" if held else "start"
 
     def place(values: Mapping[int, float]) -> Array:
-        theta = place_values(joint, base, {**values, **held}, argument)
+        both = {**values, **held}
+        theta = place_values(joint, base, both, argument)
+        theta = joint.placed(theta, {names[i]: value for i, value in both.items()})
         return theta if linear is None or linear.joint else linear.jointly().relative(theta)
 
     if len(rows) == 1:

@@ -194,6 +194,29 @@ def test_expected_curvature_is_that_of_lme4() -> None:
         mm.glmm("rating ~ temp + (1 | judge)", mm.datasets.load("wine"), "ordinal", information="expected")
 
 
+def test_held_and_starting_values() -> None:
+    data = mm.datasets.load("cbpp")
+    free = mm.glmm(CBPP, data, family="binomial")
+    held = mm.glmm(CBPP, data, family="binomial", hold={"var(herd)": 0.25})
+    assert held.variance_components()["variance"] == pytest.approx([0.25])
+    assert held.n_parameters == free.n_parameters - 1
+    assert held.loglik < free.loglik
+    near = mm.glmm(CBPP, data, family="binomial", start={"var(herd)": 0.4125})
+    assert near.loglik == pytest.approx(free.loglik, abs=1e-8)
+    assert near.optimum.evaluations < free.optimum.evaluations
+
+
+def test_parameters_of_a_density_can_be_held_and_started_from() -> None:
+    data = mm.datasets.load("sleepstudy")
+    formula = "Reaction ~ Days + (1 | Subject)"
+    free = mm.glmm(formula, data, family="t")
+    held = mm.glmm(formula, data, family="t", hold={"nu": 4.0})
+    assert held.variance_components()["sd"][-1] == pytest.approx(4.0)
+    assert held.loglik <= free.loglik + 1e-8
+    near = mm.glmm(formula, data, family="t", start={"nu": free.variance_components()["sd"][-1]})
+    assert near.loglik == pytest.approx(free.loglik, abs=1e-7)
+
+
 def test_what_is_not_computed_is_refused() -> None:
     with pytest.raises(SpecError, match="reml=True is not computed"):
         mm.glmm(CBPP, mm.datasets.load("cbpp"), family="binomial", reml=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Protocol
 
 import numpy as np
@@ -161,6 +162,9 @@ class BlockedSystem(RelativeSystem):
         self._lambda = [merge_factors(self.layout, f, factors) for f in self.arranged.factors]
         chain = [np.ascontiguousarray(self._lambda[f]).reshape(-1) for f in self.arranged.chain]
         logdet = self.native.eliminate(chain, self.standard.gram, self._schur)
+        if not isfinite(logdet):
+            # without a tail nothing else would notice
+            raise np.linalg.LinAlgError("the equations of some level are not positive definite")
         width, size = self._width, self._size
         m = self._scaled_schur()
         rhs = self._schur[size, :size].copy()

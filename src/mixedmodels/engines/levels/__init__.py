@@ -1,0 +1,1 @@
+"""The engine of one grouping factor without a fixed part."""
