@@ -242,7 +242,7 @@ def _with_options(text: str, call: BarCall, options: list[Tokens]) -> BarCall:
 
 def _option_value(text: str, name: str, tokens: Tokens) -> str:
     if name in ("q", "p"):
-        return str(_integer(text, tokens))
+        return str(_integer(text, tokens, 0))
     if name == "nugget":
         flag = {"True": "True", "TRUE": "True", "False": "", "FALSE": ""}.get(render(tokens))
         if flag is None:
@@ -254,7 +254,8 @@ def _option_value(text: str, name: str, tokens: Tokens) -> str:
 def _structure_with_options(
     text: str, call: BarCall, values: Mapping[str, str], options: list[Tokens]
 ) -> StructureSpec | None:
-    order = tuple(int(values[key]) for key in ("p", "q") if key in values)
+    given = {key: int(values[key]) for key in ("p", "q") if key in values}
+    order = tuple(given.values())
     if not order and not values.get("nugget"):
         return call.structure
     if call.structure is None:
@@ -265,7 +266,17 @@ def _structure_with_options(
         )
     if order and call.structure.order:
         fail_at("the order is given twice.", text, options[0])
-    return replace(call.structure, order=order or call.structure.order, nugget=bool(values.get("nugget")))
+    order = _order(text, call.structure.name, given, options[0]) if order else call.structure.order
+    return replace(call.structure, order=order, nugget=bool(values.get("nugget")))
+
+
+def _order(text: str, name: str, given: Mapping[str, int], tokens: Tokens) -> tuple[int, ...]:
+    """Return the order that p= and q= give; the part of `arma` that is not given is 0, as in nlme's corARMA."""
+    if name == "arma":
+        return given.get("p", 0), given.get("q", 0)
+    if 0 in given.values():
+        fail_at("a positive whole number is expected here.", text, tokens)
+    return tuple(given[key] for key in ("p", "q") if key in given)
 
 
 def _column(text: str, tokens: Tokens) -> str:
@@ -299,6 +310,10 @@ def read_structure(text: str, tokens: Tokens) -> StructureSpec:
     if all(run and run[0].kind is Kind.NUMBER for run in runs):
         least = 0 if canonical == "arma" else 1
         return StructureSpec(canonical, order=tuple(_integer(text, run, least) for run in runs))
+    named = [len(run) == 3 and run[0].text in ("p", "q") and run[1].is_operator("=") for run in runs]
+    if all(named) and len({run[0].text for run in runs}) == len(runs):
+        given = {run[0].text: _integer(text, run[2:], 0) for run in runs}
+        return StructureSpec(canonical, order=_order(text, canonical, given, tokens[2:-1]))
     if canonical != "kron":
         fail_at(f"{name} takes whole numbers as its order, for example {name}(2).", text, tokens[2:-1])
     return StructureSpec(canonical, parts=tuple(read_structure(text, run) for run in runs))

@@ -96,3 +96,27 @@ def test_variance_functions(written: str, read: list[str]) -> None:
 def test_variance_errors(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         read_variance(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "order"),
+    [
+        ("arma(p=0, q=2)(v | g)", (0, 2)),
+        ("arma(q=2)(v | g)", (0, 2)),
+        ("arma(v | g, q=2)", (0, 2)),
+        ("arma(v | g, p=0, q=2)", (0, 2)),
+        ("arma(v | g, p=2)", (2, 0)),
+        ("fa(q=2)(v | g)", (2,)),
+        ("fa(v | g, q=2)", (2,)),
+    ],
+)
+def test_orders_by_name_are_as_in_corARMA(written: str, order: tuple[int, ...]) -> None:
+    assert read_residual(written).structure.order == order
+
+
+@pytest.mark.parametrize(
+    "written", ["fa(v | g, q=0)", "fa(q=0)(v | g)", "arma(p=1, p=2)(v | g)", "arma(p=x)(v | g)"]
+)
+def test_orders_by_name_that_are_none_are_pointed_at(written: str) -> None:
+    with pytest.raises(SpecError, match="whole number"):
+        read_residual(written)
