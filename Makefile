@@ -9,7 +9,7 @@ EXTRAS := test,plot,cli,arrow,polars
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build package clean
+.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build package mutants clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
@@ -23,6 +23,7 @@ help:
 	@echo "make format     rewrite Python and Rust in the project's format"
 	@echo "make build      a wheel in dist/ for this machine"
 	@echo "make package    a wheel for any Linux since 2018 and an sdist in dist/, tried in fresh environments without Rust"
+	@echo "make mutants    whether the tests find a seeded sample of small faults (MUTANTS='--count 40 --seed 1')"
 	@echo "make clean      remove what the other targets made"
 
 demo: $(BUILT)
@@ -62,6 +63,9 @@ build: $(BUILT)
 
 package: $(BUILT)
 	$(BIN)/python tools/package.py $(PACKAGE)
+
+mutants: $(BUILT)
+	$(BIN)/python tools/mutants.py --log mutants.jsonl $(MUTANTS)
 
 clean:
 	rm -rf $(VENV) target dist build demo-output src/mixedmodels/_rust*.so

@@ -48,6 +48,15 @@ def grid(times: int, ids: int) -> dict[str, Any]:
 ASKS: dict[str, Callable[[], tuple[str, dict[str, Any], dict[str, Any]]]] = {
     "fixed factor of 20,000 levels": lambda: ("y ~ f", {"f": factor(20_000, 60_000), "y": numbers(60_000)}, {}),
     "fixed factor of 5,000 levels": lambda: ("y ~ f", {"f": factor(5_000, 40_000), "y": numbers(40_000)}, {}),
+    "fixed factor of 10,000 levels": lambda: (
+        "y ~ x + f", {"f": factor(10_000, 30_000), "x": numbers(30_000), "y": numbers(30_000)}, {}
+    ),
+    "fixed factor of 2,500 levels": lambda: (
+        "y ~ f + (1 | g)", {"f": factor(2_500, 30_000), "g": factor(100, 30_000), "y": numbers(30_000)}, {}
+    ),
+    "text of 180 levels as slopes": lambda: (
+        "y ~ 1 + (t | g)", {"t": [f"{k:.6f}" for k in numbers(180)], "g": np.arange(180) % 18, "y": numbers(180)}, {}
+    ),
     "5,000 interaction columns": lambda: (
         "y ~ f * h", {"f": factor(50, 30_000), "h": factor(100, 30_000), "y": numbers(30_000)}, {}
     ),
