@@ -9,9 +9,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import DataError, suggest
+from ..errors import DataError, SpecError, suggest
 from ..table import Table
 from .output import unicode_out
+
+GENERALISED = {
+    "dispersion": ("FORMULA", 'model of the dispersion, "~ x", or "free" for a scale of the variance'),
+    "zero_inflation": ("FORMULA", 'model of structural zeros, "~ x"'),
+    "hurdle": ("FORMULA", 'model of all zeros, "~ x"'),
+    "trials": ("COLUMN", "trials of a binomial row"),
+    "frequency": ("COLUMN", "how many equal rows a row stands for"),
+    "offset": ("COLUMN", "what is added to the linear predictor"),
+}
+"""Arguments that only generalised models have: what they take, and what they are."""
 
 
 def add(commands: Any) -> None:
@@ -27,6 +37,17 @@ def add(commands: Any) -> None:
     fit.add_argument("--residual", metavar="STRUCTURE", help='covariance of errors, "ar1(week | id)"')
     fit.add_argument("--variance", metavar="FUNCTION", help='variance of errors, "ident(sex)"')
     fit.add_argument("--weights", metavar="COLUMN", help="column of known precision weights")
+    fit.add_argument(
+        "--family", metavar="NAME", help="a generalised model: binomial, poisson, nb2, gamma, beta …"
+    )
+    fit.add_argument("--link", metavar="NAME", help="link of the family; its default without")
+    fit.add_argument(
+        "--method",
+        metavar="NAME",
+        help="with --family: laplace (default), quadrature, rspl, mspl, rmpl, mmpl",
+    )
+    for name, what in GENERALISED.items():
+        fit.add_argument(f"--{name.replace('_', '-')}", metavar=what[0], help=f"with --family: {what[1]}")
     fit.add_argument("--ddf", default="auto", metavar="METHOD", help="degrees-of-freedom method")
     fit.add_argument("--level", type=float, default=0.95, help="confidence level (0.95)")
     fit.add_argument("--json", action="store_true", help="print the results as JSON")
@@ -36,17 +57,7 @@ def add(commands: Any) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Fit one model to a file and print it."""
-    from ..api import lmm
-
-    fit = lmm(
-        parsed.formula,
-        _read_data(parsed.data),
-        residual=parsed.residual,
-        variance=parsed.variance,
-        weights=parsed.weights,
-        method="ml" if parsed.ml else "reml",
-        ddf=parsed.ddf,
-    )
+    fit = _fitted(parsed)
     if parsed.json:
         print(json.dumps(fit_record(fit, parsed.level), indent=2, ensure_ascii=not unicode_out()))
     else:
@@ -57,17 +68,35 @@ def run(parsed: argparse.Namespace) -> int:
     return 0 if fit.converged else 1
 
 
+def _fitted(parsed: argparse.Namespace) -> Any:
+    """Return the fit asked for: a linear mixed model, or with a family a generalised one."""
+    from ..api import glmm, lmm
+
+    common = {name: getattr(parsed, name) for name in ("residual", "variance", "weights", "ddf")}
+    own = {name: getattr(parsed, name) for name in ("link", "method", *GENERALISED)}
+    given = {name: value for name, value in own.items() if value is not None}
+    if parsed.family is None:
+        if given:
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise SpecError(f"{options}: for generalised models; say which, --family binomial, poisson ….")
+        return lmm(parsed.formula, _read_data(parsed.data), method="ml" if parsed.ml else "reml", **common)
+    if parsed.ml:
+        raise SpecError(
+            "--ml is for linear models; with --family name a method: --method laplace, rspl, mspl …."
+        )
+    return glmm(parsed.formula, _read_data(parsed.data), parsed.family, **common, **given)
+
+
 def fit_record(fit: Any, level: float) -> dict[str, Any]:
     """Return a fit as plain values for JSON; what does not exist is null."""
-    return {
+    known = fit.distribution
+    pseudo = known is not None and known.pseudo
+    record = {
         "formula": fit.spec.formula,
         "residual": None if fit.spec.residual is None else str(fit.spec.residual),
         "variance": " * ".join(map(str, fit.spec.variance)) or None,
         "method": fit.spec.method,
-        "criterion": fit.criterion,
-        "loglik": fit.loglik,
-        "aic": fit.aic,
-        "bic": fit.bic,
+        **{name: None if pseudo else getattr(fit, name) for name in ("criterion", "loglik", "aic", "bic")},
         "sigma": fit.sigma,
         "nobs": fit.nobs,
         "ngroups": fit.ngroups,
@@ -78,6 +107,16 @@ def fit_record(fit: Any, level: float) -> dict[str, Any]:
         "variance_components": _records(fit.variance_components()),
         "notes": [str(status) for status in fit.status],
     }
+    if known is None:
+        return record
+    dispersion = None if known.dispersion is None and known.symbol else fit.dispersion
+    record |= {
+        "method": known.approximation,
+        "family": fit.family,
+        "link": fit.link,
+        "dispersion": dispersion,
+    }
+    return {**record, "pseudo_loglik": fit.pseudo_loglik} if pseudo else record
 
 
 def _read_data(name: str) -> Any:

@@ -83,7 +83,7 @@ def integrated(link: Link, eta: Array, variance: Array) -> tuple[Array, Array, A
     --------
     >>> from ..likelihood.links import make_link
     >>> mean, *_ = integrated(make_link("log"), np.array([0.5]), np.array([0.64]))
-    >>> abs(float(mean[0]) - np.exp(0.5 + 0.32)) < 1e-12
+    >>> bool(abs(mean[0] - np.exp(0.5 + 0.32)) < 1e-12)
     True
     """
     nodes, weights = normal_rule()

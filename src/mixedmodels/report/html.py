@@ -61,8 +61,8 @@ def write_report(fit: Fit, path: str | Path) -> Path:
 
     Notes
     -----
-    The page holds the summary, standard errors of the variance components, the information criteria by three
-    conventions, and the random effects (long tables abridged).
+    The page holds the summary, standard errors of the variance components, the information criteria of a linear model
+    by three conventions, and the random effects (long tables abridged).
     """
     target = Path(path)
     if not target.parent.is_dir():
@@ -72,7 +72,8 @@ def write_report(fit: Fit, path: str | Path) -> Path:
     parts = [fit.summary().to_html()]
     if fit.design.random:
         parts.append(fit.variance_components(ci="wald").to_html())
-    parts.append(fit.information_criteria().to_html())
+    if fit.distribution is None:
+        parts.append(fit.information_criteria().to_html())
     if fit.design.random:
         parts.append(fit.random_effects().to_html(max_rows=200))
     title = f"Mixed model: {html.escape(fit.spec.formula)}"

@@ -42,6 +42,27 @@ def test_fit_prints_json(rail_csv: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert record["ngroups"] == {"Rail": 6}
 
 
+EVENTS = "cbind(incidence, size - incidence) ~ period + (1 | herd)"
+
+
+def test_fit_takes_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    assert main(["fit", "cbpp", EVENTS, "--family", "binomial", "--html", str(page)]) == 0
+    assert "binomial, logit link" in capsys.readouterr().out
+    assert "binomial, logit link" in page.read_text(encoding="utf-8")
+    asked = ["--family", "binomial", "--link", "probit", "--method", "rspl", "--dispersion", "free", "--json"]
+    assert main(["fit", "cbpp", EVENTS, *asked, "--html", str(page)]) == 0
+    record = json.loads(capsys.readouterr().out)
+    fit = mm.glmm(EVENTS, mm.datasets.load("cbpp"), "binomial", "probit", method="rspl", dispersion="free")
+    assert record["loglik"] is None
+    assert record["pseudo_loglik"] == pytest.approx(fit.pseudo_loglik)
+    assert (record["family"], record["link"], record["method"]) == ("binomial", "probit", "rspl")
+    assert record["dispersion"] == pytest.approx(fit.dispersion)
+    zeros = ["--family", "poisson", "--zero-inflation", "~ mined"]
+    assert main(["fit", "salamanders", "count ~ mined + (1 | site)", *zeros]) == 0
+    assert "zero" in capsys.readouterr().out
+
+
 def test_fit_takes_names_of_data_sets_and_writes_a_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +77,9 @@ def test_fit_takes_names_of_data_sets_and_writes_a_page(
     [
         (["fit", "nothing.csv", "y ~ 1"], "does not exist"),
         (["fit", "rail", "travell ~ 1 + (1 | Rail)"], "Did you mean 'travel'"),
+        (["fit", "cbpp", EVENTS, "--trials", "size"], "--trials: for generalised models"),
+        (["fit", "cbpp", EVENTS, "--family", "binomial", "--ml"], "--ml is for linear models"),
+        (["fit", "cbpp", EVENTS, "--family", "binomal"], "Did you mean 'binomial'"),
         (["datasets", "rails"], "Did you mean 'rail'"),
         (["fit", "rails", "y ~ 1"], "'rails' is neither a file nor a data set. Did you mean 'rail'?"),
         (["fit", "rail", "travel ~ ("], "is never closed"),
