@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 STEPS = 12
 """Newton steps for β alone, and then for (β, b)."""
-SETTLED = 1e-2
-"""A decrement that is near enough for a start."""
+SETTLED, SHARE = 1e-2, 1e-4
+"""A decrement that is near enough for a start, and the same for each row where there are many."""
 FURTHEST = 3.0
 """Change of a predictor, in its units, at most in one step."""
 HALVINGS = 20
@@ -103,7 +103,7 @@ def glm_coefficients(observed: Observed, psi: Array) -> Array:
         else:
             break
         beta, height = beta + length * step, found
-        if decrement <= SETTLED and length == 1.0:
+        if decrement <= max(SETTLED, SHARE * len(stack)) and length == 1.0:
             break
     return beta
 
@@ -168,7 +168,7 @@ def _joint_mode(
         step[moving] = _solved(gram[np.ix_(moving, moving)], right[moving])
         length = _share(criterion.observed, beta, step)
         beta = beta + length * step
-        if abs(float(right[moving] @ step[moving])) <= SETTLED:
+        if abs(float(right[moving] @ step[moving])) <= max(SETTLED, SHARE * len(stack)):
             break
     return beta, dual
 

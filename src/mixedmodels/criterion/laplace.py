@@ -360,11 +360,8 @@ class Laplace:
             (np.concatenate([np.arange(k), k + one.columns]), np.hstack([slopes[a], one.x]))
             for a, one in enumerate(stack.predictors)
         ]
-        if stack.count == 1:
-            places, own = columns[0]
-            weighted = np.empty((1, len(stack), k + stack.rank))
-            weighted[0][:, places] = weights[0][:, None] * own
-            return columns, weighted
+        if stack.count == 1 and np.array_equal(columns[0][0], np.arange(k + stack.rank)):
+            return columns, (weights[0][:, None] * columns[0][1])[None]
         whole = np.zeros((stack.count, len(stack), k + stack.rank))
         for a, (places, own) in enumerate(columns):
             whole[a][:, places] = own
