@@ -138,8 +138,8 @@ class Fit:
     emtrends = Tool[Any]("emmeans.trends:emtrends")
     joint_tests = Tool[Table]("emmeans.joint:joint_tests")
     variance_components = Tool[Table]("postfit.variance_components:variance_components")
-    icc = Tool[Table]("postfit.icc:icc", linear=True)
-    r2 = Tool[Table]("postfit.r2:r2", linear=True)
+    icc = Tool[Table]("postfit.icc:icc")
+    r2 = Tool[Table]("postfit.r2:r2")
     vcov_robust = Tool[Any]("postfit.vcov_robust:vcov_robust", linear=True)
     random_effects = Tool[Any]("postfit.random_effects:random_effects")
     coefficients = Tool[Table]("postfit.coefficients:coefficients")
@@ -487,7 +487,7 @@ class Fit:
         A fit by pseudo-likelihood is one of a linear mixed model, but its errors are those of a working response.
         """
         known = self.distribution
-        if known is None or (known.pseudo and tool not in ("icc", "r2", "conditional_aic")):
+        if known is None or (known.pseudo and tool != "conditional_aic"):
             return
         raise SpecError(
             f"fit.{tool} is for linear mixed models; this fit is of family {self.family!r} by "

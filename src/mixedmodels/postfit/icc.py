@@ -14,11 +14,19 @@ from ..terms.rows import TermRows
 from ..typing import Array
 from .covariances import level_scale
 from .error_side import error_variances
+from .observation_variance import observation_variance
 
 
-def icc(fit: Fit) -> Table:
+def icc(fit: Fit, observation: str = "auto") -> Table:
     """Return the variance of each random term with its share of the total, columns `group variance icc
     icc_unadjusted`.
+
+    Parameters
+    ----------
+    observation
+        Of a generalised model: how the variance of an observation is taken on the scale of the link, `"latent"`,
+        `"delta"`, `"lognormal"`, `"trigamma"`; by default latent for links of probabilities, lognormal for the log link
+        and delta for others (Nakagawa, Johnson and Schielzeth 2017).
 
     Returns
     -------
@@ -60,7 +68,7 @@ def icc(fit: Fit) -> Table:
             "icc: the model has no random terms, and an intraclass correlation is their share of the variance; "
             f"{hint}."
         )
-    parts = variance_parts(fit)
+    parts = variance_parts(fit, observation)
     random = sum(parts.random)
     labels = [term.label for term in fit.design.random if not term.smooth]
     variances = np.array([*parts.random, random, parts.residual, parts.fixed])
@@ -73,15 +81,21 @@ def icc(fit: Fit) -> Table:
         "icc_unadjusted": variances / (random + parts.residual + parts.fixed),
     }
     formats = {"icc": "statistic", "icc_unadjusted": "statistic"}
-    return Table(columns, "Intraclass correlations", negative_notes(fit), fit.backend, formats)
+    return Table(columns, "Intraclass correlations", share_notes(fit, parts), fit.backend, formats)
 
 
-def negative_notes(fit: Fit) -> tuple[str, ...]:
-    """Return what to say of shares of a variance where components may be negative."""
-    if all(part >= 0 for part in variance_parts(fit).random):
-        return ()
+def share_notes(fit: Fit, parts: VarianceParts) -> tuple[str, ...]:
+    """Return what to say of shares of a variance: components that are negative, the scale of a generalised model."""
+    notes: tuple[str, ...] = ()
+    if not all(part >= 0 for part in parts.random):
+        notes = (
+            "a component is negative (bounds='none'): it is a covariance within groups, not a share of a variance",
+        )
+    if not parts.observation:
+        return notes
     return (
-        "a component is negative (bounds='none'): it is a covariance within groups, not a share of a variance",
+        *notes,
+        f"on the scale of the {fit.link} link; the variance of an observation is {parts.observation}",
     )
 
 
@@ -92,11 +106,21 @@ class VarianceParts:
     fixed: float
     random: tuple[float, ...]
     residual: float
+    observation: str = ""
+    """How the variance of an observation of a generalised model is taken."""
 
 
-def variance_parts(fit: Fit) -> VarianceParts:
+def variance_parts(fit: Fit, observation: str = "auto") -> VarianceParts:
     """Return the partition of the variance of an observation, averaged over the data."""
-    residual = float(np.mean(error_variances(fit)))
+    how = ""
+    if fit.distribution is not None:
+        residual, how = observation_variance(fit, observation)
+    elif observation != "auto":
+        raise SpecError(
+            f"observation={observation!r} is for generalised models; a linear one estimates its variance."
+        )
+    else:
+        residual = float(np.mean(error_variances(fit)))
     mean = fit.solution.estimates(fit._work.rows().x)
     for term, own, effects in zip(
         fit.design.random, fit._work.rows().random, fit.solution.random, strict=True
@@ -106,7 +130,7 @@ def variance_parts(fit: Fit) -> VarianceParts:
     design, rows = fit._work.own_model()
     terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
     random = tuple(_mean_variance(term, own, sigmas) for term, own, sigmas in terms if not term.smooth)
-    return VarianceParts(float(np.var(mean, ddof=1)), random, residual)
+    return VarianceParts(float(np.var(mean, ddof=1)), random, residual, how)
 
 
 def _mean_variance(term: RandomTerm, rows: TermRows, sigmas: Array) -> float:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from ..fit import Fit
 from ..table import Table
-from .icc import negative_notes, variance_parts
+from .icc import share_notes, variance_parts
 
 
-def r2(fit: Fit) -> Table:
+def r2(fit: Fit, observation: str = "auto") -> Table:
     """Return Nakagawa's marginal and conditional R², columns `kind r2`.
+
+    Parameters
+    ----------
+    observation
+        As for `icc`.
 
     Notes
     -----
@@ -24,9 +29,9 @@ def r2(fit: Fit) -> Table:
     >>> fit.r2()["r2"].round(3)
     array([0.279, 0.799])
     """
-    parts = variance_parts(fit)
+    parts = variance_parts(fit, observation)
     random = sum(parts.random)
     total = parts.fixed + random + parts.residual
     shares = [parts.fixed / total, (parts.fixed + random) / total]
     columns = {"kind": ["marginal", "conditional"], "r2": shares}
-    return Table(columns, "Nakagawa's R²", negative_notes(fit), fit.backend, {"r2": "statistic"})
+    return Table(columns, "Nakagawa's R²", share_notes(fit, parts), fit.backend, {"r2": "statistic"})
