@@ -46,7 +46,10 @@ def single_df(s: Sensitivity, functions: Array) -> Array:
     """Return ν of functions (m, r) in own coordinates; infinite where the variance does not depend on θ̂."""
     pushed = functions @ s.phi
     variance = np.einsum("mi,mi->m", pushed, functions)
-    slopes = -np.einsum("mi,aij,mj->ma", pushed, s.p, pushed)
+    # matrix by matrix: the three factors at once would be multiplied without BLAS
+    slopes = (
+        -np.array([np.einsum("mi,mi->m", pushed @ p, pushed) for p in s.p]).reshape(len(s.p), len(pushed)).T
+    )
     spread = np.einsum("ma,ab,mb->m", slopes, s.w, slopes)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(spread > 0, 2 * variance**2 / spread, np.inf)
