@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dense_equations import DenseEquations, DenseWorking
 from mixedmodels.control import Control
-from mixedmodels.engines import ENGINES
+from mixedmodels.engines import RANDOM_ENGINES as ENGINES
 from mixedmodels.engines.base import Covariances, Direction, Equations, ErrorCovariance, Target
 from mixedmodels.typing import Array, Codes
 from models import Model

@@ -31,7 +31,7 @@ from engine_checks import (
     working,
 )
 from engine_layouts import LAYOUTS, layout
-from mixedmodels.engines import ENGINES
+from mixedmodels.engines import RANDOM_ENGINES as ENGINES
 from mixedmodels.engines.base import Covariances
 from models import Model
 

@@ -186,7 +186,7 @@ class Penalised:
         self.evaluations = 0
         self.linear: LinearCriterion | None = None
         self.gammas, self.natural, self.unit = inner.gammas, inner.natural, inner.unit
-        self.own_start, self.reach = inner.own_start, inner.reach
+        self.own_start, self.reach, self.placed = inner.own_start, inner.reach, inner.placed
 
     def value(self, theta: Array) -> float:
         self.evaluations += 1
@@ -260,7 +260,7 @@ def test_results_of_other_models_are_refused_where_they_need_a_linear_one() -> N
     spec = read_formula("Reaction ~ Days + (1 | Subject)")
     model = Model.built(spec, mm.datasets.load("sleepstudy"))
     design, equations = model.design, model.equations(ENGINES["blocked"](), mm.Control())
-    with pytest.raises(mm.SpecError, match="not that of a linear mixed model"):
+    with pytest.raises(mm.SpecError, match="asked of linear mixed models"):
         linear_part(penalised(design, equations, {}))
     with pytest.raises(mm.SpecError, match="unknown criterion 'gausian'"):
         choose_criterion(replace(design, criterion="gausian"), equations, {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..control import Control
-from ..engines import Layout, choose_engine
+from ..engines import RANDOM_ENGINES, Layout, choose_engine
 from ..engines.base import Equations, Solution
 from ..engines.coordinates import FixedBasis
 from ..engines.standardise import standardise
@@ -102,7 +102,7 @@ def random_equations(design: Design, stack: Stack, control: Control) -> tuple[Eq
     """Return equations of the random part of a model, without X, and the name of their engine."""
     rows = stack.rows()
     layout = replace(Layout.of(design), n=len(rows), rank=0, errors=None, reml=False)
-    engine = choose_engine(layout, rows, control)
+    engine = choose_engine(layout, rows, control, RANDOM_ENGINES)
     return engine.equations(layout, rows, control), engine.name
 
 

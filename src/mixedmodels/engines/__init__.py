@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..control import Control
@@ -19,12 +19,14 @@ from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
 ENGINES: dict[str, type[Engine]] = {
-    "levels": LevelsEngine,
     "blocked": BlockedEngine,
     "clusters": ClustersEngine,
     "sparse": SparseEngine,
     "signed": SignedEngine,
 }
+
+RANDOM_ENGINES: dict[str, type[Engine]] = {"levels": LevelsEngine, **ENGINES}
+"""The same for the random part of a generalised model, which has no fixed columns."""
 
 CHEAP = 2e9
 """Predicted flops (a fraction of a second) at which an engine is taken without asking those after it."""
@@ -32,24 +34,26 @@ CHEAP_ERRORS = 1e7
 """The same for structured errors, whose covariance is factored and multiplied many times at each point."""
 
 
-def choose_engine(layout: Layout, rows: Rows, control: Control) -> Engine:
+def choose_engine(
+    layout: Layout, rows: Rows, control: Control, engines: Mapping[str, type[Engine]] = ENGINES
+) -> Engine:
     """Return the engine that takes the model at the least predicted flops within the memory allowed.
 
     `control.engine` names one to insist on; it is an error when that one cannot take the model.
     """
     if control.engine != "auto":
-        if control.engine not in ENGINES:
+        if control.engine not in engines:
             raise SpecError(
-                f"control: engine={control.engine!r} is not known.{suggest(control.engine, ENGINES)} "
-                f"Available: auto, {', '.join(ENGINES)}."
+                f"control: engine={control.engine!r} is not known.{suggest(control.engine, engines)} "
+                f"Available: auto, {', '.join(engines)}."
             )
-        engine = ENGINES[control.engine]()
+        engine = engines[control.engine]()
         reason = engine.supports(layout, rows, control)
         if reason is not None:
             raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
         return engine
     asked: list[Considered] = []
-    for one in considered(layout, rows, control):
+    for one in considered(layout, rows, control, engines):
         asked.append(one)
         if not one.reason and one.operations < (CHEAP if layout.errors is None else CHEAP_ERRORS):
             break
@@ -78,13 +82,24 @@ class Considered:
     reason: str
 
 
-def considered(layout: Layout, rows: Rows, control: Control) -> Iterator[Considered]:
+def considered(
+    layout: Layout, rows: Rows, control: Control, engines: Mapping[str, type[Engine]] = ENGINES
+) -> Iterator[Considered]:
     """Yield every engine with what it says of a model, in order."""
-    for kind in ENGINES.values():
+    for kind in engines.values():
         engine = kind()
         reason = engine.supports(layout, rows, control)
         operations, size = engine.cost(layout, rows) if reason is None else (math.nan, math.nan)
         yield Considered(engine, operations, size, reason or "")
 
 
-__all__ = ["ENGINES", "Considered", "Engine", "Equations", "Layout", "choose_engine", "considered"]
+__all__ = [
+    "ENGINES",
+    "RANDOM_ENGINES",
+    "Considered",
+    "Engine",
+    "Equations",
+    "Layout",
+    "choose_engine",
+    "considered",
+]

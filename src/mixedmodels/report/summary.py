@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines import ENGINES, Layout
+from ..engines import RANDOM_ENGINES, Layout
 from ..errors import MixedModelsError, Severity, carried_through
 from ..fit import Fit
 from ..formats import format_number
@@ -108,7 +108,7 @@ def _affordable(fit: Fit) -> str:
     """
     if fit.spec.ddf != "auto" or automatic_for(fit) in QUICK:
         return fit.spec.ddf
-    cost = ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
+    cost = RANDOM_ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
     flops = (2 * fit.n_covariance_parameters + 2) * cost[0]
     return fit.spec.ddf if flops <= PRINTED_FLOPS else "asymptotic"
 
