@@ -76,8 +76,9 @@ def confint(
     function of the fitted mean keeps the mean of the fit. A limit at the edge of the parameter space (0, ±1) is given
     as that edge and named in a note; one that is not reached is infinite. If a lower −2l turns up on the way the
     profile starts again from there and says so.
-    Studentized: replicates in standard errors of their own, on the scales of the Wald intervals; refits are one by one.
-    They are for fixed effects: of a standard deviation between few groups they cover too little, see small-samples.md.
+    Studentized: replicates in standard errors of their own, of variances for standard deviations, else on the scales of
+    the Wald intervals; refits are one by one. Of a standard deviation between few groups they cover too little, see
+    docs/small-samples.md.
     *Same as* `confint(fit, method = "profile", oldNames = FALSE)` in lme4; `nlme::intervals` for Wald.
 
     Examples

@@ -21,7 +21,8 @@ def studentized_limits(
     -----
     ψ̂ − q(1 − α/2)·s and ψ̂ − q(α/2)·s, q the quantiles of (ψ* − ψ̂)/s* over replicates, s and s* the standard errors
     of ψ in the fit and in the replicate (Efron and Tibshirani 1993, *An Introduction to the Bootstrap*, section 12.5).
-    ψ is the logarithm of a standard deviation, range or ratio, Fisher's z of a correlation, β itself.
+    ψ is a variance for a standard deviation, the logarithm of a range or ratio, Fisher's z of a correlation, β itself.
+    On the scale of logarithms a replicate near zero would have a standard error without bound, upper limits be too low.
     """
     parameters = reported_parameters(fit._work.criterion(), fit.optimum.theta)
     names = [*(p.name for p in parameters), *fit.design.fixed.columns]
@@ -43,7 +44,7 @@ def studentized_limits(
     for j, parameter in enumerate(parameters):
         low[j], high[j] = _shown(parameter, low[j]), _shown(parameter, high[j])
     notes = [
-        "standard deviations, ranges and ratios on the log scale, correlations on Fisher's z",
+        "standard deviations on the scale of variances, ranges and ratios on the log scale, correlations on Fisher's z",
         *run.notes,
     ]
     if missing:
@@ -64,7 +65,7 @@ def _values_and_errors(fit: Fit) -> Array:
         error = float(np.sqrt(max(float(slope @ covariance @ slope), 0.0)))
         regular = error > 0 and is_regular(parameter, natural.values)
         if parameter.kind == "sd":
-            value, error = (float(np.log(value)), error / value) if regular else (np.nan, np.nan)
+            value, error = float(value) ** 2, 2.0 * float(value) * error
         elif parameter.kind == "angle":
             # Fisher's z has the slope 1/cos in the angle
             value, error = float(np.arctanh(np.sin(value))), error / float(np.cos(value))
@@ -76,5 +77,5 @@ def _values_and_errors(fit: Fit) -> Array:
 
 def _shown(parameter: Reported, value: float) -> float:
     if parameter.kind == "sd":
-        return float(np.exp(value))
+        return float(np.sqrt(max(value, 0.0)))
     return float(np.tanh(value)) if parameter.kind == "angle" else parameter.shown(value)

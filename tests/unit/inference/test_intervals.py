@@ -259,6 +259,15 @@ def test_studentized_limits_of_one_sample_are_those_of_t_and_chi_square():
     np.testing.assert_allclose([table["conf_low"][0], table["conf_high"][0]], deviation, rtol=0.12)
 
 
+def test_studentized_limits_of_few_groups_reach_above_percentiles(dyestuff):
+    """On the logarithmic scale they were below, for errors of log sd are without bound near zero."""
+    own = dyestuff.confint("boot", interval="studentized", n=200, seed=1, terms="covariance")
+    percentile = dyestuff.confint("boot", n=200, seed=1, terms="covariance")
+    assert own["conf_high"][0] > percentile["conf_high"][0]
+    assert own["conf_low"][0] >= 0
+    assert "standard deviations on the scale of variances" in own.notes[0]
+
+
 def test_studentized_limits_leave_out_what_has_no_standard_error(dyestuff):
     table = dyestuff.confint("boot", interval="studentized", n=60, seed=1, terms="covariance")
     assert (table["conf_low"] < table["estimate"]).all()
