@@ -162,6 +162,10 @@ def _panel(fit: Fit, data: dict[str, Column], factor: Column, level: str, x: str
     kind = "" if color is None else str(column_values(data[color])[rows[0]])
     mean = fit.predict(newdata, level="population")
     predicted = conditional_means(fit, newdata)
+    if fit.distribution is not None:
+        # the observations are on the scale of the response
+        mean = fit.predict(newdata, level="population", type="response")
+        predicted = fit.predict(newdata, type="response", new_levels="population")
     return Panel(level, kind, at[rows], fit.response[rows], points, mean, predicted, ticks)
 
 

@@ -149,8 +149,10 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
         {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor},
         fit._work.rows(),
     )
-    if rows.weights is not None:
-        own[".weights"] = rows.weights
+    # the weights of a generalised fit's rows are those of its working response
+    weights = rows.weights if fit.distribution is None else fit.distribution.responses.weights
+    if weights is not None:
+        own[".weights"] = weights
     if rows.offset is not None:
         own[".offset"] = rows.offset
     columns = {free_name(name, own): values for name, values in columns.items()}

@@ -125,3 +125,16 @@ def test_what_is_refused(cbpp: Fit) -> None:
     linear = mm.lmm("Reaction ~ Days + (1 | Subject)", mm.datasets.load("sleepstudy"))
     with pytest.raises(SpecError, match="level='averaged'"):
         linear.predict(level="averaged")
+
+
+@pytest.mark.parametrize("method", ["rspl", "laplace"])
+def test_figures_and_augmented_rows_are_on_the_scale_of_the_response(method: str) -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    data = mm.datasets.load("epil").astype({"period": float})
+    fit = mm.glmm("y ~ trt + period + (1 | subject)", data, "poisson", method=method)
+    axes = fit.plot.trajectories("period", levels=["1"])
+    curve = axes[0].lines[1].get_ydata()
+    assert curve[[0, -1]] == pytest.approx(fit.fitted[:4][[0, 3]])
+    table = fit.augment()
+    assert table[".fitted"] == pytest.approx(fit.fitted)
+    assert ".weights" not in table
