@@ -100,6 +100,15 @@ def test_thresholds_and_location() -> None:
     assert fit.variance_components()["variance"] == pytest.approx([1.27946], abs=5e-5)
 
 
+@pytest.mark.parametrize(("spacing", "loglik"), [("equidistant", -83.054972), ("symmetric", -83.016021)])
+def test_spaced_thresholds(spacing: str, loglik: float) -> None:
+    # ordinal 2022.11-16: clmm(rating ~ temp + contact + (1 | judge), data = wine, threshold = ...)
+    data = mm.datasets.load("wine")
+    fit = mm.glmm("rating ~ temp + contact + (1 | judge)", data, "ordinal", thresholds=spacing)
+    assert fit.loglik == pytest.approx(loglik, abs=2e-5)
+    assert fit.beta[-2:] == pytest.approx([3.01, 1.79], abs=2e-2)
+
+
 def test_dispersion_is_on_its_natural_scale() -> None:
     assert fitted("betabinomial").dispersion == pytest.approx(10.8427, abs=2e-4)
     assert fitted("owls").dispersion == pytest.approx(4.94518, abs=2e-4)
