@@ -14,6 +14,7 @@ from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
 from ..terms.design import RandomTerm
+from ..terms.predictors import parts_of
 from ..typing import Array
 from .bootstrap import check_draws
 from .bootstrap_ratio import FALL, bootstrap_ratio
@@ -288,6 +289,11 @@ def _test(smaller: Fit, larger: Fit, as_given: Fit, asked: _Reference) -> tuple[
         notes.append("models with the same number of parameters are not tested against each other")
         return np.nan, np.nan, np.nan
     statistic = smaller.criterion - larger.criterion
+    if not _families_nested(smaller, larger):
+        notes.append(
+            "not tested: the family of the smaller model is not known to be a case of the larger one's"
+        )
+        return np.nan, np.nan, np.nan
     if not _spans(larger, smaller):
         notes.append("not tested: the fixed part of the smaller model does not lie in the larger one's")
         return np.nan, np.nan, np.nan
@@ -357,11 +363,51 @@ def _by_chi_square(smaller: Fit, larger: Fit, statistic: float, df: int, asked: 
     return float(np.mean(draws >= statistic - 1e-9))
 
 
-def _spans(larger: Fit, smaller: Fit) -> bool:
-    """Return whether the columns of the smaller X are linear combinations of those of the larger."""
-    x, z = larger._work.rows().x, smaller._work.rows().x
-    if _same_fixed(larger, smaller) or z.shape[1] == 0:
+CASES = {
+    "poisson": ("nb2", "nb1", "genpois", "compois"),
+    "binomial": ("betabinomial",),
+    "exponential": ("gamma",),
+    "geometric": ("nb2",),
+    "gaussian": ("t",),
+}
+"""Families with those of one more parameter that have them as a case."""
+
+
+def _families_nested(smaller: Fit, larger: Fit) -> bool:
+    """Return whether the distribution of the smaller model is one of the larger's: its family, link and zeros."""
+    old, new = smaller.distribution, larger.distribution
+    if old is None or new is None:
+        return old is new
+    if smaller.link != larger.link:
+        return False
+    a, b = smaller.family, larger.family
+    if a == b or b in CASES.get(a, ()):
         return True
+    prefix = "zero_inflated_"
+    inside, base = b.removeprefix(prefix), a.removeprefix(prefix)
+    return b.startswith(prefix) and (base == inside or inside in CASES.get(base, ()))
+
+
+def _spans(larger: Fit, smaller: Fit) -> bool:
+    """Return whether the columns of the smaller X are linear combinations of those of the larger.
+
+    Every predictor of the smaller model must be one of the larger's.
+    """
+    if larger.spec.likelihood is None or smaller.spec.likelihood is None:
+        return _same_fixed(larger, smaller) or _are_spanned(larger._work.rows().x, smaller._work.rows().x)
+    new, old = (
+        {part.component: part.x for part in parts_of(fit.design, fit._work.rows())}
+        for fit in (larger, smaller)
+    )
+    return all(name in new and _are_spanned(new[name], z) for name, z in old.items())
+
+
+def _are_spanned(x: Array, z: Array) -> bool:
+    """Return whether columns z, (n, q), are linear combinations of columns x, (n, p)."""
+    if z.shape[1] == 0:
+        return True
+    if x.shape[1] == 0 or len(x) != len(z):
+        return False
     scale = np.linalg.norm(x, axis=0)
     gap = z - x @ (np.linalg.lstsq(x / scale, z, rcond=None)[0] / scale[:, None])
     return bool(np.all(np.linalg.norm(gap, axis=0) <= 1e-7 * np.linalg.norm(z, axis=0)))

@@ -111,7 +111,7 @@ def response_of(fit: Fit, sigma: float | None = None) -> Response:
     known = fit.distribution
     if known is None:
         return read_response(fit.spec.response, sigma)
-    if known.link is None:
+    if known.link is None or known.levels[2:]:
         raise SpecError(
             f"family {fit.family!r} has no mean of one number; its categories have probabilities."
         )

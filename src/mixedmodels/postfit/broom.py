@@ -96,7 +96,7 @@ def glance(fit: Fit) -> Table:
     none = known is not None and known.pseudo
     row: dict[str, Any] = {
         "nobs": fit.nobs,
-        "sigma": fit.sigma,
+        "sigma": np.nan if fit._work.integrated else fit.sigma,
         "loglik": np.nan if none else fit.loglik,
         "aic": np.nan if none else fit.aic,
         "bic": np.nan if none else fit.bic,

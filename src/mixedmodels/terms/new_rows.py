@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, SpecError
 from ..frame.column import Column
 from ..frame.ingest import predictor_columns, read_columns
 from ..frame.readers import open_source, spread_scalars
@@ -101,7 +101,9 @@ def encode_new(
     """
     encoding = _encoding(design)
     source = open_source(spread_scalars(newdata))
-    terms = list(zip(design.random, encoding.random, strict=True))
+    # random terms of predictors beside the mean have no part in it
+    others = design.random[len(encoding.random) :]
+    terms = list(zip(design.random, encoding.random, strict=False))
     read = [one for term, one in terms if random or term.smooth]
     columns = read_columns(spec, source, _needed(spec, encoding, read, source.names, grouping))
     levels = {name for one in read for name in (*one.group, one.by) if name in columns}
@@ -113,7 +115,7 @@ def encode_new(
     m = len(kept)
     data = {name: column.take(kept) if name in inside else column for name, column in columns.items()}
     offset = [one.values(data, m) for one in encoding.offsets]
-    matrix = _spread(encoding.fixed.matrix(data, m), complete)
+    matrix = _of_mean(design, _spread(encoding.fixed.matrix(data, m), complete))
     whole = {name: columns[name] for name in levels}
     none = np.full(source.n, -1, np.int32)
     codes = [
@@ -125,18 +127,44 @@ def encode_new(
     sets = [one.sets(term, own, whole) for (term, one), own in zip(terms, codes, strict=True)]
     values = [one.values(data, m) if one in read else None for _, one in terms]
     points = [one.points(data) if one in read else None for _, one in terms]
+    zero = np.zeros(source.n, np.int32)
     return NewRows(
         matrix=matrix,
         x=matrix if design.fixed.rank == matrix.shape[1] else matrix[:, list(design.fixed.estimable)],
         offset=_spread(np.sum(offset, axis=0), complete) if offset else None,
-        codes=tuple(codes),
-        values=tuple(None if value is None else _spread(value, complete) for value in values),
-        sets=tuple(sets),
-        points=tuple(None if point is None else _spread(point, complete) for point in points),
+        codes=(*codes, *(zero for _ in others)),
+        values=(
+            *(None if value is None else _spread(value, complete) for value in values),
+            *(np.zeros((source.n, term.n_columns)) for term in others),
+        ),
+        sets=(*sets, *(zero for _ in others)),
+        points=(
+            *(None if point is None else _spread(point, complete) for point in points),
+            *(None for _ in others),
+        ),
         weights=columns[spec.weights].number() if spec.weights in columns else None,
         complete=complete,
         backend=source.backend,
     )
+
+
+def _of_mean(design: Design, matrix: Array) -> Array:
+    """Return rows of the mean's own columns among those of all predictors, zero elsewhere."""
+    components = design.fixed.components
+    if not components:
+        return matrix
+    places = [j for j, component in enumerate(components) if component == "mean"]
+    if len(places) > matrix.shape[1]:
+        raise SpecError(
+            "a response of unordered categories has a linear predictor for each of them; means at new rows and grids "
+            "are not computed for it."
+        )
+    if len(places) < matrix.shape[1]:
+        # thresholds take the place of the intercept, the first column
+        matrix = matrix[:, matrix.shape[1] - len(places) :]
+    wide = np.zeros((len(matrix), len(components)))
+    wide[:, places] = matrix
+    return wide
 
 
 def encode_errors(
