@@ -163,8 +163,10 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
 def _augmented(fit: Fit, newdata: Any, new_levels: str) -> Table:
     source = open_source(spread_scalars(newdata))
     given = {name: column_values(source.read(name)) for name in source.names}
+    # as at the fit: means where there is a link, and what was modelled where the formula transforms
+    scale = "link" if fit.distribution is None else "response"
     own = {
-        ".fitted": fit.predict(newdata, new_levels=new_levels),
+        ".fitted": fit.predict(newdata, new_levels=new_levels, type=scale),
         ".fixed": fit.predict(newdata, level="population"),
     }
     columns = {free_name(name, own): values for name, values in given.items()}

@@ -138,3 +138,4 @@ def test_figures_and_augmented_rows_are_on_the_scale_of_the_response(method: str
     table = fit.augment()
     assert table[".fitted"] == pytest.approx(fit.fitted)
     assert ".weights" not in table
+    assert fit.augment(newdata=data)[".fitted"] == pytest.approx(fit.fitted)
