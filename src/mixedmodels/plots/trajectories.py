@@ -17,6 +17,7 @@ from ..frame.ingest import predictor_columns
 from ..postfit.choose_term import choose_factor
 from ..postfit.predict import conditional_means
 from ..postfit.used_data import column_values, read_data
+from ..syntax.algebra import expand
 from ..typing import Array, Labels
 from .backend import INK, MUTED, PALETTE, given_axes, require_pyplot, tidy_axes
 
@@ -150,8 +151,10 @@ def _panel(fit: Fit, data: dict[str, Column], factor: Column, level: str, x: str
     ticks: Labels = ()
     if along.is_number:
         at = along.number()
-        grid: NDArray[Any] = np.linspace(at.min(), at.max(), GRID)
-        points = grid
+        grid: NDArray[Any] = (
+            np.unique(along.values) if _is_factor_of(fit, x) else np.linspace(at.min(), at.max(), GRID)
+        )
+        points = grid.astype(float)
     else:
         steps = along.factor()
         assert steps.levels is not None
@@ -167,6 +170,13 @@ def _panel(fit: Fit, data: dict[str, Column], factor: Column, level: str, x: str
         mean = fit.predict(newdata, level="population", type="response")
         predicted = fit.predict(newdata, type="response", new_levels="population")
     return Panel(level, kind, at[rows], fit.response[rows], points, mean, predicted, ticks)
+
+
+def _is_factor_of(fit: Fit, x: str) -> bool:
+    """Return whether the model has a column of numbers as a factor, which knows no values between its levels."""
+    texts = [fit.spec.fixed, *(term.effects for term in fit.spec.random if not term.coordinates)]
+    atoms = (atom for text in texts for term in expand(text) for atom in term)
+    return any(atom.categorical and x in atom.variables for atom in atoms)
 
 
 def _held(fit: Fit, column: Column, rows: NDArray[np.intp]) -> NDArray[Any]:

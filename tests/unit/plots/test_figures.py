@@ -199,3 +199,13 @@ def test_thousands_of_levels_are_a_band() -> None:
     assert axes.get_ylabel() == "600 levels of g"
     assert any("clear of 0" in text.get_text() for text in axes.texts)
     assert not axes.get_yticklabels()
+
+
+def test_trajectories_over_numbers_taken_as_a_factor_go_through_its_levels():
+    sleep = mm.datasets.load("sleepstudy")
+    fit = mm.lmm("Reaction ~ factor(Days) + (1 | Subject)", sleep)
+    panel = fit.plot.trajectories(levels=["308"])[0]
+    mean = next(line for line in panel.lines if line.get_linestyle() == "--")
+    np.testing.assert_array_equal(mean.get_xdata(), np.arange(10.0))
+    own = fit.predict({"Days": np.arange(10), "Subject": ["308"] * 10}, level="population")
+    np.testing.assert_allclose(mean.get_ydata(), own)
