@@ -487,7 +487,7 @@ class Fit:
         A fit by pseudo-likelihood is one of a linear mixed model, but its errors are those of a working response.
         """
         known = self.distribution
-        if known is None or (known.pseudo and tool != "conditional_aic"):
+        if known is None or (known.pseudo and tool not in ("conditional_aic", "small_area", "start_grid")):
             return
         raise SpecError(
             f"fit.{tool} is for linear mixed models; this fit is of family {self.family!r} by "

@@ -127,6 +127,8 @@ def to_glmmtmb(fit: Fit) -> str:
     """
     spec = fit.spec
     asked = spec.likelihood
+    if asked is not None and asked.approximation != "laplace":
+        _refuse(f"method={asked.approximation!r}: glmmTMB has Laplace's approximation alone")
     if spec.residual is not None or spec.variance:
         _refuse("residual= and variance= have no counterpart")
     if spec.splines or spec.hold:
@@ -136,8 +138,6 @@ def to_glmmtmb(fit: Fit) -> str:
     if asked is None:
         arguments += [] if spec.method == "ml" else ["REML = TRUE"]
     else:
-        if asked.approximation != "laplace":
-            _refuse(f"method={asked.approximation!r}: glmmTMB has Laplace's approximation alone")
         components = {part.component: part for part in asked.parts}
         name = _truncated(asked.family) if "hurdle" in components else asked.family
         family = family_in_r(name, asked.link, FAMILIES)

@@ -81,6 +81,8 @@ def to_lme4(fit: Fit) -> str:
     lmer(Reaction ~ 1 + Days + I(Days ^ 2) + (1 + Days || Subject), data = data)
     """
     spec = fit.spec
+    if spec.likelihood is not None and spec.likelihood.pseudo:
+        _refuse(f"method={spec.likelihood.approximation!r} is pseudo-likelihood, which is MASS::glmmPQL")
     if spec.splines:
         _refuse(f"{spec.splines[0]} has no counterpart")
     if spec.bounds == "none":
@@ -112,8 +114,6 @@ def to_lme4(fit: Fit) -> str:
 
 def _generalised(fit: Fit, asked: LikelihoodSpec) -> list[str]:
     """Return the arguments of `glmer` that `lmer` does not have."""
-    if asked.approximation not in ("laplace", "quadrature"):
-        _refuse(f"method={asked.approximation!r} is pseudo-likelihood, which is MASS::glmmPQL")
     if asked.parts:
         _refuse(f"{asked.parts[0].component}= is a formula beside the mean; see to_glmmtmb()")
     family = family_in_r(asked.family, asked.link, FAMILIES)

@@ -149,3 +149,14 @@ def test_every_df_method_and_sandwich_of_the_linear_case() -> None:
         assert np.isfinite(fit.fixed_effects(ddf=ddf)["std_error"]).all()
     assert np.isfinite(fit.vcov_robust(kind="CR2", cluster="herd").table()["p_value"]).all()
     assert fit.anova()["num_df"].tolist() == [3.0]
+
+
+@pytest.mark.parametrize("tool", ["small_area", "start_grid", "conditional_aic"])
+def test_tools_of_one_linear_model_are_refused(tool: str) -> None:
+    fit = mm.glmm(EVENTS, CBPP, "binomial", method="rspl")
+    with pytest.raises(SpecError, match=f"{tool} is for linear mixed models"):
+        getattr(fit, tool)()
+    with pytest.raises(SpecError, match="glmmPQL"):
+        fit.to_lme4()
+    with pytest.raises(SpecError, match="Laplace's approximation alone"):
+        fit.to_glmmtmb()
