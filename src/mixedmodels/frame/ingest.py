@@ -259,7 +259,10 @@ def _drop_unused_levels(columns: Mapping[str, Column]) -> tuple[dict[str, Column
 
 def _text_notes(spec: ModelSpec, columns: Mapping[str, Column]) -> tuple[Status, ...]:
     """Return a note for each predictor that came as text of numbers and is taken for a factor."""
-    texts = [spec.fixed, *(term.effects for term in spec.random if not term.coordinates)]
+    texts = [
+        spec.fixed,
+        *(term.effects for term in spec.random if not (term.coordinates or term.structure.parts)),
+    ]
     used = {atom.variable: None for text in texts for term in expand(text) for atom in term if atom.is_column}
     found = []
     for column in (columns[name] for name in used if name in columns):

@@ -19,7 +19,7 @@ def residuals(
     fit: Fit,
     kind: str = "response",
     *,
-    level: str | None = None,
+    level: str = "conditional",
     n: int = 250,
     seed: int | np.random.Generator | None = None,
 ) -> Array:
@@ -37,8 +37,7 @@ def residuals(
         responses, in (0, 1).
     level
         `"conditional"`: given the predicted random effects; `"marginal"`: about the population mean, of quantile
-        residuals over the distribution of the random effects. By default conditional, of simulated residuals marginal:
-        random effects are drawn anew.
+        residuals over the distribution of the random effects. For simulated residuals they are drawn anew in either.
     n, seed
         Responses simulated, and the seed of what is random; the same seed gives the same residuals.
 
@@ -73,13 +72,11 @@ def residuals(
     >>> float(np.sum(fit.residuals("scaled", level="marginal") ** 2).round(6)), fit.df_resid
     (17.0, 17)
     """
-    if level is not None:
-        check_choice("level", level, LEVELS)
+    check_choice("level", level, LEVELS)
     if fit.distribution is not None:
         own: Array = load("postfit.residuals_generalised:residuals_generalised")(fit, kind, level, n, seed)
         return fit.in_place(own)
     check_choice("kind", kind, KINDS)
-    level = level or "conditional"
     return fit.in_place(_residuals(fit, kind, level == "conditional"))
 
 

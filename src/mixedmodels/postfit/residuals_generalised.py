@@ -20,7 +20,7 @@ SMALLEST = 1e-16
 Seed = int | np.random.Generator | None
 
 
-def residuals_generalised(fit: Fit, kind: str, level: str | None, n: int, seed: Seed) -> Array:
+def residuals_generalised(fit: Fit, kind: str, level: str, n: int, seed: Seed) -> Array:
     """Return the residuals of the rows used, (n,), as `residuals` says."""
     if kind in ("student", "scaled"):
         raise SpecError(
@@ -31,7 +31,7 @@ def residuals_generalised(fit: Fit, kind: str, level: str | None, n: int, seed: 
     known = fit.distribution
     assert known is not None
     if kind == "simulated":
-        return _ranks(fit, known, level or "marginal", n, seed)
+        return _ranks(fit, known, n, seed)
     if kind == "working" and known.pseudo:
         return fit._work.rows().response - (fit.linear_predictor if level == "marginal" else fit._eta)
     eta = fit.linear_predictor if level == "marginal" else fit._eta
@@ -73,10 +73,10 @@ def _below(fit: Fit, known: Distribution, y: Array, marginal: bool) -> Array:
     return over_nodes(np.array(parts).T, weights)
 
 
-def _ranks(fit: Fit, known: Distribution, level: str, n: int, seed: Seed) -> Array:
+def _ranks(fit: Fit, known: Distribution, n: int, seed: Seed) -> Array:
     """Return where each response stands among n simulated ones, ties broken at random, in (0, 1)."""
     rng = random_numbers(seed)
-    drawn = simulate(fit, n, rng, level="conditional" if level == "conditional" else "population")
+    drawn = simulate(fit, n, rng, level="population")
     y = known.responses.y[:, None]
     less, same = (drawn < y).sum(axis=1), (drawn == y).sum(axis=1)
     return np.asarray((less + rng.random(len(less)) * (same + 1.0)) / (n + 1.0))
