@@ -53,7 +53,7 @@ def glm(
     >>> import mixedmodels as mm
     >>> fit = mm.glm("count ~ mined", mm.datasets.load("salamanders"), family="poisson")
     >>> fit.beta.round(4)
-    array([-1.2064,  1.9851])
+    array([-1.2192,  2.0368])
     """
     spec = read_generalised(
         formula,
