@@ -72,7 +72,7 @@ def predict(
     type
         `"link"`: the response as modelled; `"response"`: the response itself where it is modelled through
         `log log10 log2 log1p sqrt`, or by the link of a generalised model, means and limits transformed back and se
-        by the delta method.
+        by the delta method; `"prob"`: a table with the probability of every ordered category.
     ddf
         Degrees-of-freedom method of the intervals; the fit's own by default.
     information

@@ -16,17 +16,19 @@ from ..inference.distributions import t_quantile
 from ..inference.response import Response, response_of
 from ..likelihood.base import MeanFamily
 from ..likelihood.distribution import Distribution
+from ..likelihood.families.ordinal import Ordinal
 from ..likelihood.responses import Responses
 from ..registry import check_choice
-from ..table import Table
+from ..table import Backend, Table
 from ..terms.new_rows import NewRows
+from ..terms.predictors import threshold_map
 from ..typing import Array
 from .predict import fitted_rows, new_rows, predicted, refuse_new_levels
 from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import lost_note, standard_errors
-from .unobserved import reach
+from .unobserved import own_variances, reach
 
-TYPES = ("link", "response")
+TYPES = ("link", "response", "prob")
 HALVINGS = 200
 """Most halvings of an interval in which a quantile lies."""
 
@@ -64,6 +66,8 @@ def predict_generalised(
     limits = interval == "prediction"
     found = predicted(fit, rows, newdata, conditional=level == "conditional", response=limits)
     placed = fit.in_place if newdata is None else np.asarray
+    if type == "prob":
+        return _probabilities(fit, found, level, se or interval is not None, rows.backend)
     averaged = _averaged(fit, found) if level == "averaged" else None
     value = found.mean if averaged is None else _link_of(known, averaged)
     if not se and interval is None:
@@ -121,6 +125,39 @@ def _rows_of(fit: Fit, newdata: Any, level: str, interval: str | None, offset: A
         )
     given = np.broadcast_to(np.asarray(offset, dtype=float), (len(rows),))
     return replace(rows, offset=given if rows.offset is None else rows.offset + given)
+
+
+def _probabilities(fit: Fit, found: Predicted, level: str, errors: bool, backend: Backend) -> Table:
+    """Return the probability of every category, a column each."""
+    known, asked = fit.distribution, fit.spec.likelihood
+    assert known is not None
+    assert asked is not None
+    family = known.family
+    if not isinstance(family, Ordinal):
+        raise SpecError(f"type='prob' is for ordered categories, and this fit is of family {fit.family!r}.")
+    if errors:
+        raise SpecError(
+            "predict: probabilities of categories have no standard errors here; leave out se= and interval=."
+        )
+    spaced, names = threshold_map(asked.thresholds, known.levels)
+    thresholds = spaced @ np.array([fit.params[name] for name in names])
+    if level == "averaged":
+        rows = reach(fit, found.rows).rows
+        unknown = tuple(np.full(len(rows), not term.smooth) for term in fit.design.random)
+        spread = np.sqrt(np.maximum(own_variances(fit, rows, unknown, fit._work.own_covariances()), 0.0))
+        nodes, weights = normal_rule()
+        shares = [
+            w * family.probabilities(found.mean + x * spread, thresholds)
+            for x, w in zip(nodes, weights, strict=True)
+        ]
+        share = np.sum(shares, axis=0)
+    else:
+        share = family.probabilities(found.mean, thresholds)
+    share = np.where(found.valid[:, None], share, np.nan)
+    columns = {name: share[:, k] for k, name in enumerate(known.levels)}
+    note = {"conditional": "given the random effects", "population": "where random effects are zero"}
+    said = note.get(level, "averaged over the random effects")
+    return Table(columns, notes=(f"probabilities of the levels, {said}",), backend=backend)
 
 
 def _averaged(fit: Fit, found: Predicted) -> Averaged:
