@@ -88,6 +88,9 @@ def _check_term(
 
 def _level_columns(own: TermRows, values: Array, most: int) -> Array:
     """Return the columns of Z of one random column, for the levels that have it, (n, levels); none beyond `most`."""
+    first = slice(0, 4 * most + FIRST_ROWS)
+    if len(set(own.codes[first][values[first] != 0].tolist())) > most:
+        return np.zeros((len(values), 0))
     rows = np.flatnonzero(values)
     codes = own.codes[rows]
     present = np.bincount(codes) > 0

@@ -133,7 +133,9 @@ def note_exchangeable(
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
     if rows.values is None or term.known is not None or not free_errors or "var(residual)" in held:
         return ()
-    if np.bincount(rows.codes).max() > term.n_columns or not term.structure.linear or asked.coordinates:
+    if not term.structure.linear or asked.coordinates or frame.n > term.n_levels * term.n_columns:
+        return ()
+    if np.bincount(rows.codes).max() > term.n_columns:
         return ()
     basis = Unbounded(term.structure) if term.structure.bounded else term.structure
     b = basis.d_matrix(np.zeros(basis.size(term.n_columns)), term.positions)
