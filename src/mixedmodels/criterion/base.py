@@ -175,7 +175,6 @@ def linear_part(criterion: Criterion) -> LinearCriterion:
     """Return what only a linear mixed model has, or raise `SpecError` for other models."""
     if criterion.linear is None:
         raise SpecError(
-            f"this is asked of linear mixed models, and the model is one of criterion {criterion.design.criterion!r}, "
-            "which has no σ² and no relative covariances."
+            "this is asked of linear mixed models; the model is none, and has no σ² and no relative covariances."
         )
     return criterion.linear

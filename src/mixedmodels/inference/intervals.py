@@ -100,6 +100,7 @@ def confint(
     parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
     chosen = choose(terms, [p.name for p in parameters], list(fit.design.fixed.columns))
     if method == "boot":
+        fit._refuse_generalised("bootstrap")
         check_choice("kind", kind, RESAMPLING)
         if interval == "studentized":
             return _studentized_table(fit, chosen, level, n, seed, kind, progress)

@@ -24,6 +24,19 @@ LOST = 1e6
 """An adjusted variance above this share is that of rounding: a second derivative at a parameter that has vanished."""
 
 
+def require_restricted(fit: Fit, name: str) -> None:
+    """Raise `SpecError` for a fit that is not by restricted likelihood."""
+    if fit._work.integrated:
+        raise SpecError(
+            f"ddf={name!r} is defined for linear mixed models; fit this one with method='rspl', whose working response "
+            "has one, or use 'between-within' or 'asymptotic'."
+        )
+    if not fit.design.reml:
+        raise SpecError(
+            f"ddf={name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class KenwardRoger(DegreesOfFreedom):
     """Φ_A = Φ + 2Φ{Σ W_ab(Q_ab − P_aΦP_b) − ¼ΣW_abR_ab}Φ and λF on (q, m) degrees of freedom.
@@ -58,10 +71,7 @@ class KenwardRoger(DegreesOfFreedom):
         return self.note if self.linear else described(self, fit)
 
     def vcov(self, fit: Fit) -> Array:
-        if not fit.design.reml:
-            raise SpecError(
-                f"ddf={self.name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
-            )
+        require_restricted(fit, self.name)
         key = f"kenward-roger vcov {self.linear} {self.information}"
         return fit._work.keep(key, lambda: self._vcov(fit))
 

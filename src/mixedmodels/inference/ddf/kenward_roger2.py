@@ -8,12 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from ...criterion.fixed_information import bend_traces
-from ...errors import SpecError
 from ...fit import Fit
 from ...typing import Array
 from ..sensitivity import Information, curved_weights, sensitivity
 from .base import DegreesOfFreedom
-from .kenward_roger import KenwardRoger, described, positive_or_first_order
+from .kenward_roger import KenwardRoger, described, positive_or_first_order, require_restricted
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +50,7 @@ class KenwardRoger2(DegreesOfFreedom):
         return described(self, fit)
 
     def vcov(self, fit: Fit) -> Array:
-        if not fit.design.reml:
-            raise SpecError(
-                "ddf='kenward-roger2' is defined for REML fits; refit with method='reml' or use 'satterthwaite'."
-            )
+        require_restricted(fit, self.name)
         return positive_or_first_order(fit, self)
 
     def adjusted(self, fit: Fit) -> Array:
