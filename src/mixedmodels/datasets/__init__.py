@@ -4,7 +4,7 @@ Examples
 --------
 >>> from mixedmodels import datasets
 >>> datasets.list()[:3]
-['bodyweight', 'cake', 'curve']
+['bodyweight', 'cake', 'cbpp']
 >>> rail = datasets.load("rail", backend="dict")
 >>> rail["travel"][:3]
 array([55., 53., 54.])

@@ -138,9 +138,9 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
     >>> print(fit.augment({"Rail": ["1", "2"]}))
-    Rail  .fitted  .fixed
-    1     54.1085    66.5
-    2     31.9697    66.5
+    Rail  .fitted   .fixed
+    1     54.1085  66.5000
+    2     31.9691  66.5000
     """
     if newdata is not None:
         return _augmented(fit, newdata, new_levels)
