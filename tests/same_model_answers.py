@@ -284,6 +284,8 @@ def variance_components(asked: Asked) -> Iterator[Answer]:
             continue
         if group in slopes and asked.shifted() and name != frozenset({"x", ""}):
             continue
+        if case.shared and any(part.startswith("unique") for part in name):
+            continue
         unit = asked.y**2
         for column in ("name1", "name1") if "" in name else ("name1", "name2"):
             unit /= asked.x if written.read(table[column][i]) in ("x", "unique(x)") else 1.0
@@ -429,7 +431,8 @@ NOT_ASKED = {
     **dict.fromkeys(("cov_params", "wald", "test"), "asked through emmeans, in the coordinates of X"),
     **dict.fromkeys(("random_cov", "residual_cov"), "asked through marginal_cov"),
     **dict.fromkeys(("bootstrap", "simulate"), "random numbers"),
-    **dict.fromkeys(("refit", "update", "to_lme4"), "fits and texts, not numbers"),
+    **dict.fromkeys(("refit", "update", "to_lme4", "to_glmmtmb"), "fits and texts, not numbers"),
+    **dict.fromkeys(("test_dispersion", "test_zeros"), "of generalised models, by random numbers"),
     **dict.fromkeys(("confint",), "asked through profile"),
     **dict.fromkeys(
         ("start_grid", "small_area", "heterogeneity"), "for models that are given values or known variances"

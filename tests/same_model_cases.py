@@ -37,6 +37,8 @@ class Case:
     """Whether the coefficient of x means the same whatever the origin and the coding (no products with x)."""
     small_components: bool = False
     """Whether some variance is estimated as zero up to rounding, so that only its share of the residual's counts."""
+    shared: bool = False
+    """Whether loadings and unique variances are more than the covariances they make up: these alone are determined."""
 
 
 WRITTEN = {
@@ -84,7 +86,8 @@ def effect_case(name: str) -> Case:
 def slope_case(name: str) -> Case:
     """Return a model with random slopes of x, for structures closed under a change of its unit or its origin."""
     affine = "linear" in STRUCTURES[name].closed_under
-    return Case(f"y ~ x + arm + {WRITTEN.get(name, name)}(1 + x | id)", affine=affine)
+    # one factor of two columns has two loadings and two unique variances for three covariances
+    return Case(f"y ~ x + arm + {WRITTEN.get(name, name)}(1 + x | id)", affine=affine, shared=name == "fa")
 
 
 VARIANCE_CASES = {

@@ -74,7 +74,8 @@ def test_small_models_have_exact_hessians(name: str) -> None:
 def test_every_layout_is_taken_and_every_engine_takes_several() -> None:
     by_engine = {engine: taken(engine) for engine in ENGINES}
     assert {name for names in by_engine.values() for name in names} == set(LAYOUTS)
-    assert all(len(names) >= 4 for names in by_engine.values())
+    # `levels` is for one factor without a fixed part
+    assert all(len(names) >= (1 if engine == "levels" else 4) for engine, names in by_engine.items())
 
 
 @pytest.mark.parametrize("engine", ENGINES)

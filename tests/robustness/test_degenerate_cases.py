@@ -22,7 +22,7 @@ ANSWERS = {
     "tiny_pivot": "",
     "zero_df_anova": "Use ddf='satterthwaite' or 'between-within'",
     "zero_df_pairs": "2 columns for each of 4 levels of 'g' are 8 random effects for 8 rows",
-    "zero_df_type1": "'between-within', 'containment', 'residual' and 'asymptotic' need no derivatives",
+    "zero_df_type1": "",
     "zero_se_power_fitted": r"\(1 \| f\): the fixed part, by 'C\(f, contr.sum\)', holds the whole term",
 }
 
