@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
-from ..criterion.generalised import arrange, solution_at
+from ..criterion.generalised import Arranged, arrange, solution_at
 from ..criterion.separation import check_concordant, infinite_coefficients, recession
 from ..errors import DataError, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
+from ..likelihood.responses import Responses
 from ..optimise.newton import optimise
 from ..optimise.optimum import Optimum
 from ..optimise.points import raise_points
@@ -18,10 +19,10 @@ from ..spec import ModelSpec
 from ..terms.design import Design
 from ..terms.predictors import assemble, build_parts
 from ..terms.response import ObservedResponse
-from ..typing import Array, Labels
+from ..typing import Labels
 from ..workings import held_values
 from .generalised import read_rows
-from .run import owned, warn_unconverged
+from .run import owned, start_near, warn_unconverged
 
 
 def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
@@ -57,31 +58,71 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         remarks: tuple[Status, ...] = ()
         if asked.points == "auto":
             criterion, optimum, remarks = raise_points(criterion, optimum, control)
-        theta = optimum.theta
-        direction = recession(arranged.observed, criterion.mode(theta).densities.score)
-        if direction is not None:
-            optimum = _without_maximum(optimum, infinite_coefficients(design, arranged.basis, direction))
+        known = Distribution(
+            family, responses, observed.label, asked.approximation, levels=levels, points=criterion.points
+        )
+        optimum, distribution = _ended(criterion, arranged, optimum, known)
         warn_unconverged(optimum, stacklevel=5)
-        solution = solution_at(criterion, theta, arranged.basis)
+        theta = optimum.theta
         fit = Fit(
             spec,
             frame.schema,
             design,
             whole.rows,
             optimum,
-            solution,
+            solution_at(criterion, theta, arranged.basis),
             theta[: criterion.model.n_theta],
             1.0,
             arranged.engine,
             control,
             notes=frame.notes + observed.notes + design.notes + remarks + criterion.remarks + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
-            distribution=replace(
-                _estimated(criterion, theta, observed, levels, asked.approximation), recession=direction
-            ),
+            distribution=distribution,
         )
         fit._work.keep("covariance", lambda: criterion.covariance(theta))
         return fit
+
+
+def fit_again(fit: Fit, responses: Responses) -> Fit:
+    """Return the model of a fit by Laplace's approximation or by quadrature on other responses of the same rows.
+
+    The search starts from the estimates of the fit, and points of quadrature stay.
+    """
+    known = fit.distribution
+    assert known is not None
+    arranged = fit._work.arranged()
+    arranged = replace(arranged, observed=replace(arranged.observed, responses=responses))
+    criterion = choose_approximation(known.approximation, arranged, held_values(fit.spec), known.points)
+    found = optimise(criterion, fit.control, start_near(fit))
+    optimum, distribution = _ended(criterion, arranged, found, replace(known, responses=responses))
+    theta = optimum.theta
+    return Fit(
+        fit.spec,
+        fit.schema,
+        fit.design,
+        replace(fit._work.rows(), y=responses.y),
+        optimum,
+        solution_at(criterion, theta, arranged.basis),
+        theta[: criterion.model.n_theta],
+        1.0,
+        fit.engine,
+        fit.control,
+        notes=fit.notes,
+        distribution=distribution,
+    )
+
+
+def _ended(
+    criterion: LikelihoodCriterion, arranged: Arranged, optimum: Optimum, known: Distribution
+) -> tuple[Optimum, Distribution]:
+    """Return the end of a search with what is to be said of infinite estimates, and the distribution there."""
+    mode = criterion.mode(optimum.theta)
+    direction = recession(arranged.observed, mode.densities.score)
+    found = replace(known.at(mode.eta, optimum.theta[criterion.of_psi]), recession=direction)
+    if direction is not None:
+        names = infinite_coefficients(arranged.design, arranged.basis, direction)
+        optimum = _without_maximum(optimum, names)
+    return optimum, found
 
 
 def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:
@@ -100,10 +141,6 @@ def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:
 
 def _refuse(spec: ModelSpec) -> None:
     """Raise `SpecError` for what is not computed."""
-    asked = spec.likelihood
-    assert asked is not None
-    if asked.nominal is not None:
-        raise SpecError("nominal= (terms with an effect for every threshold) is not fitted; leave it out.")
     if spec.method == "reml":
         raise SpecError(
             "reml=True is not computed by Laplace's approximation; use method='rspl' for restricted likelihood, or "
@@ -125,13 +162,3 @@ def _check_units(design: Design, observed: ObservedResponse) -> None:
                 "cannot be told from the distribution of a single 0 or 1. Leave the term out, or group by something "
                 "observed repeatedly."
             )
-
-
-def _estimated(
-    criterion: LikelihoodCriterion, theta: Array, observed: ObservedResponse, levels: Labels, method: str
-) -> Distribution:
-    """Return the distribution at the estimates."""
-    known = Distribution(
-        observed.family, observed.responses, observed.label, method, levels=levels, points=criterion.points
-    )
-    return known.at(criterion.mode(theta).eta, theta[criterion.of_psi])

@@ -35,6 +35,6 @@ def _refit(fit: Fit, y: Array) -> Fit:
     observed = replace(known.responses, y=y)
     known.family.check(observed, known.label)
     if not known.pseudo:
-        return share_predictors(load("api.integrated_again:fit_again")(fit, observed), fit)
+        return share_predictors(load("api.integrated:fit_again")(fit, observed), fit)
     again: Fit = load("api.pseudo:fit_near")(fit, fit.design, fit._work.rows(), observed, fit._eta)
     return share_predictors(again, fit)

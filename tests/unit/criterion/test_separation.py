@@ -81,3 +81,14 @@ def test_steep_effects_are_not_accused() -> None:
 def test_groups_of_events_or_none_have_no_variance() -> None:
     with pytest.raises(DataError, match="every level of g has only events or none"):
         mm.glmm("y ~ x + (1 | g)", FRAME.assign(y=FRAME["g"] % 2), "binomial")
+
+
+def test_a_refit_is_judged_by_its_own_responses() -> None:
+    apart = fitted("count ~ arm + x + (1 | g)", SPARED, "poisson")
+    whole = mm.glmm("count ~ arm + x + (1 | g)", FRAME, "poisson")
+    again = apart.refit(FRAME["count"].to_numpy(float))
+    assert again.converged
+    np.testing.assert_allclose(again.fixed_effects()["estimate"], whole.params, rtol=1e-5)
+    other = whole.refit(SPARED["count"].to_numpy(float))
+    assert not other.converged
+    assert other.fixed_effects()["estimate"][0] == -np.inf
