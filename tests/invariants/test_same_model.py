@@ -11,6 +11,7 @@ import pytest
 import mixedmodels as mm
 from mixedmodels.fit import Fit
 from mixedmodels.tool import Tool
+from mixedmodels.tools import FitTools
 from recodings import FITS, LEVELS, Recoding, Written, recodings, write
 from same_model_answers import NOT_ASKED, QUESTIONS, Asked, answers
 from same_model_cases import CASES, Case
@@ -96,7 +97,7 @@ def test_same_model_same_numbers(name: str, row: int) -> None:
 
 
 def test_every_tool_is_asked() -> None:
-    tools = {name for name, value in vars(Fit).items() if isinstance(value, Tool)}
+    tools = {name for name, value in vars(FitTools).items() if isinstance(value, Tool)}
     missing = tools - QUESTIONS.keys() - NOT_ASKED.keys()
     assert not missing, f"write a question in same_model_answers.py for: {', '.join(sorted(missing))}"
     assert NOT_ASKED.keys() <= tools
