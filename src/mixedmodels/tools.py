@@ -26,7 +26,7 @@ class FitTools:
     wald = Tool[Table]("inference.wald:wald")
     confint = Tool[Table]("inference.intervals:confint")
     profile = Tool[Table]("inference.intervals:profile")
-    bootstrap = Tool[Any]("inference.bootstrap:bootstrap", linear=True)
+    bootstrap = Tool[Any]("inference.bootstrap:bootstrap")
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
     cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")
     anova = Tool[Table]("inference.anova:anova")

@@ -29,6 +29,7 @@ from .engines import Layout, choose_engine
 from .engines.base import Equations
 from .errors import SpecError
 from .likelihood.distribution import Distribution
+from .likelihood.responses import Responses
 from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
@@ -194,15 +195,23 @@ class Workings:
             raise SpecError("only a generalised model by Laplace's approximation or quadrature has this.")
         return known
 
-    def arranged(self) -> Arranged:
-        """Return a generalised model ready for its criterion."""
+    def shared_arrangement(self) -> Arranged:
+        """Return the model on its own responses, made once for every thread: for others on the same predictors."""
+        own = self.keep("arranged", local)
+        if not hasattr(own, "model"):
+            own.model = self.arranged()
+        model: Arranged = own.model
+        return model
+
+    def arranged(self, responses: Responses | None = None) -> Arranged:
+        """Return a generalised model ready for its criterion, on other responses of its rows where they are given."""
         distribution, fit = self._integrated(), self.fit
         assert fit.spec.likelihood is not None
         return arrange(
             fit.design,
             self.rows(),
             distribution.family,
-            distribution.responses,
+            distribution.responses if responses is None else responses,
             replace(fit.control, engine=fit.engine),
             levels=distribution.levels,
             spacing=fit.spec.likelihood.thresholds,

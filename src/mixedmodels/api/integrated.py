@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
@@ -11,18 +13,23 @@ from ..criterion.separation import check_concordant, infinite_coefficients, rece
 from ..errors import DataError, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs
 from ..likelihood.distribution import Distribution
+from ..likelihood.families.ordinal import Ordinal
 from ..likelihood.responses import Responses
+from ..optimise.batched import optimise_near
 from ..optimise.newton import optimise
 from ..optimise.optimum import Optimum
 from ..optimise.points import raise_points
 from ..spec import ModelSpec
 from ..terms.design import Design
-from ..terms.predictors import assemble, build_parts
+from ..terms.predictors import Part, assemble, build_parts, parts_of
 from ..terms.response import ObservedResponse
-from ..typing import Labels
+from ..terms.rows import Rows
+from ..typing import Array, Labels
 from ..workings import held_values
 from .generalised import read_rows
 from .run import owned, start_near, warn_unconverged
+
+Redraw: TypeAlias = Callable[[Design, Rows], tuple[Design, Rows]]
 
 
 def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
@@ -88,19 +95,50 @@ def fit_again(fit: Fit, responses: Responses) -> Fit:
 
     The search starts from the estimates of the fit, and points of quadrature stay.
     """
+    arranged = _arranged_again(fit, responses)
+    return _fit_of(fit, arranged, fit.design, replace(fit._work.rows(), y=responses.y), responses)
+
+
+def fit_redrawn(fit: Fit, redraw: Redraw, responses: Responses) -> Fit:
+    """Return the model of a fit on rows drawn from its own, whose responses are these.
+
+    `redraw` gives the design and rows drawn of every part of the model.
+    """
+    known, asked = fit.distribution, fit.spec.likelihood
+    assert known is not None
+    assert asked is not None
+    parts = []
+    for part in parts_of(fit.design, fit._work.rows()):
+        design, rows = redraw(part.design, part.rows)
+        parts.append(Part.of(part.component, design, rows))
+    whole = assemble(parts, known.family, responses, known.levels, asked.thresholds)
+    design = whole.design.of_likelihood(known.approximation)
+    arranged = arrange(
+        design,
+        whole.rows,
+        known.family,
+        responses,
+        fit.control,
+        levels=known.levels,
+        spacing=asked.thresholds,
+        held=held_values(fit.spec),
+        expected=asked.information == "expected",
+    )
+    return _fit_of(fit, arranged, design, whole.rows, responses)
+
+
+def _fit_of(fit: Fit, arranged: Arranged, design: Design, rows: Rows, responses: Responses) -> Fit:
+    """Return the model of a fit on other responses or rows, searched from its estimates."""
     known = fit.distribution
     assert known is not None
-    arranged = fit._work.arranged()
-    arranged = replace(arranged, observed=replace(arranged.observed, responses=responses))
-    criterion = choose_approximation(known.approximation, arranged, held_values(fit.spec), known.points)
-    found = optimise(criterion, fit.control, start_near(fit))
-    optimum, distribution = _ended(criterion, arranged, found, replace(known, responses=responses))
+    criterion, optimum = _search_near(fit, arranged)
+    optimum, distribution = _ended(criterion, arranged, optimum, replace(known, responses=responses))
     theta = optimum.theta
     return Fit(
         fit.spec,
         fit.schema,
-        fit.design,
-        replace(fit._work.rows(), y=responses.y),
+        design,
+        rows,
         optimum,
         solution_at(criterion, theta, arranged.basis),
         theta[: criterion.model.n_theta],
@@ -110,6 +148,36 @@ def fit_again(fit: Fit, responses: Responses) -> Fit:
         notes=fit.notes,
         distribution=distribution,
     )
+
+
+def estimates_again(fit: Fit, responses: Responses) -> tuple[Array, Optimum]:
+    """Return β̂ as written, (rank,), and the optimum of the model of a fit on other responses of the same rows.
+
+    Nothing but estimates: the covariance of a fit costs as much as its search.
+    """
+    arranged = _arranged_again(fit, responses)
+    criterion, optimum = _search_near(fit, arranged)
+    known = fit.distribution
+    assert known is not None
+    optimum, _ = _ended(criterion, arranged, optimum, replace(known, responses=responses))
+    return arranged.basis.coefficients(optimum.theta[criterion.of_beta]), optimum
+
+
+def _arranged_again(fit: Fit, responses: Responses) -> Arranged:
+    """Return the model of a fit ready for its criterion on other responses of the same rows."""
+    if isinstance(fit._distribution.family, Ordinal):
+        # which thresholds a row reads is part of its predictors
+        return fit._work.arranged(responses)
+    arranged = fit._work.shared_arrangement()
+    return replace(arranged, observed=replace(arranged.observed, responses=responses))
+
+
+def _search_near(fit: Fit, arranged: Arranged) -> tuple[LikelihoodCriterion, Optimum]:
+    """Return the criterion of a model and its optimum, searched from the estimates of a fit and then from none."""
+    known = fit.distribution
+    assert known is not None
+    criterion = choose_approximation(known.approximation, arranged, held_values(fit.spec), known.points)
+    return criterion, optimise_near(criterion, fit.control, start_near(fit))
 
 
 def _ended(

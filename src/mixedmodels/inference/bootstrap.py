@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from ..criterion import linear_part
 from ..errors import MixedModelsError, SpecError
 from ..fit import Fit
 from ..registry import check_choice
@@ -336,11 +337,12 @@ def _draw_together(run: _Run, fit: Fit, seed: int, numbers: range) -> None:
 
 def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
     """Return the reported covariance parameters at working parameters found for another response."""
-    criterion = fit._work.criterion()
+    criterion = fit._work.parameters()
     parameters = reported_parameters(criterion, fit.optimum.theta)
     if criterion.joint:
         natural = criterion.natural(theta)
     else:
+        criterion = linear_part(criterion)
         absolute = np.append(criterion.model.rescaled(theta, sigma2), np.log(sigma2))
         natural = criterion.jointly().natural(absolute)
     return np.array([p.shown(p.locate(natural)[0]) for p in parameters])
@@ -349,7 +351,7 @@ def _covariance_values(fit: Fit, theta: Array, sigma2: float) -> Array:
 def _evaluate(fit: Fit, stat: Statistic | None) -> tuple[Labels, Array]:
     """Return the names and values of a statistic of a fit."""
     if stat is None:
-        criterion, theta = fit._work.criterion(), fit.optimum.theta
+        criterion, theta = fit._work.parameters(), fit.optimum.theta
         parameters, natural = reported_parameters(criterion, theta), criterion.natural(theta)
         values = [p.shown(p.locate(natural)[0]) for p in parameters]
         return (*(p.name for p in parameters), *fit.design.fixed.columns), np.array([*values, *fit.beta])

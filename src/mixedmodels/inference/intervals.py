@@ -100,7 +100,6 @@ def confint(
     parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
     chosen = choose(terms, [p.name for p in parameters], list(fit.design.fixed.columns))
     if method == "boot":
-        fit._refuse_generalised("bootstrap")
         check_choice("kind", kind, RESAMPLING)
         if interval == "studentized":
             return _studentized_table(fit, chosen, level, n, seed, kind, progress)
@@ -213,8 +212,8 @@ def _studentized_table(
     fit: Fit, chosen: Sequence[str], level: float, n: int, seed: int | None, kind: str, progress: bool | None
 ) -> Table:
     low, high, notes = studentized_limits(fit, level, n, seed, kind, progress)
-    parameters = reported_parameters(fit._work.criterion(), fit.optimum.theta)
-    natural = fit._work.criterion().natural(fit.optimum.theta)
+    parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
+    natural = fit._work.parameters().natural(fit.optimum.theta)
     names = [*(p.name for p in parameters), *fit.design.fixed.columns]
     values = [*(p.shown(p.locate(natural)[0]) for p in parameters), *fit.beta]
     rows = {row[0]: _row(*row) for row in zip(names, values, low, high, strict=True)}

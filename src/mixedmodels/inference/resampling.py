@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ..errors import DataError, FitError, SpecError, suggest
 from ..fit import Fit
 from ..frame.readers import open_source
 from ..terms.design import Design, Residual
+from ..terms.predictors import parts_of
 from ..terms.rows import ErrorRows, Rows, TermRows, VarianceRows
 from ..tool import load
 from ..typing import Codes
@@ -113,16 +115,17 @@ def fit_rows(fit: Fit, clusters: Clusters, chosen: NDArray[np.intp]) -> Fit:
     rows = np.concatenate([clusters.rows[c] for c in chosen])
     draws = np.repeat(np.arange(len(chosen)), [len(clusters.rows[c]) for c in chosen])
     given = fit._work.rows()
-    x = given.x[rows]
-    if np.linalg.matrix_rank(x / np.linalg.norm(given.x, axis=0)) < fit.design.fixed.rank:
-        raise FitError("some fixed effect is not estimable from the clusters drawn")
-    design, drawn = _redrawn(fit.design, given, rows, draws)
+    for part in parts_of(fit.design, given):
+        x, size = part.x[rows], np.linalg.norm(part.x, axis=0)
+        if x.shape[1] and np.linalg.matrix_rank(x / size) < x.shape[1]:
+            raise FitError("some fixed effect is not estimable from the clusters drawn")
     known = fit.distribution
+    if known is not None and not known.pseudo:
+        redraw = partial(_redrawn, rows=rows, draws=draws)
+        integrated: Fit = load("api.integrated:fit_redrawn")(fit, redraw, known.responses.take(rows))
+        return share_predictors(integrated, fit, rows)
+    design, drawn = _redrawn(fit.design, given, rows, draws)
     if known is not None:
-        if not known.pseudo:
-            raise SpecError(
-                "rows of this generalised model are not drawn anew; simulate responses, kind='parametric'."
-            )
         again: Fit = load("api.pseudo:fit_near")(
             fit, design, drawn, known.responses.take(rows), fit._eta[rows]
         )

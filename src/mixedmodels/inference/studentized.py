@@ -24,7 +24,7 @@ def studentized_limits(
     ψ is a variance for a standard deviation, the logarithm of a range or ratio, Fisher's z of a correlation, β itself.
     On the scale of logarithms a replicate near zero would have a standard error without bound, upper limits be too low.
     """
-    parameters = reported_parameters(fit._work.criterion(), fit.optimum.theta)
+    parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
     names = [*(p.name for p in parameters), *fit.design.fixed.columns]
     run = bootstrap(fit, _values_and_errors, n, seed, kind=kind, progress=progress)
     k = len(names)
@@ -54,7 +54,7 @@ def studentized_limits(
 
 def _values_and_errors(fit: Fit) -> Array:
     """Return every parameter on its scale without bounds, then their standard errors, (2k,)."""
-    criterion, theta = fit._work.criterion(), fit.optimum.theta
+    criterion, theta = fit._work.parameters(), fit.optimum.theta
     natural, covariance = criterion.natural(theta), fit._work.natural_covariance()
     # slopes in the natural parameters themselves: those of their own identity
     itself = replace(natural, jacobian=np.eye(len(natural.values)))

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import SpecError
 from ..fit import Fit
 from ..inference.averaged import Averaged, averaged_means, normal_rule, over_nodes
+from ..inference.categories import probabilities_at
 from ..inference.ddf import DegreesOfFreedom
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, response_of
@@ -21,7 +22,6 @@ from ..likelihood.responses import Responses
 from ..registry import check_choice
 from ..table import Backend, Table
 from ..terms.new_rows import NewRows
-from ..terms.predictors import threshold_map
 from ..typing import Array
 from .predict import fitted_rows, new_rows, predicted, refuse_new_levels
 from .prediction_error import Predicted, uncertainty_of
@@ -129,9 +129,8 @@ def _rows_of(fit: Fit, newdata: Any, level: str, interval: str | None, offset: A
 
 def _probabilities(fit: Fit, found: Predicted, level: str, errors: bool, backend: Backend) -> Table:
     """Return the probability of every category, a column each."""
-    known, asked = fit.distribution, fit.spec.likelihood
+    known = fit.distribution
     assert known is not None
-    assert asked is not None
     family = known.family
     if not isinstance(family, Ordinal):
         raise SpecError(f"type='prob' is for ordered categories, and this fit is of family {fit.family!r}.")
@@ -139,20 +138,17 @@ def _probabilities(fit: Fit, found: Predicted, level: str, errors: bool, backend
         raise SpecError(
             "predict: probabilities of categories have no standard errors here; leave out se= and interval=."
         )
-    spaced, names = threshold_map(asked.thresholds, known.levels)
-    thresholds = spaced @ np.array([fit.params[name] for name in names])
     if level == "averaged":
         rows = reach(fit, found.rows).rows
         unknown = tuple(np.full(len(rows), not term.smooth) for term in fit.design.random)
         spread = np.sqrt(np.maximum(own_variances(fit, rows, unknown, fit._work.own_covariances()), 0.0))
         nodes, weights = normal_rule()
         shares = [
-            w * family.probabilities(found.mean + x * spread, thresholds)
-            for x, w in zip(nodes, weights, strict=True)
+            w * probabilities_at(fit, found.mean + x * spread) for x, w in zip(nodes, weights, strict=True)
         ]
         share = np.sum(shares, axis=0)
     else:
-        share = family.probabilities(found.mean, thresholds)
+        share = probabilities_at(fit, found.mean)
     share = np.where(found.valid[:, None], share, np.nan)
     columns = {name: share[:, k] for k, name in enumerate(known.levels)}
     note = {"conditional": "given the random effects", "population": "where random effects are zero"}

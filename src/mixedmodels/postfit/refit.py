@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -156,9 +156,14 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
         solution, sigma2[i] = linear_part(criterion_function).solve(optimum.theta)
         beta[i, kept] = solution.beta
         theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
-        ranks = zip(sizes, optimum.singular, strict=True)
-        singular[i] = any(rank < size for size, by_set in ranks for rank in by_set)
+        singular[i] = is_singular(sizes, optimum)
     return Refits(fit.design.fixed.columns, beta, theta, sigma2, criterion, converged, singular)
+
+
+def is_singular(sizes: Sequence[int], optimum: Optimum) -> bool:
+    """Return whether some Σ of an optimum is of less than full rank; `sizes` are the columns of every random term."""
+    ranks = zip(sizes, optimum.singular, strict=True)
+    return any(rank < size for size, by_set in ranks for rank in by_set)
 
 
 def _natively(fit: Fit, responses: Array) -> list[Refitted | None] | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..covariance.base import semidefinite_cholesky
 from ..errors import SpecError
 from ..fit import Fit, fixed_mean
+from ..inference.sampled_effects import draw_effects, level_root
+from ..likelihood.distribution import Distribution
 from ..registry import check_choice
-from ..terms.design import RandomTerm
-from ..terms.known import root_and_inverse
 from ..typing import Array
 from .error_side import draw_errors, whole_clusters
+from .simulate_generalised import draw_integrated
 
 LEVELS = ("population", "conditional")
 
@@ -33,8 +33,9 @@ def simulate(
 
     Notes
     -----
-    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); of a generalised model y is drawn from its family at that predictor
-    without e, events rather than proportions where there are trials. With `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn
+    y = offset + Xβ̂ + Zb + e with e ~ N(0, R̂); of a generalised model y is drawn from its family at its predictors (the
+    mean, and those of dispersion and zeros with their own random effects) without e: events rather than proportions
+    where there are trials, codes 0, 1, … of the levels of categories. With `bounds="none"` y ~ N(offset + Xβ̂, V̂), drawn
     by independent clusters, since there need be no b; spline coefficients are then drawn with the rest. Columns can go
     to `fit.refit`.
     *Same as* `simulate(fit)` in lme4 (`use.u` is `level="conditional"`).
@@ -83,9 +84,12 @@ def _draw(fit: Fit, n: int, rng: np.random.Generator, mean: Array, drawn: list[b
     known = fit.distribution
     if known is not None:
         check_drawable(fit, "simulate")
+        _check_single(known)
+    if fit._work.integrated:
+        return draw_integrated(fit, n, rng, drawn)
     design, rows = fit._work.own_model()
     whole = zip(design.random, rows.random, fit._work.own_covariances(), drawn, strict=True)
-    terms = [(term, own, sigmas, _level_root(term)) for term, own, sigmas, inside in whole if inside]
+    terms = [(term, own, sigmas, level_root(term)) for term, own, sigmas, inside in whole if inside]
     out = np.empty((fit.nobs, n))
     for column in range(n):
         y = mean + draw_errors(fit, rng) if known is None else mean.copy()
@@ -107,19 +111,11 @@ def check_drawable(fit: Fit, purpose: str) -> None:
     )
 
 
-def draw_effects(rng: np.random.Generator, term: RandomTerm, sigmas: Array, root: Array | None) -> Array:
-    """Return b ~ N(0, K ⊗ Σ) for the levels of a term, (q, p); `root` (q, q) is a factor of K."""
-    factors = np.array([semidefinite_cholesky(sigma) for sigma in sigmas])
-    standard = rng.standard_normal((term.n_levels, term.n_columns))
-    if root is not None:
-        standard = root @ standard
-    return np.asarray(np.einsum("jab,jb->ja", factors[term.sets], standard))
-
-
-def _level_root(term: RandomTerm) -> Array | None:
-    """Return a square root of K, (q, q), None for independent levels."""
-    if term.known is None:
-        return None
-    dense = term.known.dense()
-    # Levels of different parameter sets are independent, whatever K says.
-    return root_and_inverse(np.where(term.sets[:, None] == term.sets[None, :], dense, 0.0))[0]
+def _check_single(known: Distribution) -> None:
+    """Raise `SpecError` where rows stand for several equal ones, of which one draw for all would be no sample."""
+    times = known.responses.frequency
+    if times is not None and (times != 1.0).any():
+        raise SpecError(
+            "simulate draws one response for every row, and rows of this fit stand for several equal ones "
+            "(frequency=); fit the rows written out."
+        )
