@@ -1,0 +1,35 @@
+"""Bases of smooths: one file per family, one line in `SMOOTHS`."""
+
+from __future__ import annotations
+
+from ..registry import look_up
+from .base import Basis, Given, Smooth
+from .cubic import Cubic, CyclicCubic, ShrinkageCubic
+from .mixed import MixedForm, centring, mixed_form
+from .p_spline import BSpline, CyclicPSpline, PSpline
+
+SMOOTHS: dict[str, Smooth] = {
+    "cr": Cubic(),
+    "cs": ShrinkageCubic(),
+    "cc": CyclicCubic(),
+    "ps": PSpline(),
+    "cp": CyclicPSpline(),
+    "bs": BSpline(),
+}
+"""Every basis by its name in `s(…, bs=)`."""
+
+_ALIASES = {alias.lower(): name for name, smooth in SMOOTHS.items() for alias in smooth.names}
+
+
+def find_smooth(name: str) -> Smooth:
+    """Return the kind of basis of a name in `bs=`.
+
+    Examples
+    --------
+    >>> find_smooth("pspline").names[0]
+    'ps'
+    """
+    return look_up("basis", name, SMOOTHS, _ALIASES)
+
+
+__all__ = ["SMOOTHS", "Basis", "Given", "MixedForm", "Smooth", "centring", "find_smooth", "mixed_form"]
