@@ -115,8 +115,6 @@ def _row(
 ) -> tuple[str, bool, float, float, int, str]:
     """Return the row of an engine."""
     reason = one.reason
-    if not reason and math.isinf(one.operations):
-        reason = "errors are independent and equal: the mixed-model equations are never larger"
     if reason:
         return one.engine.name, False, math.nan, math.nan, 0, reason
     evaluations = EVALUATIONS if design.random or design.residual is not None else 1

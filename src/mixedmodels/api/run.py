@@ -8,12 +8,14 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..control import Control
 from ..criterion import Criterion, Undetermined, linear_part, undetermined
-from ..engines import Layout, choose_engine
+from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters
 from ..engines.base import Equations
 from ..engines.plan import check_parameters
-from ..errors import ConvergenceWarning, Severity, SpecError, Status, carried_through
+from ..errors import ConvergenceWarning, FitError, Severity, SpecError, Status, carried_through
 from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
@@ -34,6 +36,12 @@ from ..workings import build_criterion, own_columns
 
 ROOM = 1e-6
 """Fall of −2l by which another value of a parameter that is held counts as better."""
+
+
+VANISHED = 1e-6
+"""σ² over the variance of the response at which −2l of n rows is known to n × 2e-10."""
+FEW = 1000
+"""Rows up to which a search without errors starts from starting values of its own too."""
 
 
 FITTERS = {
@@ -184,9 +192,61 @@ def search(
         design, criterion, optimum = _with_room(spec, design, own, equations, control, start, free)
     else:
         criterion, optimum = fit_equations(spec, own, equations, control, start, near)
+        if control.engine == "auto" and errors_vanish(own, criterion, optimum):
+            engine, criterion, optimum = _without_errors(
+                spec, own, own_rows, control, engine, criterion, optimum
+            )
     settled = criterion.equations.rows.residual
     rows = rows if settled is rows.residual else replace(rows, residual=settled)
     return Found(design, rows, criterion, optimum, engine.name)
+
+
+def errors_vanish(design: Design, criterion: Criterion, optimum: Optimum) -> bool:
+    """Return whether random effects, as many as there are rows, leave next to no variance to the errors.
+
+    Notes
+    -----
+    Equations relative to σ² then lose the digits by which y'y exceeds y'P̃y = νσ̂²: −2l is known to about
+    n ε var(y)/σ², ε = 2.2e-16, and its slope in the logarithm of σ² to no better.
+    """
+    linear = criterion.linear
+    if linear is None or linear.joint or not criterion.equations.homogeneous or not optimum.theta.size:
+        return False
+    if sum(term.n_levels * term.n_columns for term in design.random) < criterion.nu:
+        return False
+    spread = float(np.var(criterion.equations.rows.y))
+    return bool(linear.sigma2(optimum.theta) <= VANISHED * spread)
+
+
+def _without_errors(
+    spec: ModelSpec,
+    design: Design,
+    rows: Rows,
+    control: Control,
+    engine: Engine,
+    criterion: Criterion,
+    optimum: Optimum,
+) -> tuple[Engine, Criterion, Optimum]:
+    """Return engine, criterion and optimum where V is formed itself, as it is at σ² = 0, or what was found before."""
+    layout = Layout.of(design)
+    other = engine_of_whole_clusters(layout, rows, control)
+    if other is None:
+        return engine, criterion, optimum
+    equations = other.equations(layout, rows, control)
+    linear = linear_part(criterion)
+    found = []
+    for near in (linear.absolute(optimum.theta), None):
+        if near is None and len(rows) > FEW:
+            continue
+        try:
+            found.append(fit_equations(spec, design, equations, control, near=near))
+        except FitError:
+            # a response that is fitted exactly: V is singular without errors
+            continue
+    if not found:
+        return engine, criterion, optimum
+    exact, best = min(found, key=lambda one: (not one[1].converged, round(one[1].value, 6)))
+    return other, exact, best
 
 
 def _with_room(
@@ -248,6 +308,9 @@ def fit_equations(
     """
     criterion = build_criterion(spec, design, equations)
     known = fitted_covariate(design, equations.rows)
+    if near is not None and len(near) != criterion.n_theta:
+        # a neighbour on another engine, in other parameters
+        near = None
     if known is None:
         optimum = (
             optimise(criterion, control, start) if near is None else optimise_near(criterion, control, near)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..covariance.base import Positions, Structure
 from ..engines.base import Equations
 from ..errors import DataError, SpecError
 from ..kernels import NotPositiveDefinite, cholesky, cholesky_inverse
 from ..terms.design import Design
 from ..typing import Array, Labels
 from .covariances import CovarianceModel
-from .parameters import ResidualBlock, natural_names, place_by_name, residual_labels, residual_name
+from .parameters import Block, ResidualBlock, natural_names, place_by_name, residual_labels, residual_name
 
 DEPENDENT = 1e-11
 """Eigenvalue of the scaled products of ∂V/∂θ below which a direction of θ leaves V unchanged."""
@@ -151,8 +152,8 @@ def _regular_points(model: CovarianceModel) -> list[Array]:
     """Return θ with equal variances, moderate correlations and several ranges."""
     base = np.zeros(model.n_theta)
     for k, block in enumerate(model.random_blocks):
-        own = (0.6 + 0.1 * k) * np.eye(block.positions.size)
-        base[block.place] = block.structure.start(own, block.positions)
+        own = _random_points(block, 0.6 + 0.1 * k)
+        base[block.place] = own[len(own) // 2]
     for variance in model.variance_blocks:
         base[variance.place] = model.variance[variance.index].starts()[0]
     ladders = [_residual_points(block) for block in model.residual_blocks]
@@ -166,15 +167,23 @@ def _regular_points(model: CovarianceModel) -> list[Array]:
     return points
 
 
+def _random_points(block: Block, scale: float) -> Array:
+    if block.positions.size == 1:
+        return block.structure.start(np.array([[scale]]), block.positions)[None]
+    return _points(block.structure, block.positions, scale)
+
+
 def _residual_points(block: ResidualBlock) -> Array:
-    if block.structure is None:
-        return np.zeros((1, 1))
-    at = block.positions
+    return np.zeros((1, 1)) if block.structure is None else _points(block.structure, block.positions)
+
+
+def _points(structure: Structure, at: Positions, scale: float = 1.0) -> Array:
+    """Return parameters of correlated effects or errors, which every parameter bears on, (points, k)."""
     lag = np.abs(np.subtract.outer(np.arange(at.size), np.arange(at.size)))
-    target = 0.7 * 0.5**lag + 0.1 + 0.2 * (lag == 0)
-    if not block.structure.ranges(at):
-        return block.structure.start(target, at)[None]
-    starts = block.structure.starts(target, at)
+    target = scale * (0.7 * 0.5**lag + 0.1 + 0.2 * (lag == 0))
+    if not structure.ranges(at):
+        return structure.start(target, at)[None]
+    starts = structure.starts(target, at)
     return np.asarray(starts.reshape(-1, starts.shape[2]))
 
 

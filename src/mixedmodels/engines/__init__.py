@@ -55,6 +55,9 @@ def choose_engine(
     asked: list[Considered] = []
     for one in considered(layout, rows, control, engines):
         asked.append(one)
+        if one.engine.whole_clusters and layout.errors is None:
+            # equal independent errors: the mixed-model equations are never larger than V
+            continue
         if not one.reason and one.operations < (CHEAP if layout.errors is None else CHEAP_ERRORS):
             break
     able = [one for one in asked if not one.reason]
@@ -64,9 +67,16 @@ def choose_engine(
             f"no engine can take this model ({reasons}). Use fewer levels or simpler terms; where "
             "memory is what lacks, a machine with more of it or mm.Control(memory=…)."
         )
-    cheapest = min(able, key=lambda one: one.operations)
+    own = [one for one in able if not (one.engine.whole_clusters and layout.errors is None)]
+    cheapest = min(own or able, key=lambda one: one.operations)
     check_operations(cheapest.engine.name, cheapest.operations)
     return cheapest.engine
+
+
+def engine_of_whole_clusters(layout: Layout, rows: Rows, control: Control) -> Engine | None:
+    """Return the engine that forms V itself, exact however small σ² is; None where it cannot take the model."""
+    able = (kind() for kind in ENGINES.values() if kind.whole_clusters)
+    return next((engine for engine in able if engine.supports(layout, rows, control) is None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +112,5 @@ __all__ = [
     "Layout",
     "choose_engine",
     "considered",
+    "engine_of_whole_clusters",
 ]

@@ -19,22 +19,27 @@ LARGEST_RANK = 10_000_000
 
 
 def exact_statuses(fit: Fit) -> tuple[Status, ...]:
-    """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum."""
+    """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum.
+
+    Random effects as many as the rows reproduce it too where their own covariance leaves errors nothing; their
+    likelihood has a maximum there.
+    """
     if fit.distribution is not None or fit.spec.sampling:
         # rows of a generalised model, and estimates, have variances of their own
         return ()
-    spread = float(np.linalg.norm(fit.response - fit.response.mean()))
-    share = float(np.linalg.norm(fit._resid)) / max(spread, 1e-300)
+    spread = max(float(np.linalg.norm(fit.response - fit.response.mean())), 1e-300)
+    share = float(np.linalg.norm(fit._resid)) / spread
     sigma = fit.sigma / max(float(np.std(fit.response)), 1e-300)
     exact = share <= (EXACT if fit.converged else NEARLY_EXACT)
-    if not exact and fit.design.random and fit.design.residual is None and sigma <= SMALL:
-        if fit.converged and _rank_of_random(fit.design, fit._work.rows()) == fit.nobs:
+    if fit.design.random and fit.design.residual is None and sigma <= SMALL:
+        explained = float(np.linalg.norm(fit.response - fit.linear_predictor)) <= EXACT * spread
+        if fit.converged and not explained and _rank_of_random(fit.design, fit._work.rows()) == fit.nobs:
             message = (
                 "the residual variance is all but zero: random effects take up what the fixed part leaves"
             )
             hint = "This is a legitimate result: the likelihood is highest at that boundary"
             return (Status(Severity.NOTE, message, hint),)
-        exact = sigma <= ROUNDED
+        exact = exact or sigma <= ROUNDED
     if not exact:
         return ()
     message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api.run import fit_equations, fit_model, start_near
+from ..api.run import errors_vanish, fit_equations, fit_model, search, start_near
 from ..criterion import Criterion, linear_part
 from ..criterion.coordinates import written_solution
 from ..engines.base import Refitted
@@ -122,7 +122,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
     quick = _natively(fit, rows.y[None])
     if quick is not None and quick[0] is not None:
         return share_predictors(_fit_of(fit, rows, quick[0]), fit)
-    rows, criterion, optimum = _optimise(fit, rows)
+    rows, criterion, optimum, engine = _optimise(fit, rows)
     found = Fit.from_optimum(
         fit.spec,
         fit.schema,
@@ -130,7 +130,7 @@ def refit(fit: Fit, y: Any) -> Fit | Refits:
         rows,
         criterion,
         optimum,
-        engine=fit.engine,
+        engine=engine,
         control=fit.control,
         notes=fit.notes,
     )
@@ -152,10 +152,12 @@ def refit_many(fit: Fit, responses: Array) -> Refits:
             beta[i, kept], sigma2[i] = found.solution.beta, found.sigma2
             theta[i], criterion[i], converged[i], singular[i] = found.theta, found.value, True, False
             continue
-        _, criterion_function, optimum = _optimise(fit, _with_response(fit, responses[:, i]))
-        solution, sigma2[i] = linear_part(criterion_function).solve(optimum.theta)
+        _, criterion_function, optimum, _ = _optimise(fit, _with_response(fit, responses[:, i]))
+        linear = linear_part(criterion_function)
+        solution, sigma2[i] = linear.solve(optimum.theta)
         beta[i, kept] = solution.beta
-        theta[i], criterion[i], converged[i] = optimum.theta, optimum.value, optimum.converged
+        theta[i] = optimum.theta if len(optimum.theta) == k else linear.relative(optimum.theta)
+        criterion[i], converged[i] = optimum.value, optimum.converged
         singular[i] = is_singular(sizes, optimum)
     return Refits(fit.design.fixed.columns, beta, theta, sigma2, criterion, converged, singular)
 
@@ -201,12 +203,15 @@ def _fit_of(fit: Fit, rows: Rows, found: Refitted) -> Fit:
     )
 
 
-def _optimise(fit: Fit, rows: Rows) -> tuple[Rows, Criterion, Optimum]:
-    """Return the rows of another response, their criterion and optimum, searched from near θ̂."""
+def _optimise(fit: Fit, rows: Rows) -> tuple[Rows, Criterion, Optimum, str]:
+    """Return the rows of another response, their criterion, optimum and engine, searched from near θ̂."""
     design = fit._work.own_design()
     equations = fit._work.criterion().equations.new_response(rows.y)
     criterion, optimum = fit_equations(fit.spec, design, equations, fit.control, near=start_near(fit))
-    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum
+    if errors_vanish(design, criterion, optimum):
+        found = search(fit.spec, fit.design, rows, fit.control)
+        return found.rows, found.criterion, found.optimum, found.engine
+    return replace(rows, residual=criterion.equations.rows.residual), criterion, optimum, fit.engine
 
 
 def _with_response(fit: Fit, y: Array) -> Rows:

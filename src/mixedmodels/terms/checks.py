@@ -8,12 +8,13 @@ from ..covariance.unbounded import Unbounded
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, RandomSpec
+from ..typing import Array
 from .absorbed import variance_strata
 from .design import FixedTerms, RandomTerm, Residual
 from .rank import null_space
 from .rows import ErrorRows, FixedRows, TermRows
 
-OWN_VARIANCES = frozenset({"us", "diag", "hcs", "unr", "banded_us", "har1", "htoep"})
+OWN_VARIANCES = frozenset({"us", "diag", "hcs", "unr", "banded_us", "htoep"})
 """Structures with a variance for every column, whose sum with that of the errors is all that such data show."""
 
 
@@ -126,19 +127,19 @@ def note_exchangeable(
 ) -> tuple[Status, ...]:
     """Return a warning where the residual variance can be exchanged for variances of a term of several columns.
 
-    Such a term has a B among its Σ with z_i'Bz_l = 1 for i = l and 0 for other rows of one level, so that Σ − δB with
-    σ² + δ leaves V as it is. A level with more rows than columns rules it out; otherwise B is sought by least squares.
+    Such a term has a direction B of its Σ with z_i'Bz_l = 1 for i = l and 0 for other rows of one level, so that
+    Σ − δB with σ² + δ leaves V as it is. A level with more rows than columns rules it out; otherwise B is sought by
+    least squares, among the slopes of Σ at correlated effects where Σ is not linear in its parameters.
     """
     free_errors = _free_errors(spec, frame)
     held = {(item if isinstance(item, str) else item[0]).replace(" ", "").lower() for item in spec.hold}
     if rows.values is None or term.known is not None or not free_errors or "var(residual)" in held:
         return ()
-    if not term.structure.linear or asked.coordinates or frame.n > term.n_levels * term.n_columns:
+    if term.n_columns < 2 or asked.coordinates or frame.n > term.n_levels * term.n_columns:
         return ()
     if np.bincount(rows.codes).max() > term.n_columns:
         return ()
-    basis = Unbounded(term.structure) if term.structure.bounded else term.structure
-    b = basis.d_matrix(np.zeros(basis.size(term.n_columns)), term.positions)
+    b = _slopes(term)
     gram = np.zeros((term.n_levels, term.n_columns, term.n_columns))
     np.add.at(gram, rows.codes, rows.values[:, :, None] * rows.values[:, None, :])
     for s in range(term.n_sets):
@@ -156,6 +157,18 @@ def note_exchangeable(
             f"Write residual='{term.structure.names[0]}(…)' in place of the term, or hold var(Residual)",
         ),
     )
+
+
+def _slopes(term: RandomTerm) -> Array:
+    """Return ∂Σ of the parameters of a term, (k, p, p), at unequal and correlated effects."""
+    structure, at = term.structure, term.positions
+    if structure.linear:
+        basis = Unbounded(structure) if structure.bounded else structure
+        return basis.d_matrix(np.zeros(basis.size(term.n_columns)), at)
+    places = np.arange(term.n_columns)
+    lag = np.abs(np.subtract.outer(places, places))
+    sd = 1.0 + 0.1 * places
+    return structure.d_matrix(structure.start((0.8 * 0.6**lag + 0.2 * (lag == 0)) * np.outer(sd, sd), at), at)
 
 
 def _constant(frame: ModelFrame) -> bool:

@@ -41,8 +41,7 @@ class ClustersEngine(Engine):
         sizes = cluster_sizes(layout, rows).astype(float)
         flops = float(np.sum(sizes**3) + layout.rank * np.sum(sizes**2))
         size = 8.0 * 6.0 * float(np.sum(sizes**2))
-        # equal independent errors: the mixed-model equations are never larger
-        return (flops if layout.errors is not None else float("inf")), size
+        return flops, size
 
     def equations(self, layout: Layout, rows: Rows, control: Control) -> ClusterEquations:
         return ClusterEquations(layout, rows, control)
