@@ -10,6 +10,7 @@ from math import isfinite, log
 import numpy as np
 from numpy.typing import NDArray
 
+from ..covariance.base import Positions, Structure
 from ..criterion import Criterion, choose_criterion
 from ..criterion.parameters import ResidualBlock
 from ..errors import SpecError
@@ -24,6 +25,8 @@ MOST_MINIMA = 6
 """Local minima among the starting points that searches start from, at most."""
 SMALL = 1000
 """Rows up to which searches also start from points that are no such minima."""
+FEW = 120
+"""Rows up to which a structure without a ladder of its own has one beside variance functions."""
 FIRST_STEPS = 3
 """Newton steps of the variance functions alone before the rest of θ moves."""
 INDEPENDENT = 6
@@ -218,7 +221,24 @@ def _residual_starts(criterion: Criterion, block: ResidualBlock, theta: Array, v
         return np.full((1, 1, 1), np.log(variance))
     if not criterion.model.on_grid:
         return block.structure.starts(variance * np.eye(block.positions.size), block.positions)
-    return block.structure.starts(_pairwise_moments(criterion, block, theta, variance), block.positions)
+    moments = _pairwise_moments(criterion, block, theta, variance)
+    points = block.structure.starts(moments, block.positions)
+    if points.shape[:2] != (1, 1) or not criterion.model.by_row or criterion.design.n > FEW:
+        return points
+    return np.append(points, _other_signs(block.structure, block.positions, moments), axis=1)
+
+
+def _other_signs(structure: Structure, at: Positions, moments: Array) -> Array:
+    """Return parameters of errors uncorrelated, and nearly as negatively correlated as all pairs may be, (1, 2, k).
+
+    Weights by a variance function and the sign of a common correlation can stand in for each other in few rows.
+    """
+    variances = moments.diagonal()
+    sizes = np.sqrt(np.outer(variances, variances))
+    points = []
+    for rho in (0.0, -0.9 / max(at.size - 1, 1)):
+        points.append(structure.start(np.where(np.eye(at.size, dtype=bool), sizes, rho * sizes), at))
+    return np.array(points)[None]
 
 
 def _pairwise_moments(criterion: Criterion, block: ResidualBlock, theta: Array, variance: float) -> Array:

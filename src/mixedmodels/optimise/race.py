@@ -20,6 +20,8 @@ SORTED, BESIDE = 3, 6
 """Iteration after which searches from beside a known optimum are sorted, and how many of them go on."""
 FINISHED = 3
 """Searches that go on to their ends after that."""
+FEW = 120
+"""Rows up to which twice as many do: what is lowest after a few steps says little of where they end."""
 MEETING = 0.05
 """Two searches have met where −2l differs by less than this, and their squared distance in units of information is
 less too."""
@@ -56,7 +58,8 @@ def race(
             running = _within_reach(_apart(running, ends, fates), ends, fates, rival)
             if rival < inf and lap == SORTED:
                 running = _lowest(running, ends, fates, BESIDE)
-        running = _lowest(running, ends, fates, FINISHED if rival == inf else BESIDE)
+        finished = FINISHED if rival == inf and criterion.design.n > FEW else BESIDE
+        running = _lowest(running, ends, fates, finished)
         for lap in LATER:
             if len(running) < 2:
                 break
