@@ -53,7 +53,7 @@ class Case:
         knots = getattr(basis, "knots", None)
         if knots is None:
             return np.array([np.inf])
-        at = basis.origin + basis.unit * np.asarray(knots)  # type: ignore[attr-defined]
+        at = basis.origin + basis.unit * np.asarray(knots).ravel()  # type: ignore[attr-defined]
         return np.concatenate([at + r * basis.unit for r in (-1, 0, 1)])  # type: ignore[attr-defined]
 
 
@@ -70,7 +70,16 @@ ONE = np.ones((len(X), 1))
 LINE = np.column_stack((np.ones(len(X)), X))
 NONE = np.zeros((len(X), 0))
 
+PLANE = np.column_stack((X, np.random.default_rng(12).uniform(-1.0, 2.0, len(X))))
+NEW_PLANE = (NEW, np.linspace(-2.0, 3.0, len(NEW)))
+FLAT = np.column_stack((np.ones(len(X)), PLANE))
+
 CASES = (
+    Case("tp", (X,), (NEW,), LINE),
+    Case("tp", (X,), (NEW,), np.column_stack((LINE, X**2)), m=3, label="tp 3"),
+    Case("tp", (X,), (NEW,), NONE, m=(2, 0), label="tp 2 0"),
+    Case("tp", tuple(PLANE.T), NEW_PLANE, FLAT, k=15, movable=False, label="tp plane"),
+    Case("ts", (X,), (NEW,), NONE),
     Case("cr", (X,), (NEW,), LINE, partition=True),
     Case("cs", (X,), (NEW,), NONE, partition=True),
     Case("cc", (X,), (NEW,), ONE, partition=True),

@@ -5,10 +5,14 @@ from __future__ import annotations
 from ..registry import look_up
 from .base import Basis, Given, Smooth
 from .cubic import Cubic, CyclicCubic, ShrinkageCubic
-from .mixed import MixedForm, centring, mixed_form
+from .mixed import MixedForm, centring, constraint, mixed_form
 from .p_spline import BSpline, CyclicPSpline, PSpline
+from .tensor import Margin, TensorBasis, learn_tensor
+from .thin_plate import ShrinkageThinPlate, ThinPlate
 
 SMOOTHS: dict[str, Smooth] = {
+    "tp": ThinPlate(),
+    "ts": ShrinkageThinPlate(),
     "cr": Cubic(),
     "cs": ShrinkageCubic(),
     "cc": CyclicCubic(),
@@ -32,4 +36,17 @@ def find_smooth(name: str) -> Smooth:
     return look_up("basis", name, SMOOTHS, _ALIASES)
 
 
-__all__ = ["SMOOTHS", "Basis", "Given", "MixedForm", "Smooth", "centring", "find_smooth", "mixed_form"]
+__all__ = [
+    "SMOOTHS",
+    "Basis",
+    "Given",
+    "Margin",
+    "MixedForm",
+    "Smooth",
+    "TensorBasis",
+    "centring",
+    "constraint",
+    "find_smooth",
+    "learn_tensor",
+    "mixed_form",
+]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import DataError, SpecError
 from ..typing import Array, Codes, Labels
@@ -62,6 +63,10 @@ class Basis(ABC):
     grouping
         Places of the factors whose every combination of levels has coefficients of its own: the model's columns are
         those of `design` repeated over the levels, with the same penalties for each level.
+    centred
+        Whether the columns hold the constant, so that a sum-to-zero constraint must tell the smooth from the intercept.
+    constrained
+        (k,), the columns that the constraint is about; None for all.
     """
 
     penalties: tuple[Array, ...]
@@ -69,6 +74,8 @@ class Basis(ABC):
     scales: tuple[float, ...]
     labels: Labels
     grouping: tuple[int, ...] = field(default=(), kw_only=True)
+    centred: bool = field(default=True, kw_only=True)
+    constrained: NDArray[np.bool_] | None = field(default=None, kw_only=True)
 
     @property
     def size(self) -> int:
@@ -113,6 +120,15 @@ class Basis(ABC):
             total += self.rows(tuple(v[block] for v in values), 0).sum(axis=0)
         return total / max(n, 1)
 
+    def cross_products(self, x: tuple[Array | Codes, ...]) -> Array:
+        """Return B'B over rows x, (k, k), without holding the columns at once."""
+        values = tuple(np.ascontiguousarray(v, dtype=np.float64) for v in x)
+        total: Array = np.zeros((self.size, self.size))
+        for block in blocks(len(values[0])):
+            columns = self.rows(tuple(v[block] for v in values), 0)
+            total += columns.T @ columns
+        return total
+
 
 class Smooth(ABC):
     """A kind of basis by its name in `s(…, bs=)`: facts about it, and how one is learned. Subclasses are final."""
@@ -125,10 +141,10 @@ class Smooth(ABC):
     """Fewest and most numeric variables."""
     factors: ClassVar[tuple[int, int]] = (0, 0)
     """Fewest and most factors among the arguments."""
-    centred: ClassVar[bool] = True
-    """Whether the smooth contains the constant, so that a sum-to-zero constraint tells it from the intercept."""
     tensor: ClassVar[bool] = True
     """Whether it may be a margin of `te`, `ti`, `t2`."""
+    by_values: ClassVar[bool] = False
+    """Whether a margin is taken as it is: its coefficients are values of the function, or it has no ends."""
     derivatives: ClassVar[int] = 0
     """Highest order of derivative that `design` gives."""
 

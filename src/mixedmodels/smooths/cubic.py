@@ -188,6 +188,7 @@ class Cubic(Smooth):
     """
 
     names: ClassVar[Labels] = ("cr",)
+    by_values: ClassVar[bool] = True
     derivatives: ClassVar[int] = 3
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
@@ -199,6 +200,7 @@ class ShrinkageCubic(Smooth):
     """`cs`: `cr` with a small penalty on the line and the constant, so that the term can vanish."""
 
     names: ClassVar[Labels] = ("cs",)
+    by_values: ClassVar[bool] = True
     derivatives: ClassVar[int] = 3
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
@@ -216,6 +218,7 @@ class CyclicCubic(Smooth):
     """
 
     names: ClassVar[Labels] = ("cc",)
+    by_values: ClassVar[bool] = True
     derivatives: ClassVar[int] = 3
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from ..typing import Array
+from ..typing import Array, Codes
+from .base import Basis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,24 +42,31 @@ def centring(means: Array) -> Array:
 
     Notes
     -----
-    The last columns of the Householder factor of the means (Wood 2017, section 1.8.1); `B @ Z` has column means zero.
-    *Same as* mgcv's `absorb.cons`.
+    The Householder reflection that takes the means to one coordinate, without that coordinate's column (Wood 2017,
+    section 1.8.1); `B @ Z` has column means zero. *Same as* mgcv's `absorb.cons`, up to a rotation.
 
     Examples
     --------
     >>> centring(np.array([1.0, 1.0])).round(4).tolist()
     [[-0.7071], [0.7071]]
     """
-    length = np.linalg.norm(means)
-    if length == 0.0:
-        raise ZeroDivisionError("the columns have means zero already")
+    length = float(np.linalg.norm(means))
+    if not length > 0.0:
+        raise ValueError("every mean is zero: there is nothing to constrain")
     v = means / length
-    sign = 1.0 if v[0] >= 0 else -1.0
-    v = v.copy()
-    v[0] += sign
+    pivot = int(np.abs(v).argmax())
+    v[pivot] += np.copysign(1.0, v[pivot])
     v /= np.linalg.norm(v)
-    out: Array = np.eye(len(v))[:, 1:] - 2.0 * np.outer(v, v[1:])
-    return out
+    reflection: Array = np.eye(len(v)) - 2.0 * np.outer(v, v)
+    return np.delete(reflection, pivot, axis=1)
+
+
+def constraint(basis: Basis, x: tuple[Array | Codes, ...]) -> Array | None:
+    """Return Z (k, k − 1) that makes a smooth sum to zero over rows x, or None where it needs no constraint."""
+    if not basis.centred:
+        return None
+    means = basis.means(x)
+    return centring(means if basis.constrained is None else np.where(basis.constrained, means, 0.0))
 
 
 def mixed_form(
@@ -93,21 +101,31 @@ def mixed_form(
     if constraint is not None:
         null_dimension = max(null_dimension - (z.shape[0] - z.shape[1]), 0)
     kept = tuple(_symmetric(z.T @ s @ z) for s in penalties)
-    sizes = [float(np.linalg.norm(s)) for s in kept]
-    if len(kept) == 1:
-        sizes = [1.0]
+    if not kept:
+        return MixedForm(z, z[:, :0], (), np.zeros((0, 0)))
+    sizes = [1.0] if len(kept) == 1 else [float(np.linalg.norm(s)) for s in kept]
     total = sum((s / size for s, size in zip(kept, sizes, strict=True)), np.zeros_like(kept[0]))
-    values, vectors = np.linalg.eigh(total)
+    values, vectors = _eigen(total)
     null, penalised = vectors[:, :null_dimension], vectors[:, null_dimension:]
     random = penalised / np.sqrt(values[null_dimension:])
     inside = tuple(_symmetric(random.T @ s @ random) for s in kept)
     if len(kept) == 1:
         inside = (np.eye(random.shape[1]),)
-    elif len(kept) == 2:
+    elif len(kept) == 2 and _diagonals(inside) is None:
         random, inside = _together(random, inside, sizes)
     if select and null_dimension:
         random, inside, null = _selected(random, inside, null)
     return MixedForm(z @ null, z @ random, inside, _diagonals(inside))
+
+
+def _eigen(s: Array) -> tuple[Array, Array]:
+    """Return rising eigenvalues with their vectors; those of a diagonal matrix are unit vectors."""
+    diagonal = np.diag(s)
+    if (s - np.diag(diagonal)).any():
+        values, vectors = np.linalg.eigh(s)
+        return values, vectors
+    order = np.argsort(diagonal, kind="stable")
+    return diagonal[order], np.eye(len(s))[:, order]
 
 
 def _symmetric(s: Array) -> Array:

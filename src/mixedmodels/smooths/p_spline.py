@@ -158,6 +158,7 @@ class CyclicPSpline(Smooth):
     """
 
     names: ClassVar[Labels] = ("cp",)
+    by_values: ClassVar[bool] = True
     derivatives: ClassVar[int] = 3
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
