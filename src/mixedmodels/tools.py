@@ -41,7 +41,7 @@ class FitTools:
     variance_components = Tool[Table]("postfit.variance_components:variance_components")
     icc = Tool[Table]("postfit.icc:icc")
     r2 = Tool[Table]("postfit.r2:r2")
-    vcov_robust = Tool[Any]("postfit.vcov_robust:vcov_robust", linear=True)
+    vcov_robust = Tool[Any]("postfit.vcov_robust:vcov_robust")
     random_effects = Tool[Any]("postfit.random_effects:random_effects")
     coefficients = Tool[Table]("postfit.coefficients:coefficients")
     random_cov = Tool[LabelledMatrix]("postfit.covariances:random_cov")

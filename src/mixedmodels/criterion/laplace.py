@@ -301,6 +301,20 @@ class Laplace:
 
         return slopes_by_differences(function, psi)
 
+    def psi_scores(self, mode: Mode, psi: Array) -> Array:
+        """Return ∂ℓ_i/∂ψ of every row at fixed η, (n, l), by differences of the fourth order."""
+        out = np.zeros((len(self.stack), len(psi)))
+        for j in range(len(psi)):
+            shift = np.zeros(len(psi))
+            shift[j] = STEP * max(abs(float(psi[j])), 1.0)
+            far, near = (
+                self.observed.at(mode.eta, psi + k * shift, 0).value
+                - self.observed.at(mode.eta, psi - k * shift, 0).value
+                for k in (2.0, 1.0)
+            )
+            out[:, j] = (8.0 * near - far) / (12.0 * shift[j])
+        return out
+
     # -- second derivatives --------------------------------------------------------------------------------------
 
     def evaluate(self, theta: Array) -> Evaluation:
@@ -493,6 +507,10 @@ class Laplace:
             ]
             out.append(max(read) / size)
         return tuple(out)
+
+    def start_from(self, dual: Effects) -> None:
+        """Take a dual of the random effects, one (q, p) array by term, as where the next search for û starts."""
+        self._dual, self._base = dual, None
 
     def raised(self) -> None:
         """Return nothing: there are no points."""

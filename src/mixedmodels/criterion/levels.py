@@ -28,6 +28,8 @@ class Levels:
         Where the columns of every term stand among the p.
     sets
         The parameter set of each level by term, (q,) each.
+    n_sets
+        Number of sets of each term.
     codes
         Level of each row, (n,).
     order
@@ -42,6 +44,7 @@ class Levels:
 
     places: tuple[slice, ...]
     sets: tuple[Codes, ...]
+    n_sets: tuple[int, ...]
     codes: Codes
     order: NDArray[np.intp]
     starts: NDArray[np.intp]
@@ -70,8 +73,8 @@ class Levels:
                     values[c, :, place] = own.dense_values()[order]
         starts = (np.cumsum(counts) - counts)[seen]
         ordinals = np.repeat(np.arange(len(seen)), counts[seen])
-        sets = tuple(random[k].sets for k in chosen)
-        return cls(tuple(places), sets, codes, order, starts, seen, ordinals, values, stack.carrier)
+        sets, n_sets = tuple(random[k].sets for k in chosen), tuple(random[k].n_sets for k in chosen)
+        return cls(tuple(places), sets, n_sets, codes, order, starts, seen, ordinals, values, stack.carrier)
 
     @property
     def dimensions(self) -> int:
@@ -103,9 +106,9 @@ class Levels:
     def by_set(self, matrices: Array) -> tuple[Array, ...]:
         """Return sums over the levels of every set of the diagonal blocks of matrices (q, p, p), (sets, p_t, p_t)."""
         found = []
-        for place, sets in zip(self.places, self.sets, strict=True):
+        for place, sets, number in zip(self.places, self.sets, self.n_sets, strict=True):
             own = matrices[:, place, place]
-            out = np.zeros((int(sets.max(initial=0)) + 1, *own.shape[1:]))
+            out = np.zeros((number, *own.shape[1:]))
             np.add.at(out, sets, own)
             found.append(out)
         return tuple(found)

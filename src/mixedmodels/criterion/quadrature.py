@@ -215,7 +215,7 @@ class Quadrature:
         roots = self._roots(theta)
         squares, counts = (
             self.levels.by_set(_found(point)[0].squares),
-            [np.bincount(s) for s in self.levels.sets],
+            [np.bincount(s, minlength=n) for s, n in zip(self.levels.sets, self.levels.n_sets, strict=True)],
         )
         for root, square, count in zip(roots, squares, counts, strict=True):
             sizes = np.einsum("sii->si", square) / np.maximum(count, 1)[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -39,16 +40,27 @@ class Stack:
 
 def stack_clusters(fit: Fit, clusters: Clusters, kind: str) -> list[Stack]:
     """Return the clusters of a fit by size, their rows adjusted as the kind of sandwich asks."""
-    omega = model_vcov(fit)
     given = fit._work.rows()
     own, residual = fit.solution.basis.rows(given.x), given.y - fit.solution.estimates(given.x)
+    return stacks_of(own, residual, partial(cluster_covariance, fit), clusters, kind, model_vcov(fit))
+
+
+def stacks_of(
+    x: Array,
+    residual: Array,
+    covariance: Callable[[NDArray[np.intp]], Array],
+    clusters: Clusters,
+    kind: str,
+    omega: Array,
+) -> list[Stack]:
+    """Return clusters by size; `covariance` gives V among rows (m, t), as (m, t, t), and Ω is (X'V⁻¹X)⁻¹."""
     sizes = np.array([len(rows) for rows in clusters.rows])
     out = []
     for t in np.unique(sizes):
         rows = np.array([clusters.rows[i] for i in np.flatnonzero(sizes == t)])
-        x, total = own[rows], cluster_covariance(fit, rows)
-        adjusted = ADJUSTMENTS[kind](total, x, omega).transpose(0, 2, 1) @ np.linalg.solve(total, x)
-        out.append(Stack(rows, adjusted, x, residual[rows], total, _alone(total, x, omega)))
+        own, total = x[rows], covariance(rows)
+        adjusted = ADJUSTMENTS[kind](total, own, omega).transpose(0, 2, 1) @ np.linalg.solve(total, own)
+        out.append(Stack(rows, adjusted, own, residual[rows], total, _alone(total, own, omega)))
     return out
 
 
@@ -158,6 +170,8 @@ class RobustMethod(DegreesOfFreedom):
 
     def known(self, functions: Array) -> NDArray[np.bool_]:
         """Return which functions (k, r), in own coordinates, have a variance: those that no cluster alone enters."""
+        if not self.stacks:
+            return np.ones(len(functions), dtype=bool)
         alone = np.concatenate([s.alone for s in self.stacks])
         if not len(alone):
             return np.ones(len(functions), dtype=bool)

@@ -19,6 +19,7 @@ from ..registry import check_choice
 from ..table import Table
 from ..typing import Array
 from .sandwich import ADJUSTMENTS, RobustMethod, stack_clusters
+from .sandwich_generalised import Pieces, pieces_of
 
 KINDS = tuple(ADJUSTMENTS)
 
@@ -148,8 +149,15 @@ def vcov_robust(
     Design-Adjusted MBN Estimator). V is that of the fit, with random effects and structured errors alike. F tests of
     several functions are approximate Hotelling T² tests (Pustejovsky and Tipton 2018), see `RobustMethod`; they
     are missing where too few clusters leave them no denominator df.
+
+    Of a generalised model by Laplace's approximation or quadrature the sandwich is H⁻¹(Σs_js_j')H⁻¹ over all
+    parameters, s_j the score of cluster j and H the observed information of (θ, β, ψ); CR2 and CR3 adjust scores by
+    what a cluster adds to the information of the working linear mixed model (Kauermann and Carroll 2001; Mancl and
+    DeRouen 2001), and degrees of freedom are those of the fit. Without random effects, where the family has a mean
+    alone, it is that of the model linear about its fitted means, with everything said above.
     *Same as* `clubSandwich::vcovCR`, `coef_test`, `Wald_test`; SAS `EMPIRICAL` with `ddf="between-within"`,
-    its default for REPEATED; GLIMMIX `EMPIRICAL=MBN`.
+    its default for REPEATED; GLIMMIX `EMPIRICAL=MBN`, and `EMPIRICAL` with
+    METHOD=LAPLACE.
 
     Examples
     --------
@@ -160,19 +168,18 @@ def vcov_robust(
     (103.45, array([5.]))
     """
     check_choice("kind", kind, KINDS)
-    clusters = Clusters.of(fit, cluster, "vcov_robust", known=True)
+    integrated = fit._work.integrated
+    clusters = Clusters.of(fit, cluster, "vcov_robust", known=not integrated)
     m, k = clusters.count, fit.design.fixed.rank
     if m < 2:
         raise SpecError("vcov_robust: all rows are of one cluster; a sandwich needs two or more.")
-    omega = model_vcov(fit)
-    stacks = tuple(stack_clusters(fit, clusters, kind))
-    scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
-    meat = scores.T @ scores
+    found = pieces_of(fit, clusters, kind) if integrated else _linear_pieces(fit, clusters, kind)
+    omega, stacks, sandwich = found.omega, found.stacks, found.sandwich
     if kind == "mbn":
-        sandwich = _morel(omega, meat, fit.nobs, m)
-    else:
-        sandwich = omega @ meat @ omega * (m / (m - 1) if kind == "CR1" else 1.0)
-    other = _other_df(fit, kind, ddf, information, m)
+        sandwich = _morel(omega, np.linalg.solve(omega, np.linalg.solve(omega, sandwich).T), fit.nobs, m)
+    elif kind == "CR1":
+        sandwich = sandwich * (m / (m - 1))
+    other = _other_df(fit, kind, fit.spec.ddf if ddf is None and not stacks else ddf, information, m)
     name = "Bell–McCaffrey, F as Hotelling's T²" if other is None else other.note
     note = f"{name}; standard errors: {kind} sandwich, {m} clusters"
     method = RobustMethod(sandwich, omega, stacks, note, other)
@@ -186,6 +193,13 @@ def vcov_robust(
     full[np.ix_(kept[known], kept[known])] = basis.covariance(sandwich)[np.ix_(known, known)]
     title = f"Robust covariance of the fixed effects ({kind})"
     return RobustCovariance(fit, kind, m, LabelledMatrix(names, names, full, title, fit.backend), method)
+
+
+def _linear_pieces(fit: Fit, clusters: Clusters, kind: str) -> Pieces:
+    """Return the sandwich of a linear mixed model, that of pseudo-data too."""
+    omega, stacks = model_vcov(fit), tuple(stack_clusters(fit, clusters, kind))
+    scores = np.concatenate([np.einsum("mtr,mt->mr", s.weighted, s.residual) for s in stacks])
+    return Pieces(omega @ (scores.T @ scores) @ omega, omega, stacks)
 
 
 def _other_df(

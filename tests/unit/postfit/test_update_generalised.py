@@ -66,7 +66,7 @@ def test_terms_taken_out_are_those_of_smaller_models() -> None:
     assert FIT.ranova().row(1)["loglik"] == pytest.approx(alone.loglik, rel=1e-9)
 
 
-@pytest.mark.parametrize("tool", ["marginal_cov", "vcov_robust"])
+@pytest.mark.parametrize("tool", ["marginal_cov", "residual_cov"])
 def test_tools_of_linear_models_say_so(tool: str) -> None:
     with pytest.raises(
         SpecError, match=rf"fit\.{tool} is for linear mixed models; this fit is of family 'binomial'"
