@@ -43,6 +43,7 @@ _NEAR = 1.0
 """A decrement below which the exact Hessian, where it costs no more, should converge at once."""
 _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
+_EPSILON = 2.0**-52
 _STRIDE = 3.0
 """Change at most of the logarithm of a range in one step: where −2l is flat its curvature says little of how far."""
 
@@ -173,10 +174,18 @@ class Search:
     def _is_at_rounding(self, decrement: float) -> bool:
         """Return whether −2l is predicted to fall by less than it is known to, and the last step did not lower it."""
         value = self.evaluation.value
-        if len(self.trace) < 2 or 0.5 * decrement > rounding(value, self.criterion.nu):
+        if len(self.trace) < 2 or 0.5 * decrement > rounding(value, self.criterion.nu) + self._lost():
             return False
         last = self.trace[-2]
         return value >= last.value and decrement > 0.1 * last.decrement
+
+    def _lost(self) -> float:
+        """Return what −2l loses by being computed relative to σ²: y'P̃y has the rounding error of y'y."""
+        linear = self.criterion.linear
+        if linear is None or linear.joint:
+            return 0.0
+        y = self.criterion.equations.rows.y
+        return _EPSILON * len(y) * float(np.var(y)) / linear.sigma2(self.theta)
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
         """Return the derivatives to step by: average information, the exact Hessian where that is slow."""

@@ -85,3 +85,35 @@ def test_engines_agree_on_what_data_can_tell_apart() -> None:
     one = mm.lmm("y ~ v + ar1(0 + factor(v) | id)", data)
     other = mm.lmm("y ~ v + ar1(0 + factor(v) | id)", data, control=mm.Control(engine="clusters"))
     assert other.criterion == pytest.approx(one.criterion, abs=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["blocked", "sparse"])
+def test_kinship_that_explains_everything_converges(engine: str) -> None:
+    """One record an animal and no errors: V = σ_a²A, whose residual df are n − 2."""
+    rng = np.random.default_rng(5)
+    n = 60
+    markers = rng.normal(size=(n, 200))
+    kinship = markers @ markers.T / 200
+    animals = [f"a{i}" for i in range(n)]
+    known = {"A": pd.DataFrame(kinship, index=animals, columns=animals)}
+    root = np.linalg.cholesky(kinship)
+    vanished = 0
+    for _ in range(8):
+        y = 10.0 + 5.0 * root @ rng.normal(size=n)
+        data = pd.DataFrame({"a": animals, "y": y, "x": rng.normal(size=n)})
+        fit = mm.lmm("y ~ x + (1 | a, cov=A)", data, known=known, control=mm.Control(engine=engine))
+        assert fit.converged
+        if fit.sigma > 1e-2:
+            continue
+        vanished += 1
+        x = np.column_stack([np.ones(n), data["x"]])
+        precision = np.linalg.inv(kinship)
+        normal = x.T @ precision @ x
+        residual = y - x @ np.linalg.solve(normal, x.T @ precision @ y)
+        scale = residual @ precision @ residual / (n - 2)
+        dense = np.linalg.slogdet(kinship)[1] + np.linalg.slogdet(normal)[1]
+        dense += (n - 2) * (1.0 + np.log(2.0 * np.pi * scale))
+        # −2l relative to σ² is known to n ε var(y)/σ², about 1e-5 here
+        assert fit.criterion == pytest.approx(dense, abs=1e-5)
+        assert fit.anova()["den_df"][0] == pytest.approx(n - 2, rel=5e-3)
+    assert vanished >= 3
