@@ -400,6 +400,27 @@ def coefficients(asked: Asked) -> Iterator[Answer]:
             yield f"{group} {level} x", float(table["estimate"][i]) / (asked.y / asked.x), 0.1
 
 
+def influence(asked: Asked) -> Iterator[Answer]:
+    """Measures by size: levels have other names and rows another order."""
+    if not asked.fit.design.random:
+        return
+    group = min((term.group for term in asked.fit.design.random), key=asked.written.read)
+    table = asked.fit.influence(by=group)
+    measures = ("cooks_d", "mdffits", "covratio", "covtrace")
+    of_theta = ("cooks_d_theta", "mdffits_theta") if asked.case.profile else ()
+    for column in (*measures, *of_theta):
+        if column in table:
+            values = np.sort(np.nan_to_num(np.asarray(table[column], dtype=float)))
+            for i, value in enumerate(values):
+                yield f"{column} {i}", float(value), max(float(values[-1]), 1e-3)
+
+
+def leverage(asked: Asked) -> Iterator[Answer]:
+    for level in ("conditional", "marginal"):
+        for i, value in enumerate(np.sort(asked.fit.leverage(level))):
+            yield f"{level} {i}", float(value), 0.1
+
+
 QUESTIONS: dict[str, Question] = {
     "criterion": criterion,
     "information_criteria": information_criteria,
@@ -421,6 +442,8 @@ QUESTIONS: dict[str, Question] = {
     "drop1": drop1,
     "ranova": ranova,
     "coefficients": coefficients,
+    "influence": influence,
+    "leverage": leverage,
 }
 """How every tool is asked."""
 

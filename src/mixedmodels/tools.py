@@ -52,6 +52,8 @@ class FitTools:
     residuals = Tool[Array]("postfit.residuals:residuals")
     test_dispersion = Tool[Table]("postfit.distribution_checks:check_dispersion")
     test_zeros = Tool[Table]("postfit.distribution_checks:check_zeros")
+    leverage = Tool[Array]("postfit.leverage:leverage", linear=True)
+    influence = Tool[Table]("postfit.influence:influence")
     refit = Tool[Any]("postfit.refit:refit")
     start_grid = Tool[Table]("postfit.start_grid:start_grid", linear=True)
     update = Tool[Any]("postfit.update:update")

@@ -145,10 +145,16 @@ def _redrawn(
     """Return the model on the rows drawn; a level or cluster drawn twice becomes two."""
     terms, random = [], []
     for term, own in zip(design.random, given.random, strict=True):
+        values = None if own.values is None else own.values[rows]
+        if term.known is not None:
+            # levels without rows stay related to the others
+            terms.append(term)
+            random.append(TermRows(own.codes[rows], values))
+            continue
         codes, source = _renumbered(own.codes[rows], term.n_levels, draws)
         parts = tuple(part[source] for part in term.level_parts)
         terms.append(replace(term, level_parts=parts, sets=term.sets[source]))
-        random.append(TermRows(codes, None if own.values is None else own.values[rows]))
+        random.append(TermRows(codes, values))
     residual, errors = design.residual, given.residual
     if residual is not None and errors is not None:
         residual, errors = _redrawn_errors(residual, errors, rows, draws)

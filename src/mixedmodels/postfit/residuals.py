@@ -11,7 +11,7 @@ from ..typing import Array
 from .covariances import random_variances
 from .error_side import error_variances, fitted_errors, whole_clusters
 
-KINDS = ("response", "pearson", "student", "scaled")
+KINDS = ("response", "pearson", "student", "student-external", "scaled")
 LEVELS = ("conditional", "marginal")
 
 
@@ -29,12 +29,12 @@ def residuals(
     ----------
     kind
         `"response"`: observed minus fitted; `"pearson"`: that divided by the standard deviation of the
-        response given what is fitted; `"student"`: divided by its own standard deviation; `"scaled"`:
-        decorrelated by the Cholesky factor of the covariance, so that all have variance one and none are
-        correlated (but for the estimation of β). Of a generalised model `"response"`, `"pearson"`; `"deviance"`, the
-        signed roots of its parts; `"working"`, of the linear model it looks like; `"quantile"`, Φ⁻¹ of the distribution
-        function at y, counts spread at random over their step; `"simulated"`, the rank of y among n simulated
-        responses, in (0, 1).
+        response given what is fitted; `"student"`: divided by its own standard deviation; `"student-external"`: by
+        that at the scale of V estimated without the row; `"scaled"`: decorrelated by the Cholesky factor of the
+        covariance, so that all have variance one and none are correlated (but for the estimation of β). Of a
+        generalised model `"response"`, `"pearson"`; `"deviance"`, the signed roots of its parts; `"working"`, of the
+        linear model it looks like; `"quantile"`, Φ⁻¹ of the distribution function at y, counts spread at random over
+        their step; `"simulated"`, the rank of y among n simulated responses, in (0, 1).
     level
         `"conditional"`: given the predicted random effects; `"marginal"`: about the population mean, of quantile
         residuals over the distribution of the random effects. For simulated residuals they are drawn anew in either.
@@ -91,12 +91,14 @@ def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
         return raw
     if kind == "scaled":
         return _scaled(fit, raw) if conditional else _whitened(fit)
-    if kind == "student":
+    if kind in ("student", "student-external"):
         variance = _conditional_variances(fit) if conditional else _marginal_variances(fit)
     else:
         variance = error_variances(fit)
         if not conditional:
             variance = variance + random_variances(fit, smooth=False)
+    if kind == "student-external":
+        variance = variance * load("postfit.one_step:scales_without_rows")(fit)
     return np.asarray(raw / np.sqrt(variance))
 
 

@@ -22,7 +22,7 @@ Seed = int | np.random.Generator | None
 
 def residuals_generalised(fit: Fit, kind: str, level: str, n: int, seed: Seed) -> Array:
     """Return the residuals of the rows used, (n,), as `residuals` says."""
-    if kind in ("student", "scaled"):
+    if kind in ("student", "student-external", "scaled"):
         raise SpecError(
             f"kind={kind!r} is for linear models; of family {fit.family!r} ask for 'quantile' or 'simulated', which "
             "are normal and uniform where the model is true."
