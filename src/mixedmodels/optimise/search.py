@@ -43,7 +43,8 @@ _NEAR = 1.0
 """A decrement below which the exact Hessian, where it costs no more, should converge at once."""
 _ESCAPES = 10
 """Times a fit may leave false boundaries, so that rounding cannot make it cycle."""
-_EPSILON = 2.0**-52
+_SUMMED = 16 * 2.0**-52
+"""Rounding error of y'y a row, relative, as it was seen in −2l where σ² had all but vanished."""
 _STRIDE = 3.0
 """Change at most of the logarithm of a range in one step: where −2l is flat its curvature says little of how far."""
 
@@ -185,7 +186,7 @@ class Search:
         if linear is None or linear.joint:
             return 0.0
         y = self.criterion.equations.rows.y
-        return _EPSILON * len(y) * float(np.var(y)) / linear.sigma2(self.theta)
+        return _SUMMED * len(y) * float(np.var(y)) / linear.sigma2(self.theta)
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
         """Return the derivatives to step by: average information, the exact Hessian where that is slow."""
