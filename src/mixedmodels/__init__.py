@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .inference.fay_herriot import fay_herriot
     from .inference.meta import meta
     from .inference.wald import wald
+    from .scale.lmm_many import lmm_many
     from .spec import ModelSpec
     from .table import Table
 
@@ -61,6 +62,7 @@ __all__ = [
     "lm",
     "lmer",
     "lmm",
+    "lmm_many",
     "meta",
     "mmrm",
     "wald",
@@ -90,6 +92,7 @@ HOMES = {
     "lm": "api",
     "lmer": "dialects.lme4",
     "lmm": "api",
+    "lmm_many": "scale.lmm_many",
     "meta": "inference.meta",
     "mmrm": "api",
     "wald": "inference.wald",

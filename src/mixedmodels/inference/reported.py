@@ -100,7 +100,7 @@ def reported_parameters(criterion: Criterion, theta: Array) -> list[Reported]:
         elif kind == "variance":
             inner = name.removeprefix("var(")
             out.append(Reported(f"sd({inner}" if name.startswith("var(") else f"sd of {name}", "sd", i))
-        elif kind == "covariance" and (pair := _variances_of(name, places)) is not None:
+        elif kind == "covariance" and (pair := variances_of(name, places)) is not None:
             out.append(Reported("cor(" + name.removeprefix("cov("), "angle", i, pair))
         else:
             out.append(Reported(name, own_scale(kind, i in decays), i))
@@ -142,7 +142,7 @@ def _unbounded(criterion: Criterion, theta: Array) -> set[int]:
     return out
 
 
-def _variances_of(name: str, places: dict[str, int]) -> tuple[int, int] | None:
+def variances_of(name: str, places: dict[str, int]) -> tuple[int, int] | None:
     """Return the places of var(g: a) and var(g: b) for cov(g: a, b); column names may hold commas."""
     head, _, rest = name.removeprefix("cov(").removesuffix(")").partition(": ")
     pieces = rest.split(", ")
