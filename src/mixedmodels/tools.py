@@ -76,6 +76,15 @@ class Plots:
 
     trajectories = Tool[Any]("plots.trajectories:trajectories", of="_fit")
     random_effects = Tool[Any]("plots.random_effects:random_effects", of="_fit")
+    residuals = Tool[Any]("plots.residuals:residuals", of="_fit")
+    qq = Tool[Any]("plots.qq:qq", of="_fit")
+    profile = Tool[Any]("plots.profile:profile", of="_fit")
+    emmeans = Tool[Any]("plots.emmeans:emmeans", of="_fit")
+    interaction = Tool[Any]("plots.interaction:interaction", of="_fit")
+    effects = Tool[Any]("plots.effects:effects", of="_fit")
+    covariance = Tool[Any]("plots.covariance:covariance", of="_fit")
+    acf = Tool[Any]("plots.acf:acf", of="_fit")
+    variogram = Tool[Any]("plots.variogram:variogram", of="_fit")
     forest = Tool[Any]("plots.forest:forest", of="_fit")
     funnel = Tool[Any]("plots.funnel:funnel", of="_fit")
 

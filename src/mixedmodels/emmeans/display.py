@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SpecError
 from ..formats import value_text
 from ..table import Table
-from ..typing import Array, Labels
-
-SHADES = ("#2f6690", "#c8553d", "#5b8c5a", "#8e6c8a", "#d19c1d", "#4a4e69")
-"""Colours of groups of estimates, in order."""
+from ..typing import Labels
 
 
 def grouped_text(table: Table, by: Labels, groups: Sequence[NDArray[np.intp]]) -> str:
@@ -70,51 +66,6 @@ def _absorb(columns: Sequence[frozenset[int]]) -> list[frozenset[int]]:
 def _letter(index: int) -> str:
     alphabet = "abcdefghijklmnopqrstuvwxyz"
     return alphabet[index] if index < 26 else alphabet[index % 26].upper() if index < 52 else f"[{index + 1}]"
-
-
-def draw_intervals(
-    table: Table, labels: Sequence[str], title: str, colours: Sequence[str] | None = None, ax: Any = None
-) -> Any:
-    """Draw estimates with their intervals, one line for each distinct label, from the top; return the Axes.
-
-    `colours` are names by row that a legend explains: rows of one label stand side by side.
-    """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise SpecError("figures need matplotlib: `pip install 'mixedmodels[plot]'`.") from error
-    lines = list(dict.fromkeys(labels))
-    kinds = [""] if colours is None else list(dict.fromkeys(colours))
-    axes = ax
-    if axes is None:
-        height = 0.9 + (0.34 + 0.16 * (len(kinds) - 1)) * len(lines)
-        _, axes = pyplot.subplots(figsize=(6.0, height), layout="constrained")
-    place = np.array([len(lines) - 1 - lines.index(label) for label in labels], dtype=float)
-    kind = "ratio" if "ratio" in table else "estimate"
-    estimate: Array = table[kind]
-    spread = np.array([estimate - table["conf_low"], table["conf_high"] - estimate])
-    for k, colour in enumerate(kinds):
-        own = np.ones(len(labels), bool) if colours is None else np.array([c == colour for c in colours])
-        shift = 0.0 if len(kinds) == 1 else 0.5 * (0.5 - k / (len(kinds) - 1))
-        axes.errorbar(
-            estimate[own],
-            place[own] + shift,
-            xerr=spread[:, own],
-            fmt="o",
-            color=SHADES[k % len(SHADES)],
-            elinewidth=2,
-            capsize=0,
-            markersize=5,
-            label=colour or None,
-        )
-    axes.set_yticks(np.arange(len(lines))[::-1], lines)
-    axes.set_ylim(-0.6, len(lines) - 0.4)
-    axes.set_xlabel(kind)
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, axis="x", color="#d9dde3", linewidth=0.6)
-    axes.set_axisbelow(True)
-    return axes
 
 
 def level_formats(levels: Mapping[str, NDArray[np.object_]]) -> dict[str, str]:

@@ -92,7 +92,7 @@ class EMM(dict[str, Any]):
     regrid = Tool["EMM"]("emmeans.regrid:regrid")
     regrouped = Tool["EMM"]("emmeans.regrouped:regrouped")
     cld = Tool[Table]("emmeans.letters:cld")
-    plot = Tool[Any]("emmeans.interval_plot:plot")
+    plot = Tool[Any]("plots.emmeans:plot")
 
     @property
     def table(self) -> Table:

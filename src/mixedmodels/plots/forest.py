@@ -14,7 +14,7 @@ from ..inference.wald import check_level
 from ..postfit.error_side import error_variances
 from ..postfit.used_data import column_values, read_data
 from ..typing import Array
-from .backend import INK, MUTED, PALETTE, require_pyplot, tidy_axes
+from .backend import INK, MUTED, PALETTE, caption, require_pyplot, tidy_axes
 
 SMALLEST, LARGEST = 12.0, 90.0
 """Areas of the squares of the least and the most precise estimate, in square points."""
@@ -55,6 +55,7 @@ def forest(
     names = _names(fit, labels)
     plt = require_pyplot()
     n = fit.nobs
+    given = ax
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, min(1.3 + 0.26 * (n + 2), 24.0)), layout="constrained")
     y, variance = fit.response, error_variances(fit)
@@ -78,9 +79,12 @@ def forest(
     ax.axvline(0.0, color=MUTED, linewidth=0.8, zorder=1)
     ax.set_yticks(ticks, texts)
     ax.set_ylim(-0.9, n + 0.9)
-    ax.set_xlabel(f"{fit.spec.response}, {100 * level:g}% intervals", color=MUTED, fontsize=9)
+    name = fit.spec.response.strip("`")
+    ax.set_xlabel(f"{name}, {100 * level:g}% intervals", color=MUTED, fontsize=9)
     tidy_axes(ax)
     ax.grid(axis="y", visible=False)
+    shown = "diamond: their mean" if alone else "diamonds: fitted means"
+    caption(ax, given, f"Squares: estimates, of an area that goes with their weight; {shown}.")
     return ax
 
 

@@ -11,7 +11,7 @@ from ..fit import Fit
 from ..inference.distributions import t_quantile
 from ..inference.wald import check_level
 from ..postfit.error_side import error_variances
-from .backend import INK, MUTED, PALETTE, RULE, require_pyplot, tidy_axes
+from .backend import INK, MUTED, PALETTE, RULE, caption, require_pyplot, tidy_axes
 
 
 def funnel(fit: Fit, *, level: float = 0.95, ax: Any = None) -> Any:
@@ -49,6 +49,7 @@ def funnel(fit: Fit, *, level: float = 0.95, ax: Any = None) -> Any:
     top = 1.05 * float(error.max())
     reach = float(t_quantile(level, np.array([np.inf]))[0]) * top
     plt = require_pyplot()
+    given = ax
     if ax is None:
         _, ax = plt.subplots(figsize=(5.6, 4.4), layout="constrained")
     ax.fill([centre - reach, centre, centre + reach], [top, 0.0, top], color=RULE, alpha=0.45, zorder=0)
@@ -65,4 +66,6 @@ def funnel(fit: Fit, *, level: float = 0.95, ax: Any = None) -> Any:
     ax.set_ylabel("standard error", color=INK, fontsize=10)
     ax.set_xlabel(fit.spec.response if alone else "residual", color=INK, fontsize=10)
     tidy_axes(ax)
+    what = "Estimates" if alone else "Residuals"
+    caption(ax, given, f"{what}; dashed: where {100 * level:g}% lie if true effects do not differ.")
     return ax

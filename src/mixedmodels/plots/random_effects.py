@@ -12,7 +12,7 @@ from ..inference.wald import check_level
 from ..postfit.choose_term import choose_term
 from ..postfit.standard_errors import standard_errors
 from ..typing import Array
-from .backend import INK, MUTED, PALETTE, RULE, given_axes, require_pyplot, tidy_axes
+from .backend import INK, MUTED, PALETTE, RULE, caption, given_axes, require_pyplot, tidy_axes
 
 MOST_LABELS = 60
 """With more levels than this the axis carries no level names."""
@@ -32,7 +32,7 @@ def random_effects(
     level
         Probability of the intervals.
     sort
-        Order the levels by their first effect; otherwise as in the data.
+        Order the levels by their first effect, in bands of many levels by the effect drawn; otherwise as in the data.
     ax
         Axes to draw on, one for each column of the term, in place of a new figure.
 
@@ -51,8 +51,17 @@ def random_effects(
     variance = np.einsum("jaa->ja", fit._work.equations().conditional_covariance(k))
     half = float(t_quantile(level, np.array([np.inf]))[0]) * standard_errors(fit, variance)
     order = np.argsort(effects[:, 0], kind="stable") if sort else np.arange(chosen.n_levels)
-    names = [chosen.levels[j] for j in order]
-    return _draw(chosen.group, chosen.columns, names, effects[order], half[order], level, ax)
+    levels = chosen.levels
+    names = [levels[j] for j in order]
+    effects, half = effects[order], half[order]
+    if sort and len(names) > MOST_LINES:
+        # bands carry no names, and one in the order of another panel would be black
+        own = np.argsort(effects, axis=0, kind="stable")
+        effects, half = np.take_along_axis(effects, own, 0), np.take_along_axis(half, own, 0)
+    panels = _draw(chosen.group, chosen.columns, names, effects, half, level, ax)
+    ordered = ", each panel in its own order" if sort and len(names) > MOST_LINES else ""
+    caption(panels, ax, f"Predicted effects with {100 * level:g}% intervals{ordered}. Grey: zero is inside.")
+    return panels
 
 
 def _draw(
@@ -62,9 +71,11 @@ def _draw(
     panels = _panels(q, p) if ax is None else given_axes(ax, p, "column of the term")
     for axes, column, centre, width in zip(panels, columns, effects.T, half.T, strict=True):
         axes.axvline(0.0, color=INK, linewidth=0.9)
-        (_draw_band if q > MOST_LINES else _draw_lines)(axes, centre, width)
+        # a band of effects in no order would be thousands of pieces
+        banded = q > MOST_LINES and bool((np.diff(centre) >= 0).all())
+        (_draw_band if banded else _draw_lines)(axes, centre, width)
         axes.set_title(column, fontsize=10.5, color=INK, loc="left")
-        axes.set_xlabel(f"random effect, {100 * level:g}% interval", color=MUTED, fontsize=9)
+        axes.set_xlabel("random effect", color=MUTED, fontsize=9)
         tidy_axes(axes)
         axes.grid(axis="y", visible=False)
     labelled = q <= MOST_LABELS
@@ -85,9 +96,10 @@ def _panels(q: int, p: int) -> Any:
 
 def _draw_lines(axes: Any, centre: Array, width: Array) -> None:
     place, clear = np.arange(len(centre)), np.abs(centre) > width
-    size = 4.5 if len(centre) <= MOST_LABELS else 2.0
+    size = 4.5 if len(centre) <= MOST_LABELS else 2.0 if len(centre) <= MOST_LINES else 0.7
+    thin = 1.3 if len(centre) <= MOST_LINES else 0.25
     for mask, colour in ((clear, PALETTE[0]), (~clear, MUTED)):
-        axes.hlines(place[mask], (centre - width)[mask], (centre + width)[mask], color=colour, linewidth=1.3)
+        axes.hlines(place[mask], (centre - width)[mask], (centre + width)[mask], color=colour, linewidth=thin)
         axes.plot(centre[mask], place[mask], "o", color=colour, markersize=size)
 
 
