@@ -37,6 +37,19 @@ class Case:
     def is_factor(self) -> tuple[bool, ...]:
         return tuple(v.dtype != np.float64 for v in self.x)
 
+    @property
+    def curve(self) -> bool:
+        """Whether there is one numeric variable."""
+        return self.is_factor.count(False) == 1
+
+    @property
+    def numeric(self) -> int:
+        return self.is_factor.index(False)
+
+    def shifted(self, step: float) -> tuple[np.ndarray, ...]:
+        """Return the new rows with the numeric variable moved by a step."""
+        return tuple(v if factor else v + step for v, factor in zip(self.new, self.is_factor, strict=True))
+
     def given(self, **changes: object) -> Given:
         own = {"k": self.k, "m": self.m, "levels": self.levels, "knots": self.knots, "known": self.known}
         return Given(label="s(x)", **(own | changes))  # type: ignore[arg-type]
@@ -74,6 +87,12 @@ PLANE = np.column_stack((X, np.random.default_rng(12).uniform(-1.0, 2.0, len(X))
 NEW_PLANE = (NEW, np.linspace(-2.0, 3.0, len(NEW)))
 FLAT = np.column_stack((np.ones(len(X)), PLANE))
 
+LEVELS = ("a", "b", "c", "d", "e", "f")
+G = np.random.default_rng(13).permutation(np.arange(len(X)) % 6).astype(np.int32)
+NEW_G = (np.arange(len(NEW)) % 6).astype(np.int32)
+RING = np.roll(np.eye(6), 1, axis=0) + np.roll(np.eye(6), -1, axis=0)
+SZ = np.einsum("nl,nm->nlm", np.eye(6)[G][:, 1:] - np.eye(6)[G][:, :1], LINE).reshape(len(X), -1)
+
 CASES = (
     Case("tp", (X,), (NEW,), LINE),
     Case("tp", (X,), (NEW,), np.column_stack((LINE, X**2)), m=3, label="tp 3"),
@@ -88,6 +107,31 @@ CASES = (
     Case("cp", (X,), (NEW,), ONE, partition=True),
     Case("bs", (X,), (NEW,), LINE, partition=True),
     Case("bs", (X,), (NEW,), NONE, m=(3, 2, 1, 0), partition=True, label="bs 3 2 1 0"),
+    Case("ad", (X,), (NEW,), LINE, k=12, partition=True),
+    Case("ad", (X,), (NEW,), LINE, k=15, m=3, partition=True, label="ad 3"),
+    Case("gp", (X,), (NEW,), LINE),
+    Case("gp", (X,), (NEW,), ONE, m=(-4,), label="gp -4"),
+    Case("gp", tuple(PLANE.T), NEW_PLANE, FLAT, k=15, movable=False, label="gp plane"),
+    Case("re", (G,), (NEW_G,), NONE, k=None, levels=(LEVELS,), sized=False),
+    Case(
+        "re",
+        (X, G),
+        (NEW, NEW_G),
+        NONE,
+        k=None,
+        levels=(None, LEVELS),
+        sized=False,
+        movable=False,
+        label="re slope",
+    ),
+    Case("fs", (X, G), (NEW, NEW_G), NONE, levels=(None, LEVELS)),
+    Case("sz", (G, X), (NEW_G, NEW), SZ, levels=(LEVELS, None)),
+    Case("mrf", (G,), (NEW_G,), ONE, k=None, levels=(LEVELS,), known=RING, movable=False, partition=True),
+    Case("mrf", (G,), (NEW_G,), ONE, k=4, levels=(LEVELS,), known=RING, movable=False, label="mrf 4"),
+    Case("rsmooth", (X,), (NEW,), LINE, k=12),
+    Case("rsmooth", tuple(PLANE.T), NEW_PLANE, FLAT, k=15, movable=False, label="rsmooth plane"),
+    Case("spline", (X,), (NEW,), np.column_stack((LINE, X**2)), k=10),
+    Case("spline", (X,), (NEW,), LINE, k=10, m=1, label="spline 1"),
 )
 
 each = pytest.mark.parametrize("case", CASES, ids=lambda case: case.label or case.name)

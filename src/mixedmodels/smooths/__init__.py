@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from ..registry import look_up
+from .adaptive import Adaptive
 from .base import Basis, Given, Smooth
 from .cubic import Cubic, CyclicCubic, ShrinkageCubic
+from .factors import Deviations, FactorSmooth, MarkovField, RandomEffect
+from .gaussian_process import GaussianProcess
 from .mixed import MixedForm, centring, constraint, mixed_form
 from .p_spline import BSpline, CyclicPSpline, PSpline
+from .radial import RadialSmooth
 from .tensor import Margin, TensorBasis, learn_tensor
 from .thin_plate import ShrinkageThinPlate, ThinPlate
+from .truncated import TruncatedPowers
 
 SMOOTHS: dict[str, Smooth] = {
     "tp": ThinPlate(),
@@ -19,6 +24,14 @@ SMOOTHS: dict[str, Smooth] = {
     "ps": PSpline(),
     "cp": CyclicPSpline(),
     "bs": BSpline(),
+    "ad": Adaptive(),
+    "gp": GaussianProcess(),
+    "re": RandomEffect(),
+    "fs": FactorSmooth(),
+    "sz": Deviations(),
+    "mrf": MarkovField(),
+    "rsmooth": RadialSmooth(),
+    "spline": TruncatedPowers(),
 }
 """Every basis by its name in `s(…, bs=)`."""
 

@@ -24,7 +24,7 @@ from ..typing import Array, Codes, Labels
 BLOCK = 16_384
 """Rows that are worked on at once, so that what a basis needs beside its result does not grow with the data."""
 
-Order = int | tuple[int, ...] | None
+Order = int | tuple[float, ...] | None
 """What `m=` may be: one number, several, or none for the usual order."""
 
 
@@ -34,7 +34,8 @@ class Given:
 
     `k` and `m` are None for the basis's usual values. `knots` is (K,) for one variable and (K, d) for several. `levels`
     names the levels of each factor argument, None for a number. `known` is the matrix of `known=` for a basis that
-    needs one (a neighbourhood). `margin` is the basis inside `fs` and `sz`.
+    needs one (a neighbourhood). `margin` is the basis inside `fs` and `sz`;
+    `shared` gives all curves of `sz` one smoothing parameter.
     """
 
     label: str = "s(x)"
@@ -44,6 +45,7 @@ class Given:
     levels: tuple[Labels | None, ...] = ()
     known: Array | None = None
     margin: str = "tp"
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,8 +208,8 @@ def one_order(given: Given, usual: int, allowed: tuple[int, ...]) -> int:
     if m is None:
         return usual
     if isinstance(m, tuple) and len(m) == 1:
-        m = m[0]
-    if isinstance(m, tuple) or m not in allowed:
+        m = int(m[0]) if m[0] == int(m[0]) else m
+    if isinstance(m, tuple) or m not in allowed or int(m) != m:
         listed = ", ".join(map(str, allowed))
         raise SpecError(f"{given.label}: m={m!r} is not possible for this basis. Allowed: {listed}.")
     return m

@@ -57,14 +57,14 @@ class Plan:
 
 def _pair(given: Given, usual: tuple[int, ...]) -> tuple[int, ...]:
     m = usual if given.m is None else (given.m,) if isinstance(given.m, int) else tuple(given.m)
-    if not m or any(v < 0 for v in m):
+    if not m or any(v < 0 or v != int(v) for v in m):
         raise SpecError(
             f"{given.label}: m={given.m!r} is not possible for this basis; give whole numbers from 0 on."
         )
-    return m
+    return tuple(map(int, m))
 
 
-def _equal_knots(x: Array, given: Given, k: int, degree: int) -> tuple[float, float, Array]:
+def equal_knots(x: Array, given: Given, k: int, degree: int) -> tuple[float, float, Array]:
     """Return origin, unit and k + degree + 1 equal knots: the inner ones span the data, a little widened.
 
     With two knots given these are the ends; with k + degree + 1 of them, all.
@@ -112,7 +112,7 @@ class PSpline(Smooth):
         if len(m) > 2:
             raise SpecError(f"{given.label}: m={given.m!r} has more than two numbers: degree − 1 and order.")
         k = checked_size(given, max(10, m[0] + 1), order + 1)
-        origin, unit, knots = _equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
+        origin, unit, knots = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
         d = np.diff(np.eye(k), order, axis=0)
         return SplineColumns(
             (d.T @ d,), order, (1.0,), numbers(given.label, k), origin, unit, knots, degree, False
@@ -140,7 +140,7 @@ class BSpline(Smooth):
                 f"{given.label}: m={given.m!r} is not possible: the degree, then different orders up to it."
             )
         k = checked_size(given, max(10, degree + 1), degree + 1)
-        origin, unit, knots = _equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
+        origin, unit, knots = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
         penalties = tuple(roughness(knots, degree, order) for order in orders)
         scales = tuple(unit ** (1 - 2 * order) for order in orders)
         return SplineColumns(

@@ -101,7 +101,7 @@ class ThinPlateBasis(Basis):
         return out
 
 
-def _orders(given: Given, d: int) -> tuple[int, bool]:
+def thin_plate_order(given: Given, d: int) -> tuple[int, bool]:
     """Return the order of derivatives and whether polynomials are left in."""
     usual = d // 2 + 1 if (2 * (d // 2 + 1)) > d + 1 else d // 2 + 2
     m, free = usual, True
@@ -138,7 +138,7 @@ def learn_thin_plate(x: tuple[Array | Codes, ...], given: Given, *, shrink: bool
     """
     points = stacked(x, given)
     d = points.shape[1]
-    m, free = _orders(given, d)
+    m, free = thin_plate_order(given, d)
     exponents = powers(d, m - 1)
     count = len(exponents)
     k = checked_size(given, usual_size(d, count), count + 1)
@@ -230,7 +230,7 @@ class ThinPlate(Smooth):
 
     def usual_size(self, d: int) -> int:
         """Return k where it is not given, for d variables."""
-        m, _ = _orders(Given(), d)
+        m, _ = thin_plate_order(Given(), d)
         return usual_size(d, len(powers(d, m - 1)))
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
