@@ -70,6 +70,7 @@ class ModelTerm:
     set_labels: Labels = ("",)
     known: KnownCovariance | None = None
     smooth: bool = False
+    penalised: bool = False
 
     @property
     def bound(self) -> RandomTerm:

@@ -269,7 +269,7 @@ def random_effects(asked: Asked) -> Iterator[Answer]:
 
 
 def variance_components(asked: Asked) -> Iterator[Answer]:
-    """Rows that mean the same: all variances and covariances but those of an intercept at another origin."""
+    """Rows that mean the same: all but those of an intercept at another origin, and of smooths, in powers of x."""
     case, written = asked.case, asked.written
     table = asked.fit.variance_components(se=True)
     groups = [written.read(g) for g in table["group"]]
@@ -280,7 +280,7 @@ def variance_components(asked: Asked) -> Iterator[Answer]:
         kind = str(table["kind"][i])
         free = group == "Residual" and (case.variance is not None or "by=" in str(case.residual))
         relative = any(part.startswith("second.") for part in name)  # of a product, to the first factor
-        if kind not in ("variance", "covariance") or free or "spline" in group or relative:
+        if kind not in ("variance", "covariance") or free or "spline" in group or "s(" in group or relative:
             continue
         if group in slopes and asked.shifted() and name != frozenset({"x", ""}):
             continue
@@ -419,6 +419,11 @@ def leverage(asked: Asked) -> Iterator[Answer]:
     for level in ("conditional", "marginal"):
         for i, value in enumerate(np.sort(asked.fit.leverage(level))):
             yield f"{level} {i}", float(value), 0.1
+def smooths(asked: Asked) -> Iterator[Answer]:
+    table = asked.fit.smooths()
+    for i in range(len(table)):
+        for column in ("edf", "ref_df", "statistic", "p_value"):
+            yield f"{i} {column}", float(table[column][i]), 1.0
 
 
 QUESTIONS: dict[str, Question] = {
@@ -444,6 +449,7 @@ QUESTIONS: dict[str, Question] = {
     "coefficients": coefficients,
     "influence": influence,
     "leverage": leverage,
+    "smooths": smooths,
 }
 """How every tool is asked."""
 

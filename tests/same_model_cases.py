@@ -168,6 +168,7 @@ OTHERS = {
     "poly": Case("y ~ poly(x, 2) + arm + (1 | id)", coefficients=False),
     "square and slopes": Case("y ~ x + I(x**2) + arm + (x | id)", coefficients=False, near=True),
     "spline": Case("y ~ spline(x, knots=5) + arm + (1 | id)", coefficients=False, near=True),
+    "smooth": Case("y ~ s(x, bs='cr', k=5) + arm + (1 | id)", coefficients=False, near=True),
 }
 
 CASES: dict[str, Case] = {

@@ -102,6 +102,14 @@ CASES: dict[str, list[Case]] = {
     "powa": [Case(make("powa", 2), PLANE), Case(make("powa", dimension=1, nugget=True), TIMES)],
     "expa": [Case(make("expa", 2), PLANE), Case(make("expa", 1, nugget=True), TIMES)],
     "lin": [Case(make("lin", matrices=(np.eye(4), np.ones((4, 4)), ROOT @ ROOT.T)), grid(4))],
+    "penalty": [
+        Case(make("penalty", matrices=matrices), grid(4))
+        for matrices in (
+            (np.array([1.0, 2.0, 0.0, 0.5]), np.array([0.0, 0.0, 1.0, 3.0])),
+            (np.array([1.0, 2.0, 0.0, 0.0]), np.array([0.0, 0.0, 1.0, 3.0])),
+            (np.eye(4), np.diag([0.0, 1.0, 2.0, 3.0]), ROOT @ ROOT.T),
+        )
+    ],
     "kron": [
         Case(kron(a, b, 2, 3), grid(6)) for a in ("us", "diag", "fa1") for b in ("us", "ar1", "cs", "toep")
     ]

@@ -86,9 +86,80 @@ class SplineSpec:
     degree: int = 2
     knots: int | tuple[float, ...] = 20
 
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What it is a function of."""
+        return (quoted(self.variable),)
+
+    @property
+    def label(self) -> str:
+        """What the term is called in tables."""
+        return f"spline({self.variable})"
+
     def __str__(self) -> str:
         knots = self.knots if isinstance(self.knots, int) else list(self.knots)
         return f"spline({quoted(self.variable)}, degree={self.degree}, knots={knots})"
+
+
+SmoothKind = Literal["s", "te", "ti", "t2"]
+Order = tuple[float, ...]
+"""Orders of the penalty of one basis, `m=`: of the basis and of the penalty, or one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothSpec:
+    """A penalised smooth: `s(x, bs=, k=, m=, by=, fx=, id=, knots=)`, or a tensor product `te ti t2`.
+
+    Parameters
+    ----------
+    kind
+        `"s"`, or how margins of a tensor product are put together.
+    arguments
+        What it is a function of: columns, or expressions of columns as text.
+    basis, k, m
+        Basis, its dimension and the order of its penalty: one for each argument of a tensor product, one in all
+        otherwise; empty where the default is asked for.
+    by
+        Column that multiplies the smooth, or whose levels have one each.
+    fixed
+        Whether it is fitted without penalty.
+    id
+        Smooths of one name share their basis and their smoothing parameter.
+    knots
+        Where knots stand, as `k`; empty where the basis places them.
+    """
+
+    kind: SmoothKind
+    arguments: tuple[str, ...]
+    basis: tuple[str, ...] = ()
+    k: tuple[int, ...] = ()
+    m: tuple[Order, ...] = ()
+    by: str | None = None
+    fixed: bool = False
+    id: str | None = None
+    knots: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What the term is called in tables, as in mgcv: `"s(x)"`, `"te(x,z)"`."""
+        return f"{self.kind}({','.join(self.arguments)})"
+
+    def __str__(self) -> str:
+        written = [*self.arguments]
+        written += [f"bs={_listed([repr(name) for name in self.basis])}"] if self.basis else []
+        written += [f"k={_listed(list(map(str, self.k)))}"] if self.k else []
+        written += [f"m={_listed([_listed([f'{v:g}' for v in one]) for one in self.m])}"] if self.m else []
+        written += [f"by={quoted(self.by)}"] if self.by else []
+        written += ["fx=True"] if self.fixed else []
+        written += [f"id={self.id!r}"] if self.id else []
+        if self.knots:
+            each = ["[" + ", ".join(repr(value) for value in one) + "]" for one in self.knots]
+            written.append(f"knots={_listed(each)}")
+        return f"{self.kind}({', '.join(written)})"
+
+
+def _listed(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +280,10 @@ class ModelSpec:
     response
         The left-hand side as text, for example `"log(y)"`.
     fixed
-        The fixed part as text in formulaic's grammar, without random terms, splines and offsets (`"1 +
+        The fixed part as text in formulaic's grammar, without random terms, smooths and offsets (`"1 +
         Days"`).
-    random, splines, offsets
-        Random terms, penalised splines and offset expressions, in the order written.
+    random, smooths, offsets
+        Random terms, penalised smooths and offset expressions, in the order written.
     residual, variance, weights
         Residual structure, variance functions (a product), and the column of known precision weights.
     method
@@ -234,7 +305,7 @@ class ModelSpec:
     response: str
     fixed: str
     random: tuple[RandomSpec, ...] = ()
-    splines: tuple[SplineSpec, ...] = ()
+    smooths: tuple[SplineSpec | SmoothSpec, ...] = ()
     offsets: tuple[str, ...] = ()
     residual: ResidualSpec | None = None
     variance: tuple[VarianceSpec, ...] = ()

@@ -58,6 +58,7 @@ class FitTools:
     start_grid = Tool[Table]("postfit.start_grid:start_grid", linear=True)
     update = Tool[Any]("postfit.update:update")
     information_criteria = Tool[Table]("postfit.information_criteria:information_criteria")
+    smooths = Tool[Table]("postfit.smooths:smooths")
     conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic", linear=True)
     tidy = Tool[Table]("postfit.broom:tidy")
     glance = Tool[Table]("postfit.broom:glance")

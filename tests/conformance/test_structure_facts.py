@@ -125,7 +125,7 @@ def test_facts_about_positions() -> None:
     assert facts["counted"] < facts["ordered"] < facts["over_positions"]
     assert not facts["over_positions"] & facts["needs_coordinates"]
     assert facts["counted"] == {"ar1", "har1", "arma", "toep", "htoep"}
-    assert facts["dependent_columns"] == {"homdiag", "kron"}
+    assert facts["dependent_columns"] == {"homdiag", "kron", "penalty"}
 
 
 def test_wrappers_state_the_facts_of_what_they_wrap() -> None:

@@ -248,6 +248,6 @@ def _read_part(component: Component, text: str, response: str, functions: frozen
     if not isinstance(text, str) or not text.lstrip().startswith("~"):
         raise SpecError(f"{argument}={text!r} must be a formula without a response, for example '~ 1 + x'.")
     parsed = parse_formula(f"{response} {text.strip()}", functions)
-    if parsed.splines:
+    if parsed.smooths:
         raise SpecError(f"{argument}={text!r}: spline(...) stands in the formula of the mean only.")
     return PartSpec(component, parsed.fixed, parsed.random, parsed.offsets, text.strip())

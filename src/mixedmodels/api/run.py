@@ -57,7 +57,7 @@ FITTERS = {
 
 def refuse_random(spec: ModelSpec, verb: str) -> None:
     """Raise `SpecError` where a model without random terms has some."""
-    random = (*spec.random, *spec.splines, *(term for part in spec.parts for term in part.random))
+    random = (*spec.random, *spec.smooths, *(term for part in spec.parts for term in part.random))
     if random:
         terms, other = ", ".join(map(str, random)), "lmm" if spec.likelihood is None else "glmm"
         raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `{other}`.")

@@ -19,6 +19,7 @@ from .huynh_feldt import HuynhFeldt
 from .kronecker import Kronecker
 from .linear import LinearCombination
 from .matern import Matern
+from .penalty import Penalty
 from .spatial import (
     ContinuousAutoregressive,
     Exponential,
@@ -60,6 +61,7 @@ STRUCTURES: dict[str, type[Structure]] = {
     "powa": AnisotropicPower,
     "expa": AnisotropicExponential,
     "lin": LinearCombination,
+    "penalty": Penalty,
     "kron": Kronecker,
 }
 """Every covariance structure by its canonical name."""
@@ -96,7 +98,7 @@ def bind(
     dimension
         For `powa` and `expa`: the number of coordinates, when the spec has no order.
     matrices
-        For `lin`: the known matrices.
+        For `lin` and `penalty`: the known matrices.
 
     Examples
     --------

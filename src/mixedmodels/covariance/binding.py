@@ -13,6 +13,7 @@ from .base import Structure
 from .kronecker import Kronecker
 from .linear import LinearCombination
 from .nugget import WithNugget
+from .penalty import Penalty
 
 
 def build(
@@ -31,6 +32,8 @@ def build(
         structure: Structure = _product(spec, parts, sizes or spec.order)
     elif cls is LinearCombination:
         structure = LinearCombination(matrices)
+    elif cls is Penalty:
+        structure = Penalty(matrices)
     else:
         structure = cls(*_order(cls, spec, dimension))
     return WithNugget(structure) if spec.nugget else structure

@@ -4,7 +4,7 @@ A term z'b with b ~ N(0, Σ) is z*'b* with z* = A'z, b = Ab* and Σ = AΣ*A'. Eq
 and Σ*, whose condition does not depend on where a covariate has its zero or what its unit is; names, reported
 parameters, `start=` and `hold=` are those of z. A family of structures closed under every linear map (`us`) takes A
 upper triangular, with Z*'Z*/n = I; one closed under a change of units takes A diagonal; the others stay as they are.
-Columns that are well scaled already do too.
+Columns that are well scaled already do too. Those of a smooth have one unit in common.
 """
 
 from __future__ import annotations
@@ -215,6 +215,8 @@ def _own_term(
     term: RandomTerm, rows: TermRows, fixed: FixedRows, shift: bool, threads: int
 ) -> tuple[RandomTerm, TermRows]:
     closed = term.structure.closed_under
+    if rows.values is not None and term.penalised:
+        return _in_one_unit(term, rows)
     if rows.values is None or "scale" not in closed:
         return term, rows
     values = rows.values
@@ -237,6 +239,16 @@ def _own_term(
     )
     structure = OwnColumns(term.structure, map_, term.positions)
     return replace(term, structure=structure), replace(rows, values=np.ascontiguousarray(own))
+
+
+def _in_one_unit(term: RandomTerm, rows: TermRows) -> tuple[RandomTerm, TermRows]:
+    """Return a smooth with its columns, whose unit is a power of that of x, divided by their root mean square."""
+    values = rows.dense_values()
+    size = float(np.sqrt(np.mean(rows.column_squares()) / len(values)))
+    if SMALL <= size <= LARGE or size == 0.0:
+        return term, rows
+    structure = OwnColumns(term.structure, np.eye(term.n_columns) / size, term.positions)
+    return replace(term, structure=structure), replace(rows, values=values / size)
 
 
 def _orthogonal(values: Array, mean: Array, about: Array, constant: NDArray[np.bool_]) -> tuple[Array, Array]:

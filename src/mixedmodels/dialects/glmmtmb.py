@@ -131,7 +131,7 @@ def to_glmmtmb(fit: Fit) -> str:
         _refuse(f"method={asked.approximation!r}: glmmTMB has Laplace's approximation alone")
     if spec.residual is not None or spec.variance:
         _refuse("residual= and variance= have no counterpart")
-    if spec.splines or spec.hold:
+    if spec.smooths or spec.hold:
         _refuse("splines and held parameters have no counterpart")
     mean = _sum(fit, spec.fixed, spec.offsets, spec.random)
     arguments = [f"{response_in_r(spec)} ~ {mean}", "data = data"]

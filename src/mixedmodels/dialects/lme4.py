@@ -83,8 +83,8 @@ def to_lme4(fit: Fit) -> str:
     spec = fit.spec
     if spec.likelihood is not None and spec.likelihood.pseudo:
         _refuse(f"method={spec.likelihood.approximation!r} is pseudo-likelihood, which is MASS::glmmPQL")
-    if spec.splines:
-        _refuse(f"{spec.splines[0]} has no counterpart")
+    if spec.smooths:
+        _refuse(f"{spec.smooths[0]} has no counterpart")
     if spec.bounds == "none":
         _refuse("lme4 keeps covariance matrices positive semidefinite, and bounds='none' does not")
     if spec.residual is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, Severity, SpecError, Status, caret, suggest
-from ..spec import ModelSpec
+from ..spec import ModelSpec, SmoothSpec
 from ..syntax.algebra import expand
 from ..syntax.spelling import variables
 from ..syntax.tokens import find_name
@@ -154,11 +154,13 @@ def predictor_columns(spec: ModelSpec) -> list[str]:
     """Return the columns that X, Z and offsets need, grouping factors included, in order of appearance."""
     names: dict[str, None] = {}
     texts = [spec.fixed, *spec.offsets, *(term.effects for term in spec.random)]
+    texts += [text for smooth in spec.smooths for text in smooth.arguments]
     for part in spec.parts:
         texts += [part.fixed, *part.offsets, *(term.effects for term in part.random)]
     for text in texts:
         names.update(dict.fromkeys(variables(text)))
-    names.update(dict.fromkeys(spline.variable for spline in spec.splines))
+    by = (smooth.by for smooth in spec.smooths if isinstance(smooth, SmoothSpec))
+    names.update(dict.fromkeys(name for name in by if name))
     names.update(dict.fromkeys(group_columns(spec)))
     return list(names)
 

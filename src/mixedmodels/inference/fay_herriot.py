@@ -76,7 +76,7 @@ def fay_herriot(
     """
     check_choice("method", method, METHODS)
     asked = read_formula(formula)
-    if asked.random or asked.splines:
+    if asked.random or asked.smooths:
         raise SpecError(
             f"formula={formula!r}: write the fixed part alone; the effect of each area is added by area=."
         )

@@ -96,7 +96,7 @@ def meta(
     (array([-0.9768]), array([5.]))
     """
     asked = read_formula(formula, context=context)
-    if asked.random or asked.splines:
+    if asked.random or asked.smooths:
         raise SpecError(f"formula={formula!r}: write the moderators alone; true effects are said by random=.")
     if test is not None:
         check_choice("test", test, tuple(TESTS))

@@ -25,7 +25,7 @@ def null_model(fit: Fit) -> Fit:
     """Return the model with the same fixed part and independent errors of one variance (times 1/w)."""
     _check_linear(fit)
     spec = fit.spec.with_changes(
-        random=(), splines=(), residual=None, variance=(), start=(), starts=(), hold=(),
+        random=(), smooths=(), residual=None, variance=(), start=(), starts=(), hold=(),
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
     rows = replace(fit._work.rows(), random=(), residual=None)

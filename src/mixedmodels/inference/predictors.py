@@ -45,8 +45,8 @@ def _read(fit: Fit) -> dict[str, Column]:
             "anova of types 2 and 3, as emmeans, emtrends and joint_tests, of a model with factors"
         )
     encoder = encoding.fixed.encoder
-    names = dict.fromkeys(encoder.variables)
-    names.update(dict.fromkeys(basis.variable for basis, _ in encoding.fixed.splines))
+    names = dict.fromkeys(encoding.fixed.variables)
+    names.update(dict.fromkeys(name for smooth in encoding.smooths for name in smooth.curve.variables))
     names.update(dict.fromkeys(name for number in encoding.offsets for name in columns_of(number.expression)))
     columns = read_columns(fit.spec, open_source(fit.inputs.data), list(names))
     used = fit._work.rows().used

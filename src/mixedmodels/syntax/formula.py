@@ -1,4 +1,4 @@
-"""Formula text → `ModelSpec`: random terms, splines and offsets are told from the fixed part."""
+"""Formula text → `ModelSpec`: random terms, smooths and offsets are told from the fixed part."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from ..spec import (
     NaAction,
     RandomSpec,
     ResidualSpec,
+    SmoothSpec,
     SplineSpec,
     StructureSpec,
     VarianceSpec,
     quoted,
 )
 from .expressions import read_coding_text, read_expression
-from .functions import CODING_KINDS, LARGEST_CONSTANT, LARGEST_INTEGER, SPELLINGS, TERMS_OF_THEIR_OWN
+from .functions import CODING_KINDS, LARGEST_CONSTANT, SPELLINGS, TERMS_OF_THEIR_OWN
 from .rendering import render
+from .smooth import read_smooth
 from .spelling import Piece, canonical_sum, split_sum
 from .start_values import StartValues, read_pairs, read_start
 from .structure_call import BarCall, plain_names, read_call, read_residual, read_variance
@@ -44,9 +46,6 @@ from .tokens import (
 )
 from .tree import columns_of
 
-LARGEST_DEGREE = 20
-"""Degree of a spline."""
-
 _LOGICAL = ("I", "C", "factor", "where", "ifelse")
 """Transforms whose argument may hold a logical "or"; a bar in any other call makes it a random term."""
 
@@ -58,7 +57,7 @@ class Formula:
     response: str
     fixed: str
     random: tuple[RandomSpec, ...]
-    splines: tuple[SplineSpec, ...]
+    smooths: tuple[SplineSpec | SmoothSpec, ...]
     offsets: tuple[str, ...]
 
 
@@ -121,7 +120,7 @@ def read_formula(
         response=parsed.response,
         fixed=parsed.fixed,
         random=parsed.random,
-        splines=parsed.splines,
+        smooths=parsed.smooths,
         offsets=parsed.offsets,
         residual=read_residual(residual) if isinstance(residual, str) else residual,
         variance=_read_variance(variance),
@@ -243,7 +242,7 @@ def parse_formula(text: str, functions: frozenset[str] = frozenset()) -> Formula
     response, right = _sides(text, tokens, functions)
     fixed: list[Piece] = []
     random: list[RandomSpec] = []
-    splines: list[SplineSpec] = []
+    smooths: list[SplineSpec | SmoothSpec] = []
     offsets: list[str] = []
     for piece in split_sum(text, right):
         kind = _kind_of(text, piece.tokens)
@@ -253,15 +252,15 @@ def parse_formula(text: str, functions: frozenset[str] = frozenset()) -> Formula
             fail_at("this term cannot be subtracted.", text, piece.tokens)
         if kind == "random":
             random += _random_terms(text, piece.tokens, functions)
-        elif kind == "spline":
-            splines.append(_spline(text, piece.tokens))
+        elif kind == "smooth":
+            smooths.append(read_smooth(text, piece.tokens, functions))
         elif kind == "offset":
             offsets.append(_expression(text, piece.tokens[2:-1], functions))
         else:
             fixed.append(piece)
     _check_repeats(text, random)
     written = canonical_sum(text, fixed, functions)
-    return Formula(response, written, tuple(random), tuple(splines), tuple(offsets))
+    return Formula(response, written, tuple(random), tuple(smooths), tuple(offsets))
 
 
 def _refuse_everything(text: str, tokens: Tokens) -> None:
@@ -299,13 +298,13 @@ def _expression(text: str, tokens: Tokens, functions: frozenset[str]) -> str:
 
 
 def _kind_of(text: str, tokens: Tokens) -> str:
-    """Classify one summand of the right-hand side as "random", "spline", "offset" or "fixed"."""
+    """Classify one summand of the right-hand side as "random", "smooth", "offset" or "fixed"."""
     bars = [t for t in tokens if t.is_operator("|", "||")]
     called = tokens[0].kind is Kind.NAME and len(tokens) > 2 and tokens[1].text == "("
-    if called and tokens[0].text in ("spline", "offset") and closing(tokens, 1) == len(tokens) - 1:
-        return tokens[0].text
+    if called and tokens[0].text in TERMS_OF_THEIR_OWN and closing(tokens, 1) == len(tokens) - 1:
+        return "offset" if tokens[0].text == "offset" else "smooth"
     for index, token in enumerate(tokens[:-1]):
-        if token.text in ("spline", "offset") and token.kind is Kind.NAME and tokens[index + 1].text == "(":
+        if token.text in TERMS_OF_THEIR_OWN and token.kind is Kind.NAME and tokens[index + 1].text == "(":
             fail_at(f"{token.text}(...) is a term of its own and cannot enter a product.", text, tokens)
     if not bars or _only_inside_transforms(tokens):
         return "fixed"
@@ -421,48 +420,6 @@ def _ordered_effects(text: str, spec: StructureSpec, tokens: Tokens, functions: 
         fail_at(f"{spec} takes positions and no intercept: {spec}(0 + week | plot).", text, tokens)
     # positions span the intercept: the implicit one of the grammar would make their order meaningless
     return "0" + _effects_text(text, tokens, functions)[1:]
-
-
-def _spline(text: str, tokens: Tokens) -> SplineSpec:
-    """Return `spline(x, degree=2, knots=20)` read into a `SplineSpec`."""
-    runs = split_at_commas(tokens[2:-1])
-    first = runs[0]
-    if len(first) != 1 or first[0].kind not in (Kind.NAME, Kind.QUOTED):
-        fail_at("spline takes a numeric column first: spline(x, degree=2, knots=20).", text, first or tokens)
-    degree = 2
-    knots: int | tuple[float, ...] = 20
-    for run in runs[1:]:
-        if len(run) < 3 or not run[1].is_operator("=") or run[0].text not in ("degree", "knots"):
-            fail_at("spline knows the options degree= and knots=.", text, run or tokens)
-        if run[0].text == "knots" and run[-1].kind is Kind.CLOSE:
-            knots = _knot_list(text, run[2:])
-        elif len(run) != 3 or not run[2].text.isdecimal() or int(run[2].text[:20]) < 1:
-            fail_at(f"{run[0].text}= takes a positive whole number.", text, run[2:])
-        elif int(run[2].text[:20]) > (LARGEST_INTEGER if run[0].text == "knots" else LARGEST_DEGREE):
-            most = LARGEST_INTEGER if run[0].text == "knots" else LARGEST_DEGREE
-            fail_at(f"{run[0].text}= is at most {most:,}.", text, run[2:])
-        elif run[0].text == "knots":
-            knots = int(run[2].text)
-        else:
-            degree = int(run[2].text)
-    return SplineSpec(first[0].name, degree, knots)
-
-
-def _knot_list(text: str, tokens: Tokens) -> tuple[float, ...]:
-    opener = 1 if tokens[0].text == "c" else 0
-    try:
-        knots = tuple(float(render(run).replace(" ", "")) for run in split_at_commas(tokens[opener + 1 : -1]))
-    except ValueError:
-        fail_at(
-            "knots= takes a number of knots or a list of numbers, for example knots=[1, 2.5, 4].",
-            text,
-            tokens,
-        )
-    if any(abs(knot) > LARGEST_CONSTANT for knot in knots):
-        fail_at(f"constants are at most {LARGEST_CONSTANT:g} in size.", text, tokens)
-    if any(later <= earlier for earlier, later in itertools.pairwise(knots)):
-        fail_at("knots must increase.", text, tokens)
-    return knots
 
 
 def _check_repeats(text: str, random: list[RandomSpec]) -> None:

@@ -213,7 +213,9 @@ SPELLINGS: Final[Mapping[str, str]] = _spellings(_ALL)
 CONSTANTS: Final[Mapping[str, float]] = {"np.pi": 3.141592653589793, "np.e": 2.718281828459045}
 """Constants; `pi` inside a function is `np.pi`."""
 
-TERMS_OF_THEIR_OWN: Final = ("spline", "offset")
+SMOOTH_TERMS: Final = ("s", "te", "ti", "t2")
+"""Smooths: of one basis, and tensor products."""
+TERMS_OF_THEIR_OWN: Final = ("spline", *SMOOTH_TERMS, "offset")
 """What looks like a function and is a term of the formula."""
 
 
@@ -274,12 +276,10 @@ CODING_SPELLINGS: Final[Mapping[str, str]] = {
 
 ADVICE: Final[Mapping[str, str]] = {
     "ns": " For a natural cubic spline write cr(x, df=4).",
-    "s": " For a penalised spline write spline(x).",
     "relevel": " Set the reference with C(x, contr.treatment('b')).",
     "interaction": " Write a:b.",
     "cbind": " A model has one response column.",
     "Q": " Put unusual column names in back-ticks: `my column`.",
-    "te": " Tensor products are not supported; write spline(x) for one variable.",
     "hashed": " Make the column of hashed levels before the fit.",
     "as.character": " Write C(x).",
     "var": " Write sd(x)**2, R's, or np.std(x)**2, NumPy's.",

@@ -34,7 +34,7 @@ def check_absorbed(
     if (
         residual is not None
         and rows.residual is not None
-        and (spec.method == "reml" or spec.random or spec.splines)
+        and (spec.method == "reml" or spec.random or spec.smooths)
     ):
         _check_strata(spec, rows.fixed, variance_strata(residual, rows.residual))
 

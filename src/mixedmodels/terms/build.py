@@ -13,12 +13,14 @@ from .absorbed import check_absorbed
 from .checks import check_bounded, check_overlap
 from .design import Design
 from .encoding import Encoding
-from .fixed import build_fixed, learn_number
+from .fixed import build_fixed
 from .functions import OwnFunctions
+from .learn_smooth import learn_smooths
+from .number import learn_number
 from .random import build_random
 from .residual import FITTED, build_residual
 from .rows import Rows
-from .smooth import learn_spline
+from .smooth import placed_curves
 
 SMALLEST, LARGEST = 1e-140, 1e140
 """Responses of other sizes under- or overflow when squared."""
@@ -63,15 +65,15 @@ def build_design(
         frame.beside[key] for key in ("offset",) if key in frame.beside
     ]
     offset = np.sum(given, axis=0) if given else None
-    bases = tuple(learn_spline(spline, frame.columns) for spline in spec.splines)
-    fixed, x, fixed_encoding = build_fixed(spec, frame, bases, rank_tolerance, threads, memory)
+    smooths, smooth_notes = learn_smooths(spec, frame, functions)
+    fixed, x, fixed_encoding = build_fixed(spec, frame, smooths, rank_tolerance, threads, memory)
     if frame.n < fixed.rank + (response is None):
         what = f"{fixed.rank} fixed effects" + (" and a residual variance" if response is None else "")
         raise DataError(
             f"{frame.n} rows cannot estimate {what}; use fewer terms.{_text_of_many_levels(spec, frame)}"
         )
     random, z, random_encoding, notes = build_random(
-        spec, frame, (fixed, x, fixed_encoding), bases, rank_tolerance
+        spec, frame, (fixed, x, fixed_encoding), smooths, rank_tolerance
     )
     check_overlap(spec.random, random)
     mean = _first_mean(spec, x.x, y, offset)
@@ -102,8 +104,9 @@ def build_design(
             tuple(encoding for encoding, _ in offsets),
             random_encoding,
             residual_encoding,
+            placed_curves(smooths, fixed.columns, random),
         ),
-        notes=notes + residual_notes,
+        notes=notes + smooth_notes + residual_notes,
     )
     return design, rows
 

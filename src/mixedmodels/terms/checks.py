@@ -26,7 +26,7 @@ def check_bounded(
     By maximum likelihood an error variance that belongs to rows which the fixed part can fit exactly goes to
     zero, and the likelihood to infinity. Restricted likelihood spends those rows on the fixed part.
     """
-    if residual is None or errors is None or spec.method != "ml" or spec.random or spec.splines:
+    if residual is None or errors is None or spec.method != "ml" or spec.random or spec.smooths:
         return
     x = fixed.x
     for what, codes, labels in variance_strata(residual, errors):

@@ -47,7 +47,9 @@ class RandomTerm:
     known
         Known covariance among levels.
     smooth
-        Whether its effects are part of the mean of the population: coefficients of a spline.
+        Whether its effects are part of the mean of the population: coefficients of a smooth.
+    penalised
+        Whether its columns are those of a smooth, the population's or one of each level.
     """
 
     label: str
@@ -60,6 +62,7 @@ class RandomTerm:
     set_labels: Labels = ("",)
     known: KnownCovariance | None = None
     smooth: bool = False
+    penalised: bool = False
 
     @property
     def n_levels(self) -> int:

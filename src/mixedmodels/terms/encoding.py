@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from .design import Design
-from .fixed import FixedEncoding, NumberEncoding
+from .fixed import FixedEncoding
 from .functions import OwnFunctions
+from .number import NumberEncoding
 from .random import RandomEncoding
 from .residual import ResidualEncoding
+from .smooth import PlacedCurve
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoding:
     """How rows of X, of every Z, the offsets and the error side are computed from columns; small and picklable.
 
-    `functions` are the caller's own that the formula calls.
+    `functions` are the caller's own that the formula calls, `smooths` say where the coefficients of each smooth stand.
     """
 
     functions: OwnFunctions
@@ -25,6 +27,7 @@ class Encoding:
     offsets: tuple[NumberEncoding, ...]
     random: tuple[RandomEncoding, ...]
     residual: ResidualEncoding | None = None
+    smooths: tuple[PlacedCurve, ...] = ()
 
 
 def own_functions(design: Design) -> dict[str, Callable[..., Any]]:

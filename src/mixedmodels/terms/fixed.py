@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -13,48 +14,69 @@ from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec
 from ..syntax.algebra import Term, expand
-from ..syntax.expressions import read_expression
-from ..syntax.tokens import tokenize
-from ..syntax.tree import Node, Variable
 from ..typing import Array, Labels
 from .design import FixedTerms
-from .encoder import DirectEncoder, check_finite_values, learn_direct
-from .evaluate import Evaluation, Learned
+from .encoder import DirectEncoder, learn_direct
 from .functions import NO_FUNCTIONS, OwnFunctions
 from .rank import ColumnMoments, null_space
 from .rows import FixedRows
 from .size import MOST_COLUMNS, MOST_FIXED, check_matrix
-from .smooth import SplineBasis
+
+
+class UnpenalisedColumns(Protocol):
+    """Columns of X that a smooth brings: what no penalty touches."""
+
+    @property
+    def label(self) -> str: ...
+    @property
+    def names(self) -> Labels: ...
+    @property
+    def variables(self) -> Labels: ...
+    def fill(self, out: Array, data: Mapping[str, Column]) -> None:
+        """Write the columns of some rows into `out` (n, number of names)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedEncoding:
-    """How X is computed from columns of data: an encoder for the formula, then the powers of the splines."""
+    """How X is computed from columns of data: an encoder for the formula, then the columns of the smooths."""
 
     encoder: DirectEncoder
-    splines: tuple[tuple[SplineBasis, tuple[int, ...]], ...] = ()
+    smooths: tuple[UnpenalisedColumns, ...] = ()
+
+    @property
+    def variables(self) -> Labels:
+        """The columns of data that are read."""
+        own = [name for smooth in self.smooths for name in smooth.variables]
+        return tuple(dict.fromkeys((*self.encoder.variables, *own)))
 
     def matrix(self, data: Mapping[str, Column], n: int) -> Array:
         """Return X for n rows, (n, p)."""
-        if not self.splines:
+        if not self.smooths:
             return self.encoder.matrix(data, n)
         width = len(self.encoder.columns)
-        out = np.zeros((n, width + sum(len(powers) for _, powers in self.splines)))
+        out = np.zeros((n, width + sum(len(smooth.names) for smooth in self.smooths)))
         self.encoder.fill(out[:, :width], data)
-        fill_powers(out[:, width:], self.splines, data)
+        fill_smooths(out[:, width:], self.smooths, data)
         return out
 
 
-def fill_powers(
-    out: Array, splines: tuple[tuple[SplineBasis, tuple[int, ...]], ...], data: Mapping[str, Column]
-) -> None:
-    """Write the polynomial columns of the splines into `out` (n, number of powers)."""
+class LearnedSmooth(Protocol):
+    """A smooth learned from the data of a fit, as the fixed part sees it."""
+
+    @property
+    def most_fixed(self) -> int:
+        """Columns of X that it brings at most."""
+
+    def beside(self, taken: set[str]) -> tuple[UnpenalisedColumns, Array | None]:
+        """Return its columns of X beside those whose names are taken, and their values (n, ·) where they are known."""
+
+
+def fill_smooths(out: Array, smooths: tuple[UnpenalisedColumns, ...], data: Mapping[str, Column]) -> None:
+    """Write the unpenalised columns of smooths into `out` (n, number of them)."""
     place = 0
-    for basis, powers in splines:
-        values = data[basis.variable].number()
-        for power in powers:
-            out[:, place] = values**power
-            place += 1
+    for smooth in smooths:
+        smooth.fill(out[:, place : place + len(smooth.names)], data)
+        place += len(smooth.names)
 
 
 def learn_encoder(
@@ -99,25 +121,25 @@ def fill_direct(
 def build_fixed(
     spec: ModelSpec,
     frame: ModelFrame,
-    bases: tuple[SplineBasis, ...],
+    smooths: tuple[LearnedSmooth, ...],
     tolerance: float,
     threads: int = 1,
     memory: float | None = None,
 ) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
     """Return the columns of X with their aliasing, X with its moments, and how it is computed."""
-    found, rows, encoding = _build_about(spec, frame, bases, tolerance, threads, memory, centred=True)
+    found, rows, encoding = _build_about(spec, frame, smooths, tolerance, threads, memory, centred=True)
     if found.written is not None:
         aliased = np.setdiff1d(np.arange(len(found.columns)), found.estimable)
         if found.written[np.ix_(aliased, np.array(found.estimable, dtype=int))].any():
             # what stands in for an aliased column is not told by the powers of others
-            return _build_about(spec, frame, bases, tolerance, threads, memory, centred=False)
+            return _build_about(spec, frame, smooths, tolerance, threads, memory, centred=False)
     return found, rows, encoding
 
 
 def _build_about(
     spec: ModelSpec,
     frame: ModelFrame,
-    bases: tuple[SplineBasis, ...],
+    smooths: tuple[LearnedSmooth, ...],
     tolerance: float,
     threads: int,
     memory: float | None,
@@ -126,21 +148,23 @@ def _build_about(
 ) -> tuple[FixedTerms, FixedRows, FixedEncoding]:
     """Return X, with `centred` about origins of its own, with moments and aliasing, and how it is computed."""
     contrasts = checked_contrasts(spec, frame)
-    powers_room = sum(basis.degree for basis in bases)
-    encoder, matrix = learn_encoder(
-        spec.fixed, frame, contrasts, powers_room, MOST_FIXED, memory, centred=centred
-    )
-    splines, names = _spline_powers(encoder.columns, bases)
-    width = len(encoder.columns)
-    matrix = matrix[:, : width + len(names)] if len(names) < powers_room else matrix
-    if splines:
-        fill_powers(matrix[:, width:], splines, frame.columns)
-        matrix = np.ascontiguousarray(matrix)
+    room = sum(smooth.most_fixed for smooth in smooths)
+    encoder, matrix = learn_encoder(spec.fixed, frame, contrasts, room, MOST_FIXED, memory, centred=centred)
+    taken = set(encoder.columns)
+    beside = [smooth.beside(taken) for smooth in smooths]
+    parts = tuple(part for part, _ in beside if part.names)
+    names = [name for part in parts for name in part.names]
+    width = place = len(encoder.columns)
+    matrix = matrix if len(names) == room else np.ascontiguousarray(matrix[:, : width + len(names)])
     terms = [*encoder.terms]
     assign = [*encoder.assign]
-    for basis, powers in splines:
-        assign += [len(terms)] * len(powers)
-        terms.append(basis.label)
+    for part, values in beside:
+        if part.names:
+            own = matrix[:, place : place + len(part.names)]
+            part.fill(own, frame.columns) if values is None else np.copyto(own, values)
+            place += len(part.names)
+            assign += [len(terms)] * len(part.names)
+            terms.append(part.label)
     moments = ColumnMoments.of(matrix, threads)
     estimable, null_basis = null_space(matrix, tolerance, moments)
     columns = (*encoder.columns, *names)
@@ -150,7 +174,7 @@ def _build_about(
             [[written, np.zeros((width, len(names)))], [np.zeros((len(names), width)), np.eye(len(names))]]
         )
     fixed = FixedTerms(columns, tuple(terms), tuple(assign), estimable, null_basis, written)
-    return fixed, FixedRows(matrix, estimable, moments, fixed.written_kept), FixedEncoding(encoder, splines)
+    return fixed, FixedRows(matrix, estimable, moments, fixed.written_kept), FixedEncoding(encoder, parts)
 
 
 def checked_contrasts(spec: ModelSpec, frame: ModelFrame) -> dict[str, str]:
@@ -164,55 +188,3 @@ def checked_contrasts(spec: ModelSpec, frame: ModelFrame) -> dict[str, str]:
                 f"contrasts: {name!r} is numeric; write C({name}) in the formula to make it a factor."
             )
     return dict(spec.contrasts)
-
-
-def _spline_powers(
-    columns: Labels, bases: tuple[SplineBasis, ...]
-) -> tuple[tuple[tuple[SplineBasis, tuple[int, ...]], ...], list[str]]:
-    """Return per spline the powers x, x², … that X does not hold already, and their names."""
-    taken = set(columns)
-    splines = []
-    names: list[str] = []
-    for basis in bases:
-        powers = []
-        for power in range(1, basis.degree + 1):
-            name = basis.variable if power == 1 else f"{basis.variable}^{power}"
-            if name in taken or f"I({basis.variable} ** {power})" in taken:
-                continue
-            taken.add(name)
-            names.append(name)
-            powers.append(power)
-        if powers:
-            splines.append((basis, tuple(powers)))
-    return tuple(splines), names
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NumberEncoding:
-    """One number per row: a column, or an expression of columns with what it learned."""
-
-    text: str
-    expression: Node
-    learned: Learned
-
-    def values(self, data: Mapping[str, Column], n: int) -> Array:
-        """Return the values, (n,)."""
-        return _checked_number(self.text, self.expression, Evaluation.of(self.learned, data, n))
-
-
-def learn_number(
-    text: str, data: Mapping[str, Column], n: int, functions: OwnFunctions = NO_FUNCTIONS
-) -> tuple[NumberEncoding, Array]:
-    """Return the encoding of a numeric expression learned from `data`, and its values (n,)."""
-    expression = read_expression(text, tokenize(text), None)
-    evaluation = Evaluation(data, n, functions, learning=True)
-    values = _checked_number(text, expression, evaluation)
-    return NumberEncoding(text, expression, evaluation.learned()), values
-
-
-def _checked_number(text: str, expression: Node, evaluation: Evaluation) -> Array:
-    if isinstance(expression, Variable):
-        return evaluation.data[expression.name].number()
-    values = np.ascontiguousarray(evaluation.column(expression, text))
-    check_finite_values(text, values)
-    return values

@@ -204,13 +204,11 @@ def _encoding(design: Design) -> Encoding:
 
 def _predictors(encoding: Encoding, random: Sequence[RandomEncoding]) -> set[str]:
     """Return the columns that X, offsets and the Z values of some random terms are computed from."""
-    names = set(encoding.fixed.encoder.variables)
-    names |= {basis.variable for basis, _ in encoding.fixed.splines}
+    names = set(encoding.fixed.variables)
     for number in encoding.offsets:
         names |= set(columns_of(number.expression))
     for one in random:
-        basis = one.basis
-        names |= {basis.variable} if hasattr(basis, "variable") else set(basis.variables)
+        names |= set(one.basis.variables)
     return names
 
 

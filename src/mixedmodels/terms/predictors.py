@@ -77,7 +77,7 @@ def build_parts(
     for name in () if categories else names[1:]:
         asked = given.get(name) or PartSpec(name, "1")  # type: ignore[call-overload,arg-type]
         own = spec.with_changes(
-            fixed=asked.fixed, random=asked.random, offsets=asked.offsets, splines=(), hold=()
+            fixed=asked.fixed, random=asked.random, offsets=asked.offsets, smooths=(), hold=()
         )
         parts.append((name, own, replace(frame, beside={})))
     found = []

@@ -1,4 +1,4 @@
-"""Random terms: each bar and each spline bound to data as a `RandomTerm`."""
+"""Random terms: each bar and each smooth bound to data as a `RandomTerm`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..covariance.unbounded import Unbounded
 from ..errors import Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
-from ..spec import ModelSpec, RandomSpec, StructureSpec
+from ..spec import ModelSpec, RandomSpec
 from ..syntax.algebra import Term, column, expand
 from ..syntax.spelling import variables
 from ..typing import Array, Codes, Labels
@@ -27,10 +27,12 @@ from .encoder import INTERCEPT, DirectEncoder, Encoder
 from .fixed import FixedEncoding, fill_direct, learn_encoder
 from .groups import Group, bind_group, find_levels, match_codes
 from .known import bind_known
+from .learn_smooth import Learned
 from .positions import order_notes
 from .rows import FixedRows, TermRows
 from .size import check_points
-from .smooth import SplineBasis
+from .smooth import CurveRandom, LearnedCurve
+from .spline import SplineBasis
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +62,7 @@ class CoordinateBasis:
         return np.column_stack([data[name].number() for name in self.variables])
 
 
-RowBasis: TypeAlias = Encoder | SplineBasis | CoordinateBasis
+RowBasis: TypeAlias = Encoder | SplineBasis | CurveRandom | CoordinateBasis
 """Anything that turns columns of data into the Z values of a term."""
 
 
@@ -103,10 +105,10 @@ def build_random(
     spec: ModelSpec,
     frame: ModelFrame,
     fixed: tuple[FixedTerms, FixedRows, FixedEncoding],
-    bases: tuple[SplineBasis, ...],
+    smooths: tuple[Learned, ...],
     tolerance: float,
 ) -> tuple[tuple[RandomTerm, ...], tuple[TermRows, ...], tuple[RandomEncoding, ...], tuple[Status, ...]]:
-    """Return the random terms in the order written, splines last, their rows, how each reads new data, and notes."""
+    """Return the random terms in the order written, smooths last, their rows, how each reads new data, and notes."""
     terms: list[RandomTerm] = []
     rows: list[TermRows] = []
     encodings: list[RandomEncoding] = []
@@ -121,10 +123,12 @@ def build_random(
         notes += note
         check_identifiable(asked, term, own, spec, frame, fixed[:2], tolerance)
         notes += note_exchangeable(asked, term, own, spec, frame)
-    for basis in bases:
-        terms.append(_spline_term(basis))
-        rows.append(TermRows(np.zeros(frame.n, np.int32), basis.matrix(frame.columns, frame.n)))
-        encodings.append(RandomEncoding((), basis))
+    for smooth in smooths:
+        if smooth.random.shape[1]:
+            term, own, encoding = _smooth_term(smooth, frame)
+            terms.append(term)
+            rows.append(own)
+            encodings.append(encoding)
     return tuple(terms), tuple(rows), tuple(encodings), tuple(notes)
 
 
@@ -219,7 +223,7 @@ def _bind_effects(
         )
         note = Status(Severity.NOTE, message, "Use car1 or a spatial structure where distances matter.")
         return encoder, values, Positions(len(encoder.columns), encoder.columns), [note]
-    if asked.effects == spec.fixed and not spec.splines and fixed[0].written is None:
+    if asked.effects == spec.fixed and not spec.smooths and fixed[0].written is None:
         # the same columns of the same rows: one copy serves X and Z
         return fixed[2].encoder, fixed[1].matrix, Positions(len(fixed[0].columns), fixed[0].columns), []
     learned, values = learn_encoder(asked.effects, frame, dict(spec.contrasts))
@@ -252,14 +256,22 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     return basis, values, Positions(len(points), basis.columns, points)
 
 
-def _spline_term(basis: SplineBasis) -> RandomTerm:
-    return RandomTerm(
-        label=basis.label,
-        group="all",
+def _smooth_term(smooth: Learned, frame: ModelFrame) -> tuple[RandomTerm, TermRows, RandomEncoding]:
+    """Return the penalised coefficients of a smooth: one group of all rows, or the levels of its factors."""
+    basis: RowBasis = CurveRandom((smooth.curve,)) if isinstance(smooth, LearnedCurve) else smooth.curve
+    factors = {name: frame.columns[name].factor() for name in smooth.group}
+    group = bind_group(smooth.group, None, factors, frame.n)
+    positions = Positions(len(basis.columns), basis.columns)
+    smooth.structure.check(positions)
+    term = RandomTerm(
+        label=smooth.label,
+        group=group.label,
         columns=basis.columns,
-        level_parts=(),
-        structure=bind(StructureSpec("homdiag")),
-        positions=Positions(len(basis.columns), basis.columns),
-        sets=np.zeros(1, np.int32),
-        smooth=True,
+        level_parts=group.parts,
+        structure=smooth.structure,
+        positions=positions,
+        sets=group.sets,
+        smooth=not smooth.group,
+        penalised=True,
     )
+    return term, TermRows(group.codes, smooth.random), RandomEncoding(smooth.group, basis)

@@ -17,8 +17,8 @@ from ..likelihood.families.truncated import Truncated
 from ..likelihood.responses import Responses
 from ..spec import LikelihoodSpec, ModelSpec, quoted
 from ..typing import Array
-from .fixed import learn_number
 from .functions import OwnFunctions
+from .number import learn_number
 
 CATEGORIES = ("ordinal", "multinomial")
 SHOWN = 10

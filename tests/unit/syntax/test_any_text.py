@@ -63,9 +63,9 @@ def test_formulas(text: str) -> None:
     if parsed is None:
         assert text.strip() == "" or len(message.splitlines()) >= 3
         return
-    written = " + ".join([parsed.fixed, *map(str, parsed.random), *map(str, parsed.splines)])
+    written = " + ".join([parsed.fixed, *map(str, parsed.random), *map(str, parsed.smooths)])
     again = parse_formula(f"y ~ {written}")
-    assert (again.fixed, again.random, again.splines) == (parsed.fixed, parsed.random, parsed.splines)
+    assert (again.fixed, again.random, again.smooths) == (parsed.fixed, parsed.random, parsed.smooths)
 
 
 @pytest.mark.parametrize("read", [read_residual, read_variance])

@@ -121,8 +121,8 @@ def test_other_parts(formula: str, response: str, fixed: str, offsets: tuple[str
     ],
 )
 def test_splines(written: str, read: SplineSpec) -> None:
-    assert parse_formula(f"y ~ {written}").splines == (read,)
-    assert parse_formula(f"y ~ {read}").splines == (read,)
+    assert parse_formula(f"y ~ {written}").smooths == (read,)
+    assert parse_formula(f"y ~ {read}").smooths == (read,)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,227 @@
+"""Smooths learned from the data of a fit: which basis, which levels, what is centred, what no penalty touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..control import Control
+from ..covariance import bind
+from ..covariance.base import Structure
+from ..covariance.penalty import Penalty
+from ..errors import DataError, Severity, SpecError, Status
+from ..frame.model_frame import ModelFrame
+from ..smooths import SMOOTHS
+from ..smooths.base import Basis, Given
+from ..smooths.mixed import MixedForm, centring, mixed_form
+from ..spec import ModelSpec, SmoothSpec, SplineSpec, StructureSpec
+from ..syntax.algebra import expand
+from ..syntax.spelling import variables
+from ..syntax.tokens import tokenize
+from ..typing import Array
+from .functions import OwnFunctions
+from .number import learn_number
+from .size import MOST_FIXED, check_matrix
+from .smooth import Argument, By, Curve, LearnedCurve
+from .spline import LearnedSpline, learn_spline
+
+Learned = LearnedCurve | LearnedSpline
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The arguments of a smooth at the rows of the fit."""
+
+    spec: SmoothSpec
+    arguments: tuple[Argument, ...]
+    values: tuple[Array, ...]
+    by: tuple[By | None, ...]
+
+
+def learn_smooths(
+    spec: ModelSpec, frame: ModelFrame, functions: OwnFunctions
+) -> tuple[tuple[Learned, ...], tuple[Status, ...]]:
+    """Return the smooths of a model in the order written, one for each level of a factor in `by=`, and notes.
+
+    Raises
+    ------
+    DataError, SpecError
+        Where columns cannot be what a basis needs, with the smooth, the argument and what to do.
+    """
+    found: list[Learned] = []
+    notes: list[Status] = []
+    for asked in spec.smooths:
+        if isinstance(asked, SplineSpec):
+            found.append(learn_spline(asked, frame.columns))
+            continue
+        read = _read(asked, frame, functions)
+        notes += _notes(read, spec, frame)
+        found += _learn(read, frame)
+    _check_labels(found)
+    return tuple(found), tuple(notes)
+
+
+def _check_labels(found: Sequence[Learned]) -> None:
+    labels = [smooth.label for smooth in found]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise SpecError(
+                f"{label} is in the formula twice; keep one, or give one of them another argument."
+            )
+
+
+def _read(asked: SmoothSpec, frame: ModelFrame, functions: OwnFunctions) -> _Read:
+    arguments: list[Argument] = []
+    values: list[Array] = []
+    for text in asked.arguments:
+        argument = _argument(asked, text, frame, functions)
+        arguments.append(argument)
+        values.append(np.asarray(argument.values(frame.columns, frame.n), dtype=np.float64))
+    return _Read(asked, tuple(arguments), tuple(values), _by(asked, frame))
+
+
+def _argument(asked: SmoothSpec, text: str, frame: ModelFrame, functions: OwnFunctions) -> Argument:
+    names = variables(text)
+    column = frame.columns[names[0]]
+    plain = len(tokenize(text)) == 1
+    if plain and column.is_factor:
+        return Argument(text, names, None, column.levels)
+    encoding, _ = learn_number(text, frame.columns, frame.n, functions)
+    return Argument(text, names, encoding)
+
+
+def _by(asked: SmoothSpec, frame: ModelFrame) -> tuple[By | None, ...]:
+    if asked.by is None:
+        return (None,)
+    column = frame.columns[asked.by]
+    if not column.is_factor:
+        column.number()
+        return (By(asked.by),)
+    assert column.levels is not None
+    # beside a smooth for all levels, an ordered factor has differences from its first level
+    first = 1 if column.ordered else 0
+    return tuple(By(asked.by, column.levels, level) for level in range(first, len(column.levels)))
+
+
+def _notes(read: _Read, spec: ModelSpec, frame: ModelFrame) -> list[Status]:
+    """Return a note where curves by level are centred and the levels have no means of their own."""
+    by = read.by[0] if read.by else None
+    if by is None or by.levels is None:
+        return []
+    for term in expand(spec.fixed):
+        if len(term) == 1 and by.name in term[0].variables:
+            return []
+    message = (
+        f"{read.spec}: the curves of the levels of {by.name} are centred, and the formula has no {by.name}, so that "
+        "all levels have one mean"
+    )
+    return [Status(Severity.NOTE, message, f"Add {by.name} to the formula unless that is meant")]
+
+
+def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
+    """Return the curve of a smooth for each level of `by=`, all of one basis."""
+    asked = read.spec
+    basis = _basis(read, frame)
+    kind = None if asked.kind != "s" else SMOOTHS[_name(asked)]
+    numeric = any(by is not None and by.levels is None for by in read.by)
+    constraint = None
+    if not basis.grouping and not numeric and (kind is None or kind.centred):
+        constraint = centring(basis.means(read.values))
+    form = _form(asked, basis, constraint)
+    check_matrix(asked.label, frame.n, form.fixed.shape[1] + form.random.shape[1], MOST_FIXED, Control().room)
+    factors = tuple(read.arguments[place].variables[0] for place in basis.grouping)
+    found = []
+    for by in read.by:
+        label = asked.label + (by.label if by else "")
+        structure, scale = _structure(form, basis)
+        curve = Curve(asked, label, read.arguments, basis, form.fixed, form.random / scale, None, by)
+        curve = replace(curve, lead=_lead(curve, constraint))
+        values = curve.values(frame.columns, frame.n)
+        m = curve.n_fixed
+        found.append(
+            LearnedCurve(curve, structure, values[:, :m], np.ascontiguousarray(values[:, m:]), factors)
+        )
+    return found
+
+
+def _lead(curve: Curve, constraint: Array | None) -> Array:
+    """Return the first column of the centred basis in the coordinates of a curve, (M + r,)."""
+    first = np.eye(curve.basis.size)[:, 0] if constraint is None else constraint[:, 0]
+    maps = np.hstack([curve.fixed, curve.random])
+    size = np.sqrt(np.einsum("ij,ij->j", maps, maps))
+    found: Array = np.linalg.lstsq(maps / size, first, rcond=None)[0] / size
+    return found
+
+
+def _name(asked: SmoothSpec) -> str:
+    return asked.basis[0] if asked.basis else "tp"
+
+
+def _basis(read: _Read, frame: ModelFrame) -> Basis:
+    asked = read.spec
+    if asked.kind != "s":
+        raise SpecError(f"{asked}: tensor products are not built yet.")
+    name = _name(asked)
+    if name not in SMOOTHS:
+        raise SpecError(f"{asked}: bs={name!r} is not built; use one of {', '.join(map(repr, SMOOTHS))}.")
+    kind = SMOOTHS[name]
+    _check_kinds(read, name, kind.variables, kind.factors)
+    given = Given(
+        label=str(asked),
+        k=asked.k[0] if asked.k else None,
+        m=_order(asked.m[0]) if asked.m else None,
+        knots=np.array(asked.knots[0]) if asked.knots else None,
+        levels=tuple(
+            None if one.levels is None else tuple(str(level) for level in one.levels)
+            for one in read.arguments
+        ),
+        known=next(
+            (frame.known[n] for one in read.arguments for n in one.variables if n in frame.known), None
+        ),
+    )
+    return kind.learn(read.values, given)
+
+
+def _order(m: tuple[float, ...]) -> int | tuple[int, ...]:
+    whole = tuple(int(value) for value in m)
+    return whole[0] if len(whole) == 1 else whole
+
+
+def _check_kinds(read: _Read, name: str, numbers: tuple[int, int], factors: tuple[int, int]) -> None:
+    """Raise where a basis is asked for more or fewer numbers and factors than it takes."""
+    count = sum(one.levels is not None for one in read.arguments)
+    for what, found, (least, most), of in (
+        ("numeric column", len(read.arguments) - count, numbers, False),
+        ("factor", count, factors, True),
+    ):
+        if least <= found <= most:
+            continue
+        wanted = f"{least}" if least == most else f"{least} to {most}"
+        texts = [one.text for one in read.arguments if (one.levels is not None) == of]
+        shown = f" ({', '.join(texts)})" if texts else ""
+        by = "; for a curve for each level write by=" if of and found > most else ""
+        raise DataError(
+            f"{read.spec}: bs={name!r} takes {wanted} {what}{'' if wanted == '1' else 's'}, got {found}{shown}{by}."
+        )
+
+
+def _form(asked: SmoothSpec, basis: Basis, constraint: Array | None) -> MixedForm:
+    if asked.fixed or not basis.penalties:
+        whole = np.eye(basis.size) if constraint is None else constraint
+        none = whole[:, :0]
+        return MixedForm(whole, none, (), None)
+    return mixed_form(basis.penalties, basis.null_dimension, constraint)
+
+
+def _structure(form: MixedForm, basis: Basis) -> tuple[Structure, float]:
+    """Return the covariance of the penalised coefficients, and what their columns are divided by.
+
+    Variances are σ²/λ of the penalties in the units of the data, as mgcv's `gam.vcomp` prints them.
+    """
+    if len(form.penalties) <= 1:
+        scale = basis.scales[0] if basis.scales else 1.0
+        return bind(StructureSpec("homdiag")), float(np.sqrt(scale))
+    weights = form.penalties if form.diagonal is None else tuple(form.diagonal)
+    return Penalty(tuple(weights), basis.scales), 1.0
