@@ -419,6 +419,8 @@ def leverage(asked: Asked) -> Iterator[Answer]:
     for level in ("conditional", "marginal"):
         for i, value in enumerate(np.sort(asked.fit.leverage(level))):
             yield f"{level} {i}", float(value), 0.1
+
+
 def smooths(asked: Asked) -> Iterator[Answer]:
     table = asked.fit.smooths()
     for i in range(len(table)):

@@ -18,11 +18,14 @@ FOLDER = Path(__file__).parent / "smooths_fits"
 RESULT = json.loads((FOLDER / "result.json").read_text())
 SHIFTED = {"cs_two": "the null space is scaled before it is penalised", "by_ordered": "a factor of |X'X|"}
 """Models whose score differs by a constant of the parametrisation."""
-FLAT = {"cs_two"}
+FLAT = {"cs_two", "ts"}
 """Models where mgcv stops short of a variance of zero."""
 READ = (
     "cr", "cr_k20", "cr_four", "cr_ml", "cr_weights", "cr_fx", "cr_log", "cs_two", "ps", "ps_m1", "bs", "cc", "cp",
-    "by_factor", "by_factor_bare", "by_factor_cells", "by_number", "by_ordered", "re_bar", "re_slope_bar",
+    "tp", "tp_four", "tp_plane", "tp_plane_k", "ts",
+    "by_factor", "by_factor_bare", "by_factor_tp",
+    "by_factor_cells", "by_number", "by_ordered", "te", "te_k", "te_ps", "te_tp", "te_by",
+    "te_three", "te_add", "ti", "ti_k", "re_bar", "re_slope_bar",
     "gamm_ar1", "gamm_ident",
 )  # fmt: skip
 

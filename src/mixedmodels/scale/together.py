@@ -17,8 +17,8 @@ from ..frame.column import Column
 from ..spec import ModelSpec
 from ..syntax.spelling import variables
 from ..terms.design import Design
-from ..terms.fixed import learn_number
 from ..terms.functions import OwnFunctions
+from ..terms.number import learn_number
 from ..terms.rows import Rows
 from ..typing import Array
 from .estimates import Estimates
@@ -73,7 +73,7 @@ def _simple(spec: ModelSpec) -> bool:
     """Return whether the model has independent errors and one random term, estimated in the ordinary way."""
     term = spec.random[0] if len(spec.random) == 1 else None
     plain = term is not None and not (term.cov or term.precision or term.by or term.coordinates)
-    asked = spec.residual or spec.variance or spec.splines or spec.hold or spec.start or spec.sampling
+    asked = spec.residual or spec.variance or spec.smooths or spec.hold or spec.start or spec.sampling
     return plain and not asked and spec.bounds == "psd" and spec.ddf in VECTORISED
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from ..covariance.penalty import Penalty
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.model_frame import ModelFrame
 from ..smooths import SMOOTHS
-from ..smooths.base import Basis, Given
-from ..smooths.mixed import MixedForm, centring, mixed_form
+from ..smooths.base import Basis, Given, Smooth
+from ..smooths.mixed import MixedForm, constraint, mixed_form
+from ..smooths.tensor import Margin, learn_tensor
 from ..spec import ModelSpec, SmoothSpec, SplineSpec, StructureSpec
 from ..syntax.algebra import expand
 from ..syntax.spelling import variables
@@ -28,6 +30,9 @@ from .smooth import Argument, By, Curve, LearnedCurve
 from .spline import LearnedSpline, learn_spline
 
 Learned = LearnedCurve | LearnedSpline
+T = TypeVar("T")
+USUAL_MARGIN = 5
+"""Dimension of a margin of a tensor product where k= is not given: mgcv's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +129,10 @@ def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
     """Return the curve of a smooth for each level of `by=`, all of one basis."""
     asked = read.spec
     basis = _basis(read, frame)
-    kind = None if asked.kind != "s" else SMOOTHS[_name(asked)]
     numeric = any(by is not None and by.levels is None for by in read.by)
-    constraint = None
-    if not basis.grouping and not numeric and (kind is None or kind.centred):
-        constraint = centring(basis.means(read.values))
-    form = _form(asked, basis, constraint)
+    absorbed = None if basis.grouping or numeric else constraint(basis, read.values)
+    form = _form(asked, basis, absorbed)
+    first = _first_column(basis, None if absorbed is None else basis.means(read.values))
     check_matrix(asked.label, frame.n, form.fixed.shape[1] + form.random.shape[1], MOST_FIXED, Control().room)
     factors = tuple(read.arguments[place].variables[0] for place in basis.grouping)
     found = []
@@ -137,7 +140,7 @@ def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
         label = asked.label + (by.label if by else "")
         structure, scale = _structure(form, basis)
         curve = Curve(asked, label, read.arguments, basis, form.fixed, form.random / scale, None, by)
-        curve = replace(curve, lead=_lead(curve, constraint))
+        curve = replace(curve, lead=_lead(curve, first))
         values = curve.values(frame.columns, frame.n)
         m = curve.n_fixed
         found.append(
@@ -146,29 +149,47 @@ def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
     return found
 
 
-def _lead(curve: Curve, constraint: Array | None) -> Array:
-    """Return the first column of the centred basis in the coordinates of a curve, (M + r,)."""
-    first = np.eye(curve.basis.size)[:, 0] if constraint is None else constraint[:, 0]
+def _first_column(basis: Basis, means: Array | None) -> Array:
+    """Return coefficients (k,) of the first column of the basis, centred by a reflection about its first mean."""
+    k = basis.size
+    first: Array = np.eye(k)[0]
+    if means is None or k < 2:
+        return first
+    if basis.constrained is not None:
+        means = np.asarray(np.where(basis.constrained, means, 0.0))
+    normal = means / np.linalg.norm(means)
+    normal[0] += np.copysign(1.0, normal[0])
+    normal /= np.linalg.norm(normal)
+    found: Array = np.eye(k)[1] - 2.0 * normal[1] * normal
+    return found
+
+
+def _lead(curve: Curve, first: Array) -> Array:
+    """Return a function by its coefficients on the basis in the coordinates of a curve, (M + r,)."""
     maps = np.hstack([curve.fixed, curve.random])
     size = np.sqrt(np.einsum("ij,ij->j", maps, maps))
     found: Array = np.linalg.lstsq(maps / size, first, rcond=None)[0] / size
     return found
 
 
-def _name(asked: SmoothSpec) -> str:
-    return asked.basis[0] if asked.basis else "tp"
-
-
 def _basis(read: _Read, frame: ModelFrame) -> Basis:
     asked = read.spec
     if asked.kind != "s":
-        raise SpecError(f"{asked}: tensor products are not built yet.")
-    name = _name(asked)
+        return _tensor(read)
+    kind = _kind(asked, asked.basis[0] if asked.basis else "tp")
+    _check_kinds(read, kind.names[0], kind.variables, kind.factors)
+    return kind.learn(read.values, _given(read, frame))
+
+
+def _kind(asked: SmoothSpec, name: str) -> Smooth:
     if name not in SMOOTHS:
         raise SpecError(f"{asked}: bs={name!r} is not built; use one of {', '.join(map(repr, SMOOTHS))}.")
-    kind = SMOOTHS[name]
-    _check_kinds(read, name, kind.variables, kind.factors)
-    given = Given(
+    return SMOOTHS[name]
+
+
+def _given(read: _Read, frame: ModelFrame) -> Given:
+    asked = read.spec
+    return Given(
         label=str(asked),
         k=asked.k[0] if asked.k else None,
         m=_order(asked.m[0]) if asked.m else None,
@@ -181,7 +202,33 @@ def _basis(read: _Read, frame: ModelFrame) -> Basis:
             (frame.known[n] for one in read.arguments for n in one.variables if n in frame.known), None
         ),
     )
-    return kind.learn(read.values, given)
+
+
+def _tensor(read: _Read) -> Basis:
+    """Return the basis of a tensor product; margins are `cr` with five columns unless asked otherwise."""
+    asked = read.spec
+    factors = [one.text for one in read.arguments if one.levels is not None]
+    if factors:
+        raise DataError(f"{asked}: {factors[0]!r} is a factor; give it as by=, a surface for each level.")
+    margins = tuple(_margin(asked, j) for j in range(len(read.arguments)))
+    return learn_tensor(asked.kind, read.values, margins, str(asked))
+
+
+def _margin(asked: SmoothSpec, j: int) -> Margin:
+    name = _of_margin(asked.basis, j) or "cr"
+    m, knots = _of_margin(asked.m, j), _of_margin(asked.knots, j)
+    given = Given(
+        label=str(asked),
+        k=_of_margin(asked.k, j) or USUAL_MARGIN,
+        m=None if m is None else _order(m),
+        knots=None if knots is None else np.array(knots),
+    )
+    return Margin(_kind(asked, name), given)
+
+
+def _of_margin(given: tuple[T, ...], j: int) -> T | None:
+    """Return what is given for a margin: one value for all, or one each."""
+    return None if not given else given[0] if len(given) == 1 else given[j]
 
 
 def _order(m: tuple[float, ...]) -> int | tuple[int, ...]:
@@ -207,12 +254,11 @@ def _check_kinds(read: _Read, name: str, numbers: tuple[int, int], factors: tupl
         )
 
 
-def _form(asked: SmoothSpec, basis: Basis, constraint: Array | None) -> MixedForm:
+def _form(asked: SmoothSpec, basis: Basis, absorbed: Array | None) -> MixedForm:
     if asked.fixed or not basis.penalties:
-        whole = np.eye(basis.size) if constraint is None else constraint
-        none = whole[:, :0]
-        return MixedForm(whole, none, (), None)
-    return mixed_form(basis.penalties, basis.null_dimension, constraint)
+        whole = np.eye(basis.size) if absorbed is None else absorbed
+        return MixedForm(whole, whole[:, :0], (), None)
+    return mixed_form(basis.penalties, basis.null_dimension, absorbed)
 
 
 def _structure(form: MixedForm, basis: Basis) -> tuple[Structure, float]:
