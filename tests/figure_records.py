@@ -80,6 +80,7 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "acf of scaled residuals": lambda: model("mares").plot.acf(kind="scaled"),
     "variogram": lambda: model("mares").plot.variogram("Time"),
     "variogram of random slopes": lambda: model("sleep").plot.variogram("Days"),
+    "influence": lambda: model("growth").plot.influence("id"),
     "forest": lambda: studies().plot.forest("trial"),
     "funnel": lambda: studies().plot.funnel(),
     "random effects": lambda: model("sleep").plot.random_effects(),

@@ -86,6 +86,7 @@ class Plots:
     covariance = Tool[Any]("plots.covariance:covariance", of="_fit")
     acf = Tool[Any]("plots.acf:acf", of="_fit")
     variogram = Tool[Any]("plots.variogram:variogram", of="_fit")
+    influence = Tool[Any]("plots.influence:influence", of="_fit")
     forest = Tool[Any]("plots.forest:forest", of="_fit")
     funnel = Tool[Any]("plots.funnel:funnel", of="_fit")
 

@@ -285,6 +285,21 @@ def test_what_is_asked_wrongly_is_said() -> None:
             ask()
 
 
+def test_influence_is_drawn_as_tabled() -> None:
+    fit = model("growth")
+    table = fit.influence("id")
+    panels = fit.plot.influence("id", measures=["cooks_d", "dfbetas[fem:age]"], named=2)
+    for axes, name in zip(panels, ("cooks_d", "dfbetas[fem:age]"), strict=True):
+        drawn = np.concatenate(
+            [np.column_stack(line.get_data()) for line in axes.lines if line.get_marker() == "o"]
+        )
+        np.testing.assert_array_equal(drawn[np.argsort(drawn[:, 0]), 1], table[name])
+        far = np.argsort(-np.abs(table[name]))[:2]
+        assert {text.get_text() for text in axes.texts} == {str(table["level"][i]) for i in far}
+    with pytest.raises(mm.SpecError, match="Did you mean 'cooks_d'"):
+        fit.plot.influence("id", measures="cook_d")
+
+
 def test_given_axes_are_drawn_on() -> None:
     figure, grid = plt.subplots(2, 2)
     panels = model("sleep").plot.residuals(ax=grid)
