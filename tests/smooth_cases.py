@@ -100,6 +100,7 @@ CASES = (
     Case("tp", tuple(PLANE.T), NEW_PLANE, FLAT, k=15, movable=False, label="tp plane"),
     Case("ts", (X,), (NEW,), NONE),
     Case("cr", (X,), (NEW,), LINE, partition=True),
+    Case("cr", (X,), (NEW,), LINE, k=3, partition=True, label="cr 3"),
     Case("cs", (X,), (NEW,), NONE, partition=True),
     Case("cc", (X,), (NEW,), ONE, partition=True),
     Case("ps", (X,), (NEW,), LINE, partition=True),

@@ -102,10 +102,10 @@ def _natural(knots: Array) -> tuple[Array, Array]:
     d: Array = np.zeros((size - 2, size))
     i = np.arange(size - 2)
     d[i, i], d[i, i + 1], d[i, i + 2] = 1 / h[:-1], -1 / h[:-1] - 1 / h[1:], 1 / h[1:]
-    bands = np.zeros((2, size - 2))
+    bands = np.zeros((3, size - 2))
     bands[1] = (h[:-1] + h[1:]) / 3
-    bands[0, 1:] = h[1:-1] / 6
-    inner = linalg.solveh_banded(bands, d)
+    bands[0, 1:] = bands[2, :-1] = h[1:-1] / 6
+    inner = linalg.solve_banded((1, 1), bands, d)
     bends: Array = np.zeros((size, size))
     bends[1:-1] = inner
     return bends, _even(d.T @ inner)
