@@ -314,7 +314,7 @@ class ModelSpec:
     contrasts: tuple[tuple[str, str], ...] = ()
     na: NaAction = "drop"
     bounds: Bounds = "psd"
-    ddf: str = "auto"
+    ddf: str | float | tuple[float | None, ...] | tuple[tuple[str, float], ...] = "auto"
     start: tuple[tuple[str, float], ...] = ()
     starts: tuple[tuple[tuple[str, float], ...], ...] = ()
     hold: tuple[str, ...] | tuple[tuple[str, float], ...] = ()

@@ -28,6 +28,7 @@ from ..syntax.formula import check_functions, parse_formula, read_formula
 from ..syntax.response import split_response
 from ..syntax.start_values import StartValues
 from ..terms.response import ObservedResponse, observe
+from ..typing import Ddf
 
 WITH_TRIALS = ("binomial", "betabinomial")
 RESTRICTED = ("rspl", "rmpl")
@@ -55,7 +56,7 @@ def read_generalised(
     weights: Any = None,
     frequency: Any = None,
     offset: Any = None,
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, Any] | None = None,

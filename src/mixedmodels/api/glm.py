@@ -8,6 +8,7 @@ from typing import Any
 from ..control import Control
 from ..fit import Fit
 from ..spec import NaAction
+from ..typing import Ddf
 from .generalised import generalised_inputs, read_generalised
 from .run import fit_model, refuse_random
 
@@ -25,7 +26,7 @@ def glm(
     weights: Any = None,
     frequency: Any = None,
     offset: Any = None,
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,

@@ -9,6 +9,7 @@ from ..control import Control
 from ..fit import Fit
 from ..spec import Approximation, Information, NaAction
 from ..syntax.start_values import StartValues
+from ..typing import Ddf
 from .generalised import generalised_inputs, read_generalised
 from .run import fit_model
 
@@ -34,7 +35,7 @@ def glmm(
     weights: Any = None,
     frequency: Any = None,
     offset: Any = None,
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     known: Mapping[str, Any] | None = None,
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,

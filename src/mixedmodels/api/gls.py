@@ -10,6 +10,7 @@ from ..fit import Fit, Inputs
 from ..spec import Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
+from ..typing import Ddf
 from .run import fit_model, refuse_random
 
 
@@ -21,7 +22,7 @@ def gls(
     variance: str | None = None,
     weights: Any = None,
     method: Method = "reml",
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     known: Mapping[str, Any] | None = None,
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,

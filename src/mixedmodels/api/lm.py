@@ -9,6 +9,7 @@ from ..control import Control
 from ..fit import Fit, Inputs
 from ..spec import NaAction
 from ..syntax.formula import read_formula
+from ..typing import Ddf
 from .run import fit_model, refuse_random
 
 
@@ -17,7 +18,7 @@ def lm(
     data: Any,
     *,
     weights: Any = None,
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     subset: Any = None,

@@ -10,6 +10,7 @@ from ..fit import Fit, Inputs
 from ..spec import Bounds, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
+from ..typing import Ddf
 from .run import fit_model
 
 
@@ -21,7 +22,7 @@ def lmm(
     variance: str | None = None,
     weights: Any = None,
     method: Method = "reml",
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     known: Mapping[str, Any] | None = None,
     bounds: Bounds = "psd",
     start: StartValues = None,

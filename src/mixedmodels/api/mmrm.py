@@ -11,6 +11,7 @@ from ..spec import Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.repeated import split_residual
 from ..syntax.start_values import StartValues
+from ..typing import Ddf
 from .run import fit_model, refuse_random
 
 
@@ -21,7 +22,7 @@ def mmrm(
     variance: str | None = None,
     weights: Any = None,
     method: Method = "reml",
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | None = None,
     contrasts: Mapping[str, Any] | None = None,

@@ -87,12 +87,13 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     _check_known(spec, inputs.known or {})
     if spec.likelihood is not None:
         generalised: Fit = load(FITTERS[spec.likelihood.approximation])(spec, inputs, control)
+        load("inference.ddf:check_given")(generalised)
         return generalised
     frame, design, rows = read_model(spec, inputs, control)
     with carried_through("the fit"):
         found = search(spec, design, rows, control, spec.start_values)
         warn_unconverged(found.optimum)
-        return Fit.from_optimum(
+        fit = Fit.from_optimum(
             spec,
             frame.schema,
             found.design,
@@ -104,6 +105,8 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             notes=frame.notes + found.design.notes + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
         )
+    load("inference.ddf:check_given")(fit)
+    return fit
 
 
 def read_model(spec: ModelSpec, inputs: Inputs, control: Control) -> tuple[ModelFrame, Design, Rows]:

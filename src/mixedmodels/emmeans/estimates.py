@@ -97,6 +97,7 @@ def _adjustment_for(emm: EMM, family: Family) -> tuple[str, str]:
     name = ALIASES.get(asked.strip().lower(), asked.strip().lower())
     if family.size == 1 and name != "scheffe":
         return "none", ""
-    if name == "tukey" and emm.family != "pairwise":
-        return "sidak", "tukey is for one set of pairwise comparisons: sidak used instead"
+    if name.endswith("tukey") and emm.family != "pairwise":
+        instead = name.replace("tukey", "sidak")
+        return instead, f"{name} is for one set of pairwise comparisons: {instead} used instead"
     return name, ""

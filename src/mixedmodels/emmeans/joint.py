@@ -17,7 +17,7 @@ from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import empty_tests, joint_test
 from ..table import Table, free_name
-from ..typing import Array, Labels
+from ..typing import Array, Ddf, Labels
 from .contrasts import consecutive
 from .display import level_formats, level_value
 from .emm import TESTED
@@ -30,7 +30,7 @@ def joint_tests(
     *,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
 ) -> Table:
     """Return F tests that the contrasts of equally weighted marginal means of each effect are zero.

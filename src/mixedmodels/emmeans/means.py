@@ -20,7 +20,7 @@ from ..inference.response import response_of
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
-from ..typing import Array, Labels
+from ..typing import Array, Ddf, Labels
 from .display import as_objects, level_value
 from .emm import EMM, Settings, label_columns
 from .grid import ReferenceGrid, build_grid, new_rows_of
@@ -36,7 +36,7 @@ def emmeans(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     weights: Weights = "equal",
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
     adjust: str = "none",

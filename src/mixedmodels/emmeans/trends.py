@@ -14,6 +14,7 @@ from ..inference.population import spline_sizes
 from ..inference.predictors import predictors
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
+from ..typing import Ddf
 from .emm import EMM, Settings, label_columns
 from .grid import build_grid, rows_at
 from .means import Weights, average, choose_weights, known_numeric, read_specs, with_parents
@@ -27,7 +28,7 @@ def emtrends(
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     weights: Weights = "equal",
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
     adjust: str = "none",

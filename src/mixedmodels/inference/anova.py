@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
-from ..typing import Array
+from ..typing import Array, Ddf
 from .ddf import method_for
 from .directions import column_sizes
 from .model_terms import ModelTerm, indicator_map, indicator_matrix, model_terms
@@ -32,7 +32,7 @@ def anova(
     fit: Fit,
     type: Type = 3,
     *,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
 ) -> Table:
     """Return F tests of every term of the fixed part.
@@ -84,7 +84,7 @@ def anova(
     names = []
     for name, L in hypotheses(fit, kind).items():
         names.append(name)
-        rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method, ()).row(0))
+        rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method.for_term(name), ()).row(0))
     notes = [f"df: {method.describe(fit)}", *empty_tests(fit, rows, names)]
     columns = {
         key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")

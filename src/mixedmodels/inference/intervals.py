@@ -11,6 +11,7 @@ import numpy as np
 from ..fit import Fit
 from ..registry import check_choice
 from ..table import Table
+from ..typing import Ddf
 from .bootstrap import INTERVALS, bootstrap
 from .bootstrap import KINDS as RESAMPLING
 from .distributions import t_quantile
@@ -30,7 +31,7 @@ def confint(
     terms: str | Iterable[str] | None = "all",
     level: float = 0.95,
     likelihood: str | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     n: int = 1000,
     seed: int | None = None,
@@ -163,7 +164,7 @@ FURTHEST = 30.0
 
 
 def _wald_rows(
-    fit: Fit, parameters: list[Reported], level: float, ddf: str | None, information: Information
+    fit: Fit, parameters: list[Reported], level: float, ddf: Ddf | None, information: Information
 ) -> list[dict[str, float | str]]:
     natural, covariance = fit._work.parameters().natural(fit.optimum.theta), fit._work.natural_covariance()
     half = float(t_quantile(level, np.array([np.inf]))[0])

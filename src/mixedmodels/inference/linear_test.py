@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..fit import Fit
 from ..table import Table
-from ..typing import Array
+from ..typing import Array, Ddf
 from .hypothesis_text import find_coefficient, read_hypothesis, split_hypotheses
 from .sensitivity import Information
 from .wald import wald
@@ -24,7 +24,7 @@ def linear_test(
     rhs: ArrayLike = 0.0,
     *,
     joint: bool = True,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
 ) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -248,6 +248,43 @@ def _stepwise(method: Callable[[Array], Array]) -> Callable[[Family], Array]:
     return p_values
 
 
+def _step_down(single: str) -> Adjustment:
+    """Return the free step-down form of an adjustment: each p-value is judged with those not yet rejected.
+
+    Notes
+    -----
+    The tests in the order of their p-values, the j-th is adjusted in the family of the j-th and all after it, and takes
+    at least the p-value before it (Westfall, Tobias and Wolfinger 2011, section 9.3, without logical constraints). That
+    is Holm's procedure for `bonferroni`; families that know the correlation of the estimates (`tukey`, `dunnettx`,
+    `mvt`) judge what is left by its own multivariate t. *Same as* SAS `STEPDOWN(TYPE=FREE)`.
+    """
+    base = ADJUSTMENTS["mvt" if single in ("tukey", "dunnettx") else single]
+
+    def p_values(family: Family) -> Array:
+        p, least = family.p_value, 0.0
+        order = np.argsort(p, kind="stable")
+        out = np.empty(len(p))
+        for j in range(len(p)):
+            left = order[j:]
+            part = replace(
+                family,
+                statistic=family.statistic[left],
+                df=family.df[left],
+                correlation=family.correlation[np.ix_(left, left)],
+                asked=family.size - j,
+            )
+            least = max(least, float(base.p_values(part)[0]))
+            out[order[j]] = least
+        return out
+
+    return Adjustment(
+        p_values,
+        ADJUSTMENTS[single].critical,
+        lambda family: f"stepdown-{single} adjustment for {family.size} tests",
+        f"intervals: {single} adjustment",
+    )
+
+
 def _tests(name: str) -> Callable[[Family], str]:
     return lambda family: f"{name} adjustment for {family.size} tests"
 
@@ -280,10 +317,19 @@ ADJUSTMENTS: Mapping[str, Adjustment] = {
     "dunnettx": Adjustment(_by_upper(_dunnettx), _by_root(_dunnettx), _tests("dunnettx")),
     "mvt": Adjustment(_by_upper(_mvt), _by_root(_mvt), _tests("mvt")),
 }
+ADJUSTMENTS = {
+    **ADJUSTMENTS,
+    **{
+        f"stepdown-{name}": _step_down(name)
+        for name in ("tukey", "sidak", "bonferroni", "scheffe", "dunnettx", "mvt")
+    },
+}
 ALIASES: Mapping[str, str] = {
     "fdr": "bh",
     "bonf": "bonferroni",
     "dunnett": "mvt",
     "šidák": "sidak",
     "scheffé": "scheffe",
+    "stepdown-bonf": "stepdown-bonferroni",
+    "stepdown-dunnett": "stepdown-mvt",
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..fit import Fit
 from ..labelled import LabelledMatrix
-from ..typing import Array
+from ..typing import Array, Ddf
 
 if TYPE_CHECKING:  # the methods for degrees of freedom stand on this module
     from .ddf import DegreesOfFreedom
@@ -21,7 +21,7 @@ def model_vcov(fit: Fit) -> Array:
 
 
 def vcov(
-    fit: Fit, *, ddf: str | DegreesOfFreedom | None = None, information: Information = "observed"
+    fit: Fit, *, ddf: Ddf | DegreesOfFreedom | None = None, information: Information = "observed"
 ) -> Array:
     """Return the covariance of β̂ of a df method, (p, p), NaN in rows and columns of aliased columns."""
     from .ddf import method_for
@@ -34,7 +34,7 @@ def vcov(
     return full
 
 
-def cov_params(fit: Fit, *, ddf: str | None = None, information: Information = "observed") -> LabelledMatrix:
+def cov_params(fit: Fit, *, ddf: Ddf | None = None, information: Information = "observed") -> LabelledMatrix:
     """Return the covariance of β̂ with names, (p, p), NaN in rows and columns of aliased columns.
 
     Parameters

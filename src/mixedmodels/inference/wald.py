@@ -14,7 +14,7 @@ from ..errors import FitError, SpecError
 from ..fit import Fit
 from ..table import Table
 from ..tool import load
-from ..typing import Array
+from ..typing import Array, Ddf
 from . import population
 from .ddf import DegreesOfFreedom, method_for
 from .directions import estimability_gap, independent_directions
@@ -50,7 +50,7 @@ def wald(
     L: Any,
     rhs: ArrayLike = 0.0,
     *,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     joint: bool = False,
     level: float = 0.95,
     labels: Sequence[str] | None = None,

@@ -12,6 +12,7 @@ from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..table import Table, free_name
+from ..typing import Ddf
 from .fixed_effects import fixed_effects
 from .used_data import column_values, row_labels, used_columns
 from .variance_components import Component, list_components
@@ -23,7 +24,7 @@ def tidy(
     fit: Fit,
     effects: str = "all",
     *,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
     conf_level: float | None = None,

@@ -22,13 +22,14 @@ from ..syntax.spelling import split_sum
 from ..syntax.tokens import tokenize
 from ..table import Table
 from ..terms.encoding import own_functions
+from ..typing import Ddf
 from .formula_changes import change_formula, with_own_contrasts
 
 NONE = "<none>"
 """Label of the row of the whole model, as in R."""
 
 
-def drop1(fit: Fit, *, ddf: str | None = None, information: Information = "observed") -> Table:
+def drop1(fit: Fit, *, ddf: Ddf | None = None, information: Information = "observed") -> Table:
     """Return F tests of the terms that can be dropped, with the AIC of the model without each.
 
     Parameters

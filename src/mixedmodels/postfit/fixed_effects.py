@@ -12,7 +12,7 @@ from ..inference.ddf import method_for
 from ..inference.sensitivity import Information
 from ..inference.wald import empty_cells, estimate_rows
 from ..table import Table
-from ..typing import Array, Labels
+from ..typing import Array, Ddf, Labels
 
 RATIOS = {"log": "ratios of means", "logit": "odds ratios", "cloglog": "hazard ratios"}
 """What the exponential of a coefficient is, by link."""
@@ -21,7 +21,7 @@ RATIOS = {"log": "ratios of means", "logit": "odds ratios", "cloglog": "hazard r
 def fixed_effects(
     fit: Fit,
     *,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
     exponentiate: bool = False,
@@ -115,7 +115,7 @@ def conf_int(
     level: float = 0.95,
     *,
     alpha: float | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
 ) -> Table:
     """Return confidence intervals of β, columns `term conf_low conf_high`.

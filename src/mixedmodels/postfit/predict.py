@@ -22,7 +22,7 @@ from ..table import Table
 from ..terms.new_rows import NewRows, encode_new
 from ..terms.rows import TermRows
 from ..tool import load
-from ..typing import Array, Labels
+from ..typing import Array, Ddf, Labels
 from .missing_responses import new_errors
 from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import lost_note, standard_errors
@@ -44,7 +44,7 @@ def predict(
     new_levels: str = "raise",
     confidence: float = 0.95,
     type: str = "link",
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
     offset: Any = None,
 ) -> Array | Table:

@@ -13,6 +13,7 @@ from ..spec import Approximation, Bounds, Information, Method, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
 from ..terms.encoding import own_functions
+from ..typing import Ddf
 from .formula_changes import change_formula, with_own_contrasts
 from .update_generalised import KEEP, update_generalised
 
@@ -26,7 +27,7 @@ def update(
     variance: str | None = KEEP,
     weights: Any = KEEP,
     method: Method | Approximation | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     bounds: Bounds | None = None,
     contrasts: Mapping[str, Any] | None = KEEP,
     start: StartValues = KEEP,

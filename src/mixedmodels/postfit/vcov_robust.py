@@ -17,7 +17,7 @@ from ..inference.vcov import model_vcov
 from ..labelled import LabelledMatrix
 from ..registry import check_choice
 from ..table import Table
-from ..typing import Array
+from ..typing import Array, Ddf
 from .sandwich import ADJUSTMENTS, RobustMethod, stack_clusters
 from .sandwich_generalised import Pieces, pieces_of
 
@@ -117,7 +117,7 @@ def vcov_robust(
     kind: str = "CR2",
     *,
     cluster: str | None = None,
-    ddf: str | None = None,
+    ddf: Ddf | None = None,
     information: Information = "observed",
 ) -> RobustCovariance:
     """Return a sandwich estimate of the covariance of β̂ from independent clusters.
@@ -203,7 +203,7 @@ def _linear_pieces(fit: Fit, clusters: Clusters, kind: str) -> Pieces:
 
 
 def _other_df(
-    fit: Fit, kind: str, ddf: str | None, information: Information, m: int
+    fit: Fit, kind: str, ddf: Ddf | None, information: Information, m: int
 ) -> DegreesOfFreedom | None:
     """Return the method that degrees of freedom come from, None for the sandwich's own."""
     if ddf is None:

@@ -14,6 +14,7 @@ from ..inference.ddf import automatic_for, method_for
 from ..inference.sensitivity import Information
 from ..postfit.fixed_effects import fixed_effects
 from ..table import Table
+from ..typing import Ddf
 from .generalised import criterion_digits, generalised_facts, generalised_title, pseudo_criterion
 from .html import summary_html
 from .markup import summary_latex, summary_markdown
@@ -68,7 +69,7 @@ class Summary:
 
 
 def summary(
-    fit: Fit, *, ddf: str | None = None, information: Information = "observed", level: float = 0.95
+    fit: Fit, *, ddf: Ddf | None = None, information: Information = "observed", level: float = 0.95
 ) -> Summary:
     """Return the printed account of a fit: call, convergence, criteria, variances, fixed effects, notes.
 
@@ -100,7 +101,7 @@ def summary(
     return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf, reason))
 
 
-def _affordable(fit: Fit) -> str:
+def _affordable(fit: Fit) -> Ddf:
     """Return the fit's own df method, or `"asymptotic"` where `"auto"` would take long.
 
     Small-sample methods take about two gradients for each covariance parameter. What has been computed does not count:
@@ -170,7 +171,7 @@ def _criteria(fit: Fit) -> Table:
     return Table(columns, formats=dict.fromkeys(columns, "aligned"))
 
 
-def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) -> Table:
+def _fixed(fit: Fit, ddf: Ddf | None, information: Information, level: float) -> Table:
     table = fixed_effects(fit, ddf=ddf, information=information, level=level)
     infinite = bool(np.any(np.isinf(table["df"]))) and not bool(np.any(np.isfinite(table["df"])))
     tail = 50 * (1 - level)
@@ -190,7 +191,7 @@ def _fixed(fit: Fit, ddf: str | None, information: Information, level: float) ->
     return Table({header: table[name] for name, header in headers.items()}, "Fixed effects", formats=formats)
 
 
-def _notes(fit: Fit, method: str, asked: str | None, reason: str) -> tuple[str, ...]:
+def _notes(fit: Fit, method: Ddf, asked: Ddf | None, reason: str) -> tuple[str, ...]:
     notes = []
     if fit.design.fixed.columns:
         notes.append(f"Degrees of freedom: {method_for(fit, method).describe(fit)}.")

@@ -66,7 +66,7 @@ def fit_together(block: Block, responses: Sequence[Column]) -> tuple[list[Column
     names = [responses[usable[j]].name for j in kept]
     done = {usable[j] for j in kept}
     left = [column for j, column in enumerate(responses) if j not in done]
-    return left, [together.estimates(names, optima, sums, kept, block.spec.ddf)] if len(kept) else []
+    return left, [together.estimates(names, optima, sums, kept, str(block.spec.ddf))] if len(kept) else []
 
 
 def _simple(spec: ModelSpec) -> bool:

@@ -25,6 +25,7 @@ from ..spec import (
     VarianceSpec,
     quoted,
 )
+from ..typing import Ddf
 from .expressions import read_coding_text, read_expression
 from .functions import CODING_KINDS, LARGEST_CONSTANT, SPELLINGS, TERMS_OF_THEIR_OWN
 from .rendering import render
@@ -73,7 +74,7 @@ def read_formula(
     bounds: Bounds = "psd",
     start: StartValues = None,
     hold: Mapping[str, float] | Iterable[str] | str | None = None,
-    ddf: str = "auto",
+    ddf: Ddf = "auto",
     context: Mapping[str, Any] | None = None,
 ) -> ModelSpec:
     """Return the `ModelSpec` that a formula and the arguments beside it ask for.
@@ -130,7 +131,7 @@ def read_formula(
         contrasts=_read_contrasts(contrasts),
         na=na,
         bounds=bounds,
-        ddf=ddf,
+        ddf=_read_ddf(ddf),
         start=first,
         starts=starts,
         hold=_read_hold(hold),
@@ -147,6 +148,15 @@ def _read_variance(
     if isinstance(variance, VarianceSpec):
         return (variance,)
     return variance or ()
+
+
+def _read_ddf(ddf: Any) -> Any:
+    """Return a method by name as it is, and degrees of freedom that are given as plain tuples."""
+    if isinstance(ddf, Mapping):
+        return tuple((str(name), value) for name, value in ddf.items())
+    if isinstance(ddf, (list, np.ndarray)):
+        return tuple(value if value is None else float(value) for value in ddf)
+    return ddf
 
 
 def _read_contrasts(contrasts: Mapping[str, Any] | None) -> tuple[tuple[str, str], ...]:

@@ -76,3 +76,40 @@ def test_critical_value_has_the_p_value_of_the_level(name: str) -> None:
     critical = ADJUSTMENTS[name].critical(blank, 0.9)
     at_critical = Family(critical, blank.df, correlation, 3.0, "pairwise")
     np.testing.assert_allclose(ADJUSTMENTS[name].p_values(at_critical), 0.1, atol=1e-8)
+
+
+def _family(correlation: np.ndarray) -> Family:
+    return Family(np.array([3.2, -1.1, 2.4, 0.3]), np.full(4, 20.0), correlation, 4.0)
+
+
+def test_step_down_bonferroni_is_holm() -> None:
+    family = _family(np.eye(4))
+    stepped = ADJUSTMENTS["stepdown-bonferroni"].p_values(family)
+    np.testing.assert_allclose(stepped, ADJUSTMENTS["holm"].p_values(family))
+
+
+@pytest.mark.parametrize("name", ["sidak", "mvt", "scheffe", "bonferroni"])
+def test_step_down_is_between_none_and_one_step(name: str) -> None:
+    rho = 0.5 + 0.5 * np.eye(4)
+    family = _family(rho)
+    stepped = ADJUSTMENTS[f"stepdown-{name}"].p_values(family)
+    single = ADJUSTMENTS[name].p_values(family)
+    assert (stepped <= single + 1e-12).all()
+    assert (stepped >= family.p_value - 1e-12).all()
+    assert stepped[np.argmin(family.p_value)] == pytest.approx(single[np.argmin(family.p_value)])
+    # the last one stands alone
+    if name != "scheffe":
+        last = np.argmax(family.p_value)
+        assert stepped[last] == pytest.approx(max(family.p_value[last], np.sort(stepped)[-2]))
+
+
+def test_step_down_tukey_of_equal_means_is_dunnett_and_tamhane() -> None:
+    """Three balanced means, ν = 12: the largest by the studentised range of 3, the next by that of what is left."""
+    contrast = np.array([[1.0, -1.0, 0.0], [1.0, 0.0, -1.0], [0.0, 1.0, -1.0]])
+    inner = contrast @ contrast.T / 2.0
+    family = Family(np.array([3.0, 2.2, 0.8]), np.full(3, 12.0), inner, 3.0, "pairwise")
+    stepped = ADJUSTMENTS["stepdown-tukey"].p_values(family)
+    # the sphere of `mvt` is integrated by 3,000 points: 1e-4
+    assert stepped[0] == pytest.approx(ADJUSTMENTS["tukey"].p_values(family)[0], abs=1e-4)
+    assert stepped[1] < ADJUSTMENTS["tukey"].p_values(family)[1]
+    assert stepped[2] == pytest.approx(family.p_value[2], abs=1e-4)

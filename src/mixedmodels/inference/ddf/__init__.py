@@ -8,11 +8,13 @@ from ...errors import SpecError
 from ...fit import Fit
 from ...registry import look_up
 from ...terms.design import Design
+from ...typing import Ddf
 from ..sensitivity import Information
 from .asymptotic import Asymptotic
 from .base import DegreesOfFreedom
 from .between_within import BetweenWithin, nested
 from .containment import Containment
+from .given import GivenDf
 from .inner_outer import InnerOuter
 from .kenward_roger import KenwardRoger
 from .kenward_roger2 import KenwardRoger2
@@ -54,6 +56,7 @@ __all__ = [
     "DegreesOfFreedom",
     "automatic",
     "automatic_for",
+    "check_given",
     "check_method",
     "choose_method",
     "method_for",
@@ -61,21 +64,47 @@ __all__ = [
 
 
 def method_for(
-    fit: Fit, ddf: str | DegreesOfFreedom | None, *, information: Information = "observed"
+    fit: Fit, ddf: Ddf | DegreesOfFreedom | None, *, information: Information = "observed"
 ) -> DegreesOfFreedom:
     """Return the method asked for, the fit's own when that is None; a method itself, such as that of a
     sandwich covariance, is returned as it is.
+
+    Degrees of freedom that are given, `[10, 10, 20]` or `{"arm": 10}`, leave the other terms those that SAS has by
+    default: containment with random effects, between–within with structured errors alone, else residual.
     """
     if isinstance(ddf, DegreesOfFreedom):
         return ddf
     name = fit.spec.ddf if ddf is None else ddf
+    if not isinstance(name, str):
+        given = GivenDf(name, _rest(fit))
+        given.by_term(fit)
+        return given
     return choose_method(automatic_for(fit) if name == "auto" else name, information=information)
 
 
-def check_method(name: str) -> None:
-    """Raise `SpecError` unless `name` is a method or `"auto"`."""
-    if name != "auto":
-        choose_method(name)
+def _rest(fit: Fit) -> DegreesOfFreedom:
+    """Return the method of terms without given degrees of freedom."""
+    if fit.design.random:
+        return Containment()
+    return BetweenWithin() if fit.design.residual is not None else Residual()
+
+
+def check_method(ddf: Ddf) -> None:
+    """Raise `SpecError` unless `ddf` is a method, `"auto"`, or numbers, which `check_given` holds against the fit."""
+    if isinstance(ddf, str):
+        if ddf != "auto":
+            choose_method(ddf)
+        return
+    if ddf is None or isinstance(ddf, bool) or not isinstance(ddf, (int, float, tuple, list, Mapping)):
+        raise SpecError(
+            f"ddf={ddf!r} is no method; give its name, a number for each term, or {{term: number}}."
+        )
+
+
+def check_given(fit: Fit) -> None:
+    """Raise `SpecError` where degrees of freedom were given that do not go with the terms of a fit."""
+    if not isinstance(fit.spec.ddf, str):
+        method_for(fit, None)
 
 
 def automatic_for(fit: Fit) -> str:

@@ -34,6 +34,10 @@ class DegreesOfFreedom(ABC):
         """Return `note`, and what happened to the method with this fit."""
         return self.note
 
+    def for_term(self, term: str) -> DegreesOfFreedom:
+        """Return the method of the test of one term of the fixed part: itself, where terms are not told apart."""
+        return self
+
     def single(self, fit: Fit, functions: Array) -> Array:
         """Return the degrees of freedom of each row of `functions` (k, rank), (k,); NaN where none are left."""
         df = self.df_of_rows(fit, functions)
