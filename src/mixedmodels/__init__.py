@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets as datasets
-    from .api import estimate_cost, glm, glmm, gls, lm, lmm, mmrm
+    from .api import estimate_cost, glm, glmm, lm, lmm, mmrm
     from .control import Control
     from .dialects.clmm import clmm
     from .dialects.glmer import glmer
     from .dialects.glmmtmb import glmmTMB
     from .dialects.lme4 import lmer
+    from .dialects.nlme import gls, lme
     from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.compare import compare
@@ -60,6 +61,7 @@ __all__ = [
     "glmmTMB",
     "gls",
     "lm",
+    "lme",
     "lmer",
     "lmm",
     "lmm_many",
@@ -88,8 +90,9 @@ HOMES = {
     "glmer": "dialects.glmer",
     "glmm": "api",
     "glmmTMB": "dialects.glmmtmb",
-    "gls": "api",
+    "gls": "dialects.nlme",
     "lm": "api",
+    "lme": "dialects.nlme",
     "lmer": "dialects.lme4",
     "lmm": "api",
     "lmm_many": "scale.lmm_many",

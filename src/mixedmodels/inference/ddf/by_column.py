@@ -17,12 +17,17 @@ INVOLVED = 1e-4
 class ByColumn(DegreesOfFreedom):
     """A method that gives each estimable column of X its own degrees of freedom."""
 
+    @property
+    def variant(self) -> str:
+        """What tells the method from others that a fit remembers."""
+        return self.name
+
     @abstractmethod
     def of_columns(self, fit: Fit) -> Array:
         """Return the degrees of freedom of the estimable columns of X, (rank,)."""
 
     def df_of_rows(self, fit: Fit, functions: Array) -> Array:
-        df = fit._work.keep(f"ddf {self.name}", lambda: self.of_columns(fit))
+        df = fit._work.keep(f"ddf {self.variant}", lambda: self.of_columns(fit))
         size = np.abs(functions)
         involved = size > INVOLVED * size.max(axis=1, keepdims=True, initial=0.0)
         return np.asarray(np.where(involved, df, np.inf).min(axis=1, initial=np.inf))

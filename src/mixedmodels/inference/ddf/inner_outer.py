@@ -26,7 +26,20 @@ class InnerOuter(ByColumn):
     intercept has the number of outermost groups less one, R's emmeans' convention: `nlme` itself prints the
     largest df there (12 in place of 5 for the rails), which is far too many for an overall mean. A function
     takes the smallest df of the columns it involves.
+
+    Parameters
+    ----------
+    largest
+        Whether the intercept has the largest df of all, as `nlme` prints it.
     """
+
+    def __init__(self, *, largest: bool = False) -> None:
+        self.largest = largest
+
+    @property
+    def variant(self) -> str:
+        """The name, with what the intercept has."""
+        return f"{self.name} {self.largest}"
 
     name: ClassVar[str] = "inner-outer"
     note: ClassVar[str] = "inner–outer (nested groups)"  # type: ignore[misc]
@@ -45,7 +58,9 @@ class InnerOuter(ByColumn):
         # nlme gives every stratum but the outermost one more where there is no intercept
         more = [0, *[0 if intercept.any() else 1] * len(levels)]
         df = {i + 1: float(b - a - counts[i + 1] + more[i]) for i, (a, b) in enumerate(pairwise(sizes))}
-        outer = float(sizes[1] - 1)
+        # the strata in which a column is estimated, and the innermost
+        used = {*stratum[~intercept].tolist(), len(levels) + 1}
+        outer = max(df[int(i)] for i in used) if self.largest else float(sizes[1] - 1)
         return np.array([outer if same else df[int(i)] for i, same in zip(stratum, intercept, strict=True)])
 
 
