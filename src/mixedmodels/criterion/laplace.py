@@ -406,6 +406,20 @@ class Laplace:
             second[j, j] = float(fall.sum()) / shift[j] ** 2
         return columns, second
 
+    def mode_slopes(self, theta: Array, mode: Mode) -> Effects:
+        """Return ∂b̂/∂(θ, ψ) at a mode by term, (q, p, k + l): (I − CZ'WZ)Ġr, and CZ'∂s/∂ψ."""
+        stack, weights = self.stack, mode.densities.curvature
+        assert mode.equations is not None
+        right = stack.adjoint_random(mode.densities.score - stack.times(weights, mode.moved))
+        moved = self._moved_effects(self.model.directions(theta), right)
+        pushed = stack.times(weights, stack.random(moved))
+        whole = np.concatenate([pushed, self._psi_columns(mode, theta[self.of_psi])[0]], axis=2)
+        back = mode.equations.solve_random(list(stack.adjoint_random(whole)))
+        found = [-one for one in back]
+        for out, own in zip(found, moved, strict=True):
+            out[:, :, : own.shape[2]] += own
+        return tuple(found)
+
     def observed_information(self, theta: Array, *, expected: bool = False) -> Array:
         """Return the Hessian of L by central differences of its gradient, (n_theta, n_theta).
 

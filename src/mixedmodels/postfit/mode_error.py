@@ -3,9 +3,10 @@
 With C the covariance of b given y at β̂ and θ̂ (the inverse of the curvature at the mode) and ∂b̂/∂β = −CZ'WX, a
 prediction x'β̂ + z'b̂ has the variance
 
-    z'Cz + d'Vd,    d = x − X'WZCz,
+    z'Cz + d'Vd,    d = (x − X'WZCz, z'∂b̂/∂θ),
 
-V the covariance of β̂ from the joint Hessian of β and θ.
+V the covariance of β̂ and θ̂ from their joint Hessian, ∂b̂/∂θ = (I − CZ'WZ)(∂G/∂θ)r with r = Z's: how well the
+covariance parameters are known counts, as in glmmTMB.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criterion.coordinates import own_values
+from ..criterion.laplace import Laplace
+from ..criterion.quadrature import Quadrature
 from ..engines.base import Target
 from ..fit import Fit
 from ..terms.new_rows import NewRows
@@ -34,24 +37,38 @@ def mode_variances(
     variance = np.where(valid, 0.0, np.nan)
     if any(included):
         codes = [c if inside else None for c, inside in zip(bare.codes, included, strict=True)]
+        variance += _of_parameters(fit, bare, included, directions)
         target = Target(np.zeros((len(rows), 0)), codes, list(bare.values))
         variance += fit._work.equations().predict(target)[1]
-        _follow(fit, bare, included, directions)
         unknown = tuple(n & valid & inside for n, inside in zip(new, included, strict=True))
         variance += own_variances(fit, rows, unknown, fit._work.own_covariances())
     return np.asarray(variance + np.einsum("ma,ab,mb->m", directions, covariance, directions))
 
 
-def _follow(fit: Fit, rows: NewRows, included: tuple[bool, ...], directions: Array) -> None:
-    """Subtract X'WZCz from x of every row, in place."""
-    mode, stack = fit._work.mode(), fit._work.likelihood().observed.stack
+def _of_parameters(fit: Fit, rows: NewRows, included: tuple[bool, ...], directions: Array) -> Array:
+    """Return what θ̂ and its correlation with β̂ add to variances, (m,); x of every row becomes x − X'WZCz, in place."""
+    criterion, mode = fit._work.likelihood(), fit._work.mode()
+    laplace = criterion.laplace if isinstance(criterion, Quadrature) else criterion
+    assert isinstance(laplace, Laplace)
     assert mode.equations is not None
-    moved = mode.equations.solve_random(list(stack.random_by_fixed(mode.densities.curvature)))
+    stack = criterion.observed.stack
+    by_fixed = mode.equations.solve_random(list(stack.random_by_fixed(mode.densities.curvature)))
+    directions -= _carried(fit, rows, included, by_fixed)
+    along = _carried(fit, rows, included, laplace.mode_slopes(fit.optimum.theta, mode))
+    covariance, beta = fit._work.covariance(), criterion.of_beta
+    others = np.r_[0 : beta.start, beta.stop : criterion.n_theta]
+    own = np.einsum("ma,ab,mb->m", along, covariance[np.ix_(others, others)], along)
+    both = np.einsum("ma,ab,mb->m", along, covariance[others][:, beta], directions)
+    return np.asarray(own + 2.0 * both)
+
+
+def _carried(fit: Fit, rows: NewRows, included: tuple[bool, ...], effects: tuple[Array, ...]) -> Array:
+    """Return z'E of every row, (m, r), for effects E (q, p, r) by term in own coordinates."""
+    out = np.zeros((len(rows), effects[0].shape[2]))
     values = own_values(fit._work.own_design(), rows.values)
-    for codes, z, effects, inside in zip(rows.codes, values, moved, included, strict=True):
-        if not inside:
-            continue
-        chosen = codes >= 0
-        own = effects[codes[chosen]]
-        along = own[:, 0] if z is None else np.einsum("ip,ipr->ir", z[chosen], own)
-        directions[chosen] -= along
+    for codes, z, own, inside in zip(rows.codes, values, effects, included, strict=True):
+        if inside:
+            chosen = codes >= 0
+            of_level = own[codes[chosen]]
+            out[chosen] += of_level[:, 0] if z is None else np.einsum("ip,ipr->ir", z[chosen], of_level)
+    return out

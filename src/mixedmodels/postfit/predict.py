@@ -72,7 +72,9 @@ def predict(
     type
         `"link"`: the response as modelled; `"response"`: the response itself where it is modelled through
         `log log10 log2 log1p sqrt`, or by the link of a generalised model, means and limits transformed back and se
-        by the delta method; `"prob"`: a table with the probability of every ordered category.
+        by the delta method. Of a generalised model also `"conditional"`: the mean of responses that are no structural
+        zeros, or pass the hurdle; `"zero"`: the share of these zeros; `"dispersion"`, on the family's natural scale;
+        `"prob"`: a table with the probability of every category, with `se` a line for every row and level.
     ddf
         Degrees-of-freedom method of the intervals; the fit's own by default.
     information
@@ -88,7 +90,9 @@ def predict(
 
     Notes
     -----
-    se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975). Under Kenward–Roger's
+    se² = var(x'(β̂ − β) + z'(b̂ − b)) from the joint covariance of β̂ and b̂ (Henderson 1975); of generalised models that
+    of β̂, b̂ and the covariance parameters, as in glmmTMB, and of functions of several predictors by the delta method,
+    limits on the scale of the link (shares: logit, dispersions: log). Under Kenward–Roger's
     methods 2ΣW_ab ṫ_a'Vṫ_b is added, t the weights of the predictor as functions of the covariance parameters and W
     the covariance of their estimates (Harville and Jeske 1992; Prasad and Rao 1990; first order), as in SAS within
     the cluster of a missing response where there are no random effects; at population level it is x'Φx, Φ the

@@ -11,24 +11,27 @@ import numpy as np
 from ..errors import SpecError
 from ..fit import Fit
 from ..inference.averaged import Averaged, averaged_means, normal_rule, over_nodes
-from ..inference.categories import probabilities_at
 from ..inference.ddf import DegreesOfFreedom
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, response_of
 from ..likelihood.base import MeanFamily
 from ..likelihood.distribution import Distribution
-from ..likelihood.families.ordinal import Ordinal
+from ..likelihood.families.multinomial import Multinomial
 from ..likelihood.responses import Responses
 from ..registry import check_choice
-from ..table import Backend, Table
+from ..table import Table
 from ..terms.new_rows import NewRows
 from ..typing import Array
 from .predict import fitted_rows, new_rows, predicted, refuse_new_levels
+from .predict_functions import predict_functions
 from .prediction_error import Predicted, uncertainty_of
+from .predictors_at import mean_rows
 from .standard_errors import lost_note, standard_errors
-from .unobserved import own_variances, reach
+from .unobserved import reach
 
-TYPES = ("link", "response", "prob")
+TYPES = ("link", "response", "conditional", "zero", "dispersion", "prob")
+OF_SEVERAL = ("conditional", "zero", "dispersion", "prob")
+"""What other predictors than the first have a part in."""
 HALVINGS = 200
 """Most halvings of an interval in which a quantile lies."""
 
@@ -60,14 +63,24 @@ def predict_generalised(
     check_choice("type", type, TYPES)
     known = fit.distribution
     assert known is not None
-    rows = _rows_of(fit, newdata, level, interval, offset)
+    unordered = isinstance(known.family, Multinomial)
+    rows = mean_rows(fit, newdata, level) if unordered else _rows_of(fit, newdata, level, interval, offset)
     if level == "conditional" and new_levels == "raise":
         refuse_new_levels(fit, rows)
     limits = interval == "prediction"
+    if type in OF_SEVERAL or (type == "response" and not limits and not _is_plain(known)):
+        if limits:
+            raise SpecError("interval='prediction' is about a new response: ask for type='response' with it.")
+        return predict_functions(
+            fit, rows, newdata, level, type, se, interval is not None, confidence, method
+        )
+    if unordered:
+        raise SpecError(
+            f"type={type!r}: unordered categories have a linear predictor for each of them, and probabilities: "
+            "type='prob'."
+        )
     found = predicted(fit, rows, newdata, conditional=level == "conditional", response=limits)
     placed = fit.in_place if newdata is None else np.asarray
-    if type == "prob":
-        return _probabilities(fit, found, level, se or interval is not None, rows.backend)
     averaged = _averaged(fit, found) if level == "averaged" else None
     value = found.mean if averaged is None else _link_of(known, averaged)
     if not se and interval is None:
@@ -127,35 +140,6 @@ def _rows_of(fit: Fit, newdata: Any, level: str, interval: str | None, offset: A
     return replace(rows, offset=given if rows.offset is None else rows.offset + given)
 
 
-def _probabilities(fit: Fit, found: Predicted, level: str, errors: bool, backend: Backend) -> Table:
-    """Return the probability of every category, a column each."""
-    known = fit.distribution
-    assert known is not None
-    family = known.family
-    if not isinstance(family, Ordinal):
-        raise SpecError(f"type='prob' is for ordered categories, and this fit is of family {fit.family!r}.")
-    if errors:
-        raise SpecError(
-            "predict: probabilities of categories have no standard errors here; leave out se= and interval=."
-        )
-    if level == "averaged":
-        rows = reach(fit, found.rows).rows
-        unknown = tuple(np.full(len(rows), not term.smooth) for term in fit.design.random)
-        spread = np.sqrt(np.maximum(own_variances(fit, rows, unknown, fit._work.own_covariances()), 0.0))
-        nodes, weights = normal_rule()
-        shares = [
-            w * probabilities_at(fit, found.mean + x * spread) for x, w in zip(nodes, weights, strict=True)
-        ]
-        share = np.sum(shares, axis=0)
-    else:
-        share = probabilities_at(fit, found.mean)
-    share = np.where(found.valid[:, None], share, np.nan)
-    columns = {name: share[:, k] for k, name in enumerate(known.levels)}
-    note = {"conditional": "given the random effects", "population": "where random effects are zero"}
-    said = note.get(level, "averaged over the random effects")
-    return Table(columns, notes=(f"probabilities of the levels, {said}",), backend=backend)
-
-
 def _averaged(fit: Fit, found: Predicted) -> Averaged:
     rows = reach(fit, found.rows).rows
     eta = np.where(found.valid, found.mean, 0.0)
@@ -208,16 +192,20 @@ def _plain_response(fit: Fit) -> Response:
     """Return the curve from η to the mean; `SpecError` where other predictors have a part in the mean."""
     known = fit.distribution
     assert known is not None
-    family = known.family
-    plain = isinstance(family, MeanFamily) and (
-        type(family).mean is MeanFamily.mean or family.name == "lognormal"
-    )
-    if not plain:
+    if not _is_plain(known):
         raise SpecError(
             f"standard errors of the mean of family {fit.family!r} involve predictors beside the first; predict "
             "without se= and interval=, or ask for type='link'."
         )
     return response_of(fit)
+
+
+def _is_plain(known: Distribution) -> bool:
+    """Return whether a mean is a function of the first predictor alone."""
+    family = known.family
+    return isinstance(family, MeanFamily) and (
+        type(family).mean is MeanFamily.mean or family.name == "lognormal"
+    )
 
 
 def _spread(fit: Fit, found: Predicted, level: str, method: DegreesOfFreedom) -> Array:

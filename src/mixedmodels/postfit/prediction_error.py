@@ -96,9 +96,7 @@ def uncertainty_of(
 def _about_mode(fit: Fit, found: Predicted, method: DegreesOfFreedom) -> Uncertainty:
     """Return how far predictions of a generalised model may be off, whose new observations are not normal."""
     mean = mode_variances(fit, found.rows, found.included, found.valid, method.vcov(fit)) + found.rest
-    conditional = not bool(_plain(found).all())
-    notes = ("standard errors of effects take the covariance parameters as known",) if conditional else ()
-    return Uncertainty(mean, mean, _own_df(fit, found, method), notes)
+    return Uncertainty(mean, mean, _own_df(fit, found, method))
 
 
 def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOfFreedom) -> Array:

@@ -69,12 +69,13 @@ def test_errors_of_the_mode_are_those_of_dense_algebra(formula: str, data, famil
         g[first : first + len(block), first : first + len(block)] = block
         first += len(block)
     c = np.linalg.inv(np.linalg.inv(g) + z.T * weights @ z)
-    whole = np.zeros((stack.count, len(stack), stack.rank))
-    for own, one in zip(whole, stack.predictors, strict=True):
-        own[:, one.columns] = one.x
-    # b is in the mean alone, whose score moves with the other predictors too
-    d = whole[0] - z @ c @ z.T @ stack.times(mode.densities.curvature, whole)[0]
-    v = fit.solution.own_vcov
+    theta, criterion = fit.optimum.theta, work.likelihood()
+    d = np.empty((len(stack), len(theta)))
+    for j in range(len(theta)):
+        step = np.zeros(len(theta))
+        step[j] = 1e-4
+        d[:, j] = (criterion.mode(theta + step).eta[0] - criterion.mode(theta - step).eta[0]) / 2e-4
+    v = work.covariance()
     variance = np.einsum("ia,ab,ib->i", z, c, z) + np.einsum("ia,ab,ib->i", d, v, d)
     ours = fit.predict(se=True, ddf="asymptotic")
     np.testing.assert_allclose(ours["se"], np.sqrt(variance), rtol=1e-6)

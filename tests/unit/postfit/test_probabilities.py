@@ -46,7 +46,5 @@ def test_levels_of_prediction() -> None:
 
 
 def test_what_has_no_probabilities_says_so() -> None:
-    with pytest.raises(SpecError, match="type='prob' is for ordered categories"):
+    with pytest.raises(SpecError, match="type='prob' is for categories"):
         mm.glm("count ~ mined", mm.datasets.load("salamanders"), "poisson").predict(type="prob")
-    with pytest.raises(SpecError, match="have no standard errors here"):
-        mm.glm("rating ~ temp", WINE, "ordinal").predict(type="prob", se=True)

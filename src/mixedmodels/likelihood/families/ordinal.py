@@ -107,6 +107,14 @@ class Ordinal(Family):
         )
         return np.exp([self.link.log_between(ends[:, k + 1], ends[:, k])[0] for k in range(self.levels)]).T
 
+    def between(self, ends: Array, level: int) -> Array:
+        """Return P(y = level), (n,), at the ends τ_k − η of the first K − 1 levels, (K − 1, n)."""
+        n = ends.shape[1]
+        upper = ends[level] if level < self.levels - 1 else np.full(n, np.inf)
+        lower = ends[level - 1] if level > 0 else np.full(n, -np.inf)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.exp(self.link.log_between(upper, lower)[0]))
+
     def mean(self, eta: Array, psi: Array = FREE) -> Array:
         raise SpecError('an ordered category has no mean of its own; ask for probabilities (type="prob").')
 
