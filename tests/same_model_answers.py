@@ -466,6 +466,7 @@ NOT_ASKED = {
     **dict.fromkeys(("refit", "update", "to_lme4", "to_glmmtmb"), "fits and texts, not numbers"),
     **dict.fromkeys(("test_dispersion", "test_zeros"), "of generalised models, by random numbers"),
     **dict.fromkeys(("confint",), "asked through profile"),
+    **dict.fromkeys(("smooth", "difference"), "asked through predict and emmeans, which hold the curves"),
     **dict.fromkeys(
         ("start_grid", "small_area", "heterogeneity"), "for models that are given values or known variances"
     ),

@@ -60,6 +60,8 @@ class FitTools:
     update = Tool[Any]("postfit.update:update")
     information_criteria = Tool[Table]("postfit.information_criteria:information_criteria")
     smooths = Tool[Table]("postfit.smooths:smooths")
+    smooth = Tool[Table]("postfit.smooth_curve:smooth")
+    difference = Tool[Table]("postfit.smooth_curve:difference")
     conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic", linear=True)
     tidy = Tool[Table]("postfit.broom:tidy")
     glance = Tool[Table]("postfit.broom:glance")
@@ -88,6 +90,7 @@ class Plots:
     acf = Tool[Any]("plots.acf:acf", of="_fit")
     variogram = Tool[Any]("plots.variogram:variogram", of="_fit")
     influence = Tool[Any]("plots.influence:influence", of="_fit")
+    smooth = Tool[Any]("plots.smooth:smooth", of="_fit")
     forest = Tool[Any]("plots.forest:forest", of="_fit")
     funnel = Tool[Any]("plots.funnel:funnel", of="_fit")
 

@@ -101,6 +101,43 @@ def _bordered(fit: Fit) -> tuple[Array, tuple[Array, ...], tuple[Array, ...]]:
     return np.asarray(np.linalg.inv(inner), dtype=np.float64), tuple(moved), tuple(sides)
 
 
+def function_columns(fit: Fit, place: PlacedCurve, columns: Array) -> Array:
+    """Return rows of the columns of a smooth (k, M + r) as functions on the columns of X that were kept and on the
+    coefficients of all smooths of the population, (k, rank + smooths)."""
+    design = fit.design
+    widths = [term.n_columns if term.smooth else 0 for term in design.random]
+    out = np.zeros((len(columns), design.fixed.rank + sum(widths)))
+    kept = {column: j for j, column in enumerate(design.fixed.estimable)}
+    for j, column in enumerate(place.fixed):
+        if column in kept:
+            out[:, kept[column]] += columns[:, j]
+    if place.term is not None:
+        first = design.fixed.rank + sum(widths[: place.term]) + place.columns[0]
+        out[:, first : first + place.columns[1] - place.columns[0]] = columns[:, len(place.fixed) :]
+    return out
+
+
+def function_covariance(fit: Fit, functions: Array) -> Array:
+    """Return the covariance of what functions (k, rank + smooths) miss, (k, k), the variances taken as known."""
+    design, k, rank = fit.design, len(functions), fit.design.fixed.rank
+    fixed = fit.solution.basis.rows(functions[:, :rank]).T
+    written, at = [], rank
+    for term in design.random:
+        written.append(functions[:, at : at + term.n_columns] if term.smooth else None)
+        at += term.n_columns if term.smooth else 0
+    turned = own_values(fit._work.own_design(), written)
+    sides = [np.zeros((term.n_levels, term.n_columns, k)) for term in design.random]
+    for side, own in zip(sides, turned, strict=True):
+        if own is not None:
+            side[0] = own.T
+    beta, effects = solve(fit, fixed, sides)
+    out = fixed.T @ beta
+    for side, effect, own in zip(sides, effects, turned, strict=True):
+        if own is not None:
+            out = out + side[0].T @ effect[0]
+    return np.asarray(0.5 * (out + out.T))
+
+
 def coefficients(fit: Fit, place: PlacedCurve) -> Coefficients:
     """Return estimates, covariance and degrees of freedom of the coefficients of a smooth of the population."""
     found: dict[str, Coefficients] = fit._work.keep("coefficients of smooths", dict)

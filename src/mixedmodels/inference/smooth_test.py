@@ -120,7 +120,7 @@ def mixture_tail(statistic: float, weights: Array, df: float = np.inf) -> float:
     Examples
     --------
     >>> from scipy import stats
-    >>> round(mixture_tail(3.84, np.ones(1)) / stats.chi2.sf(3.84, 1), 6)
+    >>> round(mixture_tail(3.84, np.ones(1)) / float(stats.chi2.sf(3.84, 1)), 6)
     1.0
     """
     if np.isnan(statistic):

@@ -74,7 +74,7 @@ def singular_statuses(
             sigma = block.structure.matrix(theta[block.place], block.positions)
             scale = unit * _column_unit(term, criterion.equations.column_squares()[block.term])
             message = _singular_message(term, block, sigma, scale, rank)
-            statuses.append(Status(Severity.NOTE, message, checked + _SIMPLIFY))
+            statuses.append(Status(Severity.NOTE, message, checked + ("" if term.penalised else _SIMPLIFY)))
     return tuple(statuses)
 
 
@@ -107,6 +107,10 @@ def _indefinite_message(term: RandomTerm, block: Block, sigma: Array) -> str:
 def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array, rank: int) -> str:
     label = term.set_labels[block.set]
     where = f"{term.label} [{label}]" if label else term.label
+    if rank == 0 and term.penalised:
+        return f"{where} is what its penalty does not touch, a straight line of one variable: its variance is zero"
+    if term.penalised:
+        return f"one of the variances of {where} is zero: the smooth is what that penalty does not touch"
     if rank == 0:
         noun = "variance" if term.n_columns == 1 else "variances"
         verb = "is" if term.n_columns == 1 else "are"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..terms.new_rows import NewRows, encode_new
 from ..terms.rows import TermRows
 from ..tool import load
 from ..typing import Array, Ddf, Labels
+from .chosen_terms import with_terms
 from .missing_responses import new_errors
 from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import lost_note, standard_errors
@@ -47,6 +49,8 @@ def predict(
     ddf: Ddf | None = None,
     information: Information = "observed",
     offset: Any = None,
+    terms: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
 ) -> Array | Table:
     """Return predicted means offset + Xβ̂ (+ Zb̂), (rows,), or a table with standard errors and limits.
 
@@ -81,6 +85,9 @@ def predict(
         The `"observed"` or `"expected"` information it is computed from.
     offset
         Offset of new rows of a fit whose offset was given as an array.
+    terms, exclude
+        Names of the terms to predict from alone, `"s(x)"`, `"arm"`, `"(Intercept)"`, `"id"` of a bar, or of those to
+        leave out; the offset is no term.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def predict(
     if known:
         own = method_for(fit, ddf, information=information)
         found: Array | Table = load("postfit.predict_generalised:predict_generalised")(
-            fit, newdata, level, se, interval, new_levels, confidence, type, own, offset
+            fit, newdata, level, se, interval, new_levels, confidence, type, own, offset, (terms, exclude)
         )
         return found
     if offset is not None:
@@ -148,6 +155,7 @@ def predict(
         rows = new_rows(fit, newdata, random=conditional or response, grouping=conditional)
     if conditional and new_levels == "raise":
         refuse_new_levels(fit, rows)
+    rows = with_terms(fit, rows, terms, exclude)
     located = predicted(fit, rows, newdata, conditional=conditional, response=response)
     placed = fit.in_place if newdata is None else np.asarray
     if not se and interval is None:

@@ -22,6 +22,7 @@ from ..registry import check_choice
 from ..table import Table
 from ..terms.new_rows import NewRows
 from ..typing import Array
+from .chosen_terms import Names, with_terms
 from .predict import fitted_rows, new_rows, predicted, refuse_new_levels
 from .predict_functions import predict_functions
 from .prediction_error import Predicted, uncertainty_of
@@ -58,6 +59,7 @@ def predict_generalised(
     type: str,
     method: DegreesOfFreedom,
     offset: Any,
+    chosen: tuple[Names, Names] = (None, None),
 ) -> Array | Table:
     """Return what `predict` does of a generalised model."""
     check_choice("type", type, TYPES)
@@ -67,6 +69,7 @@ def predict_generalised(
     rows = mean_rows(fit, newdata, level) if unordered else _rows_of(fit, newdata, level, interval, offset)
     if level == "conditional" and new_levels == "raise":
         refuse_new_levels(fit, rows)
+    rows = with_terms(fit, rows, *chosen)
     limits = interval == "prediction"
     if type in OF_SEVERAL or (type == "response" and not limits and not _is_plain(known)):
         if limits:

@@ -53,7 +53,7 @@ def smooths(fit: Fit) -> Table:
     >>> data = {"x": x, "y": np.sin(6 * x) + rng.normal(0, 0.3, 200)}
     >>> table = mm.lmm("y ~ s(x, bs='cr')", data).smooths()
     >>> table["term"][0], round(float(table["edf"][0]), 2)
-    ('s(x)', 5.8)
+    ('s(x)', 7.07)
     """
     found = smooths_of(fit)
     if not found:

@@ -12,8 +12,11 @@ from ..fit import Fit
 from ..formats import format_number
 from ..inference.ddf import automatic_for, method_for
 from ..inference.sensitivity import Information
+from ..inference.smooth_posterior import smooths_of
 from ..postfit.fixed_effects import fixed_effects
+from ..postfit.smooths import known_scale, smooths
 from ..table import Table
+from ..terms.smooth import Curve
 from ..typing import Ddf
 from .generalised import criterion_digits, generalised_facts, generalised_title, pseudo_criterion
 from .html import summary_html
@@ -98,6 +101,8 @@ def summary(
             # what was fitted is shown whatever its tests come to
             method, reason = "asymptotic", str(error)
             tables.append(_fixed(fit, method, information, level))
+    if smooths_of(fit):
+        tables.append(_smooths(fit))
     return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf, reason))
 
 
@@ -188,7 +193,19 @@ def _fixed(fit: Fit, ddf: Ddf | None, information: Information, level: float) ->
     if infinite:
         del headers["df"]
     formats = {"df": "df", "t": "statistic", "z": "statistic", "p": "p"}
-    return Table({header: table[name] for name, header in headers.items()}, "Fixed effects", formats=formats)
+    # what no penalty touches of a smooth is part of its row among the smooths
+    unpenalised = {j for place in smooths_of(fit) if isinstance(place.curve, Curve) for j in place.fixed}
+    kept = [j for j in range(len(table)) if j not in unpenalised]
+    columns = {header: np.asarray(table[name])[kept] for name, header in headers.items()}
+    return Table(columns, "Fixed effects", formats=formats)
+
+
+def _smooths(fit: Fit) -> Table:
+    table = smooths(fit)
+    statistic = "χ²" if known_scale(fit) else "F"
+    headers = {"term": "", "edf": "edf", "ref_df": "ref. df", "statistic": statistic, "p_value": "p"}
+    formats = {"edf": "estimate", "ref. df": "estimate", statistic: "statistic", "p": "p"}
+    return Table({header: table[name] for name, header in headers.items()}, "Smooths", formats=formats)
 
 
 def _notes(fit: Fit, method: Ddf, asked: Ddf | None, reason: str) -> tuple[str, ...]:
