@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .dialects.nlme import gls, lme
     from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
+    from .inference.assumed_power import assumed_power as power
     from .inference.compare import compare
     from .inference.fay_herriot import fay_herriot
     from .inference.meta import meta
@@ -67,6 +68,7 @@ __all__ = [
     "lmm_many",
     "meta",
     "mmrm",
+    "power",
     "wald",
 ]
 
@@ -98,6 +100,7 @@ HOMES = {
     "lmm_many": "scale.lmm_many",
     "meta": "inference.meta",
     "mmrm": "api",
+    "power": "inference.assumed_power:assumed_power",
     "wald": "inference.wald",
 }
 
@@ -106,7 +109,8 @@ def __getattr__(name: str) -> Any:
     if name == "datasets":
         return import_module(".datasets", __name__)
     if name in HOMES:
-        value = getattr(import_module(f".{HOMES[name]}", __name__), name)
+        module, _, own = HOMES[name].partition(":")
+        value = getattr(import_module(f".{module}", __name__), own or name)
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,9 +45,11 @@ def theta_root(jacobian: Array, covariance: Array) -> Array:
 
     Directions that no natural parameter follows, as those of a variance of zero, are left out.
     """
-    values, vectors = np.linalg.eigh(covariance)
+    unit = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
+    scale = np.where(unit > 0, unit, 1.0)
+    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     kept = values > 1e-12 * max(float(values[-1]), 0.0) if len(values) else np.zeros(0, dtype=bool)
-    root = vectors[:, kept] * np.sqrt(values[kept])
+    root = scale[:, None] * vectors[:, kept] * np.sqrt(values[kept])
     if not root.shape[1]:
         return np.asarray(root)
     moved = jacobian @ root

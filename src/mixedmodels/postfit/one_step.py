@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..fit import Fit
+from ..optimise.start import place_values
 from ..typing import Array
 from .deleted import Deleted, theta_root
 from .deletion_sets import DeletionSets, deletion_sets
@@ -131,8 +132,17 @@ def _newton(fit: Fit, sets: DeletionSets, here: Removed) -> tuple[Array, Array]:
     q, m = root.shape[1], sets.count
     centre = _deviance(fit, here)
 
+    natural = criterion.natural(theta)
+    along = natural.jacobian @ root
+
     def moved(step: Array) -> Array:
-        return _deviance(fit, removed(fit, sets, at + STEP * (root @ step)))
+        if fit.singular:
+            # a line in reported parameters leaves the covariances there are
+            return _deviance(fit, removed(fit, sets, at + STEP * (root @ step)))
+        # a step in reported parameters is the same whatever the units and coding of the data
+        values = natural.values + STEP * (along @ step)
+        there = place_values(criterion.jointly(), at, dict(enumerate(values.tolist())), "influence")
+        return _deviance(fit, removed(fit, sets, there))
 
     unit = np.eye(q)
     ahead, behind = [moved(unit[a]) for a in range(q)], [moved(-unit[a]) for a in range(q)]

@@ -84,12 +84,7 @@ class KenwardRoger(DegreesOfFreedom):
 
     def _adjusted(self, fit: Fit) -> Array:
         s = sensitivity(fit, self.information)
-        mixed = np.tensordot(s.w, s.phi @ s.p, 1)
-        middle = s.squared - np.tensordot(s.p, mixed, ((0, 2), (0, 1)))
-        if not self.linear:
-            middle = middle - 0.25 * bent(fit, self.information)
-        adjusted = s.phi + 2 * s.phi @ middle @ s.phi
-        return np.asarray(0.5 * (adjusted + adjusted.T))
+        return adjusted_covariance(s, None if self.linear else bent(fit, self.information))
 
     def df_of_rows(self, fit: Fit, functions: Array) -> Array:
         self.vcov(fit)
@@ -105,6 +100,23 @@ class KenwardRoger(DegreesOfFreedom):
         if len(rows) == 1:
             return 1.0, float(single_df(s, rows)[0])
         return scaled_f(s, rows)
+
+
+def adjusted_covariance(s: Sensitivity, bend: Array | None = None) -> Array:
+    """Return Φ_A by its formula, (rank, rank) in own coordinates; `bend` is ΣW_abR_ab, None for zero."""
+    mixed = np.tensordot(s.w, s.phi @ s.p, 1)
+    middle = s.squared - np.tensordot(s.p, mixed, ((0, 2), (0, 1)))
+    if bend is not None:
+        middle = middle - 0.25 * bend
+    adjusted = s.phi + 2 * s.phi @ middle @ s.phi
+    return np.asarray(0.5 * (adjusted + adjusted.T))
+
+
+def usable_first_order(s: Sensitivity) -> Array | None:
+    """Return Φ_A without second derivatives of V, None where it is lost to rounding."""
+    adjusted = adjusted_covariance(s)
+    smallest, largest = _shares(s.phi, adjusted)
+    return adjusted if SMALL <= smallest <= largest < LOST else None
 
 
 class SecondOrder(Protocol):
@@ -163,15 +175,14 @@ def shares(fit: Fit, method: SecondOrder) -> tuple[float, float]:
     """Return the least and largest ratio of adjusted and unadjusted variance over all functions of β, 1 without any and
     infinite where the adjusted covariance is not finite."""
     key = f"shares {method.name} {method.information}"
-    return fit._work.keep(key, lambda: _shares(fit, method.adjusted(fit)))
+    return fit._work.keep(key, lambda: _shares(model_vcov(fit), method.adjusted(fit)))
 
 
-def _shares(fit: Fit, adjusted: Array) -> tuple[float, float]:
+def _shares(phi: Array, adjusted: Array) -> tuple[float, float]:
     if not len(adjusted):
         return 1.0, 1.0
     if not np.isfinite(adjusted).all():
         return np.inf, np.inf
-    phi = model_vcov(fit)
     # own coordinates are of one size, but a column may vary between clusters alone
     unit = 1.0 / np.sqrt(np.diagonal(phi))
     half = np.linalg.cholesky(phi * unit[:, None] * unit)

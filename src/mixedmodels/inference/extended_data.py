@@ -1,0 +1,72 @@
+"""The data of a study with other numbers of levels of a grouping factor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpecError, suggest
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def along_levels(columns: Columns, along: str, size: int, groups: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """Return the rows of `size` levels of a column: whole copies of those there are, then some at even distances.
+
+    Parameters
+    ----------
+    columns
+        Column → values, (n,).
+    along, size
+        The grouping column, and how many levels it shall have.
+    groups
+        Other grouping columns: those whose levels lie within one level of `along` get new levels in every copy.
+
+    Notes
+    -----
+    The first copy keeps its names, the c-th has `"name.c"`. *Same as* `simr::extend(along=)` and, for fewer levels, a
+    systematic sample of them.
+    """
+    if along not in columns:
+        raise SpecError(
+            f"along={along!r} is no column of the model's data.{suggest(along, columns)} Columns: {', '.join(columns)}."
+        )
+    levels, codes = np.unique(_text(columns[along]), return_inverse=True)
+    first = np.array([int(np.argmax(codes == level)) for level in range(len(levels))])
+    # in the order of the data: neighbours there are alike
+    order = np.argsort(first, kind="stable")
+    m = len(levels)
+    chosen = [(int(order[i % m]), i // m) for i in range(size // m * m)]
+    rest = size - len(chosen)
+    chosen += [(int(order[i * m // rest]), size // m) for i in range(rest)]
+    rows = [np.flatnonzero(codes == level) for level, _ in chosen]
+    copies = np.repeat([copy for _, copy in chosen], [len(own) for own in rows])
+    place = np.concatenate(rows)
+    renamed = {along, *(name for name in groups if name in columns and _within(columns[name], codes))}
+    return {
+        name: _copied(values[place], copies) if name in renamed else values[place]
+        for name, values in columns.items()
+    }
+
+
+def _text(values: NDArray[Any]) -> NDArray[np.str_]:
+    return np.array([str(value) for value in values.tolist()])
+
+
+def _within(values: NDArray[Any], codes: NDArray[np.intp]) -> bool:
+    """Return whether every level of a column lies within one level of another one, given by codes."""
+    _, own = np.unique(_text(values), return_inverse=True)
+    home = np.full(int(own.max()) + 1, -1)
+    home[own] = codes
+    return bool(np.array_equal(home[own], codes))
+
+
+def _copied(values: NDArray[Any], copies: NDArray[np.intp]) -> NDArray[Any]:
+    names = [
+        str(value) if copy == 0 else f"{value}.{copy + 1}"
+        for value, copy in zip(values.tolist(), copies.tolist(), strict=True)
+    ]
+    return np.array(names, dtype=object)
