@@ -91,7 +91,8 @@ def test_blocks_and_transforms(case: Case, monkeypatch: pytest.MonkeyPatch) -> N
     basis = case.basis()
     whole = basis.design(case.x)
     transform = np.random.default_rng(5).standard_normal((basis.size, 3))
-    monkeypatch.setattr("mixedmodels.smooths.base.BLOCK", 17)
+    for module in ("base", "radial", "gaussian_process"):
+        monkeypatch.setattr(f"mixedmodels.smooths.{module}.BLOCK", 17)
     np.testing.assert_allclose(basis.design(case.x), whole, atol=1e-13 * scale_of(whole))
     np.testing.assert_allclose(
         basis.design(case.x, 0, transform), whole @ transform, atol=1e-11 * scale_of(whole)

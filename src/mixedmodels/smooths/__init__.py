@@ -10,7 +10,7 @@ from .factors import Deviations, FactorSmooth, MarkovField, RandomEffect
 from .gaussian_process import GaussianProcess
 from .mixed import MixedForm, centring, constraint, mixed_form
 from .p_spline import BSpline, CyclicPSpline, PSpline
-from .radial import RadialSmooth
+from .radial_smooth import RadialSmooth
 from .tensor import Margin, TensorBasis, learn_tensor
 from .thin_plate import ShrinkageThinPlate, ThinPlate
 from .truncated import TruncatedPowers

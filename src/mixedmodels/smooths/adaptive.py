@@ -10,7 +10,7 @@ from ..errors import SpecError
 from ..typing import Array, Codes, Labels
 from .b_spline import b_spline
 from .base import Basis, Given, Smooth, checked_size, numbers, one_order
-from .p_spline import WIDER, SplineColumns, equal_knots
+from .p_spline import WIDER, equal_knots, spline_basis
 
 
 class Adaptive(Smooth):
@@ -38,13 +38,11 @@ class Adaptive(Smooth):
             raise SpecError(
                 f"{given.label}: m={m} penalties are too many for k={k} columns; give m={k - 2} or fewer."
             )
-        origin, unit, knots = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, 3)
+        measure = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, 3)
         d = np.diff(np.eye(k), 2, axis=0)
         penalties = tuple(d.T @ (column[:, None] * d) for column in _weights(k, m).T)
         labels = numbers(given.label, k)
-        return SplineColumns(
-            tuple((s + s.T) / 2 for s in penalties), 2, (1.0,) * m, labels, origin, unit, knots, 3, False
-        )
+        return spline_basis(tuple((s + s.T) / 2 for s in penalties), 2, (1.0,) * m, labels, measure, 3)
 
 
 def _weights(k: int, m: int) -> Array:

@@ -52,21 +52,6 @@ def differences(knots: Array, degree: int) -> Array:
     return np.diff(np.eye(k), axis=0) * (degree / steps)[:, None]
 
 
-def extended(knots: Array, degree: int, x: Array, derivative: int = 0) -> Array:
-    """Return the B-splines at any x, (n, k): a straight line beyond the inner knots."""
-    low, high = knots[degree], knots[-degree - 1]
-    inside = np.clip(x, low, high)
-    out = b_spline(knots, degree, inside, derivative)
-    beyond = x != inside
-    if beyond.any() and derivative < 2:
-        if derivative == 0:
-            slope = b_spline(knots, degree, inside[beyond], 1)
-            out[beyond] += slope * (x - inside)[beyond, None]
-    elif beyond.any():
-        out[beyond] = 0.0
-    return out
-
-
 def roughness(knots: Array, degree: int, order: int) -> Array:
     """Return ∫(f^{(order)})² over the inner knots, (k, k), exact: Gauss–Legendre of enough points in each interval.
 

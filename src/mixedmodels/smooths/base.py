@@ -11,7 +11,7 @@ counted in years or in seconds. The penalty of the literature, in the units of x
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -23,6 +23,11 @@ from ..typing import Array, Codes, Labels
 
 BLOCK = 16_384
 """Rows that are worked on at once, so that what a basis needs beside its result does not grow with the data."""
+ENTRIES = 2**21
+"""Entries of a matrix of rows by knots that are worked on at once, where a basis has many knots."""
+
+Reader = Callable[[tuple[Array, ...]], Array]
+"""What gives a matrix for a block of rows."""
 
 Order = int | tuple[float, ...] | None
 """What `m=` may be: one number, several, or none for the usual order."""
@@ -84,9 +89,20 @@ class Basis(ABC):
         """The number of columns, k."""
         return len(self.labels)
 
+    @property
+    def block(self) -> int:
+        """How many rows are worked on at once."""
+        return BLOCK
+
     @abstractmethod
     def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
         """Return the columns at a block of rows, (n, k)."""
+
+    def reader(self, derivative: int, transform: Array | None) -> Reader:
+        """Return what gives columns, or their product with a transform, at a block of rows."""
+        if transform is None:
+            return lambda x: self.rows(x, derivative)
+        return lambda x: self.rows(x, derivative) @ transform
 
     def design(
         self, x: tuple[Array | Codes, ...], derivative: int = 0, transform: Array | None = None
@@ -105,12 +121,9 @@ class Basis(ABC):
         values = tuple(np.ascontiguousarray(v, dtype=np.float64) for v in x)
         n = len(values[0])
         out: Array = np.empty((n, self.size if transform is None else transform.shape[1]))
-        for block in blocks(n):
-            columns = self.rows(tuple(v[block] for v in values), derivative)
-            if transform is None:
-                out[block] = columns
-            else:
-                np.matmul(columns, transform, out=out[block])
+        read = self.reader(derivative, transform)
+        for block in blocks(n, self.block):
+            out[block] = read(tuple(v[block] for v in values))
         return out
 
     def means(self, x: tuple[Array | Codes, ...]) -> Array:
@@ -118,7 +131,7 @@ class Basis(ABC):
         values = tuple(np.ascontiguousarray(v, dtype=np.float64) for v in x)
         n = len(values[0])
         total: Array = np.zeros(self.size)
-        for block in blocks(n):
+        for block in blocks(n, self.block):
             total += self.rows(tuple(v[block] for v in values), 0).sum(axis=0)
         return total / max(n, 1)
 
@@ -126,7 +139,7 @@ class Basis(ABC):
         """Return B'B over rows x, (k, k), without holding the columns at once."""
         values = tuple(np.ascontiguousarray(v, dtype=np.float64) for v in x)
         total: Array = np.zeros((self.size, self.size))
-        for block in blocks(len(values[0])):
+        for block in blocks(len(values[0]), self.block):
             columns = self.rows(tuple(v[block] for v in values), 0)
             total += columns.T @ columns
         return total
@@ -167,10 +180,10 @@ class Smooth(ABC):
         """
 
 
-def blocks(n: int) -> Iterator[slice]:
-    """Yield slices of at most `BLOCK` rows that cover n rows."""
-    for start in range(0, n, BLOCK):
-        yield slice(start, min(start + BLOCK, n))
+def blocks(n: int, most: int) -> Iterator[slice]:
+    """Yield slices of at most `most` rows that cover n rows."""
+    for start in range(0, n, most):
+        yield slice(start, min(start + most, n))
 
 
 def numbers(names: str, k: int) -> Labels:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -11,89 +10,30 @@ from scipy import linalg
 from ..errors import SpecError
 from ..typing import Array, Codes, Labels
 from .base import Basis, Given, Smooth, checked_size, distinct_values, numbers, one_order
+from .piecewise import PiecewiseBasis
 from .shrinkage import shrunk
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CubicBasis(Basis):
-    """Columns whose coefficients are the values of a cubic spline at its knots.
-
-    Attributes
-    ----------
-    origin, unit
-        Knots and x are measured as (x − origin)/unit, so that they run from 0 to 1.
-    knots
-        (K,), increasing, in that measure.
-    bends
-        (K, k): the second derivatives at the knots are `bends @ coefficients`.
-    cyclic
-        Whether the last knot is the first one again.
-    """
-
-    origin: float
-    unit: float
-    knots: Array
-    bends: Array
-    cyclic: bool
-
-    def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
-        """Return the columns at x, (n, k); beyond the knots a line, or the next round of a cycle."""
-        u = (x[0] - self.origin) / self.unit
-        if self.cyclic:
-            u = u - np.floor(u)
-        left, weights = _weights(self.knots, u, derivative, self.cyclic)
-        n, size = len(u), self.bends.shape[1]
-        at = np.arange(n)
-        bent: Array = np.zeros((n, len(self.knots)))
-        bent[at, left] = weights[2]
-        bent[at, left + 1] = weights[3]
-        out: Array = bent @ self.bends
-        out[at, left] += weights[0]
-        out[at, (left + 1) % size] += weights[1]
-        if derivative:
-            out /= self.unit**derivative
-        return out
-
-
-def _weights(
-    knots: Array, u: Array, derivative: int, cyclic: bool
-) -> tuple[Codes, tuple[Array, Array, Array, Array]]:
-    """Return the interval of each u and the weights of both values and both second derivatives at its ends.
+def _pieces(knots: Array, bends: Array) -> Array:
+    """Return the pieces (4, K + 1, k) of the spline with values β and second derivatives `bends @ β` at the knots.
 
     Notes
     -----
-    With h the length of the interval and a, b the distances to its right and left end: f = (aβ_j + bβ_{j+1})/h +
-    (a³/h − ah)γ_j/6 + (b³/h − bh)γ_{j+1}/6 (Wood 2017, table 5.1).
+    On a piece of length h the slope at its left end is (β_{j+1} − β_j)/h − h(2γ_j + γ_{j+1})/6 (Wood 2017, table 5.1);
+    beyond the ends, a line.
     """
-    steps = np.diff(knots)
-    left = np.clip(np.searchsorted(knots, u, side="right") - 1, 0, len(steps) - 1).astype(np.int32)
-    h = steps[left]
-    low, high = (u < knots[0], u > knots[-1]) if not cyclic else (None, None)
-    b = u - knots[left]
-    a = h - b
-    one = np.ones_like(u)
-    match derivative:
-        case 0:
-            weights = (a / h, b / h, (a**3 / h - a * h) / 6, (b**3 / h - b * h) / 6)
-        case 1:
-            weights = (-one / h, one / h, (h - 3 * a**2 / h) / 6, (3 * b**2 / h - h) / 6)
-        case 2:
-            weights = (0 * one, 0 * one, a / h, b / h)
-        case _:
-            weights = (0 * one, 0 * one, -one / h, one / h)
-    if low is not None and high is not None and (low.any() or high.any()):
-        slope = (-one / h, one / h, np.where(low, -h / 3, h / 6), np.where(low, -h / 6, h / 3))
-        line: tuple[Array, ...]
-        if derivative == 0:
-            t = np.where(low, b, -a)
-            line = (low + slope[0] * t, high + slope[1] * t, slope[2] * t, slope[3] * t)
-        elif derivative == 1:
-            line = slope
-        else:
-            line = tuple(0 * one for _ in range(4))
-        outside = low | high
-        weights = tuple(np.where(outside, new, old) for new, old in zip(line, weights, strict=True))  # type: ignore[assignment]
-    return left, weights
+    h = np.diff(knots)[:, None]
+    # The last knot of a cycle is the first one again.
+    values = np.eye(bends.shape[1])[np.arange(len(knots)) % bends.shape[1]]
+    rise = np.diff(values, axis=0) / h
+    out: Array = np.zeros((4, len(knots) + 1, bends.shape[1]))
+    out[0, 1:] = values
+    out[1, 1:-1] = rise - h * (2 * bends[:-1] + bends[1:]) / 6
+    out[2, 1:-1] = bends[:-1] / 2
+    out[3, 1:-1] = np.diff(bends, axis=0) / h / 6
+    out[:2, 0] = out[:2, 1]
+    out[1, -1] = rise[-1] + h[-1] * (bends[-2] + 2 * bends[-1]) / 6
+    return out
 
 
 def _natural(knots: Array) -> tuple[Array, Array]:
@@ -155,7 +95,7 @@ def _knots(x: Array, given: Given, k: int, least: int, period: bool) -> Array:
     return knots
 
 
-def _learn(x: Array, given: Given, *, cyclic: bool, shrink: bool = False) -> CubicBasis:
+def _learn(x: Array, given: Given, *, cyclic: bool, shrink: bool = False) -> Basis:
     least = 4 if cyclic else 3
     one_order(given, 2, (2,))
     k = checked_size(given, 10, least)
@@ -166,17 +106,9 @@ def _learn(x: Array, given: Given, *, cyclic: bool, shrink: bool = False) -> Cub
     null = 1 if cyclic else 2
     if shrink:
         penalty, null = shrunk(penalty, null), 0
-    return CubicBasis(
-        (penalty,),
-        null,
-        (unit**-3,),
-        numbers(given.label, penalty.shape[0]),
-        origin,
-        unit,
-        inside,
-        bends,
-        cyclic,
-    )
+    labels = numbers(given.label, penalty.shape[0])
+    pieces = _pieces(inside, bends)
+    return PiecewiseBasis((penalty,), null, (unit**-3,), labels, origin, unit, inside, pieces, cyclic)
 
 
 class Cubic(Smooth):

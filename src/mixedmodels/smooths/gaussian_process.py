@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import SpecError
 from ..typing import Array, Codes, Labels
-from .base import Basis, Given, Smooth, checked_size, numbers
+from .base import BLOCK, ENTRIES, Basis, Given, Smooth, checked_size, numbers
 from .places import distances, knot_places, leading, stacked
 from .polynomials import Powers, monomials, powers
-from .thin_plate import usual_size
+from .radial import usual_size
 
 KERNELS = ("spherical", "power exponential", "Matérn 3/2", "Matérn 5/2", "Matérn 7/2")
 
@@ -61,6 +61,11 @@ class ProcessBasis(Basis):
     vectors: Array
     kernel: Kernel
     exponents: Powers
+
+    @property
+    def block(self) -> int:
+        """How many rows are worked on at once."""
+        return max(min(BLOCK, ENTRIES // len(self.knots)), 1)
 
     def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
         """Return the columns at x, (n, k)."""

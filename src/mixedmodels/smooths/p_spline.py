@@ -2,57 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import factorial
 from typing import ClassVar
 
 import numpy as np
 
 from ..errors import SpecError
 from ..typing import Array, Codes, Labels
-from .b_spline import b_spline, extended, roughness
+from .b_spline import b_spline, roughness
 from .base import Basis, Given, Smooth, checked_size, distinct_values, numbers
+from .piecewise import PiecewiseBasis
 
 WIDER = 0.001
 """Share of the range that the outermost inner knots stand beyond the data on either side, as in mgcv."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SplineColumns(Basis):
-    """B-splines of a degree on knots in the measure (x − origin)/unit; beyond the inner knots a line.
+def spline_basis(
+    penalties: tuple[Array, ...],
+    null: int,
+    scales: tuple[float, ...],
+    labels: Labels,
+    measure: tuple[float, float, Array],
+    degree: int,
+    *,
+    cyclic: bool = False,
+) -> Basis:
+    """Return the basis of B-splines on knots in a measure (origin, unit, knots): a line beyond the inner knots.
 
     With `cyclic` the inner knots are one round, and the last `degree` columns are the first ones again.
     """
-
-    origin: float
-    unit: float
-    knots: Array
-    degree: int
-    cyclic: bool
-
-    def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
-        """Return the columns at x, (n, k)."""
-        u = (x[0] - self.origin) / self.unit
-        if not self.cyclic:
-            out = extended(self.knots, self.degree, u, derivative)
-        else:
-            low, high = self.knots[self.degree], self.knots[-self.degree - 1]
-            u = low + (u - low) % (high - low)
-            whole = b_spline(self.knots, self.degree, u, derivative)
-            size = self.size
-            out = whole[:, :size]
-            out[:, : self.degree] += whole[:, size:]
-        if derivative:
-            out /= self.unit**derivative
-        return out
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Degree and orders of penalty that `m=` means, and the knots."""
-
-    degree: int
-    orders: tuple[int, ...]
-    k: int
+    origin, unit, knots = measure
+    inner = knots[degree : len(knots) - degree]
+    count = len(knots) - degree - 1
+    pieces: Array = np.zeros((degree + 1, len(inner) + 1, count))
+    for j in range(degree + 1):
+        pieces[j, 1:-1] = b_spline(knots, degree, inner[:-1], j) / factorial(j)
+    for j in range(min(degree, 1) + 1):
+        pieces[j, [0, -1]] = b_spline(knots, degree, inner[[0, -1]], j)
+    if cyclic:
+        pieces[..., :degree] += pieces[..., count - degree :]
+        pieces = pieces[..., : count - degree]
+    return PiecewiseBasis(penalties, null, scales, labels, origin, unit, inner, pieces, cyclic)
 
 
 def _pair(given: Given, usual: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,11 +102,9 @@ class PSpline(Smooth):
         if len(m) > 2:
             raise SpecError(f"{given.label}: m={given.m!r} has more than two numbers: degree − 1 and order.")
         k = checked_size(given, max(10, m[0] + 1), order + 1)
-        origin, unit, knots = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
+        measure = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
         d = np.diff(np.eye(k), order, axis=0)
-        return SplineColumns(
-            (d.T @ d,), order, (1.0,), numbers(given.label, k), origin, unit, knots, degree, False
-        )
+        return spline_basis((d.T @ d,), order, (1.0,), numbers(given.label, k), measure, degree)
 
 
 class BSpline(Smooth):
@@ -140,12 +128,10 @@ class BSpline(Smooth):
                 f"{given.label}: m={given.m!r} is not possible: the degree, then different orders up to it."
             )
         k = checked_size(given, max(10, degree + 1), degree + 1)
-        origin, unit, knots = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
-        penalties = tuple(roughness(knots, degree, order) for order in orders)
-        scales = tuple(unit ** (1 - 2 * order) for order in orders)
-        return SplineColumns(
-            penalties, min(orders), scales, numbers(given.label, k), origin, unit, knots, degree, False
-        )
+        measure = equal_knots(np.asarray(x[0], dtype=np.float64), given, k, degree)
+        penalties = tuple(roughness(measure[2], degree, order) for order in orders)
+        scales = tuple(measure[1] ** (1 - 2 * order) for order in orders)
+        return spline_basis(penalties, min(orders), scales, numbers(given.label, k), measure, degree)
 
 
 class CyclicPSpline(Smooth):
@@ -182,6 +168,5 @@ class CyclicPSpline(Smooth):
         for _ in range(order):
             d = np.roll(d, -1, axis=0) - d
         null = min(order, 1)
-        return SplineColumns(
-            (d.T @ d,), null, (1.0,), numbers(given.label, k), origin, unit, knots, degree, True
-        )
+        measure = (origin, unit, knots)
+        return spline_basis((d.T @ d,), null, (1.0,), numbers(given.label, k), measure, degree, cyclic=True)

@@ -31,13 +31,3 @@ def monomials(u: Array, exponents: Powers) -> Array:
             if power:
                 out[:, c] *= u[:, v] ** power
     return out
-
-
-def monomial_slopes(u: Array, exponents: Powers, derivative: int) -> Array:
-    """Return derivatives of the monomials of one variable, (n, M)."""
-    out: Array = np.zeros((len(u), len(exponents)))
-    for c, (power,) in enumerate(exponents):
-        if power >= derivative:
-            factor = np.prod(np.arange(power, power - derivative, -1)) if derivative else 1
-            out[:, c] = factor * u[:, 0] ** (power - derivative)
-    return out

@@ -1,102 +1,149 @@
-"""Low-rank radial smoothers, `rsmooth`: the square root of a thin plate's matrix between knots."""
+"""Functions of distance to knots beside polynomials: what thin plates and radial smoothers share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from math import factorial, gamma, log, pi
 
 import numpy as np
 
-from ..typing import Array, Codes, Labels
-from .base import Basis, Given, Smooth, checked_size, numbers
-from .places import distances, knot_places, stacked
-from .polynomials import Powers, monomial_slopes, monomials, powers
-from .thin_plate import Radial, thin_plate_order, usual_size
+from ..errors import SpecError
+from ..typing import Array, Labels
+from .base import BLOCK, ENTRIES, Basis, Given
+from .piecewise import PiecewiseBasis, polynomial_pieces, radial_pieces
+from .places import distances
+from .polynomials import Powers, monomials
+
+
+@dataclass(frozen=True, slots=True)
+class Radial:
+    """The function η of distance r whose bending energy is that of a thin plate: c r^p, or c r^p log r for even d.
+
+    `log_unit` is the logarithm of the unit that r is measured in: in an even number of variables r^p log r is not the
+    same up to a factor in another unit, and the basis that is cut off after k columns is mgcv's only in x's own.
+    """
+
+    constant: float
+    power: int
+    logarithm: bool
+    log_unit: float
+
+    def at(self, r: Array) -> Array:
+        """Return η(r), 0 at r = 0."""
+        if not self.logarithm:
+            out: Array = r**self.power
+            out *= self.constant
+            return out
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out = self.constant * r**self.power * (np.log(r) + self.log_unit)
+        out[r == 0] = 0.0
+        return out
+
+
+def bending_energy(d: int, m: int, unit: float) -> Radial:
+    """Return η for d variables and derivatives of order m: Wood (2003), JRSS B 65:95, equation 6."""
+    half = d / 2
+    if d % 2:
+        constant = gamma(half - m) / (2 ** (2 * m) * pi**half * factorial(m - 1))
+        return Radial(constant, 2 * m - d, False, 0.0)
+    sign = (-1) ** (m + 1 + d // 2)
+    constant = sign / (2 ** (2 * m - 1) * pi**half * factorial(m - 1) * factorial(m - d // 2))
+    return Radial(constant, 2 * m - d, True, log(unit))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RadialBasis(Basis):
-    """Columns z(x)'Ω^{−1/2} beside polynomials; places and knots measured as (x − origin)/unit."""
+    """Columns η(‖x − κ‖)'W beside polynomials, in several variables.
+
+    Attributes
+    ----------
+    origin, unit
+        Places and knots are measured as (x − origin)/unit: an origin (d,) for each variable, one unit for all.
+    knots
+        (K, d).
+    weights
+        (K, r).
+    exponents, sizes
+        The polynomials and what each is divided by.
+    shift
+        (k,), taken off the columns: their means where the polynomials are left out.
+    """
 
     origin: Array
     unit: float
     knots: Array
-    root: Array
+    weights: Array
     energy: Radial
     exponents: Powers
+    sizes: Array
+    shift: Array
+
+    @property
+    def block(self) -> int:
+        """How many rows are worked on at once."""
+        return max(min(BLOCK, ENTRIES // len(self.knots)), 1)
 
     def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
         """Return the columns at x, (n, k)."""
-        u = (np.column_stack(x) - self.origin) / self.unit
-        if derivative == 0:
-            bent, flat = self.energy.at(distances(u, self.knots)), monomials(u, self.exponents)
-        else:
-            bent = self.energy.slope(np.subtract.outer(u[:, 0], self.knots[:, 0]), derivative)
-            flat = monomial_slopes(u, self.exponents, derivative)
-        out: Array = np.hstack((bent @ self.root, flat))
         if derivative:
-            out /= self.unit**derivative
+            raise SpecError(
+                "a smooth of several variables has no derivative by one; take differences of its values."
+            )
+        u = (np.column_stack(x) - self.origin) / self.unit
+        bent = self.energy.at(distances(u, self.knots)) @ self.weights
+        out: Array = np.hstack((bent, monomials(u, self.exponents) / self.sizes))
+        out -= self.shift
         return out
 
 
-class RadialSmooth(Smooth):
-    """`rsmooth`: |x − κ|^{2m − d} at knots (times its logarithm for even d), with iid coefficients after Ω^{−1/2}.
-
-    Notes
-    -----
-    Ω = (|κ_i − κ_j|^{2m−d}) = U diag(s) V', and Z = ZₖU diag(s)^{−1/2} V' (Ruppert, Wand and Carroll 2003,
-    *Semiparametric Regression*, sections 13.4 and 13.5). k counts the knots and the polynomials below order m, which
-    have no penalty. Knots stand at quantiles of the distinct values of one variable, and at a choice that fills space
-    for several, unless `knots=` gives them, as a table of SAS's `knotmethod=data` does. *Same as* GLIMMIX's
-    `type=rsmooth(m)` at the same knots, with the polynomials in the MODEL statement.
-    """
-
-    names: ClassVar[Labels] = ("rsmooth",)
-    variables: ClassVar[tuple[int, int]] = (1, 8)
-    derivatives: ClassVar[int] = 2
-
-    def usual_size(self, d: int) -> int:
-        """Return k where it is not given, for d variables."""
-        return usual_size(d, len(powers(d, thin_plate_order(Given(), d)[0] - 1)))
-
-    def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
-        """Return the basis for the rows x."""
-        points = stacked(x, given)
-        d = points.shape[1]
-        m, _ = thin_plate_order(given, d)
-        exponents = powers(d, m - 1)
-        count = len(exponents)
-        usual = usual_size(d, count) if given.knots is None else len(given.knots) + count
-        k = checked_size(given, usual, count + 2)
-        every = knot_places(points, given, k - count if given.knots is not None else k)
-        places = every if given.knots is not None else spread(every, k - count)
-        origin, unit = points.mean(axis=0), float(np.ptp(every, axis=0).max())
-        knots = (places - origin) / unit
-        energy = Radial(1.0, 2 * m - d, d % 2 == 0, float(np.log(unit)) if d % 2 == 0 else 0.0)
-        left, sizes, right = np.linalg.svd(energy.at(distances(knots, knots)))
-        penalty: Array = np.zeros((len(knots) + count,) * 2)
-        penalty[: len(knots), : len(knots)] = np.eye(len(knots))
+def radial_basis(
+    penalty: Array,
+    null: int,
+    scale: float,
+    labels: Labels,
+    origin: Array,
+    unit: float,
+    knots: Array,
+    weights: Array,
+    energy: Radial,
+    exponents: Powers,
+) -> PiecewiseBasis | RadialBasis:
+    """Return the basis η(‖u − κ‖)'W beside the polynomials of u; in one variable in polynomial pieces."""
+    if knots.shape[1] > 1:
+        ones, zeros = np.ones(len(exponents)), np.zeros(len(labels))
         return RadialBasis(
-            (penalty,), count, (unit ** (d - 2 * m),), numbers(given.label, len(penalty)), origin, unit, knots,
-            (left / np.sqrt(sizes)) @ right, energy, exponents,
+            (penalty,), null, (scale,), labels, origin, unit, knots, weights, energy, exponents, ones, zeros
         )  # fmt: skip
+    order = np.argsort(knots[:, 0])
+    line, power = knots[order, 0], energy.power
+    bent = radial_pieces(line, weights[order], power, energy.constant)
+    flat = polynomial_pieces(line, tuple(q for (q,) in exponents), power)
+    pieces = np.concatenate((bent, flat), axis=2)
+    return PiecewiseBasis((penalty,), null, (scale,), labels, float(origin[0]), unit, line, pieces)
 
 
-def spread(places: Array, count: int) -> Array:
-    """Return `count` of the places: quantiles of one coordinate, or a choice that fills the space of several.
+def thin_plate_order(given: Given, d: int) -> tuple[int, bool]:
+    """Return the order of derivatives and whether polynomials are left in."""
+    usual = d // 2 + 1 if (2 * (d // 2 + 1)) > d + 1 else d // 2 + 2
+    m, free = usual, True
+    match given.m:
+        case None:
+            pass
+        case int(order):
+            m = order or usual
+        case (int(order),):
+            m = order or usual
+        case (int(order), 0):
+            m, free = order or usual, False
+        case _:
+            raise SpecError(
+                f"{given.label}: m={given.m!r} is not possible for tp; give an order, or (order, 0)."
+            )
+    if 2 * m <= d or m < 1:
+        raise SpecError(f"{given.label}: m={m} is too small for {d} variables; give m={d // 2 + 1} or more.")
+    return m, free
 
-    Notes
-    -----
-    The first of several is the one nearest their mean; each next one is farthest from those chosen (Gonzalez 1985).
-    """
-    if places.shape[1] == 1:
-        probabilities = np.arange(1, count + 1) / (count + 1)
-        return np.asarray(np.quantile(places[:, 0], probabilities))[:, None]
-    away = np.linalg.norm(places - places.mean(axis=0), axis=1)
-    chosen = [int(away.argmin())]
-    nearest = np.linalg.norm(places - places[chosen[0]], axis=1)
-    while len(chosen) < count:
-        chosen.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, np.linalg.norm(places - places[chosen[-1]], axis=1))
-    out: Array = places[np.sort(chosen)]
-    return out
+
+def usual_size(d: int, free: int) -> int:
+    """Return mgcv's k where none is given: 8, 27, 100 beyond the polynomials for 1, 2, 3 variables and more."""
+    return free + (8, 27, 100)[min(d, 3) - 1]

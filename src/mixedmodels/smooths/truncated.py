@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import comb
 from typing import ClassVar
 
 import numpy as np
@@ -10,33 +10,18 @@ import numpy as np
 from ..errors import DataError
 from ..typing import Array, Codes, Labels
 from .base import Basis, Given, Smooth, checked_size, distinct_values, numbers, one_order
+from .piecewise import PiecewiseBasis, polynomial_pieces
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TruncatedBasis(Basis):
-    """Columns max(u − κ, 0)^degree, then 1, u … u^degree, with u = (x − origin)/unit."""
-
-    origin: float
-    unit: float
-    knots: Array
-    degree: int
-
-    def rows(self, x: tuple[Array, ...], derivative: int) -> Array:
-        """Return the columns at x, (n, k)."""
-        u = (x[0] - self.origin) / self.unit
-        above = np.maximum(np.subtract.outer(u, self.knots), 0.0)
-        left = self.degree - derivative
-        factor = float(np.prod(np.arange(self.degree, left, -1))) if derivative else 1.0
-        if left < 0:
-            factor, left = 0.0, 0
-        bent = factor * (above**left if left else (above > 0).astype(np.float64))
-        flat = np.zeros((len(u), self.degree + 1))
-        for power in range(derivative, self.degree + 1):
-            flat[:, power] = np.prod(np.arange(power, power - derivative, -1)) * u ** (power - derivative)
-        out: Array = np.hstack((bent, flat))
-        if derivative:
-            out /= self.unit**derivative
-        return out
+def _pieces(knots: Array, degree: int) -> Array:
+    """Return the pieces (degree + 1, K + 1, K + degree + 1) of the truncated powers, then 1, u … u^degree."""
+    about = np.concatenate((knots[:1], knots))
+    reached = np.arange(len(about))[:, None] > np.arange(len(knots))
+    distance = np.where(reached, np.subtract.outer(about, knots), 0.0)
+    bent = [reached * comb(degree, j) * distance ** (degree - j) for j in range(degree + 1)]
+    return np.concatenate(
+        (np.array(bent), polynomial_pieces(knots, tuple(range(degree + 1)), degree)), axis=2
+    )
 
 
 class TruncatedPowers(Smooth):
@@ -78,13 +63,7 @@ class TruncatedPowers(Smooth):
         k = len(knots) + degree + 1
         penalty = np.diag(np.repeat((1.0, 0.0), (len(knots), degree + 1)))
         scale = unit ** (2 * degree)
-        return TruncatedBasis(
-            (penalty,),
-            degree + 1,
-            (scale,),
-            numbers(given.label, k),
-            origin,
-            unit,
-            (knots - origin) / unit,
-            degree,
+        inside, labels = (knots - origin) / unit, numbers(given.label, k)
+        return PiecewiseBasis(
+            (penalty,), degree + 1, (scale,), labels, origin, unit, inside, _pieces(inside, degree)
         )
