@@ -17,6 +17,7 @@ from ..likelihood.links import Link
 from ..terms.new_rows import NewRows
 from ..tool import load
 from ..typing import Array
+from .sensitivity import roots
 
 POINTS = 31
 NEGLIGIBLE = 1e-6
@@ -145,7 +146,7 @@ def _correlated(fit: Fit) -> tuple[list[_Moved], list[_Moved], Array]:
     scaled = whole[beta, beta] / np.outer(size, size)
     onto = np.linalg.lstsq(scaled, (whole[:k, beta] / size).T, rcond=1e-12)[0].T
     left = whole[:k, :k] - onto @ scaled @ onto.T
-    roots = load("postfit.prediction_error:roots")(0.5 * (left + left.T))
+    along = roots(0.5 * (left + left.T))
 
     def moved(columns: Array) -> list[_Moved]:
         sizes = STEP * columns.T
@@ -159,7 +160,7 @@ def _correlated(fit: Fit) -> tuple[list[_Moved], list[_Moved], Array]:
         full[:, :k] = steps
         return full
 
-    return moved(roots), moved(onto), np.diag(1.0 / size)
+    return moved(along), moved(onto), np.diag(1.0 / size)
 
 
 def _moved(fit: Fit) -> list[_Moved]:
@@ -168,7 +169,7 @@ def _moved(fit: Fit) -> list[_Moved]:
         return []
     own = fit._work.criterion()
     joint, theta = own.jointly(), own.absolute(fit.optimum.theta)
-    roots = load("postfit.prediction_error:roots")(own.working_covariance(fit.optimum.theta))
+    along = roots(own.working_covariance(fit.optimum.theta))
     return [
-        (joint.matrices(theta + STEP * column), joint.matrices(theta - STEP * column)) for column in roots.T
+        (joint.matrices(theta + STEP * column), joint.matrices(theta - STEP * column)) for column in along.T
     ]

@@ -12,6 +12,7 @@ from ..fit import Fit
 from ..table import Table
 from ..typing import Array, Ddf
 from .hypothesis_text import find_coefficient, read_hypothesis, split_hypotheses
+from .random_coefficients import tested_with_random
 from .sensitivity import Information
 from .wald import wald
 
@@ -24,6 +25,7 @@ def linear_test(
     rhs: ArrayLike = 0.0,
     *,
     joint: bool = True,
+    random: Any = None,
     ddf: Ddf | None = None,
     information: Information = "observed",
     level: float = 0.95,
@@ -42,6 +44,10 @@ def linear_test(
         Hypothesised values, added to those that text gives.
     joint
         One F test of all rows; otherwise an estimate and t test for each.
+    random
+        Coefficients of random effects beside those of β, for narrow and intermediate inference: a mapping of terms such
+        as `{"Block": {"A": 1, "B": -1}}`, or a list of them, one for each row of L (see
+        `inference.random_coefficients`).
     ddf, information
         Degrees-of-freedom method, the fit's own by default, and the information it is computed from.
     level
@@ -66,6 +72,10 @@ def linear_test(
     """
     rows, targets, labels = read_hypotheses(fit, L)
     targets = targets + np.broadcast_to(np.asarray(rhs, dtype=float), (len(rows),))
+    if random is not None:
+        fit._refuse_generalised("test(random=)")
+        asked = {"joint": joint, "ddf": ddf, "information": information, "level": level}
+        return tested_with_random(fit, rows, targets, labels, random, **asked)  # type: ignore[arg-type]
     return wald(fit, rows, targets, ddf=ddf, joint=joint, level=level, labels=labels, information=information)
 
 

@@ -14,6 +14,8 @@ from ..typing import Array
 from .vcov import model_vcov
 
 Information = Literal["observed", "expected"]
+KNOWN = 1e-12
+"""Share of the largest below which an eigenvalue of W is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +83,12 @@ def curved_weights(fit: Fit, w: Array) -> Array:
     weights[~curved, :] = 0.0
     weights[:, ~curved] = 0.0
     return np.asarray(weights)
+
+
+def roots(w: Array) -> Array:
+    """Return columns whose products add up to W, (k, rank)."""
+    size = np.sqrt(np.maximum(np.diag(w), 0.0))
+    unit = np.where(size > 0, size, 1.0)
+    values, vectors = np.linalg.eigh(w / np.outer(unit, unit))
+    kept = values > KNOWN * max(float(values[-1]), 0.0) if len(values) else values > 0
+    return np.asarray(unit[:, None] * vectors[:, kept] * np.sqrt(values[kept]))

@@ -24,7 +24,7 @@ from ..criterion.coordinates import WrittenEquations
 from ..engines.base import Covariances, Direction, ErrorCovariance, Target
 from ..fit import Fit
 from ..inference.ddf import DegreesOfFreedom
-from ..inference.sensitivity import sensitivity
+from ..inference.sensitivity import roots, sensitivity
 from ..terms.new_rows import NewRows
 from ..typing import Array
 from .missing_responses import ErrorsOfRows
@@ -36,8 +36,6 @@ STEP = 0.02
 """Length of a move, in standard errors of the covariance parameters."""
 FORWARD = 1e-4
 """Step, in standard errors, of the differences of covariances of new errors."""
-KNOWN = 1e-12
-"""Share of the largest below which an eigenvalue of W is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,15 +197,6 @@ def _moments(
 
 def _slope(at: dict[int, Array]) -> Array:
     return np.asarray((at[-2] - 8 * at[-1] + 8 * at[1] - at[2]) / (12 * STEP))
-
-
-def roots(w: Array) -> Array:
-    """Return columns whose products add up to W, (k, rank)."""
-    size = np.sqrt(np.maximum(np.diag(w), 0.0))
-    unit = np.where(size > 0, size, 1.0)
-    values, vectors = np.linalg.eigh(w / np.outer(unit, unit))
-    kept = values > KNOWN * max(float(values[-1]), 0.0) if len(values) else values > 0
-    return np.asarray(unit[:, None] * vectors[:, kept] * np.sqrt(values[kept]))
 
 
 @dataclass(frozen=True, slots=True)

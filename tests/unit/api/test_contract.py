@@ -96,6 +96,8 @@ COLUMNS: dict[str, tuple[Callable[[Fit], Any], str]] = {
         "effect group term estimate std_error statistic df p_value conf_low conf_high",
     ),
 }
+BY_PLACE = {"lmer": ["REML"], "gls": ["correlation", "weights"]}
+"""Arguments after the data that may be given by place, as in the R function of that name."""
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_arguments_of_the_verbs(name: str) -> None:
         assert argument in found, argument
         assert found[argument].default == default, argument
     extra = [p for p in list(found)[2:] if found[p].kind is not inspect.Parameter.KEYWORD_ONLY]
-    assert extra == (["REML"] if name == "lmer" else [])
+    assert extra == BY_PLACE.get(name, [])
 
 
 @pytest.mark.parametrize("name", list(TOOLS))
