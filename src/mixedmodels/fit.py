@@ -286,7 +286,8 @@ class Fit(FitTools):
         rows = self._work.rows().used
         if self.spec.na != "exclude" or rows is None:
             return values
-        out = np.full((self.schema.n_given, *values.shape[1:]), np.nan)
+        kind = object if values.dtype == object else float
+        out = np.full((self.schema.n_given, *values.shape[1:]), np.nan, dtype=kind)
         out[rows] = values
         return out
 

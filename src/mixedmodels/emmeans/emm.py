@@ -36,6 +36,8 @@ class Settings:
     adjust: str = "none"
     response: Response | None = None
     """The response's transformation where results are on the response's own scale."""
+    own: Response | None = None
+    """How functions transform back where that is not as the mean does: those of another component."""
 
 
 @read_only

@@ -16,7 +16,7 @@ from ..formats import value_text
 from ..frame.column import Column
 from ..inference.model_terms import model_terms
 from ..inference.population import spline_rows
-from ..inference.predictors import predictors, row_weights
+from ..inference.predictors import all_predictors, predictors, row_weights
 from ..syntax.spelling import variables
 from ..terms.new_rows import NewRows, encode_new
 from ..typing import Array, Labels
@@ -94,6 +94,7 @@ def build_grid(
     nuisance: Labels = (),
     counted: bool = False,
     offset: float | None = None,
+    components: bool = False,
 ) -> ReferenceGrid:
     """Return the reference grid of a fit: factor levels crossed, covariates at their means or as `at` says.
 
@@ -110,8 +111,10 @@ def build_grid(
     offset
         Offset of every cell; by default the mean of the offsets of the data, or those of the cells where `at`
         sets their variables.
+    components
+        Whether predictors of all components of a generalised model have axes, rather than those of the mean.
     """
-    columns = predictors(fit)
+    columns = all_predictors(fit) if components else predictors(fit)
     asked = dict(at or {})
     for name in asked:
         if name not in columns:

@@ -15,12 +15,13 @@ from ..fit import Fit
 from ..inference.averaged import averaged_means, of_columns
 from ..inference.ddf import method_for
 from ..inference.population import population_columns, population_estimates
-from ..inference.predictors import predictors
+from ..inference.predictors import all_predictors, predictors
 from ..inference.response import response_of
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Ddf, Labels
+from .components import check_component, mean_note, of_component
 from .display import as_objects, level_value
 from .emm import EMM, Settings, label_columns
 from .grid import ReferenceGrid, build_grid, new_rows_of
@@ -42,6 +43,7 @@ def emmeans(
     adjust: str = "none",
     type: Literal["link", "response"] = "link",
     means: Literal["conditional", "averaged"] = "conditional",
+    component: str = "mean",
     bias_sigma: float | None = None,
     nuisance: str | Sequence[str] = (),
     offset: float | None = None,
@@ -77,6 +79,9 @@ def emmeans(
     means
         Of a generalised model: `"conditional"`, of a group whose random effects are zero, or `"averaged"`, the mean
         response of the population, over the distribution of the random effects.
+    component
+        Of a generalised model of several predictors: `"zero"` or `"hurdle"`, the share of zeros by its logit,
+        `"dispersion"` by its logarithm, or `"response"`, the mean of all responses, zeros counted.
     bias_sigma
         Standard deviation of the modelled response about the means reported (of one observation: the root of
         the sum of all variances), for means transformed back with h(η) + ½σ²h''(η); none without.
@@ -112,20 +117,36 @@ def emmeans(
     weights = choose_weights(weights)
     check_choice("type", type, ("link", "response"))
     _check_means(means)
-    shown, groups = read_specs(specs, by, predictors(fit))
+    check_component(fit, component)
+    whole = component != "mean"
+    if whole and (means == "averaged" or bias_sigma is not None or nuisance):
+        raise SpecError(
+            f"component={component!r} goes without means='averaged', bias_sigma= and nuisance=; averages over random "
+            "effects are those of predict(level='averaged')."
+        )
+    shown, groups = read_specs(specs, by, all_predictors(fit) if whole else predictors(fit))
     aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
-    grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset)
+    grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset, components=whole)
     shown, groups, notes = with_parents(grid, shown, groups)
     rows, levels, averaged = average(grid, shown, groups, weights)
     if bias_sigma is not None and type != "response":
         raise SpecError(
             "bias_sigma is for means transformed back: ask type='response', or regrid(bias_sigma=)."
         )
-    response = response_of(fit, bias_sigma) if type == "response" else None
+    found = of_component(fit, grid, rows, component) if whole else None
+    response = response_of(fit, bias_sigma) if type == "response" and found is None else None
     method = method_for(fit, ddf, information=information)
     about = [*grid.notes, *notes, *_averaged_note(averaged, weights)]
     settings = Settings(method, level, adjust, response)
     functions, constants, root = rows @ grid.matrix, rows @ grid.offset, None
+    if found is not None:
+        settings = Settings(
+            method, level, adjust, found.response if type == "response" else None, found.response
+        )
+        functions, constants = found.functions, found.constants
+        about.append(found.note)
+    elif type == "response":
+        about.extend(mean_note(fit))
     if means == "averaged":
         functions, constants, root = _averaged_over_effects(fit, grid, rows)
         about.append("means of the population: averaged over the random effects")

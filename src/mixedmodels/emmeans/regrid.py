@@ -26,6 +26,12 @@ def regrid(emm: EMM, *, bias_sigma: float | None = None) -> EMM:
     given = emm.settings.response
     if emm.kind != "mean":
         raise SpecError("regrid is for means: regrid first, contrast afterwards.")
+    own = emm.settings.own
+    if own is not None and bias_sigma is not None:
+        raise SpecError(
+            "bias_sigma is for means by the link of the model, and these are of another component."
+        )
+    given = given or own
     response = given if given is not None and bias_sigma is None else response_of(emm.fit, bias_sigma)
     fixed = population_estimates(emm.fit, kept_columns(emm))
     eta = fixed + emm.offset

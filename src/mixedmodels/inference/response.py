@@ -121,9 +121,13 @@ def response_of(fit: Fit, sigma: float | None = None) -> Response:
         half = 0.5 * fit.dispersion
         curve = partial(_shifted_exponential, half)
         return Response(curve, curve, curve, curve, "ratio", variance=variance, compared=(np.exp, np.exp))
-    back, slope, bend, twist = (partial(_inverse, known.link, k) for k in range(4))
-    kind = known.link.ratio or ""
-    return Response(back, slope, bend, twist, kind, variance=variance, compared=(np.exp, np.exp))
+    return replace(response_by_link(known.link), variance=variance)
+
+
+def response_by_link(link: Link) -> Response:
+    """Return the way from a predictor to its own scale by a link."""
+    back, slope, bend, twist = (partial(_inverse, link, k) for k in range(4))
+    return Response(back, slope, bend, twist, link.ratio or "", compared=(np.exp, np.exp))
 
 
 def _inverse(link: Link, order: int, eta: Array) -> Array:

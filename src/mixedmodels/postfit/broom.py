@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..fit import Fit
 from ..frame.readers import open_source, spread_scalars
 from ..inference.sensitivity import Information
 from ..inference.wald import check_level
+from ..likelihood.distribution import Distribution
+from ..likelihood.families.multinomial import Multinomial
+from ..likelihood.families.ordinal import Ordinal
 from ..registry import check_choice
 from ..table import Table, free_name
-from ..typing import Ddf
+from ..tool import load
+from ..typing import Array, Ddf
 from .fixed_effects import fixed_effects
 from .used_data import column_values, row_labels, used_columns
 from .variance_components import Component, list_components
@@ -127,7 +132,9 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
     -------
     Table
         The model's columns, then `.fitted .resid .fixed`, `.weights` and `.offset` if any; with `newdata` all its
-        columns, `.fitted` and `.fixed`.
+        columns, `.fitted` and `.fixed`. Of categories `.fitted` is the probability of the level observed, `.predicted`
+        the most probable level
+        (in new rows `.fitted` is the probability of that).
 
     Notes
     -----
@@ -146,10 +153,11 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
     if newdata is not None:
         return _augmented(fit, newdata, new_levels)
     columns: dict[str, Any] = used_columns(fit)
-    own, rows = (
-        {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor},
-        fit._work.rows(),
-    )
+    rows, known = fit._work.rows(), fit.distribution
+    if known is not None and isinstance(known.family, Ordinal | Multinomial):
+        own: dict[str, Any] = _of_categories(fit)
+    else:
+        own = {".fitted": fit._fitted, ".resid": fit._resid, ".fixed": fit.linear_predictor}
     # the weights of a generalised fit's rows are those of its working response
     weights = rows.weights if fit.distribution is None else fit.distribution.responses.weights
     if weights is not None:
@@ -161,9 +169,32 @@ def augment(fit: Fit, newdata: Any = None, *, new_levels: str = "raise") -> Tabl
     return Table(columns, backend=fit.backend, index=row_labels(fit))
 
 
+def _of_categories(fit: Fit) -> dict[str, Any]:
+    """Return the probability of the level observed, and the most probable level, of the rows used."""
+    known = fit.distribution
+    assert known is not None
+    shares: Array = load("postfit.predict_functions:level_shares")(fit, "conditional")
+    at = known.responses.y.astype(np.intp)
+    return {".fitted": shares[np.arange(len(at)), at], ".predicted": _likeliest(known, shares)}
+
+
+def _likeliest(known: Distribution, shares: Array) -> NDArray[np.object_]:
+    """Return the most probable level of every row, (m,); None where a row misses something."""
+    missing = np.isnan(shares).any(axis=1)
+    names = np.array([*known.levels, None], dtype=object)
+    return names[np.where(missing, -1, np.nan_to_num(shares).argmax(axis=1))]
+
+
 def _augmented(fit: Fit, newdata: Any, new_levels: str) -> Table:
     source = open_source(spread_scalars(newdata))
     given = {name: column_values(source.read(name)) for name in source.names}
+    known = fit.distribution
+    if known is not None and isinstance(known.family, Ordinal | Multinomial):
+        found = fit.predict(newdata, new_levels=new_levels, type="prob")
+        shares = np.column_stack([found[name] for name in found.names])
+        own = {".predicted": _likeliest(known, shares), ".fitted": shares.max(axis=1)}
+        columns = {free_name(name, own): values for name, values in given.items()}
+        return Table({**columns, **own}, backend=source.backend, index=source.index)
     # as at the fit: means where there is a link, and what was modelled where the formula transforms
     scale = "link" if fit.distribution is None else "response"
     own = {

@@ -22,7 +22,7 @@ from ..table import Table
 from ..terms.new_rows import NewRows
 from ..typing import Array, Labels
 from .prediction_error import uncertainty_of
-from .predictors_at import Curve, PredictorsAt, predictors_at
+from .predictors_at import Curve, PredictorsAt, at_fitted, predictors_at
 from .standard_errors import lost_note, standard_errors
 from .unobserved import own_variances
 
@@ -207,6 +207,22 @@ def _with_errors(
         columns["lower"], columns["upper"] = np.minimum(*ends), np.maximum(*ends)
         notes.append(f"limits by the scale of the {function.scale.name}")
     return columns, notes
+
+
+def level_shares(fit: Fit, level: str) -> Array:
+    """Return the probability of every category at the rows of the fit, (n, K)."""
+    known = fit.distribution
+    assert known is not None
+    at = at_fitted(fit, level)
+    curves = [one.curve for one in functions_of(known, "prob")]
+    return np.column_stack(
+        [_averaged(fit, at, one) if level == "averaged" else one(at.eta) for one in curves]
+    )
+
+
+def averaged_at_fitted(fit: Fit, curve: Curve) -> Array:
+    """Return a function of all predictors at the rows of the fit, averaged over the random effects, (n,)."""
+    return _averaged(fit, at_fitted(fit, "averaged"), curve)
 
 
 # -- averages over random effects ---------------------------------------------------------------------------------

@@ -53,18 +53,7 @@ class PredictorsAt:
 
     def slopes(self, function: Curve) -> Array:
         """Return the slopes of a function of the predictors, (P, m), by differences of the fourth order."""
-        out = np.empty_like(self.eta)
-        for a in range(len(self.eta)):
-            far, near = (
-                function(self._moved(a, k * STEP)) - function(self._moved(a, -k * STEP)) for k in (2.0, 1.0)
-            )
-            out[a] = (8.0 * near - far) / (12.0 * STEP)
-        return out
-
-    def _moved(self, a: int, by: float) -> Array:
-        out = self.eta.copy()
-        out[a] += by
-        return out
+        return slopes_at(self.eta, function)
 
     def combined(self, slopes: Array) -> Predicted:
         """Return Σ_a slope_a η_a of every row as one predictor, whose variance is that of a function to first order."""
@@ -85,6 +74,21 @@ class PredictorsAt:
         none = np.zeros(m, dtype=bool)
         mean = np.where(good, 0.0, np.nan)
         return Predicted(rows, self.included, np.zeros(m), good, mean, ErrorsOfRows(np.zeros(m), none), none)
+
+
+def slopes_at(eta: Array, function: Curve) -> Array:
+    """Return the slopes of a function at predictors (P, m), (P, m), by differences of the fourth order."""
+    out = np.empty_like(eta)
+
+    def moved(a: int, by: float) -> Array:
+        at = eta.copy()
+        at[a] += by
+        return function(at)
+
+    for a in range(len(eta)):
+        far, near = (moved(a, k * STEP) - moved(a, -k * STEP) for k in (2.0, 1.0))
+        out[a] = (8.0 * near - far) / (12.0 * STEP)
+    return out
 
 
 def _dense(values: Array | None, m: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import special
 
@@ -9,9 +11,13 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..inference.averaged import normal_rule, over_nodes
 from ..likelihood.distribution import Distribution
+from ..likelihood.families.multinomial import Multinomial
+from ..likelihood.families.ordinal import Ordinal
 from ..registry import check_choice
 from ..typing import Array
 from .covariances import random_variances
+from .predict_functions import averaged_at_fitted, level_shares
+from .predictors_at import at_fitted
 from .simulate import check_drawable, random_numbers, simulate
 
 KINDS = ("response", "pearson", "deviance", "working", "quantile", "simulated")
@@ -28,13 +34,16 @@ def residuals_generalised(fit: Fit, kind: str, level: str, n: int, seed: Seed) -
             "are normal and uniform where the model is true."
         )
     check_choice("kind", kind, KINDS)
-    known = fit.distribution
-    assert known is not None
+    known = _located(fit, level)
+    _check_categories(known, kind)
     if kind == "simulated":
         return _ranks(fit, known, n, seed)
     if kind == "working" and known.pseudo:
         return fit._work.rows().response - (fit.linear_predictor if level == "marginal" else fit._eta)
     eta = fit.linear_predictor if level == "marginal" else fit._eta
+    if kind == "quantile":
+        check_drawable(fit, "residuals of kind 'quantile'")
+        return _quantiles(fit, known, level == "marginal", random_numbers(seed))
     gap = known.observed - known.mean(eta)
     if kind == "response":
         return gap
@@ -42,10 +51,36 @@ def residuals_generalised(fit: Fit, kind: str, level: str, n: int, seed: Seed) -
         return np.asarray(gap / np.sqrt(known.variance(eta)))
     if kind == "working":
         return np.asarray(gap / _slope(known, eta))
-    if kind == "deviance":
-        return np.asarray(np.sign(gap) * np.sqrt(np.maximum(known.deviance(eta), 0.0)))
-    check_drawable(fit, "residuals of kind 'quantile'")
-    return _quantiles(fit, known, level == "marginal", random_numbers(seed))
+    return np.asarray(np.sign(gap) * np.sqrt(np.maximum(known.deviance(eta), 0.0)))
+
+
+def _located(fit: Fit, level: str) -> Distribution:
+    """Return the distribution of a fit; for marginal residuals predictors beside the mean are the population's."""
+    known = fit.distribution
+    assert known is not None
+    if level == "marginal" and len(known.beside) and fit._work.integrated:
+        return replace(known, beside=at_fitted(fit, "population").eta[1:])
+    return known
+
+
+def _check_categories(known: Distribution, kind: str) -> None:
+    """Raise `SpecError` for residuals that categories do not have."""
+    if isinstance(known.family, Multinomial):
+        raise SpecError(
+            "residuals of unordered categories are not numbers; compare shares with predict(type='prob')."
+        )
+    if isinstance(known.family, Ordinal) and kind not in ("quantile", "simulated"):
+        raise SpecError(
+            f"kind={kind!r} is a difference from a mean, which ordered categories have none of; ask for 'quantile' or "
+            "'simulated'."
+        )
+
+
+def _below_level(fit: Fit, y: Array, marginal: bool) -> Array:
+    """Return P(level ≤ y) of ordered categories, (n,); zero below the first."""
+    shares = level_shares(fit, "averaged" if marginal else "conditional")
+    ends = np.column_stack([np.zeros(len(y)), np.cumsum(shares, axis=1)])
+    return np.minimum(ends[np.arange(len(y)), y.astype(np.intp) + 1], 1.0)
 
 
 def _slope(known: Distribution, eta: Array) -> Array:
@@ -65,8 +100,14 @@ def _quantiles(fit: Fit, known: Distribution, marginal: bool, rng: np.random.Gen
 
 def _below(fit: Fit, known: Distribution, y: Array, marginal: bool) -> Array:
     """Return P(Y ≤ y) given b̂, or over the distribution of the random effects, (n,)."""
+    if isinstance(known.family, Ordinal):
+        return _below_level(fit, y, marginal)
     if not marginal:
         return known.cumulative(y, fit._eta)
+    if len(known.beside) and fit._work.integrated:
+        return averaged_at_fitted(
+            fit, lambda eta: known.family.cumulative(y, known.responses, eta, known.psi)
+        )
     nodes, weights = normal_rule()
     spread = np.sqrt(np.maximum(random_variances(fit, smooth=False), 0.0)) if fit.design.random else 0.0
     parts = [known.cumulative(y, fit.linear_predictor + spread * node) for node in nodes]
