@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .dialects.glmmtmb import glmmTMB
     from .dialects.lme4 import lmer
     from .dialects.nlme import gls, lme
+    from .dialects.r.run import r
     from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.assumed_power import assumed_power as power
@@ -69,6 +70,7 @@ __all__ = [
     "meta",
     "mmrm",
     "power",
+    "r",
     "wald",
 ]
 
@@ -101,6 +103,7 @@ HOMES = {
     "meta": "inference.meta",
     "mmrm": "api",
     "power": "inference.assumed_power:assumed_power",
+    "r": "dialects.r.run",
     "wald": "inference.wald",
 }
 

@@ -12,6 +12,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..spec import NaAction, RandomSpec
 from ..syntax.spelling import variables
+from .asked import Asked
 from .r_text import family_in_r, in_r, name_in_r, read_family, response_in_r
 
 FAMILIES = {
@@ -125,7 +126,12 @@ def to_glmmtmb(fit: Fit) -> str:
     >>> print(fit.to_glmmtmb())
     glmmTMB(count ~ 1 + spp + mined + (1 | site), data = data, family = poisson(), ziformula = ~1 + mined)
     """
-    spec = fit.spec
+    return write_glmmtmb(Asked.of_fit(fit))
+
+
+def write_glmmtmb(asked_for: Asked) -> str:
+    """Return the call; `SpecError` with the reason where glmmTMB does not have the model."""
+    spec = asked_for.spec
     asked = spec.likelihood
     if asked is not None and asked.approximation != "laplace":
         _refuse(f"method={asked.approximation!r}: glmmTMB has Laplace's approximation alone")
@@ -133,7 +139,7 @@ def to_glmmtmb(fit: Fit) -> str:
         _refuse("residual= and variance= have no counterpart")
     if spec.smooths or spec.hold:
         _refuse("splines and held parameters have no counterpart")
-    mean = _sum(fit, spec.fixed, spec.offsets, spec.random)
+    mean = _sum(asked_for, spec.fixed, spec.offsets, spec.random)
     arguments = [f"{response_in_r(spec)} ~ {mean}", "data = data"]
     if asked is None:
         arguments += [] if spec.method == "ml" else ["REML = TRUE"]
@@ -150,7 +156,7 @@ def to_glmmtmb(fit: Fit) -> str:
             ("dispersion", "dispformula"),
         ):
             if (part := components.get(component)) is not None:  # type: ignore[call-overload]
-                arguments.append(f"{argument} = ~{_sum(fit, part.fixed, part.offsets, part.random)}")
+                arguments.append(f"{argument} = ~{_sum(asked_for, part.fixed, part.offsets, part.random)}")
         arguments += ["REML = TRUE"] if spec.method == "reml" else []
         if asked.frequency:
             arguments.append(f"weights = {name_in_r(asked.frequency)}")
@@ -165,12 +171,12 @@ def _truncated(family: str) -> str:
     return f"truncated_{family}" if f"truncated_{family}" in FAMILIES else family
 
 
-def _sum(fit: Fit, fixed: str, offsets: tuple[str, ...], random: tuple[RandomSpec, ...]) -> str:
+def _sum(asked_for: Asked, fixed: str, offsets: tuple[str, ...], random: tuple[RandomSpec, ...]) -> str:
     terms = [in_r(fixed), *(f"offset({in_r(text)})" for text in offsets)]
-    return " + ".join(terms + [_bar(fit, term) for term in random])
+    return " + ".join(terms + [_bar(asked_for, term) for term in random])
 
 
-def _bar(fit: Fit, term: RandomSpec) -> str:
+def _bar(asked_for: Asked, term: RandomSpec) -> str:
     if term.by or term.cov or term.precision or term.coordinates or term.structure.nugget:
         _refuse(f"{term}: by=, cov=, precision=, coordinates and nugget= are not written")
     structure = STRUCTURES.get(term.structure.name)

@@ -12,6 +12,7 @@ from ..fit import Fit
 from ..spec import LikelihoodSpec, NaAction, RandomSpec
 from ..syntax.spelling import variables
 from ..syntax.start_values import StartValues
+from .asked import Asked
 from .r_text import family_in_r, in_r, name_in_r, response_in_r
 
 FAMILIES = {
@@ -80,7 +81,12 @@ def to_lme4(fit: Fit) -> str:
     >>> print(fit.to_lme4())
     lmer(Reaction ~ 1 + Days + I(Days ^ 2) + (1 + Days || Subject), data = data)
     """
-    spec = fit.spec
+    return write_lme4(Asked.of_fit(fit))
+
+
+def write_lme4(asked_for: Asked) -> str:
+    """Return the call; `SpecError` with the reason where lme4 does not have the model."""
+    spec = asked_for.spec
     if spec.likelihood is not None and spec.likelihood.pseudo:
         _refuse(f"method={spec.likelihood.approximation!r} is pseudo-likelihood, which is MASS::glmmPQL")
     if spec.smooths:
@@ -95,13 +101,13 @@ def to_lme4(fit: Fit) -> str:
     if spec.hold:
         _refuse("parameters cannot be held at given values")
     terms = [in_r(spec.fixed), *(f"offset({in_r(text)})" for text in spec.offsets)]
-    terms += [_random_in_r(fit, term) for term in spec.random]
+    terms += [_random_in_r(asked_for, term) for term in spec.random]
     arguments = [f"{response_in_r(spec)} ~ {' + '.join(terms)}", "data = data"]
     if spec.likelihood is not None:
-        arguments += _generalised(fit, spec.likelihood)
+        arguments += _generalised(asked_for, spec.likelihood)
     if spec.weights:
         arguments.append(f"weights = {name_in_r(spec.weights)}")
-    elif fit.design.weighted:
+    elif asked_for.weighted:
         _refuse("weights were given as an array; make them a column of the data")
     if spec.contrasts:
         codings = ", ".join(f'{name_in_r(name)} = "contr.{coding}"' for name, coding in spec.contrasts)
@@ -112,7 +118,7 @@ def to_lme4(fit: Fit) -> str:
     return f"{verb}({', '.join(arguments)})"
 
 
-def _generalised(fit: Fit, asked: LikelihoodSpec) -> list[str]:
+def _generalised(asked_for: Asked, asked: LikelihoodSpec) -> list[str]:
     """Return the arguments of `glmer` that `lmer` does not have."""
     if asked.parts:
         _refuse(f"{asked.parts[0].component}= is a formula beside the mean; see to_glmmtmb()")
@@ -120,14 +126,13 @@ def _generalised(fit: Fit, asked: LikelihoodSpec) -> list[str]:
     if family is None:
         _refuse(f"family={asked.family!r} is none of {', '.join(FAMILIES)}; see to_glmmtmb()")
         raise AssertionError
-    if asked.frequency or "frequency" in (fit.inputs.beside if fit.inputs else {}):
+    if asked.frequency or "frequency" in asked_for.beside:
         _refuse("frequency= counts equal rows; repeat the rows")
-    known = fit.distribution
-    points = [] if known is None or known.points is None else [f"nAGQ = {known.points}"]
+    points = [] if asked_for.points is None else [f"nAGQ = {asked_for.points}"]
     return [f"family = {family}", *points]
 
 
-def _random_in_r(fit: Fit, term: RandomSpec) -> str:
+def _random_in_r(asked_for: Asked, term: RandomSpec) -> str:
     if term.by or term.cov or term.precision:
         _refuse(f"{term}: by=, cov= and precision= have no counterpart")
     if term.structure.name not in ("us", "diag"):
@@ -137,7 +142,7 @@ def _random_in_r(fit: Fit, term: RandomSpec) -> str:
         _refuse(f"{term} has a single group")
     bar = "|"
     if term.structure.name == "diag" and term.effects != "1":
-        factors = [name for name in variables(term.effects) if fit.schema.kind(name) != "number"]
+        factors = [name for name in variables(term.effects) if asked_for.kind(name) != "number"]
         if factors:
             _refuse(
                 f"{term}: `||` in lme4 keeps the correlations among the columns of a factor ({factors[0]})"

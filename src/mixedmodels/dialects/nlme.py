@@ -241,7 +241,7 @@ def _general(found: CorrelationPart, part: VariancePart) -> tuple[CorrelationPar
             "correlation='corSymm(…)': general correlations are fitted with a variance for every position, "
             "weights='varIdent(form = ~ 1 | t)' for corSymm(form = ~ t | id); with one variance for all they are not."
         )
-    residual = f"unr{found.residual.removeprefix('corr')}"
+    residual = f"us{found.residual.removeprefix('corr')}"
     others = tuple(function for function in part.variance if function != position)
     return replace(found, residual=residual), replace(part, variance=others)
 

@@ -48,7 +48,7 @@ def test_random_effects_are_bars(random: str, bars: list[str]) -> None:
             "cs(1 | sex:id)",
             ["power(age, by=sex)"],
         ),
-        ("corSymm(form = ~ as.integer(factor(age)) | id)", "varIdent(form = ~ 1 | age)", "unr(age | id)", []),
+        ("corSymm(form = ~ as.integer(factor(age)) | id)", "varIdent(form = ~ 1 | age)", "us(age | id)", []),
         (
             'corExp(form = ~ age | id, nugget = TRUE, metric = "man")',
             "varExp(form = ~ age)",

@@ -71,8 +71,6 @@ def read_correlation(program: Program, node: Node, groups: tuple[str, ...]) -> C
     options = _nugget(program, given, len(positions)) if spatial else ""
     order = _order(program, node, given) if name == "arma" else ""
     inside = ", ".join(quoted(position.column) for position in positions) or "1"
-    if name == "cs":
-        inside, positions = "1", []
     start, hold = _values(program, node, name, given, bool(options))
     counted = positions[0] if node.function in SERIAL and positions else None
     return CorrelationPart(f"{name}{order}({inside} | {cluster}{options})", start, hold, counted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ...errors import SpecError
-from .lex import Source, Token
+from .lex import Kind, Source, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,8 @@ class Program:
         """Return the text of a node on one line, without comments."""
         parts, end = [], None
         for token in self.tokens[node.first : node.last + 1]:
+            if token.kind is Kind.END:
+                continue
             if end is not None and token.start > end:
                 parts.append(" ")
             parts.append(token.text)
