@@ -465,6 +465,7 @@ NOT_ASKED = {
     **dict.fromkeys(("bootstrap", "power", "simulate"), "random numbers"),
     **dict.fromkeys(("refit", "update", "to_lme4", "to_glmmtmb", "to_nlme"), "fits and texts, not numbers"),
     **dict.fromkeys(("test_dispersion", "test_zeros"), "of generalised models, by random numbers"),
+    "check": "verdicts in words on residuals, random effects and distances that others answer",
     **dict.fromkeys(("confint",), "asked through profile"),
     **dict.fromkeys(("smooth", "difference"), "asked through predict and emmeans, which hold the curves"),
     **dict.fromkeys(

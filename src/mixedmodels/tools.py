@@ -55,6 +55,7 @@ class FitTools:
     test_zeros = Tool[Table]("postfit.distribution_checks:check_zeros")
     leverage = Tool[Array]("postfit.leverage:leverage", linear=True)
     influence = Tool[Table]("postfit.influence:influence")
+    check = Tool[Table]("postfit.check:check")
     power = Tool[Table]("inference.power:power")
     refit = Tool[Any]("postfit.refit:refit")
     start_grid = Tool[Table]("postfit.start_grid:start_grid", linear=True)

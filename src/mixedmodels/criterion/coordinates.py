@@ -186,6 +186,11 @@ class OwnColumns(Structure):
         return bool(np.array_equal(self.map, np.diag(np.diagonal(self.map))))
 
 
+def own_structure(structure: Structure) -> Structure:
+    """Return the structure of Σ* of columns in coordinates of their own, and any other structure as it is."""
+    return structure.base if isinstance(structure, OwnColumns) else structure
+
+
 def own_design(
     design: Design, rows: Rows, *, held: Collection[str] = (), threads: int = 1
 ) -> tuple[Design, Rows]:

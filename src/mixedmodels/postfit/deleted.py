@@ -40,21 +40,21 @@ class Deleted:
     reasons: tuple[str, ...] = ()
 
 
-def theta_root(jacobian: Array, covariance: Array) -> Array:
+def theta_root(jacobian: Array, covariance: Array, singular: bool) -> Array:
     """Return R (k, q) with RR' = W, the q directions of working parameters that move natural ones, by ∂natural/∂θ.
 
-    Directions that no natural parameter follows, as those of a variance of zero, are left out.
+    Of a singular fit directions that no natural parameter follows, as those of a variance of zero, are left out.
     """
     unit = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     scale = np.where(unit > 0, unit, 1.0)
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     kept = values > 1e-12 * max(float(values[-1]), 0.0) if len(values) else np.zeros(0, dtype=bool)
     root = scale[:, None] * vectors[:, kept] * np.sqrt(values[kept])
-    if not root.shape[1]:
+    if not root.shape[1] or not singular:
         return np.asarray(root)
     moved = jacobian @ root
     size = np.linalg.norm(moved, axis=1)
-    _, singular, directions = np.linalg.svd(
+    _, lengths, directions = np.linalg.svd(
         moved / np.where(size > 0, size, 1.0)[:, None], full_matrices=False
     )
-    return np.asarray(root @ directions[singular > 1e-6 * max(float(singular[0]), 1e-300)].T)
+    return np.asarray(root @ directions[lengths > 1e-6 * max(float(lengths[0]), 1e-300)].T)

@@ -73,11 +73,11 @@ def _to_unit(fit: Fit, jacobian: Array) -> Array:
     """Return the map (q, k) from natural parameters to directions in which the fit's estimate has unit covariance."""
     if fit._work.integrated:
         covariance = fit._work.natural_covariance()
-        root = theta_root(np.eye(len(covariance)), covariance)
+        root = theta_root(np.eye(len(covariance)), covariance, False)
         moved = root
     else:
         criterion = fit._work.criterion()
-        root = theta_root(jacobian, criterion.working_covariance(fit.optimum.theta))
+        root = theta_root(jacobian, criterion.working_covariance(fit.optimum.theta), fit.singular)
         moved = jacobian @ root
     size = np.linalg.norm(moved, axis=1)
     scale = 1.0 / np.where(size > 0, size, 1.0)

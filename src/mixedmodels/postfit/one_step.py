@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..criterion import LinearCriterion
+from ..criterion.coordinates import own_structure
 from ..errors import SpecError
 from ..fit import Fit
 from ..optimise.start import place_values
@@ -95,6 +97,11 @@ def _scales(fit: Fit, sets: DeletionSets, here: Removed, gone: NDArray[np.bool_]
     return np.where((left > 0) & (found > 0), found, np.nan)
 
 
+def squared_distances(fit: Fit, sets: DeletionSets) -> Array:
+    """Return (Py)_U'P_UU⁻¹(Py)_U of every set, (m,): how far it is from what the others predict."""
+    return _quadratic(removed(fit, sets))[0]
+
+
 def scales_without_rows(fit: Fit) -> Array:
     """Return the scale of V estimated without each row over that with it, (n,)."""
     if not has_one_scale(fit):
@@ -128,20 +135,14 @@ def _newton(fit: Fit, sets: DeletionSets, here: Removed) -> tuple[Array, Array]:
     """Return θ̂ − θ̂_(U) after one step (m, q) and its covariance (m, q, q), in units of the full fit's errors."""
     criterion, theta = fit._work.criterion(), fit.optimum.theta
     at = criterion.absolute(theta)
-    root = theta_root(criterion.natural(theta).jacobian, criterion.working_covariance(theta))
+    root = theta_root(criterion.natural(theta).jacobian, criterion.working_covariance(theta), fit.singular)
     q, m = root.shape[1], sets.count
     centre = _deviance(fit, here)
 
-    natural = criterion.natural(theta)
-    along = natural.jacobian @ root
-
     def moved(step: Array) -> Array:
-        if fit.singular:
-            # a line in reported parameters leaves the covariances there are
-            return _deviance(fit, removed(fit, sets, at + STEP * (root @ step)))
-        # a step in reported parameters is the same whatever the units and coding of the data
-        values = natural.values + STEP * (along @ step)
-        there = place_values(criterion.jointly(), at, dict(enumerate(values.tolist())), "influence")
+        # a line in natural parameters leaves the covariances there are where Σ is singular
+        change = STEP * (root @ step)
+        there = at + change if fit.singular else _along_natural(criterion.jointly(), at, change)
         return _deviance(fit, removed(fit, sets, there))
 
     unit = np.eye(q)
@@ -161,3 +162,20 @@ def _newton(fit: Fit, sets: DeletionSets, here: Removed) -> tuple[Array, Array]:
     covariance = np.linalg.inv(np.where(usable[:, None, None], precision, np.eye(q)))
     covariance[~usable] = np.nan
     return 0.5 * np.einsum("mij,mj->mi", covariance, gradient), covariance
+
+
+def _along_natural(joint: LinearCriterion, theta: Array, change: Array) -> Array:
+    """Return θ where natural parameters have moved along the line that a change of θ begins.
+
+    Such a step is the same in all units and codings. Those of Σ are in coordinates of their own, which keep their
+    digits far from the origin.
+    """
+    natural = joint.natural(theta)
+    out, first = theta.copy(), 0
+    for block in joint.model.random_blocks:
+        base, place = own_structure(block.structure), block.place
+        found = base.natural(theta[place], block.positions)
+        out[place] = base.from_natural(found.values + found.jacobian @ change[place], block.positions)
+        first += len(found.values)
+    values = natural.values + natural.jacobian @ change
+    return place_values(joint, out, {i: float(values[i]) for i in range(first, len(values))}, "influence")

@@ -102,6 +102,13 @@ def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
     return np.asarray(raw / np.sqrt(variance))
 
 
+def conditional_student(fit: Fit) -> Array:
+    """Return studentised conditional residuals of the rows used, (n,); NaN where a row is fitted exactly."""
+    variance, unit = _conditional_variances(fit), error_variances(fit)
+    known = variance > 1e-8 * unit
+    return np.where(known, fit._resid / np.sqrt(np.where(known, variance, 1.0)), np.nan)
+
+
 def _marginal_variances(fit: Fit) -> Array:
     """Return the diagonal of V − XΦX', (n,)."""
     fixed = fit.solution.variances(fit._work.rows().x)
