@@ -100,7 +100,7 @@ def ranova(fit: Fit) -> Table:
     """
     if not fit.spec.random:
         raise SpecError("ranova: the model has no random terms; add one such as `(1 | group)`.")
-    smaller = [(label, _refitted(fit, fit.spec.with_changes(**change))) for label, change in _smaller(fit)]
+    smaller = [(label, refitted(fit, fit.spec.with_changes(**change))) for label, change in _smaller(fit)]
     models = [fit, *(model for _, model in smaller)]
     statistic = np.array([np.nan, *(max(model.criterion - fit.criterion, 0.0) for _, model in smaller)])
     df = np.array([np.nan, *(fit.n_parameters - model.n_parameters for _, model in smaller)])
@@ -135,7 +135,7 @@ def _without(fit: Fit, term: ModelTerm) -> Fit:
         plain, residual=spec.residual, variance=spec.variance, context=own_functions(fit.design)
     )
     smaller = spec.with_changes(fixed=changed.fixed, formula=formula, method="ml")
-    return _refitted(fit, with_own_contrasts(smaller))
+    return refitted(fit, with_own_contrasts(smaller))
 
 
 def _smaller(fit: Fit) -> list[tuple[str, dict[str, Any]]]:
@@ -169,7 +169,7 @@ def _written(term: RandomSpec) -> list[str]:
     return [text for piece in pieces if piece.positive and (text := render(piece.tokens)) != "0"]
 
 
-def _refitted(fit: Fit, spec: Any) -> Fit:
+def refitted(fit: Fit, spec: Any) -> Fit:
     """Return another model of the rows of a fit."""
     if fit.inputs is None:
         raise fit._work.no_data("leaving out terms")
