@@ -9,6 +9,9 @@ import pytest
 
 from mixedmodels.errors import DataError, SpecError
 from mixedmodels.smooths import SMOOTHS, Basis, constraint, mixed_form
+from mixedmodels.smooths.piecewise import signed_sums
+from mixedmodels.smooths.places import distances, leading
+from mixedmodels.smooths.radial import bending_energy, between_knots
 from smooth_cases import CASES, Case, each, lines
 
 FRAMES = ((0.0, 1.0), (2_000.0, 30.0), (1.6e9, 3e7), (0.0, 1e-6))
@@ -199,6 +202,21 @@ def test_the_null_space_can_have_a_penalty(case: Case) -> None:
     if m:
         assert np.trace(form.penalties[-1]) == pytest.approx(m)
         lines(plain, form, m)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_many_knots_on_a_line_are_treated_by_running_sums(order: int) -> None:
+    """Eigenvectors and columns of a thin plate from sums of K terms are those of the full matrix between knots."""
+    knots = np.sort(np.random.default_rng(3).beta(2.0, 1.0, 600))[:, None]
+    energy = bending_energy(1, order, 1.0)
+    full = energy.at(distances(knots, knots))
+    values, vectors = leading(full, 30)
+    quick, same = leading(between_knots(energy, knots, 30), 30)
+    # The largest eigenvalue is 1e8 times the thirtieth for order 3: rounding of the product shows in the small ones.
+    np.testing.assert_allclose(quick, values, atol=1e-14 * abs(values).max())
+    np.testing.assert_allclose(np.abs(np.sum(vectors * same, axis=0)), 1.0, atol=1e-9)
+    sums = energy.constant * signed_sums(knots[:, 0], vectors, energy.power)
+    np.testing.assert_allclose(sums, full @ vectors, atol=1e-13 * np.abs(full).sum(axis=1).max())
 
 
 def scale_of(columns: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import factorial
+from math import comb, factorial
 
 import numpy as np
 
@@ -134,22 +134,25 @@ def radial_pieces(knots: Array, weights: Array, power: int, constant: float) -> 
 
     Notes
     -----
-    The derivatives of order j at a knot are sums over the knots; at the knot itself |r|^power has one jump, in the
-    derivative of order `power`, which is taken from the right, and from the left for the piece before the first knot.
+    At the knots the derivatives of order j over j! are c(power over j) Σ_i ±(κ_l − κ_i)^{power − j} w_i, sums by
+    `signed_sums`. |r|^power has one jump, in the derivative of order `power` at the knot: it is taken
+    from the right, and from the left for the piece before the first knot.
     """
-    signed = np.subtract.outer(knots, knots)
-    sign = np.where(signed < 0, -1.0, 1.0)
     out: Array = np.empty((power + 1, len(knots) + 1, weights.shape[1]))
-    size: Array = np.ones_like(signed)
-    away = np.abs(signed)
-    for j in range(power, -1, -1):
-        factor = constant * factorial(power) / factorial(power - j) / factorial(j)
-        values = size * sign if j % 2 else size
-        out[j, 1:] = factor * (values @ weights)
-        if j:
-            size = size * away
+    for j in range(power + 1):
+        out[j, 1:] = constant * comb(power, j) * signed_sums(knots, weights, power - j)
     out[:, 0] = out[:, 1]
     out[power, 0] = -constant * weights.sum(axis=0)
+    return out
+
+
+def signed_sums(knots: Array, weights: Array, power: int) -> Array:
+    """Return Σ_i ±(κ_l − κ_i)^power w_i, (K, r), the sign + for i ≤ l: by running moments, without K² terms."""
+    out: Array = np.zeros_like(weights)
+    for q in range(power + 1):
+        moments = np.cumsum(knots[:, None] ** q * weights, axis=0)
+        factor = (-1) ** q * comb(power, q) * knots ** (power - q)
+        out += factor[:, None] * (2 * moments - moments[-1])
     return out
 
 
@@ -159,5 +162,5 @@ def polynomial_pieces(knots: Array, powers: tuple[int, ...], degree: int) -> Arr
     out: Array = np.zeros((degree + 1, len(about), len(powers)))
     for c, power in enumerate(powers):
         for j in range(power + 1):
-            out[j, :, c] = factorial(power) / factorial(j) / factorial(power - j) * about ** (power - j)
+            out[j, :, c] = comb(power, j) * about ** (power - j)
     return out

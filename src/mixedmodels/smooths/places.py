@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ..errors import DataError, SpecError
 from ..typing import Array, Codes
@@ -73,15 +73,15 @@ def distances(a: Array, b: Array) -> Array:
     return np.sqrt(total, out=total)
 
 
-def leading(matrix: Array, count: int) -> tuple[Array, Array]:
+def leading(matrix: Array | LinearOperator, count: int) -> tuple[Array, Array]:
     """Return the `count` eigenvalues of largest size and their vectors: from the largest to the most negative.
 
     Notes
     -----
     Lanczos with a fixed start for larger matrices, so that a fit is the same each time it is made.
     """
-    n = len(matrix)
-    if n <= DENSE or count > n // 4:
+    n = matrix.shape[0]
+    if not isinstance(matrix, LinearOperator) and (n <= DENSE or count > n // 4):
         values, vectors = linalg.eigh(matrix)
     else:
         values, vectors = eigsh(matrix, k=count, which="LM", v0=np.linspace(1.0, 2.0, n))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from math import factorial, gamma, log, pi
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from ..errors import SpecError
 from ..typing import Array, Labels
 from .base import BLOCK, ENTRIES, Basis, Given
-from .piecewise import PiecewiseBasis, polynomial_pieces, radial_pieces
-from .places import distances
+from .piecewise import PiecewiseBasis, polynomial_pieces, radial_pieces, signed_sums
+from .places import DENSE, distances
 from .polynomials import Powers, monomials
 
 
@@ -94,6 +95,19 @@ class RadialBasis(Basis):
         out: Array = np.hstack((bent, monomials(u, self.exponents) / self.sizes))
         out -= self.shift
         return out
+
+
+def between_knots(energy: Radial, knots: Array, count: int) -> Array | LinearOperator:
+    """Return the matrix η(‖κ_i − κ_j‖), (K, K), or for many knots on a line what multiplies by it in K operations."""
+    size = len(knots)
+    if knots.shape[1] > 1 or size <= DENSE or count > size // 4:
+        return energy.at(distances(knots, knots))
+    line = np.sort(knots[:, 0])  # places are distinct and sorted
+
+    def times(v: Array) -> Array:
+        return energy.constant * signed_sums(line, v.reshape(size, -1), energy.power).reshape(v.shape)
+
+    return LinearOperator((size, size), matvec=times, matmat=times, dtype=np.float64)
 
 
 def radial_basis(

@@ -10,9 +10,9 @@ import numpy as np
 from ..typing import Array, Codes, Labels
 from .base import Basis, Given, Smooth, checked_size, numbers
 from .piecewise import PiecewiseBasis
-from .places import distances, knot_places, leading, stacked
+from .places import knot_places, leading, stacked
 from .polynomials import monomials, powers
-from .radial import RadialBasis, bending_energy, radial_basis, thin_plate_order, usual_size
+from .radial import RadialBasis, bending_energy, between_knots, radial_basis, thin_plate_order, usual_size
 from .shrinkage import shrunk
 
 
@@ -34,7 +34,7 @@ def learn_thin_plate(x: tuple[Array | Codes, ...], given: Given, *, shrink: bool
     origin, unit = points.mean(axis=0), float(np.ptp(places, axis=0).max())
     knots = (places - origin) / unit
     energy = bending_energy(d, m, unit)
-    values, vectors = leading(energy.at(distances(knots, knots)), k)
+    values, vectors = leading(between_knots(energy, knots, k), k)
     within = _free_of(monomials(knots, exponents).T @ vectors)
     inner: Array = within.T @ (values[:, None] * within)
     labels, scale = numbers(given.label, k), unit ** (d - 2 * m)
