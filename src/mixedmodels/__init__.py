@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets as datasets
     from .api import estimate_cost, glm, glmm, lm, lmm, mmrm
+    from .api.cross_products import cross_products
+    from .api.products import CrossProducts
     from .control import Control
     from .dialects.clmm import clmm
     from .dialects.glmer import glmer
@@ -44,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Control",
     "ConvergenceWarning",
+    "CrossProducts",
     "DataError",
     "Fit",
     "FitError",
@@ -54,6 +57,7 @@ __all__ = [
     "Table",
     "clmm",
     "compare",
+    "cross_products",
     "datasets",
     "estimate_cost",
     "fay_herriot",
@@ -78,6 +82,7 @@ __all__ = [
 HOMES = {
     "Control": "control",
     "ConvergenceWarning": "errors",
+    "CrossProducts": "api.products",
     "DataError": "errors",
     "Fit": "fit",
     "FitError": "errors",
@@ -88,6 +93,7 @@ HOMES = {
     "Table": "table",
     "clmm": "dialects.clmm",
     "compare": "inference.compare",
+    "cross_products": "api.cross_products",
     "estimate_cost": "api",
     "fay_herriot": "inference.fay_herriot",
     "glm": "api",

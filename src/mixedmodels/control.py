@@ -49,6 +49,8 @@ class Control:
         Keep a copy of the model's columns with the fit, which means, trends, `augment`, `update` and figures ask for.
     verbose
         Print one line per iteration.
+    progress
+        Whether to show how far the reading of a file is; by default on a terminal, after two seconds.
     """
 
     decrement: float = 1e-8
@@ -60,6 +62,7 @@ class Control:
     rank_tolerance: float = 1e-7
     keep_data: bool = True
     verbose: bool = False
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
         for name, whole, least, advice in (
@@ -82,6 +85,10 @@ class Control:
         for name in ("keep_data", "verbose"):
             if not isinstance(getattr(self, name), bool):
                 raise SpecError(f"control: {name}={getattr(self, name)!r} must be True or False.")
+        if self.progress not in (True, False, None):
+            raise SpecError(
+                f"control: progress={self.progress!r} must be True, False or None (on a terminal)."
+            )
         if not isinstance(self.engine, str):
             raise SpecError(f"control: engine={self.engine!r} must be the name of an engine, or 'auto'.")
 

@@ -20,6 +20,7 @@ from .labelled import LabelledVector
 from .likelihood.distribution import Distribution
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
+from .summed import Summed
 from .table import Backend
 from .terms.design import Design, RandomTerm
 from .terms.rows import Rows
@@ -97,6 +98,8 @@ class Fit(FitTools):
         The model's columns as copied at the fit, for `update`, `augment`, means and plots; None with `keep_data=False`.
     distribution
         Family, responses and dispersion of a generalised model; None for a linear one.
+    products
+        Cross-products of the rows, where there are no rows.
 
     Notes
     -----
@@ -117,6 +120,7 @@ class Fit(FitTools):
     notes: tuple[Status, ...] = ()
     inputs: Inputs | None = None
     distribution: Distribution | None = None
+    products: Summed | None = None
     _cache: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -376,7 +380,7 @@ class Fit(FitTools):
         spec: ModelSpec,
         schema: FrameSchema,
         design: Design,
-        rows: Rows,
+        rows: Rows | None,
         criterion: Criterion,
         optimum: Optimum,
         *,
@@ -385,6 +389,7 @@ class Fit(FitTools):
         notes: tuple[Status, ...] = (),
         inputs: Inputs | None = None,
         distribution: Distribution | None = None,
+        products: Summed | None = None,
     ) -> Fit:
         """Return the fit at an optimum of a criterion."""
         linear = linear_part(criterion)
@@ -393,7 +398,7 @@ class Fit(FitTools):
         relative = linear.relative(optimum.theta)
         return cls(
             spec, schema, design, rows, optimum, solution, relative, sigma2, engine, control, notes, inputs,
-            distribution,
+            distribution, products,
         )  # fmt: skip
 
     @property

@@ -33,6 +33,7 @@ from .likelihood.responses import Responses
 from .optimise.batched import ResponseRefitter
 from .optimise.optimum import Optimum
 from .spec import ModelSpec
+from .summed import Summed
 from .terms.design import Design
 from .terms.rows import Rows
 from .typing import Array
@@ -61,6 +62,8 @@ class Fitted(Protocol):
     def sigma2(self) -> float: ...
     @property
     def distribution(self) -> Distribution | None: ...
+    @property
+    def products(self) -> Summed | None: ...
     @property
     def _cache(self) -> dict[str, Any]: ...
     def _once(self, key: str, compute: Callable[[], T]) -> T: ...
@@ -110,13 +113,19 @@ class Workings:
         if rows is None:
             raise SpecError(
                 "this question needs the rows of the data, which the fit does not hold: it was made from "
-                "cross-products; fit the model to the data."
+                "cross-products of data read in batches. Fit the model to the data in memory; predict(newdata=) and "
+                "everything about coefficients, variances and random effects is answered."
             )
         return rows
 
     def no_data(self, what: str) -> SpecError:
         """Return the error of a question that needs the data of a fit which does not hold them."""
         how = "Control(keep_data=False)" if not self.fit.control.keep_data else "a refit to another response"
+        how = (
+            "it was made from cross-products of data read in batches"
+            if self.fit.products is not None
+            else how
+        )
         return SpecError(
             f"{what} needs the data, which this fit does not hold ({how}); fit the model to the data again, or use "
             "fit.update(data=...)."
@@ -131,6 +140,8 @@ class Workings:
         """Return the design with random columns in coordinates of their own."""
         if self.integrated:
             return self.likelihood().design
+        if self.fit.products is not None:
+            return self.fit.products.own_design(self.fit.spec, self.fit.design)
         return self.own_model()[0]
 
     def own_covariances(self) -> tuple[Array, ...]:
@@ -222,6 +233,10 @@ class Workings:
     def _build_criterion(self) -> Criterion:
         if self.integrated:
             return self.likelihood()
+        if self.fit.products is not None:
+            own = self.own_design()
+            found = self.fit.products.equations(own, self.fit.control)
+            return build_criterion(self.fit.spec, own, found)
         control, (design, rows) = replace(self.fit.control, engine=self.fit.engine), self.own_model()
         layout = Layout.of(design)
         equations = choose_engine(layout, rows, control).equations(layout, rows, control)

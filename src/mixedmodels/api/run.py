@@ -20,6 +20,7 @@ from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
 from ..frame.readers import open_source
+from ..frame.stream import open_stream
 from ..optimise.alternate import RENEWALS, alternate, alternate_near
 from ..optimise.batched import optimise_near
 from ..optimise.newton import optimise
@@ -83,6 +84,10 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
+    stream = open_stream(inputs.data)
+    if stream is not None:
+        streamed: Fit = load("api.streamed:fit_stream")(spec, stream, inputs, control)
+        return streamed
     spec = with_everything(spec, lambda: open_source(inputs.data).names)
     _check_known(spec, inputs.known or {})
     if spec.likelihood is not None:
@@ -310,7 +315,8 @@ def fit_equations(
     less than 1e-8, as in nlme (`optimise.alternate`).
     """
     criterion = build_criterion(spec, design, equations)
-    known = fitted_covariate(design, equations.rows)
+    # equations of cross-products hold no rows, and have no such functions
+    known = None if design.residual is None else fitted_covariate(design, equations.rows)
     if near is not None and len(near) != criterion.n_theta:
         # a neighbour on another engine, in other parameters
         near = None

@@ -20,6 +20,7 @@ from ..covariance.base import Natural, Positions, Range, Structure
 from ..engines.base import Equations, Solution, Target
 from ..kernels import column_moments
 from ..terms.design import Design, RandomTerm
+from ..terms.rank import ColumnMoments
 from ..terms.rows import FixedRows, Rows, TermRows
 from ..typing import Array, Codes
 from .parameters import names_any
@@ -226,22 +227,18 @@ def _own_term(
         return term, rows
     values = rows.values
     if values is fixed.matrix and fixed.moments is not None:
-        mean, about, constant = fixed.moments.mean, fixed.moments.gram, fixed.moments.constant
+        moments = fixed.moments
     else:
         mean, constant, flat = column_moments(np.ascontiguousarray(values), threads)
-        about = flat.reshape(len(mean), len(mean))
-    n = len(values)
-    gram = about / n + np.outer(mean, mean)
-    size = np.sqrt(np.diagonal(gram))
-    if not (size > 0).all():
+        moments = ColumnMoments(mean, flat.reshape(len(mean), len(mean)), constant)
+    found = _own_map(term, moments, len(values), shift)
+    if found is None:
         return term, rows
-    linear = shift and "linear" in closed
-    cosine = np.abs(gram / np.outer(size, size) - np.eye(len(size))).max(initial=0.0) if linear else 0.0
-    if size.min() >= SMALL and size.max() <= LARGE and cosine <= ALIKE:
-        return term, rows
-    own, map_ = (
-        _orthogonal(values, mean, about / n, constant) if linear else (values / size, np.diag(1.0 / size))
-    )
+    centre, inner, map_ = found
+    if inner is None:
+        own = values / (1.0 / np.diagonal(map_))
+    else:
+        own = (values - centre if centre.any() else values) @ inner
     structure = OwnColumns(term.structure, map_, term.positions)
     return replace(term, structure=structure), replace(rows, values=np.ascontiguousarray(own))
 
@@ -256,18 +253,50 @@ def _in_one_unit(term: RandomTerm, rows: TermRows) -> tuple[RandomTerm, TermRows
     return replace(term, structure=structure), replace(rows, values=values / size)
 
 
-def _orthogonal(values: Array, mean: Array, about: Array, constant: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return Z* = ZA with Z*'Z*/n = I where Z has full rank, of unit size otherwise, and A."""
+def own_terms(
+    terms: Sequence[RandomTerm], moments: Sequence[ColumnMoments], n: float, *, held: Collection[str] = ()
+) -> tuple[RandomTerm, ...]:
+    """Return random terms with columns in coordinates of their own, from the moments of Z over n rows alone."""
+    out = []
+    for term, own in zip(terms, moments, strict=True):
+        shift = term.structure.linear or not (held and names_any(term, held))
+        plain = term.n_columns == 1 and bool(own.constant[0]) and own.mean[0] == 1.0
+        found = None if plain or "scale" not in term.structure.closed_under else _own_map(term, own, n, shift)
+        if found is not None:
+            term = replace(term, structure=OwnColumns(term.structure, found[2], term.positions))
+        out.append(term)
+    return tuple(out)
+
+
+def _own_map(
+    term: RandomTerm, moments: ColumnMoments, n: float, shift: bool
+) -> tuple[Array, Array | None, Array] | None:
+    """Return centre c, T (None for A, which is diagonal) and A with Z* = (Z − c)T = ZA; None for columns that stay."""
+    mean, about, constant = moments.mean, moments.gram, moments.constant
+    gram = about / n + np.outer(mean, mean)
+    size = np.sqrt(np.diagonal(gram))
+    if not (size > 0).all():
+        return None
+    linear = shift and "linear" in term.structure.closed_under
+    cosine = np.abs(gram / np.outer(size, size) - np.eye(len(size))).max(initial=0.0) if linear else 0.0
+    if size.min() >= SMALL and size.max() <= LARGE and cosine <= ALIKE:
+        return None
+    if linear:
+        return _orthogonal(mean, about / n, constant)
+    return np.zeros(len(size)), None, np.diag(1.0 / size)
+
+
+def _orthogonal(mean: Array, about: Array, constant: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+    """Return c, T and A of Z* = (Z − c)T = ZA with Z*'Z*/n = I where Z has full rank, of unit size otherwise."""
     p = len(mean)
     first = np.flatnonzero(constant & (mean != 0.0))
-    shift, gram, centred = np.eye(p), about + np.outer(mean, mean), values
+    shift, gram, centre = np.eye(p), about + np.outer(mean, mean), np.zeros(p)
     if len(first):
         k = int(first[0])
         rest = np.delete(np.arange(p), k)
         shift[k, rest] = -mean[rest] / mean[k]
         centre = mean.copy()
         centre[k] = 0.0
-        centred = values - centre
         gram = about.copy()
         gram[k, :] = gram[:, k] = 0.0
         gram[k, k] = mean[k] ** 2
@@ -281,7 +310,7 @@ def _orthogonal(values: Array, mean: Array, about: Array, constant: NDArray[np.b
     except np.linalg.LinAlgError:
         pass
     inner = turn / size[:, None]
-    return centred @ inner, shift @ inner
+    return centre, inner, shift @ inner
 
 
 def column_map(term: RandomTerm) -> Array | None:

@@ -470,6 +470,11 @@ class Equations(Estimates):
     def with_rows(self, rows: Rows) -> Equations:
         """Return the equations of rows that differ in y, weights or covariates of variance functions alone."""
 
+    def response_square(self) -> float:
+        """Return Σ(y − ȳ)², whose rounding error everything computed relative to σ² has."""
+        y = self.rows.y
+        return len(y) * float(np.var(y))
+
     def new_response(self, y: Array) -> Equations:
         """Return the equations of another response (n,)."""
         return self.with_rows(self.rows.with_response(y))

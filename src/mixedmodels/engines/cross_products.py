@@ -149,7 +149,14 @@ class CrossProducts:
     pairs: dict[tuple[int, int], PairSums]
 
     @classmethod
-    def accumulate(cls, form: Form, rows: Rows, labels: Sequence[Labels], threads: int = 1) -> CrossProducts:
+    def accumulate(
+        cls,
+        form: Form,
+        rows: Rows,
+        labels: Sequence[Labels],
+        threads: int = 1,
+        frame: Frame | None = None,
+    ) -> CrossProducts:
         """Return the cross-products of a batch of rows.
 
         Parameters
@@ -163,6 +170,8 @@ class CrossProducts:
             code levels as they like.
         threads
             Native threads that may be used.
+        frame
+            What to take off the columns; means and a line of the batch by default.
 
         Raises
         ------
@@ -173,9 +182,10 @@ class CrossProducts:
             raise DataError("a batch of cross-products has no rows; leave it out.")
         _check_ones(form, rows)
         x = np.ascontiguousarray(rows.x, dtype=float)
-        columns = np.column_stack([np.ones(len(x)), x])
+        columns = np.empty((len(x), x.shape[1] + 1))
+        columns[:, 0], columns[:, 1:] = 1.0, x
         sums = _Batch(form, rows, columns, threads)
-        sums.settle(ColumnMoments.of(x, threads).mean)
+        sums.settle(ColumnMoments.of(x, threads).mean if frame is None else None, frame)
         levels = [_levels(form, rows, f, labels[f]) for f in range(form.n_factors)]
         factors, pairs = [], {}
         for f in range(form.n_factors):
@@ -205,7 +215,7 @@ class CrossProducts:
         united = [_unite(f, a.labels, b.labels) for f, (a, b) in enumerate(both)]
         factors = tuple(_add(a, b, *to) for (a, b), to in zip(both, united, strict=True))
         pairs = {
-            (i, j): _add_pairs(
+            (i, j): add_pairs(
                 [_recoded(one.pairs[i, j], united[i][1], united[j][1]),
                  _recoded(two.pairs[i, j], united[i][2], united[j][2])],
                 len(united[j][0]),
@@ -290,26 +300,31 @@ class _Batch:
         self.gram: Array
         self._values: list[Array] = []
 
-    def settle(self, mean: Array) -> None:
-        """Choose the frame of the batch and sum its dense columns."""
+    def settle(self, mean: Array | None, given: Frame | None = None) -> None:
+        """Choose the frame of the batch, by the means of X or one that is given, and sum its dense columns."""
         centres = []
         for f in range(self.form.n_factors):
-            values, centre = self._random_columns(f)
+            values, centre = self._random_columns(f, None if given is None else given.random[f])
             self._values.append(values)
             centres.append(centre)
-        frame = Frame(mean, float(self.rows.y.mean()), np.zeros(len(mean)), tuple(centres))
-        self.frame = with_line(frame, self._dense(frame))
+        if given is not None:
+            self.frame = given
+        else:
+            assert mean is not None
+            frame = Frame(mean, float(self.rows.y.mean()), np.zeros(len(mean)), tuple(centres))
+            self.frame = with_line(frame, self._dense(frame))
         self.gram = self._dense(self.frame)
 
-    def _random_columns(self, f: int) -> tuple[Array, Array]:
-        """Return [1, z − c_z] of a factor, (n, p), and c_z (p,)."""
+    def _random_columns(self, f: int, given: Array | None) -> tuple[Array, Array]:
+        """Return [1, z − c_z] of a factor, (n, p), and c_z (p,), which are means unless given."""
         out = np.ones((len(self.rows), self.form.width(f)))
         centre = np.zeros(out.shape[1])
         for k, place in self.form.places(f).items():
             values = self.rows.random[k].values
             for j, at in enumerate(place):
                 if at and values is not None:
-                    centre[at] = values[0, j] + float((values[:, j] - values[0, j]).mean())
+                    own = values[:, j]
+                    centre[at] = own[0] + float((own - own[0]).mean()) if given is None else given[at]
                     np.subtract(values[:, j], centre[at], out=out[:, at])
         return out, centre
 
@@ -415,7 +430,7 @@ def _recoded(pair: PairSums, first: NDArray[np.int64], second: NDArray[np.int64]
     return PairSums(first[pair.first], second[pair.second], pair.values)
 
 
-def _add_pairs(parts: list[PairSums], count: int) -> PairSums:
+def add_pairs(parts: list[PairSums], count: int) -> PairSums:
     keys = np.concatenate([part.first * count + part.second for part in parts])
     found, place = np.unique(keys, return_inverse=True)
     values, at = np.zeros((len(found), *parts[0].values.shape[1:])), 0

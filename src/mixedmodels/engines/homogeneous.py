@@ -74,6 +74,9 @@ class HomogeneousEquations(Equations):
         """The rows of the model; `SpecError` for equations from cross-products."""
         return self.system.rows
 
+    def response_square(self) -> float:
+        return self.system.response_square()
+
     @property
     def basis(self) -> FixedBasis:  # type: ignore[override]
         """The equations' own coordinates of β."""

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from ..terms.rows import Rows
 from ..typing import Array, Codes
 from .base import Estimates, Pieces, Score
@@ -41,6 +43,11 @@ class RelativeSystem(Estimates):
         """The number of rows that say something of σ²."""
         weights = self.rows.weights
         return self.layout.n if weights is None else len(informative(weights))
+
+    def response_square(self) -> float:
+        """Return Σ(y − ȳ)², or of rows that are not held what X leaves of it."""
+        y = self.rows.y
+        return len(y) * float(np.var(y))
 
     @abstractmethod
     def factor(self, factors: Sequence[Array]) -> Pieces:

@@ -105,7 +105,7 @@ def build_frame(
         columns=columns,
         factors={name: columns[name].factor() for name in group_columns(spec) if name in columns},
         schema=FrameSchema(_describe(columns.values()), source.backend, source.n, n, source.index),
-        weights=None if used is None else _positive(used),
+        weights=None if used is None else positive_weights(used),
         rows=rows,
         known=known or {},
         kept=_with_subset(kept, source, subset),
@@ -235,7 +235,8 @@ def _given_column(values: Any, source: Source, argument: str) -> Column:
     return column
 
 
-def _positive(column: Column) -> Array:
+def positive_weights(column: Column) -> Array:
+    """Return weights, (n,); `DataError` where some are not positive."""
     weights = column.number()
     if not (weights > 0).all():
         count = int((weights <= 0).sum())

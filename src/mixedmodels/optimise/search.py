@@ -185,8 +185,7 @@ class Search:
         linear = self.criterion.linear
         if linear is None or linear.joint:
             return 0.0
-        y = self.criterion.equations.rows.y
-        return _SUMMED * len(y) * float(np.var(y)) / linear.sigma2(self.theta)
+        return _SUMMED * self.criterion.equations.response_square() / linear.sigma2(self.theta)
 
     def _choose_model(self, theta: Array, evaluation: Evaluation) -> tuple[Evaluation, NewtonStep]:
         """Return the derivatives to step by: average information, the exact Hessian where that is slow."""

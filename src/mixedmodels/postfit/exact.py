@@ -18,6 +18,14 @@ LARGEST_RANK = 10_000_000
 """Entries of Z whose rank is found."""
 
 
+PERFECT = Status(
+    Severity.WARNING,
+    "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0",
+    "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response",
+    untested=True,
+)
+
+
 def exact_statuses(fit: Fit) -> tuple[Status, ...]:
     """Return a warning where the fitted values reproduce the response, whose likelihood has no maximum.
 
@@ -27,6 +35,9 @@ def exact_statuses(fit: Fit) -> tuple[Status, ...]:
     if fit.distribution is not None or fit.spec.sampling:
         # rows of a generalised model, and estimates, have variances of their own
         return ()
+    if fit.products is not None:
+        rounding = fit.sigma <= ROUNDED * fit.products.response_sd
+        return (PERFECT,) if rounding else ()
     spread = max(float(np.linalg.norm(fit.response - fit.response.mean())), 1e-300)
     share = float(np.linalg.norm(fit._resid)) / spread
     sigma = fit.sigma / max(float(np.std(fit.response)), 1e-300)
@@ -42,9 +53,7 @@ def exact_statuses(fit: Fit) -> tuple[Status, ...]:
         exact = exact or sigma <= ROUNDED
     if not exact:
         return ()
-    message = "perfect fit: the model fits the response exactly, up to rounding, and the residual variance tends to 0"
-    hint = "Standard errors, tests and criteria mean nothing here; look for a predictor computed from the response"
-    return (Status(Severity.WARNING, message, hint, untested=True),)
+    return (PERFECT,)
 
 
 def _rank_of_random(design: Design, rows: Rows) -> int:

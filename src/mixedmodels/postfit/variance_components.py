@@ -306,7 +306,7 @@ def _decay_notes(fit: Fit, components: list[Component]) -> tuple[str, ...]:
     criterion, theta, residual = fit._work.parameters(), fit.optimum.theta, fit.design.residual
     decays = decay_parameters(criterion, theta)
     hidden = [c for c in components if c.index in decays and not PRINTED <= c.value <= 1.0 - PRINTED]
-    rows = criterion.equations.rows.residual
+    rows = None if fit.design.residual is None else criterion.equations.rows.residual
     if not hidden or residual is None or rows is None or rows.coordinates is None:
         return ()
     errors, notes = FittedErrors(criterion.model, theta), []

@@ -114,8 +114,11 @@ def _affordable(fit: Fit) -> Ddf:
     """
     if fit.spec.ddf != "auto" or automatic_for(fit) in QUICK:
         return fit.spec.ddf
-    cost = RANDOM_ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())
-    flops = (2 * fit.n_covariance_parameters + 2) * cost[0]
+    if fit.products is not None:
+        cost = fit.products.operations
+    else:
+        cost = RANDOM_ENGINES[fit.engine]().cost(Layout.of(fit.design), fit._work.rows())[0]
+    flops = (2 * fit.n_covariance_parameters + 2) * cost
     return fit.spec.ddf if flops <= PRINTED_FLOPS else "asymptotic"
 
 

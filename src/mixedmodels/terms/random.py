@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeAlias
@@ -114,9 +114,7 @@ def build_random(
     encodings: list[RandomEncoding] = []
     notes: list[Status] = []
     for asked in spec.random:
-        term, own, encoding, note = _bind(asked, spec, frame, fixed)
-        label = _unique(term.label, terms)
-        term = term if label == term.label else replace(term, label=label)
+        term, own, encoding, note = bind_term(asked, spec, frame, fixed, terms)
         terms.append(term)
         rows.append(own)
         encodings.append(encoding)
@@ -132,21 +130,26 @@ def build_random(
     return tuple(terms), tuple(rows), tuple(encodings), tuple(notes)
 
 
-def _unique(label: str, terms: list[RandomTerm]) -> str:
+def _unique(label: str, terms: Sequence[RandomTerm]) -> str:
     same = sum(term.group == label for term in terms)
     return f"{label}.{same}" if same else label
 
 
-def _bind(
-    asked: RandomSpec, spec: ModelSpec, frame: ModelFrame, fixed: tuple[FixedTerms, FixedRows, FixedEncoding]
+def bind_term(
+    asked: RandomSpec,
+    spec: ModelSpec,
+    frame: ModelFrame,
+    fixed: tuple[FixedTerms, FixedRows, FixedEncoding],
+    before: Sequence[RandomTerm] = (),
 ) -> tuple[RandomTerm, TermRows, RandomEncoding, list[Status]]:
+    """Return a bar bound to rows, its label unlike those of the terms before it; nothing is checked about the rows."""
     names = () if asked.group == ("all",) and "all" not in frame.factors else asked.group
     group = bind_group(names, asked.by, frame.factors, frame.n)
     basis, values, positions, notes = _bind_effects(asked, spec, frame, fixed)
     if not asked.coordinates:
         notes += order_notes(asked, [frame.columns[name] for name in variables(asked.effects)])
     term = RandomTerm(
-        label=group.label,
+        label=_unique(group.label, before),
         group=group.label,
         columns=basis.columns,
         level_parts=group.parts,

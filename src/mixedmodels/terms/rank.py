@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from ..kernels import column_moments
 from ..typing import Array
 
@@ -18,6 +19,9 @@ SAFE = 1e-6
 """Pivots (squared lengths) above this may be read off the cross-products, if their error bound allows."""
 NEGLIGIBLE = 1e-9
 """Coefficients on scaled columns above this are never taken for rounding error."""
+ENOUGH, NOTHING = 1e-9, 1e-12
+"""Squared length of a column of unit size beside those before it from which on cross-products know it, and below which
+it is rounding error."""
 TIDY = 1e-12
 """Sums that cancel to this fraction of their parts are zero."""
 ROWS_AT_ONCE = 65_536
@@ -111,6 +115,40 @@ def null_space(
     return _without_constant(pivoting)
 
 
+def null_space_of_sums(
+    moments: ColumnMoments, n: int, names: tuple[str, ...], tolerance: float = 1e-7
+) -> tuple[tuple[int, ...], Array]:
+    """Return what `null_space` returns, from the moments of the columns alone.
+
+    Parameters
+    ----------
+    moments
+        Those of X (n, p).
+    n
+        Number of rows.
+    names
+        Names of the columns, (p,), for messages.
+    tolerance
+        As of `null_space`.
+
+    Raises
+    ------
+    DataError
+        Where sums cannot tell whether a column is a combination of those before it: what these leave of it is between
+        1e-6 and 3e-5 of its length, which cross-products do not know.
+    """
+    if not len(moments.mean):
+        return (), np.zeros((0, 0))
+    pivoting = _Pivoting.of(moments, n, tolerance)
+    start = 0
+    while undecided := pivoting.sweep(start):
+        j = undecided[0]
+        pivoting.truncate(j)
+        pivoting.decide(j, names[j])
+        start = j + 1
+    return _without_constant(pivoting)
+
+
 @dataclass(slots=True, eq=False)
 class _Pivoting:
     """The state of in-order pivoting of columns u = (x − mean)/length.
@@ -182,6 +220,31 @@ class _Pivoting:
             self.error[r] = error / root
             self.kept.append(j)
         return undecided
+
+    def decide(self, j: int, name: str) -> None:
+        """Keep or give up column `j` by its cross-products."""
+        r = len(self.kept)
+        row = self.factor[:r, j]
+        pivot, coefficients = float(1.0 - row @ row), row @ self.basis[:r]
+        if pivot >= ENOUGH:
+            root = np.sqrt(pivot)
+            self.factor[r] = 0.0
+            self.factor[r, j] = root
+            self.factor[r, j + 1 :] = (self.gram[j, j + 1 :] - row @ self.factor[:r, j + 1 :]) / root
+            self.basis[r] = -coefficients / root
+            self.basis[r, j] = 1.0 / root
+            self.error[r] = GRAM_ERROR / root
+            self.kept.append(j)
+            return
+        if pivot > NOTHING:
+            raise DataError(
+                f"column {name!r} is so nearly a combination of the columns before it that cross-products do not tell "
+                "them apart. Centre it, leave it out, or fit the model to data in memory."
+            )
+        noise = max(self.noise_of(coefficients, j), float(np.sqrt(max(pivot, 0.0))))
+        error = noise * np.linalg.norm(self.basis[:r], axis=0)
+        nil = np.abs(coefficients) <= np.minimum(error, NEGLIGIBLE)
+        self.aliased[j] = np.where(nil, 0.0, coefficients), error
 
     def truncate(self, j: int) -> None:
         """Forget the columns kept, and those given up, from column `j` on."""

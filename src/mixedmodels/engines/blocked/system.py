@@ -146,6 +146,9 @@ class BlockedSystem(RelativeSystem):
     def count(self) -> int:
         return self.standard.count
 
+    def response_square(self) -> float:
+        return super().response_square() if self.holds_rows else float(self.standard.gram[-1, -1])
+
     @property
     def holds_rows(self) -> bool:
         """Whether there are rows."""
