@@ -229,6 +229,16 @@ def positive_part(curvature: Array, count: int) -> Array:
     """Return W with the negative eigenvalues of every row at zero, packed."""
     if count == 1:
         return np.maximum(curvature, 0.0)
+    if count == 2:
+        negative = (curvature[0] < 0.0) | (curvature[0] * curvature[2] < curvature[1] ** 2)
+        out = curvature.copy()
+        out[:, negative] = _projected(curvature[:, negative], count)
+        return out
+    return _projected(curvature, count)
+
+
+def _projected(curvature: Array, count: int) -> Array:
+    """Return W, packed, with its negative eigenvalues at zero."""
     places = pairs(count)
     matrix = np.empty((curvature.shape[1], count, count))
     for k, (a, b) in enumerate(places):

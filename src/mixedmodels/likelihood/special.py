@@ -16,6 +16,8 @@ from ..typing import Array
 special = LazyModule("scipy.special")
 
 _STIRLING = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0)
+_MANY, _TABLE = 2_000, 1_000
+"""Numbers from which, and values up to which, functions of counts are looked up."""
 _FAR = 1e3
 """Beyond this x the Stirling remainders have four digits fewer than a double holds; the series is exact there."""
 
@@ -64,6 +66,29 @@ def gamma_difference(x: Array, y: Array, order: int) -> Array:
     2.998...e-12
     """
     x, y = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(y, dtype=float))
+    found = _of_counts(x, y, order) if x.size >= _MANY else None
+    return _difference(x, y, order) if found is None else found
+
+
+def _of_counts(x: Array, y: Array, order: int) -> Array | None:
+    """Return D_order where many rows share few x and few whole y, (n,), each pair computed once; None elsewhere."""
+    if y.ndim != 1 or not (y.min() >= 0.0 and y.max() < _TABLE) or (y != np.floor(y)).any():
+        return None
+    if x.min() == x.max():
+        sizes, place = x[:1], None
+    else:
+        sizes, place = np.unique(x, return_inverse=True)
+    counts = np.arange(int(y.max()) + 1, dtype=float)
+    if len(sizes) * len(counts) > x.size // 2:
+        return None
+    shape = (len(sizes), len(counts))
+    table = _difference(np.broadcast_to(sizes[:, None], shape), np.broadcast_to(counts, shape), order)
+    whole = y.astype(np.intp)
+    return np.asarray(table[0][whole] if place is None else table[place, whole])
+
+
+def _difference(x: Array, y: Array, order: int) -> Array:
+    """Return D_order(x, y) by elements."""
     near = np.minimum(x, x + y) < _FAR
     found = np.empty(x.shape)
     if near.any():
@@ -88,10 +113,6 @@ def log1mexp(x: Array) -> Array:
     """
     with np.errstate(divide="ignore"):
         return np.where(x > -0.6931471805599453, np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
-
-
-_MANY, _TABLE = 2_000, 1_000
-"""Numbers from which, and values up to which, logarithms of factorials are looked up."""
 
 
 def log_factorial(y: Array) -> Array:

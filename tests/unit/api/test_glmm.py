@@ -248,3 +248,47 @@ def test_single_trials_have_no_effects_of_their_own() -> None:
 def test_ordinal_models_keep_their_intercept() -> None:
     with pytest.raises(SpecError, match="thresholds take the place"):
         mm.glmm("rating ~ 0 + temp + (1 | judge)", mm.datasets.load("wine"), family="ordinal")
+
+
+def test_counts_of_ten_millions_converge() -> None:
+    """log Γ of such counts is 1.5e8: differences of it, rounded, would hide the last steps of the search."""
+    rng = np.random.default_rng(1)
+    group, x = np.repeat(np.arange(30), 20), rng.standard_normal(600)
+    mu = np.exp(16.0 + 0.3 * x + rng.normal(0.0, 0.5, 30)[group])
+    y = rng.negative_binomial(3, 3.0 / (3.0 + mu)).astype(float)
+    fit = mm.glmm("y ~ x + (1 | g)", {"y": y, "x": x, "g": group}, "nb2")
+    assert fit.converged
+    assert fit.optimum.evaluations <= FEW
+    thousandth = mm.glmm("y ~ x + (1 | g)", {"y": np.round(y / 1e3), "x": x, "g": group}, "nb2")
+    # sizes do not depend on the unit of counts that are large
+    assert fit.params["x"] == pytest.approx(thousandth.params["x"], rel=1e-3)
+    assert fit.dispersion == pytest.approx(thousandth.dispersion, rel=1e-3)
+
+
+def test_the_density_of_large_counts_has_its_digits() -> None:
+    """Values of mpmath at 40 digits: y, log μ, log k, log density."""
+    from mixedmodels.likelihood.families import make_family
+    from mixedmodels.likelihood.responses import Responses
+
+    family = make_family("nb2")
+    for y, m, zeta, value in (
+        (1e7, 16.1, 0.5, -16.83728291973168),
+        (1e9, 20.7, -1.0, -22.34201834538834),
+        (3.0, 1.0, 0.3, -2.12718957794238),
+        (5e3, 8.4, 9.2, -27.891972265308),
+    ):
+        found = family.at(Responses(np.array([y])), np.array([[m], [zeta]]), order=1).value[0]
+        assert found == pytest.approx(value, rel=1e-13)
+
+
+def test_functions_of_many_counts_are_looked_up() -> None:
+    from mixedmodels.likelihood.special import gamma_difference
+
+    rng = np.random.default_rng(1)
+    y = rng.poisson(4.0, 5000).astype(float)
+    for x in (np.full(5000, 1.7), np.where(rng.random(5000) < 0.5, 0.4, 3e4)):
+        for order in range(4):
+            alone = np.array(
+                [gamma_difference(a[None], b[None], order)[0] for a, b in zip(x[:60], y[:60], strict=True)]
+            )
+            np.testing.assert_array_equal(gamma_difference(x, y, order)[:60], alone)

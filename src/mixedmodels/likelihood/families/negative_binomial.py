@@ -18,6 +18,9 @@ from .poisson import refuse_counts
 
 special = LazyModule("scipy.special")
 
+LARGE = 1e3
+"""Counts above which log y! is larger than what is left of the binomial coefficient."""
+
 
 def table_of_size(y: Array, m: Array, zeta: Array, order: int) -> Table:
     """Return the table of the density in m = log μ and ζ = log k.
@@ -30,14 +33,13 @@ def table_of_size(y: Array, m: Array, zeta: Array, order: int) -> Table:
     t, rest = special.expit(m - zeta), special.expit(zeta - m)
     s = t * rest
     u, total = s * (rest - t), y + k
-    excess = np.exp(m - np.logaddexp(m, zeta)) - y * rest / k
+    excess = t - y * rest / k
     logs = np.logaddexp(0.0, m - zeta)
-    choose = gamma_difference(k, y, 0) - log_factorial(y)
-    # y(m − log(μ + k)) with the part y·ζ inside the difference of log Γ
-    table: Table = {(0, 0): choose - y * np.logaddexp(m, zeta) - k * logs + y * m}
+    table: Table = {(0, 0): _log_choose(y, k) - y * np.logaddexp(0.0, zeta - m) - k * logs}
     if order >= 1:
         g = gamma_difference(k, y, 1) - logs + excess
-        table |= {(1, 0): y - total * t, (0, 1): k * g}
+        # y − Nt, which cancels at large counts
+        table |= {(1, 0): y * rest - k * t, (0, 1): k * g}
     if order >= 2:
         e1 = -excess * rest
         g1 = k * gamma_difference(k, y, 2) + t + e1
@@ -52,6 +54,16 @@ def table_of_size(y: Array, m: Array, zeta: Array, order: int) -> Table:
             (0, 3): k * (g + 2.0 * g1 + g2),
         }
     return table
+
+
+def _log_choose(y: Array, k: Array) -> Array:
+    """Return log Γ(y + k) − log Γ(k) − log y!, in which the larger parts are subtracted as a difference."""
+    found = gamma_difference(k, y, 0) - log_factorial(y)
+    many = (y > LARGE) & (y > k)
+    if many.any():
+        own = k[many]
+        found[many] = gamma_difference(y[many] + 1.0, own - 1.0, 0) - special.gammaln(own)
+    return np.asarray(found)
 
 
 @final
