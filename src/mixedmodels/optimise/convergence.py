@@ -74,7 +74,9 @@ def singular_statuses(
             sigma = block.structure.matrix(theta[block.place], block.positions)
             scale = unit * _column_unit(term, criterion.equations.column_squares()[block.term])
             message = _singular_message(term, block, sigma, scale, rank)
-            statuses.append(Status(Severity.NOTE, message, checked + ("" if term.penalised else _SIMPLIFY)))
+            statuses.append(
+                Status(Severity.NOTE, message, checked.strip() if term.penalised else checked + _SIMPLIFY)
+            )
     return tuple(statuses)
 
 
@@ -108,7 +110,8 @@ def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array,
     label = term.set_labels[block.set]
     where = f"{term.label} [{label}]" if label else term.label
     if rank == 0 and term.penalised:
-        return f"{where} is what its penalty does not touch, a straight line of one variable: its variance is zero"
+        free = "what its penalty does not touch, a straight line of one variable"
+        return f"the variance of {where} is zero: the smooth is {free}"
     if term.penalised:
         return f"one of the variances of {where} is zero: the smooth is what that penalty does not touch"
     if rank == 0:
