@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .dialects.lme4 import lmer
     from .dialects.nlme import gls, lme
     from .dialects.r.run import r
+    from .dialects.sas import sas
     from .errors import ConvergenceWarning, DataError, FitError, MixedModelsError, SpecError, Status
     from .fit import Fit
     from .inference.assumed_power import assumed_power as power
@@ -75,6 +76,7 @@ __all__ = [
     "mmrm",
     "power",
     "r",
+    "sas",
     "wald",
 ]
 
@@ -110,6 +112,7 @@ HOMES = {
     "mmrm": "api",
     "power": "inference.assumed_power:assumed_power",
     "r": "dialects.r.run",
+    "sas": "dialects.sas",
     "wald": "inference.wald",
 }
 
