@@ -50,7 +50,8 @@ SHARED_PREDICTORS = "predictors are those of"
 class Inputs:
     """What a fit was given beside its spec: data, weights as an array, known matrices, subset, own functions.
 
-    `beside` has further arrays by the name of their argument (`"trials"`, `"frequency"`, `"offset"`).
+    `client` is a Dask client whose workers read the data. `beside` has further arrays by the name of their argument
+    (`"trials"`, `"frequency"`, `"offset"`).
     """
 
     data: Any
@@ -59,6 +60,7 @@ class Inputs:
     subset: Any = None
     context: Mapping[str, Any] | None = None
     beside: Mapping[str, Any] = field(default_factory=dict)
+    client: Any = None
 
     def without_given(self) -> Inputs:
         """Return what a pickle holds: the model's own columns, and nothing of the caller's."""

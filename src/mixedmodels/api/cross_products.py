@@ -72,7 +72,7 @@ def cross_products(
     spec = read_formula(formula, weights=weights, method=method, contrasts=contrasts, na=na, context=context)
     stream = open_stream(data)
     if stream is None:
-        stream = _in_one_batch(open_source(data))
+        stream = in_one_batch(open_source(data))
     spec = with_everything(spec, lambda: stream.names)
     reason = not_streamed(spec, None, None, None)
     if reason:
@@ -82,7 +82,7 @@ def cross_products(
     return sum_stream(stream, spec, context, control)
 
 
-def _in_one_batch(source: Source) -> Stream:
+def in_one_batch(source: Source) -> Stream:
     """Return columns in memory as a stream of one batch."""
     found: dict[str, Column] = {}
 

@@ -32,6 +32,7 @@ def lmm(
     subset: Any = None,
     context: Mapping[str, Any] | None = None,
     control: Control | None = None,
+    client: Any = None,
 ) -> Fit:
     """Return the linear mixed model y = Xβ + Zb + e fitted by REML or maximum likelihood.
 
@@ -40,7 +41,9 @@ def lmm(
     formula
         `"y ~ fixed + (effects | group)"`, for example `"Reaction ~ Days + (Days | Subject)"`.
     data
-        A pandas, polars or pyarrow frame, any frame narwhals reads, or a dict of arrays.
+        A pandas, polars or pyarrow frame, any frame narwhals reads, or a dict of arrays. Data larger than memory: a
+        path or pattern of Parquet or CSV files, a pyarrow `Dataset`, a polars `LazyFrame`, a DuckDB relation, anything
+        with `__arrow_c_stream__`, or a Dask `DataFrame`, which are summed in batches (see the guide to huge data).
     residual, variance
         Covariance of the errors: a structure `"ar1(week | id)"`, `"us(visit | id, by=arm)"`, and functions
         `"ident(sex)"`, `"power(age)"`, `"power(fitted)"`, `"exp(x)"`, `"const_power(x)"`, `"fixed(x)"`,
@@ -77,6 +80,8 @@ def lmm(
         every row; it is kept with the fit for new data.
     control
         Tolerances and resources.
+    client
+        A Dask client whose workers read the files of a pattern, or sum the partitions of a Dask `DataFrame`.
 
     Notes
     -----
@@ -107,4 +112,4 @@ def lmm(
         context=context,
     )
     array = None if isinstance(weights, str) else weights
-    return fit_model(spec, Inputs(data, array, known, subset, context), control or Control())
+    return fit_model(spec, Inputs(data, array, known, subset, context, client=client), control or Control())

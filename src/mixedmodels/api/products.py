@@ -28,7 +28,7 @@ from ..terms.design import Design, RandomTerm
 from ..terms.encoder import INTERCEPT
 from ..terms.rank import ColumnMoments, null_space_of_sums
 from .run import fit_equations, warn_unconverged
-from .stream_reader import Learned, RowReader, learn
+from .stream_reader import Learned, RowReader, check_response, learn
 
 JOIN = "\x1f"
 """Between the parts of a level of crossed columns."""
@@ -50,6 +50,8 @@ class CrossProducts:
         For every grouping factor the types of the levels of its columns.
     n_given
         Rows that were read, those with missing values included.
+    low, high
+        The smallest and the largest response.
     notes
         What was noticed on the way.
 
@@ -63,6 +65,8 @@ class CrossProducts:
     sums: Sums
     kinds: tuple[tuple[str, ...], ...]
     n_given: int
+    low: float
+    high: float
     notes: tuple[Status, ...] = ()
 
     @property
@@ -112,7 +116,10 @@ class CrossProducts:
             )
         kinds = tuple(a or b for a, b in zip(self.kinds, other.kinds, strict=True))
         notes = tuple(dict.fromkeys((*self.notes, *other.notes)))
-        return CrossProducts(mine, self.sums.merge(other.sums), kinds, self.n_given + other.n_given, notes)
+        low, high = min(self.low, other.low), max(self.high, other.high)
+        return CrossProducts(
+            mine, self.sums.merge(other.sums), kinds, self.n_given + other.n_given, low, high, notes
+        )
 
     def save(self, path: str | Path) -> None:
         """Write them to a file, which `load` reads.
@@ -194,6 +201,7 @@ class CrossProducts:
     def _bind(self, spec: ModelSpec, control: Control) -> tuple[Design, Summed]:
         """Return the design of all rows, and the sums of the columns of X that are kept."""
         learned, sums = self.learned, self.sums
+        check_response(spec.response, self.low, self.high)
         frame, inner = sums.frame, sums.gram[1:-1, 1:-1]
         moments = ColumnMoments(frame.centre, inner, np.diagonal(inner) == 0.0)
         estimable, null_basis = null_space_of_sums(
@@ -323,7 +331,15 @@ class Summing:
         notes = self.reader.check() if whole else ()
         found = [labels_of(self.reader.level_parts(group)) for group in self.groups]
         sums = self.sums.finish([labels for labels, _ in found])
-        return CrossProducts(self.learned, sums, tuple(kinds for _, kinds in found), self.reader.given, notes)
+        return CrossProducts(
+            self.learned,
+            sums,
+            tuple(kinds for _, kinds in found),
+            self.reader.given,
+            self.reader.low,
+            self.reader.high,
+            notes,
+        )
 
 
 def sum_stream(

@@ -20,7 +20,7 @@ from ..fit import Fit, Inputs, conditional_mean
 from ..frame.ingest import build_frame
 from ..frame.model_frame import ModelFrame
 from ..frame.readers import open_source
-from ..frame.stream import open_stream
+from ..frame.stream import is_dask, open_stream
 from ..optimise.alternate import RENEWALS, alternate, alternate_near
 from ..optimise.batched import optimise_near
 from ..optimise.newton import optimise
@@ -84,6 +84,9 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         raise SpecError(
             f"known= must map names to matrices, for example known={{'A': matrix}}, not a {kind}."
         )
+    if inputs.client is not None or is_dask(inputs.data):
+        spread: Fit = load("api.spread:fit_spread")(spec, inputs, control)
+        return spread
     stream = open_stream(inputs.data)
     if stream is not None:
         streamed: Fit = load("api.streamed:fit_stream")(spec, stream, inputs, control)

@@ -116,9 +116,15 @@ def coded(column: Column, levels: NDArray[Any]) -> Column:
 
 
 def learn(
-    stream: Stream, spec: ModelSpec, control: Control, context: Mapping[str, Any] | None, first: Batch
+    stream: Stream,
+    spec: ModelSpec,
+    control: Control,
+    context: Mapping[str, Any] | None,
+    first: Batch,
+    levels: Mapping[str, NDArray[Any]] | None = None,
 ) -> Learned:
-    """Return how batches become rows, learned from the levels of factors and a first batch.
+    """Return how batches become rows, learned from the levels of factors (read from the stream unless given) and a
+    first batch.
 
     Raises
     ------
@@ -126,7 +132,7 @@ def learn(
         Where the formula learns something else from its data.
     """
     names = tuple(model_columns(spec, stream.as_source()))
-    levels = _factor_levels(stream, spec, control)
+    levels = factor_levels(stream, spec, control) if levels is None else levels
     columns = {name: coded(first[name], levels[name]) if name in levels else first[name] for name in names}
     frame = build_frame(spec, _Columns(columns, stream.backend), context=context)
     # build_frame leaves out levels that no row of the first batch has
@@ -202,7 +208,7 @@ def _is_plain(atom: Atom) -> bool:
     return bool(atom.variable)
 
 
-def _factor_levels(stream: Stream, spec: ModelSpec, control: Control) -> dict[str, NDArray[Any]]:
+def factor_levels(stream: Stream, spec: ModelSpec, control: Control) -> dict[str, NDArray[Any]]:
     """Return the levels of factors of X and Z, sorted; one reading of their columns."""
     names = factor_names(stream, spec)
     if not names:
@@ -332,8 +338,7 @@ class RowReader:
         return tuple(reversed(parts))
 
     def check(self) -> tuple[Status, ...]:
-        """Return a note of rows that were dropped; `DataError` where responses are constant or no row is complete."""
-        response = self.learned.spec.response
+        """Return a note of rows that were dropped; `DataError` where no row is complete."""
         for name, count in self.missing.items():
             if count == self.given:
                 raise DataError(f"column {name!r} is missing in every row; leave it out of the model.")
@@ -341,20 +346,24 @@ class RowReader:
             raise DataError(
                 f"no row is complete: missing values in {', '.join(self.missing) or 'no column'}."
             )
-        size = max(abs(self.low), abs(self.high))
-        if not SMALLEST < size < LARGEST and size > 0:
-            raise DataError(
-                f"the response {response!r} has values of size {size:.3g}, whose squares floating-point numbers "
-                "cannot hold; change its unit."
-            )
-        if self.low == self.high:
-            raise DataError(
-                f"the response {response!r} is {self.low:.6g} in every row; there is no variation to explain."
-            )
         if self.used == self.given:
             return ()
         text = f"{self.given - self.used} of {self.given} rows dropped: missing values in {', '.join(self.missing)}"
         return (Status(Severity.NOTE, text),)
+
+
+def check_response(response: str, low: float, high: float) -> None:
+    """Raise `DataError` where responses between two values are constant, or have no squares."""
+    size = max(abs(low), abs(high))
+    if not SMALLEST < size < LARGEST and size > 0:
+        raise DataError(
+            f"the response {response!r} has values of size {size:.3g}, whose squares floating-point numbers cannot "
+            "hold; change its unit."
+        )
+    if low == high:
+        raise DataError(
+            f"the response {response!r} is {low:.6g} in every row; there is no variation to explain."
+        )
 
 
 def _stride(group: tuple[str, ...]) -> int:

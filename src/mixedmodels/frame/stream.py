@@ -121,6 +121,30 @@ def open_stream(data: Any) -> Stream | None:
     return None
 
 
+def is_dask(data: Any) -> bool:
+    """Return whether data are a Dask frame."""
+    module = type(data).__module__.partition(".")[0]
+    return module in ("dask", "dask_expr") and hasattr(data, "to_delayed") and hasattr(data, "npartitions")
+
+
+def arrow_table(data: Any) -> Any:
+    """Return a frame in memory as a table of pyarrow."""
+    import pyarrow as pa
+
+    if isinstance(data, pa.Table):
+        return data
+    library = type(data).__module__.partition(".")[0]
+    if library == "pandas":
+        return pa.Table.from_pandas(data, preserve_index=False)
+    if library == "polars":
+        return data.to_arrow()
+    if isinstance(data, Mapping):
+        return pa.table(dict(data))
+    raise DataError(
+        f"data is a {type(data).__name__}; give a pandas, polars or pyarrow frame or a dict of arrays."
+    )
+
+
 def _need_pyarrow(what: str) -> None:
     if find_spec("pyarrow") is None:
         raise DataError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from ..engines.base import Target
 from ..errors import DataError, SpecError
 from ..fit import Fit
+from ..frame.stream import open_stream
 from ..inference.ddf import method_for
 from ..inference.distributions import t_quantile
 from ..inference.response import Response, read_response
@@ -26,6 +29,7 @@ from ..tool import load
 from ..typing import Array, Ddf, Labels
 from .chosen_terms import with_terms
 from .missing_responses import new_errors
+from .predict_batches import predict_batches
 from .prediction_error import Predicted, uncertainty_of
 from .standard_errors import lost_note, standard_errors
 from .unobserved import reach, without_new_levels
@@ -51,6 +55,7 @@ def predict(
     offset: Any = None,
     terms: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
+    to: str | Path | None = None,
 ) -> Array | Table:
     """Return predicted means offset + Xβ̂ (+ Zb̂), (rows,), or a table with standard errors and limits.
 
@@ -88,6 +93,11 @@ def predict(
     terms, exclude
         Names of the terms to predict from alone, `"s(x)"`, `"arm"`, `"(Intercept)"`, `"id"` of a bar, or of those to
         leave out; the offset is no term.
+
+    to
+        A Parquet file to write the columns of `newdata` to, with `fit` (and `se lower upper`) beside them. Rows that
+        are read in batches, as by `lmm`, are predicted and written so; a table with the path and the number of rows
+        comes back.
 
     Returns
     -------
@@ -137,6 +147,12 @@ def predict(
     54.1085  2.32252  43.9956  64.2215
     95% prediction limits; df: Kenward–Roger
     """
+    if to is not None or open_stream(newdata) is not None:
+        again = partial(
+            predict, fit, level=level, se=se, interval=interval, new_levels=new_levels, confidence=confidence,
+            type=type, ddf=ddf, information=information, offset=offset, terms=terms, exclude=exclude,
+        )  # fmt: skip
+        return predict_batches(newdata, to, again, fit.control.progress)
     known = fit.distribution is not None
     _check(level, new_levels, interval, confidence, (*LEVELS, "averaged") if known else LEVELS)
     if known:

@@ -336,3 +336,25 @@ def test_parquet_is_read_by_column(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(parquet.ParquetFile, "iter_batches", noted)
     mm.lmm("y ~ t + arm + (1 | id)", path)
     assert set(asked) == {("arm",), ("y", "t", "arm", "id")}
+
+
+def test_predictions_are_written_beside_the_rows(tmp_path: Path) -> None:
+    data = frame()
+    path = written(tmp_path, data)
+    fit = mm.lmm("y ~ t + (t | id)", path)
+    target = tmp_path / "predicted.parquet"
+    said = fit.predict(path, interval="confidence", to=target)
+    assert list(said["rows"]) == [4000]
+    found, expected = parquet.read_table(target).to_pandas(), fit.predict(data, interval="confidence")
+    for name in ("fit", "se", "lower", "upper"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-12)
+    assert found["y"].tolist() == data["y"].tolist()
+    np.testing.assert_array_equal(fit.predict(path), fit.predict(data))
+    again = mm.lmm("y ~ t + (t | id)", data)
+    again.predict(data.assign(fit=1.0), to=target)
+    assert "fit_" in parquet.read_table(target).column_names
+    with pytest.raises(mm.SpecError, match="must be the name of a Parquet file"):
+        fit.predict(path, to="predicted.csv")
+    with pytest.raises(mm.DataError, match="level"):
+        fit.predict(data.assign(id=-2), to=tmp_path / "failed.parquet")
+    assert not list(tmp_path.glob("failed*"))
