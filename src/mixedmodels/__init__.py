@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from .inference.compare import compare
     from .inference.fay_herriot import fay_herriot
     from .inference.meta import meta
+    from .inference.pool import pool
     from .inference.wald import wald
+    from .postfit.model_table import model_table
     from .scale.lmm_many import lmm_many
     from .spec import ModelSpec
     from .table import Table
@@ -74,6 +76,8 @@ __all__ = [
     "lmm_many",
     "meta",
     "mmrm",
+    "model_table",
+    "pool",
     "power",
     "r",
     "sas",
@@ -110,6 +114,8 @@ HOMES = {
     "lmm_many": "scale.lmm_many",
     "meta": "inference.meta",
     "mmrm": "api",
+    "model_table": "postfit.model_table",
+    "pool": "inference.pool",
     "power": "inference.assumed_power:assumed_power",
     "r": "dialects.r.run",
     "sas": "dialects.sas",

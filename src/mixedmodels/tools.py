@@ -56,6 +56,7 @@ class FitTools:
     test_zeros = Tool[Table]("postfit.distribution_checks:check_zeros")
     leverage = Tool[Array]("postfit.leverage:leverage", linear=True)
     influence = Tool[Table]("postfit.influence:influence")
+    draws = Tool[Any]("inference.draws:draws", linear=True)
     check = Tool[Table]("postfit.check:check")
     power = Tool[Table]("inference.power:power")
     refit = Tool[Any]("postfit.refit:refit")

@@ -85,7 +85,7 @@ def power(
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
     >>> fit.power("Days", n_sim=100, along="Subject", sizes=[4, 18], seed=1)["power"].round(2)
-    array([0.64, 1.  ])
+    array([0.5, 1. ])
     """
     n_sim, seed = check_draws(n_sim, seed)
     if not isinstance(alpha, numbers.Real) or not 0 < alpha < 1:

@@ -36,9 +36,9 @@ def check(fit: Fit, refit: bool = True, seed: int | None = 1) -> Table:
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("Y ~ sex * age + (age | id)", mm.datasets.load("orthodont"))
     >>> table = fit.check()
-    >>> at = table["check"].tolist().index("variance by group")
-    >>> table["verdict"][at], table["suggestion"][at]
-    ('problem', 'variance="ident(sex)" improves AIC by 19')
+    >>> row = table.row(table["check"].tolist().index("variance by group"))
+    >>> print(row["verdict"], "-", row["suggestion"])
+    look - variance="ident(sex)" improves AIC by 19
     """
     if not isinstance(refit, bool):
         raise SpecError(f"refit={refit!r} must be True or False.")

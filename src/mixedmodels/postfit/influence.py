@@ -75,8 +75,8 @@ def influence(
     >>> import mixedmodels as mm
     >>> fit = mm.gls("Y ~ sex * age", mm.datasets.load("orthodont"), residual="us(age | id)", method="ml")
     >>> table = fit.influence(by="id")
-    >>> int(np.argmax(table["cooks_d"])), round(float(table["cooks_d"].max()), 5)
-    (9, 0.15094)
+    >>> str(table["level"][np.argmax(table["cooks_d"])]), round(float(table["cooks_d"].max()), 5)
+    ('24', 0.15094)
     """
     if not isinstance(refit, bool):
         raise SpecError(f"refit={refit!r} must be True (fit the other rows) or False (one step).")

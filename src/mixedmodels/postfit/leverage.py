@@ -32,7 +32,7 @@ def leverage(fit: Fit, level: str = "conditional") -> Array:
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("travel ~ 1 + (1 | Rail)", mm.datasets.load("rail"))
     >>> float(fit.leverage("marginal").sum().round(6)), float(fit.leverage().sum().round(4))
-    (1.0, 5.9569)
+    (1.0, 5.9566)
     """
     check_choice("level", level, LEVELS)
     found = _marginal(fit)

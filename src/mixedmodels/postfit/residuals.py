@@ -103,7 +103,12 @@ def _residuals(fit: Fit, kind: str, conditional: bool) -> Array:
 
 
 def conditional_student(fit: Fit) -> Array:
-    """Return studentised conditional residuals of the rows used, (n,); NaN where a row is fitted exactly."""
+    """Return studentised conditional residuals of the rows used, (n,); NaN where a row is fitted exactly.
+
+    Those of correlated errors are decorrelated in place of studentised, so that tests may take them as independent.
+    """
+    if fit.design.residual is not None and fit.design.residual.structure is not None:
+        return _residuals(fit, "scaled", True)
     variance, unit = _conditional_variances(fit), error_variances(fit)
     known = variance > 1e-8 * unit
     return np.where(known, fit._resid / np.sqrt(np.where(known, variance, 1.0)), np.nan)
