@@ -459,6 +459,7 @@ NOT_ASKED = {
     **dict.fromkeys(
         ("summary", "report", "tidy", "glance", "augment", "conf_int"), "prints what others answer"
     ),
+    **dict.fromkeys(("mean_squares",), "of variance components alone; its own tests recode them"),
     **dict.fromkeys(("covtest",), "refits whose own numbers are asked"),
     **dict.fromkeys(("multivariate_tests",), "asked through anova: a function of its statistics"),
     **dict.fromkeys(("cov_params", "wald", "test"), "asked through emmeans, in the coordinates of X"),

@@ -459,6 +459,14 @@ class Fit(FitTools):
             f"method={known.approximation!r}."
         )
 
+    def _refuse_moments(self, tool: str) -> None:
+        """Raise `SpecError` for a tool that searches or follows a likelihood, in a fit by the method of moments."""
+        if self.spec.moments:
+            raise SpecError(
+                f"{tool} goes by the maximum of a likelihood, and this fit is by method={self.spec.moments!r}; use "
+                "fit.update(method='reml')."
+            )
+
     def _population_mean(self) -> Array:
         smooth = [term.smooth for term in self.design.random]
         return mean_with(self._work.rows(), self.solution, smooth)

@@ -13,6 +13,9 @@ from typing import Any, Literal
 from .errors import SpecError
 
 Method = Literal["reml", "ml"]
+Moments = Literal["type1", "type2", "type3", "mivque0"]
+MOMENTS = ("type1", "type2", "type3", "mivque0")
+"""Ways to estimate variance components without a likelihood."""
 NaAction = Literal["drop", "exclude", "raise"]
 Bounds = Literal["psd", "none"]
 Approximation = Literal["laplace", "quadrature", "rspl", "mspl", "rmpl", "mmpl"]
@@ -321,6 +324,7 @@ class ModelSpec:
     formula: str = ""
     functions: tuple[str, ...] = ()
     sampling: bool = False
+    moments: str | None = None
     likelihood: LikelihoodSpec | None = None
 
     def __post_init__(self) -> None:
@@ -330,7 +334,7 @@ class ModelSpec:
             ("bounds", self.bounds, ("psd", "none")),
         ):
             if value not in allowed:
-                listed = ", ".join(map(repr, allowed))
+                listed = ", ".join(map(repr, allowed if argument != "method" else (*allowed, *MOMENTS)))
                 raise SpecError(f"{argument}={value!r} is not known; use one of {listed}.")
 
     @property

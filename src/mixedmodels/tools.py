@@ -30,6 +30,7 @@ class FitTools:
     conf_int = Tool[Table]("postfit.fixed_effects:conf_int")
     cov_params = Tool[LabelledMatrix]("inference.vcov:cov_params")
     anova = Tool[Table]("inference.anova:anova")
+    mean_squares = Tool[Table]("inference.mean_squares:mean_squares", linear=True)
     covtest = Tool[Table]("postfit.covtest:covtest")
     multivariate_tests = Tool[Table]("inference.multivariate:multivariate_tests", linear=True)
     drop1 = Tool[Table]("postfit.drop_terms:drop1")

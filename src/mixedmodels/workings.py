@@ -258,7 +258,9 @@ def own_columns(spec: ModelSpec, design: Design, rows: Rows, control: Control) -
 
 def build_criterion(spec: ModelSpec, design: Design, equations: Equations) -> Criterion:
     """Return the criterion of a spec on equations, with the parameters held that spec and design hold."""
-    return choose_criterion(design, equations, {**dict(design.held), **held_values(spec)})
+    criterion = choose_criterion(design, equations, {**dict(design.held), **held_values(spec)})
+    # estimates by moments have a σ² of their own, which is not the one that −2l is least at
+    return linear_part(criterion).jointly() if spec.moments else criterion
 
 
 def held_values(spec: ModelSpec) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..control import Control
 from ..fit import Fit, Inputs
-from ..spec import Bounds, Method, NaAction
+from ..spec import Bounds, Method, Moments, NaAction
 from ..syntax.formula import read_formula
 from ..syntax.start_values import StartValues
 from ..typing import Ddf
@@ -21,7 +21,7 @@ def lmm(
     residual: str | None = None,
     variance: str | None = None,
     weights: Any = None,
-    method: Method = "reml",
+    method: Method | Moments = "reml",
     ddf: Ddf = "auto",
     known: Mapping[str, Any] | None = None,
     bounds: Bounds = "psd",
@@ -52,7 +52,8 @@ def lmm(
         Name of a column, or an array (rows of the data,), of known precision weights w_i > 0: var(e_i) =
         σ²/w_i.
     method
-        `"reml"` or `"ml"`.
+        `"reml"` or `"ml"`; for variance components also `"type1"`, `"type2"`, `"type3"` and `"mivque0"`, the method of
+        moments, whose analysis of variance is `fit.mean_squares()`.
     ddf
         Degrees-of-freedom method of the fit's tables: `"kenward-roger"`, `"satterthwaite"`, `"residual"`,
         `"asymptotic"` …; `"auto"` is `"residual"` where σ² is the only covariance parameter, for REML fits

@@ -8,8 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..control import Control
 from ..criterion import Criterion, Undetermined, linear_part, undetermined
 from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters
@@ -97,6 +95,9 @@ def fit_model(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         generalised: Fit = load(FITTERS[spec.likelihood.approximation])(spec, inputs, control)
         load("inference.ddf:check_given")(generalised)
         return generalised
+    if spec.moments:
+        by_moments: Fit = load("api.moments:fit_moments")(spec, inputs, control)
+        return by_moments
     frame, design, rows = read_model(spec, inputs, control)
     with carried_through("the fit"):
         found = search(spec, design, rows, control, spec.start_values)
@@ -225,7 +226,7 @@ def errors_vanish(design: Design, criterion: Criterion, optimum: Optimum) -> boo
         return False
     if sum(term.n_levels * term.n_columns for term in design.random) < criterion.nu:
         return False
-    spread = float(np.var(criterion.equations.rows.y))
+    spread = criterion.equations.response_square() / design.n
     return bool(linear.sigma2(optimum.theta) <= VANISHED * spread)
 
 
@@ -317,6 +318,11 @@ def fit_equations(
     Such functions take the fitted mean as known; it is renewed after each fit until the criterion moves by
     less than 1e-8, as in nlme (`optimise.alternate`).
     """
+    if spec.moments:
+        raise SpecError(
+            f"a fit by method={spec.moments!r} has no search to repeat for other rows or responses; use "
+            "fit.update(method='reml')."
+        )
     criterion = build_criterion(spec, design, equations)
     # equations of cross-products hold no rows, and have no such functions
     known = None if design.residual is None else fitted_covariate(design, equations.rows)

@@ -209,6 +209,7 @@ def bootstrap(
     >>> boot.replicates.shape, boot.names
     ((200, 3), ('sd(Rail: (Intercept))', 'sd(Residual)', '(Intercept)'))
     """
+    fit._refuse_moments("fit.bootstrap")
     check_choice("kind", kind, KINDS)
     if isinstance(stat, numbers.Integral) and not isinstance(stat, bool):
         stat, n = None, int(stat)

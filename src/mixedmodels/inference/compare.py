@@ -220,6 +220,7 @@ def _check_fits(fits: Sequence[Fit]) -> None:
     for fit in fits:
         if not isinstance(fit, Fit):
             raise SpecError(f"compare takes fits, not {type(fit).__name__}; options go by name.")
+        fit._refuse_moments("compare")
     first = fits[0]
     for fit in fits[1:]:
         if fit.nobs != first.nobs:

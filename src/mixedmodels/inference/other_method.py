@@ -18,14 +18,14 @@ def by_method(fit: Fit, method: Method) -> Fit:
     if fit.spec.method == method:
         return fit
     design = replace(fit.design, reml=method == "reml")
-    return _fit_design(fit, fit.spec.with_changes(method=method), design, fit._work.rows())
+    return _fit_design(fit, fit.spec.with_changes(method=method, moments=None), design, fit._work.rows())
 
 
 def null_model(fit: Fit) -> Fit:
     """Return the model with the same fixed part and independent errors of one variance (times 1/w)."""
     _check_linear(fit)
     spec = fit.spec.with_changes(
-        random=(), smooths=(), residual=None, variance=(), start=(), starts=(), hold=(),
+        random=(), smooths=(), residual=None, variance=(), start=(), starts=(), hold=(), moments=None,
         formula=f"{fit.spec.response} ~ {fit.spec.fixed}",
     )  # fmt: skip
     rows = replace(fit._work.rows(), random=(), residual=None)

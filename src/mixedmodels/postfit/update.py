@@ -116,7 +116,7 @@ def update(
         residual=spec.residual if residual is KEEP else residual,
         variance=spec.variance if variance is KEEP else variance,
         weights=new_weights,
-        method=spec.method if method is None else cast(Method, method),
+        method=cast(Method, (spec.moments or spec.method) if method is None else method),
         ddf=spec.ddf if ddf is None else ddf,
         bounds=spec.bounds if bounds is None else bounds,
         start=spec.start_values if start is KEEP else start,

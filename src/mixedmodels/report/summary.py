@@ -126,6 +126,8 @@ def _title(fit: Fit) -> str:
     if fit.distribution is not None:
         return generalised_title(fit)
     method = "REML" if fit.design.reml else "maximum likelihood"
+    if fit.spec.moments:
+        return f"Linear mixed model by the method of moments ({fit.spec.moments})"
     if not fit.design.random and fit.design.residual is not None:
         return f"Linear model with structured errors by {method}"
     if not fit.design.random:
@@ -161,6 +163,8 @@ def _data(fit: Fit) -> str:
 def _convergence(fit: Fit) -> str:
     optimum = fit.optimum
     word = "converged" if optimum.converged else "NOT CONVERGED"
+    if fit.spec.moments:
+        return f"no search{', singular' if fit.singular else ''}; {fit.engine} engine"
     when = {0: "at the starting values", 1: "in 1 iteration"}.get(
         optimum.iterations, f"in {optimum.iterations} iterations"
     )

@@ -13,9 +13,11 @@ import numpy as np
 from ..covariance import bind
 from ..errors import SpecError, suggest
 from ..spec import (
+    MOMENTS,
     Bounds,
     Method,
     ModelSpec,
+    Moments,
     NaAction,
     RandomSpec,
     ResidualSpec,
@@ -68,7 +70,7 @@ def read_formula(
     residual: str | ResidualSpec | None = None,
     variance: str | VarianceSpec | tuple[VarianceSpec, ...] | None = None,
     weights: Any = None,
-    method: Method = "reml",
+    method: Method | Moments = "reml",
     contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
     bounds: Bounds = "psd",
@@ -126,8 +128,8 @@ def read_formula(
         residual=read_residual(residual) if isinstance(residual, str) else residual,
         variance=_read_variance(variance),
         weights=weights if isinstance(weights, str) else None,
-        # "REML" and "ML" as R writes them
-        method=cast(Method, method.lower()) if isinstance(method, str) else method,
+        method=cast(Method, _likelihood_of(method)),
+        moments=method.lower() if isinstance(method, str) and method.lower() in MOMENTS else None,
         contrasts=_read_contrasts(contrasts),
         na=na,
         bounds=bounds,
@@ -148,6 +150,13 @@ def _read_variance(
     if isinstance(variance, VarianceSpec):
         return (variance,)
     return variance or ()
+
+
+def _likelihood_of(method: Any) -> Any:
+    """Return the likelihood of a method in small letters, as R and SAS do not write it: moments have REML's."""
+    if not isinstance(method, str):
+        return method
+    return "reml" if method.lower() in MOMENTS else method.lower()
 
 
 def _read_ddf(ddf: Any) -> Any:
