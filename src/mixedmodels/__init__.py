@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api.products import CrossProducts
     from .control import Control
     from .dialects.clmm import clmm
+    from .dialects.compare_software import compare_software
     from .dialects.glmer import glmer
     from .dialects.glmmtmb import glmmTMB
     from .dialects.lme4 import lmer
@@ -61,6 +62,7 @@ __all__ = [
     "clmm",
     "compare",
     "cross_products",
+    "compare_software",
     "datasets",
     "estimate_cost",
     "fay_herriot",
@@ -100,6 +102,7 @@ HOMES = {
     "clmm": "dialects.clmm",
     "compare": "inference.compare",
     "cross_products": "api.cross_products",
+    "compare_software": "dialects.compare_software",
     "estimate_cost": "api",
     "fay_herriot": "inference.fay_herriot",
     "glm": "api",

@@ -74,6 +74,7 @@ class FitTools:
     to_lme4 = Tool[str]("dialects.lme4:to_lme4")
     to_glmmtmb = Tool[str]("dialects.glmmtmb:to_glmmtmb")
     to_nlme = Tool[str]("dialects.nlme_text:to_nlme")
+    to_sas = Tool[str]("dialects.sas_text:to_sas")
 
 
 class Plots:

@@ -44,10 +44,14 @@ class Asked:
         spec, known = fit.spec, fit.distribution
         beside = frozenset(fit.inputs.beside) if fit.inputs else frozenset()
         ddf = spec.ddf if isinstance(spec.ddf, str) else ""
+        # pseudo-data have weights of their own
+        weighted = (
+            fit.design.weighted if known is None else bool(fit.inputs and fit.inputs.weights is not None)
+        )
         return Asked(
             spec,
             fit.schema.kind,
-            fit.design.weighted,
+            weighted or spec.weights is not None,
             beside,
             None if known is None else known.points,
             automatic_for(fit) if ddf == "auto" and known is None else ddf,
