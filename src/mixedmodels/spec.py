@@ -353,10 +353,16 @@ class ModelSpec:
         terms = (*self.random, *(term for part in self.parts for term in part.random))
         return frozenset(name for term in terms for name in (term.cov, term.precision) if name)
 
+    @property
+    def known_of_smooths(self) -> frozenset[str]:
+        """Names of the matrices that smooths over the regions of a map have: those of their factors."""
+        maps = (s for s in self.smooths if isinstance(s, SmoothSpec) and "mrf" in s.basis)
+        return frozenset(name for smooth in maps for name in smooth.arguments)
+
     def uses_known(self, name: str) -> bool:
         """Return whether a known matrix is used: errors that are sums of known matrices take all that no term names."""
         summed = self.residual is not None and self.residual.structure.name == "lin"
-        return summed or name in self.known_of_terms
+        return summed or name in self.known_of_terms | self.known_of_smooths
 
     def with_changes(self, **changes: Any) -> ModelSpec:
         """Return the spec with some fields replaced."""

@@ -144,7 +144,12 @@ def warn_unconverged(optimum: Optimum, stacklevel: int = 4) -> None:
 def owned(spec: ModelSpec, inputs: Inputs, frame: ModelFrame, design: Design) -> Inputs:
     """Return what a fit keeps of what it was given: copies of its own."""
     summed = spec.residual is not None and spec.residual.structure.name == "lin"
-    known = deepcopy(inputs.known) if summed else _known_in_design(design)
+    if summed:
+        known = deepcopy(dict(inputs.known or {}))
+    else:
+        given = inputs.known or {}
+        maps = {name: deepcopy(given[name]) for name in spec.known_of_smooths if name in given}
+        known = _known_in_design(design) | maps
     return replace(
         inputs,
         data=frame.kept,

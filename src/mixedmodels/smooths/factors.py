@@ -259,9 +259,9 @@ class MarkovField(Smooth):
     Notes
     -----
     `known=` is a symmetric matrix over the regions: weights w_ij of neighbourhood with 0 on the diagonal, whose penalty
-    is Σ_{i<j} w_ij(β_i − β_j)², or the penalty itself. With k below the number of regions the k patterns that are
-    smoothest over the data are kept (Wood 2017, section 5.4.2). *Same as* mgcv's `bs = "mrf"` with `xt = list(nb = …)`
-    or `xt = list(penalty = …)`.
+    is Σ_{i<j} w_ij(β_i − β_j)², or the penalty itself. Those of the data come first; others take the smoothest values.
+    With k below the number of regions the k patterns that are smoothest over the data are kept (Wood 2017, section
+    5.4.2). *Same as* mgcv's `bs = "mrf"` with `xt = list(nb = …)` or `xt = list(penalty = …)`.
     """
 
     names: ClassVar[Labels] = ("mrf",)
@@ -274,7 +274,8 @@ class MarkovField(Smooth):
         levels = given.levels[0] if given.levels and given.levels[0] is not None else ()
         count = len(levels)
         penalty = _laplacian(given, count)
-        pieces = int(csgraph.connected_components(penalty != 0, directed=False)[0])
+        linked = np.abs(penalty) > 1e-10 * np.abs(penalty).max()
+        pieces = int(csgraph.connected_components(linked, directed=False)[0])
         null = pieces if np.abs(penalty.sum(axis=1)).max() <= 1e-10 * np.abs(penalty).max() else 0
         k = count if given.k is None else given.k
         if not null < k <= count:
@@ -298,9 +299,10 @@ def _laplacian(given: Given, count: int) -> Array:
             f"{given.label}: mrf needs known= with a matrix over the {count} regions: who is whose neighbour."
         )
     matrix: Array = np.asarray(known, dtype=np.float64)
-    if matrix.shape != (count, count) or not np.allclose(matrix, matrix.T):
+    size = len(matrix)
+    if size < count or matrix.shape != (size, size) or not np.allclose(matrix, matrix.T):
         raise DataError(
-            f"{given.label}: known= is {matrix.shape}; a symmetric {count} × {count} matrix is needed."
+            f"{given.label}: known= is {matrix.shape}; a symmetric matrix over the {count} regions is needed."
         )
     if not np.diag(matrix).any():
         if (matrix < 0).any():
@@ -308,6 +310,10 @@ def _laplacian(given: Given, count: int) -> Array:
         matrix = np.diag(matrix.sum(axis=1)) - matrix
     if np.linalg.eigvalsh(matrix)[0] < -1e-10 * np.abs(matrix).max():
         raise DataError(f"{given.label}: known= is no penalty: it has a negative eigenvalue.")
+    if size > count:
+        # Regions without data take the values that are smoothest, given the others: what is left is a Schur complement.
+        across, among = matrix[:count, count:], matrix[count:, count:]
+        matrix = matrix[:count, :count] - across @ np.linalg.pinv(among, hermitian=True) @ across.T
     return (matrix + matrix.T) / 2
 
 

@@ -220,6 +220,16 @@ def known_among(argument: str, given: Any, levels: NDArray[Any]) -> Array:
     return np.ascontiguousarray(_dense(matrix)[np.ix_(order, order)])
 
 
+def known_around(argument: str, given: Any, levels: NDArray[Any]) -> Array:
+    """Return a known symmetric matrix with some levels first, (q, q), then all others that it names."""
+    matrix, labels = _matrix_and_labels(argument, given)
+    if labels is None:
+        return known_among(argument, given, levels)
+    _check_symmetric(argument, matrix)
+    order = _match(argument, labels, levels)[1]
+    return np.ascontiguousarray(_dense(matrix)[np.ix_(order, order)])
+
+
 def _dense(matrix: Any) -> Array:
     dense: Array = matrix.toarray() if is_sparse(matrix) else matrix
     return dense

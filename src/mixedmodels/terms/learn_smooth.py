@@ -24,6 +24,7 @@ from ..syntax.spelling import variables
 from ..syntax.tokens import tokenize
 from ..typing import Array
 from .functions import OwnFunctions
+from .known import known_around
 from .number import learn_number
 from .size import MOST_FIXED, check_matrix
 from .smooth import Argument, By, Curve, LearnedCurve
@@ -61,6 +62,11 @@ def learn_smooths(
         if isinstance(asked, SplineSpec):
             found.append(learn_spline(asked, frame.columns))
             continue
+        if asked.id is not None:
+            raise SpecError(
+                f"{asked}: smoothing parameters shared by id= are not built; leave id= out, or use "
+                "bs='fs' for curves of one smoothness."
+            )
         read = _read(asked, frame, functions)
         notes += _notes(read, spec, frame)
         found += _learn(read, frame)
@@ -198,10 +204,17 @@ def _given(read: _Read, frame: ModelFrame) -> Given:
             None if one.levels is None else tuple(str(level) for level in one.levels)
             for one in read.arguments
         ),
-        known=next(
-            (frame.known[n] for one in read.arguments for n in one.variables if n in frame.known), None
-        ),
+        known=_known(read, frame) if "mrf" in asked.basis else None,
     )
+
+
+def _known(read: _Read, frame: ModelFrame) -> Array | None:
+    """Return the matrix over the regions of a map, those of the data first."""
+    one = read.arguments[0]
+    name = one.variables[0]
+    if name not in frame.known or one.levels is None:
+        return None
+    return known_around(f"known={name!r}", frame.known[name], one.levels)
 
 
 def _tensor(read: _Read) -> Basis:
