@@ -20,7 +20,7 @@ NaAction = Literal["drop", "exclude", "raise"]
 Bounds = Literal["psd", "none"]
 Approximation = Literal["laplace", "quadrature", "rspl", "mspl", "rmpl", "mmpl"]
 Information = Literal["observed", "expected"]
-Component = Literal["dispersion", "zero", "hurdle"]
+Component = Literal["dispersion", "zero", "hurdle", "nominal"]
 PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
 """Approximations that fit a linear mixed model to pseudo-data, over and over."""
 

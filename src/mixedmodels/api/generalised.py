@@ -78,10 +78,10 @@ def read_generalised(
         )
     if pseudo and reml:
         raise SpecError(f"reml= is for method='laplace'; method={method!r} says it in its first letter.")
-    if nominal is not None:
+    if nominal is not None and name != "ordinal":
         raise SpecError(
-            f"nominal={nominal!r}: effects of a term on every threshold are not fitted; family='multinomial' has "
-            "effects on every category."
+            f"nominal={nominal!r}: effects on every threshold are those of family='ordinal', and this is "
+            f"family={family!r}."
         )
     if method == "quadrature" and reml:
         raise SpecError("reml= is for method='laplace'; method='quadrature' is maximum likelihood.")
@@ -105,7 +105,12 @@ def read_generalised(
         _check_free(name, method)
         dispersion = None
     names = check_functions(context)
-    written = (("dispersion", dispersion), ("zero", zero_inflation), ("hurdle", hurdle))
+    written = (
+        ("dispersion", dispersion),
+        ("zero", zero_inflation),
+        ("hurdle", hurdle),
+        ("nominal", nominal),
+    )
     parts = tuple(
         _read_part(cast(Component, component), text, spec.response, names)
         for component, text in written
@@ -251,4 +256,8 @@ def _read_part(component: Component, text: str, response: str, functions: frozen
     parsed = parse_formula(f"{response} {text.strip()}", functions)
     if parsed.smooths:
         raise SpecError(f"{argument}={text!r}: spline(...) stands in the formula of the mean only.")
+    if component == "nominal" and (parsed.random or parsed.offsets):
+        raise SpecError(
+            f"nominal={text!r}: random terms and offsets stand in the formula of the location only."
+        )
     return PartSpec(component, parsed.fixed, parsed.random, parsed.offsets, text.strip())

@@ -22,6 +22,8 @@ def glm(
     dispersion: str | None = None,
     zero_inflation: str | None = None,
     hurdle: str | None = None,
+    nominal: str | None = None,
+    thresholds: str = "flexible",
     trials: Any = None,
     weights: Any = None,
     frequency: Any = None,
@@ -39,7 +41,7 @@ def glm(
     ----------
     formula
         `"y ~ fixed"`, without random terms; the response as for `glmm`.
-    data, family, link, dispersion, zero_inflation, hurdle, trials, weights, frequency, offset
+    data, family, link, dispersion, zero_inflation, hurdle, nominal, thresholds, trials, weights, frequency, offset
         As for `glmm`.
     ddf, contrasts, na, subset, context, control
         As for `lmm`.
@@ -63,6 +65,8 @@ def glm(
         dispersion=dispersion,
         zero_inflation=zero_inflation,
         hurdle=hurdle,
+        nominal=nominal,
+        thresholds=thresholds,
         trials=trials,
         weights=weights,
         frequency=frequency,

@@ -61,7 +61,8 @@ def glmm(
         Formulas without a response, `"~ mined + (1 | site)"`: log-linear model of the dispersion, logit of the share of
         structural zeros, logit of a zero where all others are of the truncated distribution.
     nominal, thresholds
-        Ordinal models: terms with an effect on every threshold, and how thresholds are spaced.
+        Ordinal models: a formula of terms with an effect on every threshold, `"~ contact"` (τ_k + w'γ_k, as in `clm`),
+        and how thresholds are spaced: `"flexible"`, `"equidistant"`, `"symmetric"`.
     method
         How b is integrated out: `"laplace"`, `"quadrature"` (adaptive Gauss–Hermite; one grouping factor, three effects
         a level at most), or pseudo-likelihood as in PROC GLIMMIX: `"rspl"`, `"mspl"`, `"rmpl"`, `"mmpl"`.

@@ -130,11 +130,15 @@ def _joint_basis(
     rank = found.design.fixed.rank
     if isinstance(family, Ordinal):
         # thresholds take up what the means of the other columns add
-        count, (levels, spacing) = rank - len(maps[0]), ordered
-        level = np.linalg.lstsq(threshold_map(spacing, levels)[0], np.ones(len(levels) - 1), rcond=None)[0]
-        whole = np.eye(rank)
-        whole[count:, count:] = maps[0]
-        whole[:count, count:] = np.outer(level, parts[0].rows.x.mean(axis=0) @ maps[0])
+        spaced = threshold_map(ordered[1], ordered[0])[0]
+        level = np.linalg.lstsq(spaced, np.ones(len(spaced)), rcond=None)[0]
+        count, first, whole = spaced.shape[1], rank - len(maps[0]), np.eye(rank)
+        whole[first:, first:] = maps[0]
+        whole[:count, first:] = np.outer(level, parts[0].rows.x.mean(axis=0) @ maps[0])
+        if len(parts) > 1:
+            own = np.kron(maps[1], np.eye(count))
+            whole[count:first, count:first] = own
+            whole[:count, count:first] = -np.kron(parts[1].rows.x.mean(axis=0), np.eye(count)) @ own
     else:
         blocks = maps * (rank // max(len(maps[0]), 1)) if len(maps) == 1 else maps
         whole, first = np.zeros((rank, rank)), 0

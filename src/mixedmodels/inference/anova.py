@@ -11,6 +11,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
 from ..typing import Array, Ddf
+from .components import by_component
 from .ddf import method_for
 from .directions import column_sizes
 from .model_terms import ModelTerm, indicator_map, indicator_matrix, model_terms
@@ -94,9 +95,10 @@ def anova(
 
 def hypotheses(fit: Fit, type: int) -> dict[str, Array]:
     """Return for each term but the intercept the rows L (q, p) of its hypothesis of type 1, 2 or 3."""
-    terms = model_terms(fit)
     build = {1: _sequential, 2: _after_others, 3: _marginal}[type]
-    return fit._work.keep(f"hypotheses {type}", lambda: build(fit, terms))
+    if fit.rows is None or not fit.rows.parts:
+        return fit._work.keep(f"hypotheses {type}", lambda: build(fit, model_terms(fit)))
+    return fit._work.keep(f"hypotheses {type}", lambda: by_component(fit, build))
 
 
 def _sequential(fit: Fit, terms: list[ModelTerm]) -> dict[str, Array]:

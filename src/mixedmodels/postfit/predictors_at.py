@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..fit import Fit
+from ..inference.categories import threshold_functions
 from ..likelihood.families.multinomial import Multinomial
 from ..likelihood.families.ordinal import Ordinal
 from ..terms.design import Design
 from ..terms.new_rows import NewRows, encode_new
-from ..terms.predictors import Part, parts_of, threshold_map
+from ..terms.predictors import Part, parts_of
 from ..terms.rows import Rows, TermRows
 from ..typing import Array
 from .missing_responses import ErrorsOfRows
@@ -106,7 +107,7 @@ def predictors_at(fit: Fit, mean: NewRows, newdata: Any, *, level: str) -> Predi
     conditional = level == "conditional"
     included = tuple(conditional or term.smooth for term in fit.design.random)
     if isinstance(known.family, Ordinal):
-        rows = _ends(fit, reach(fit, mean).rows)
+        rows = _ends(fit, reach(fit, mean).rows, _nominal(fit, newdata, len(mean)))
     elif isinstance(known.family, Multinomial):
         rows = _of_levels(fit, _part_rows(fit, 0, newdata, level), len(known.levels) - 1)
     else:
@@ -209,21 +210,26 @@ def _widened(
     )
 
 
-def _ends(fit: Fit, location: NewRows) -> list[NewRows]:
+def _nominal(fit: Fit, newdata: Any, m: int) -> Array:
+    """Return the columns with an effect on every threshold, (m, r), NaN in rows that miss something."""
+    parts = parts_of(fit.design, fit._work.rows())
+    if len(parts) == 1:
+        return np.empty((m, 0))
+    own = _part_rows(fit, 1, newdata, "population")
+    # thresholds take the place of the intercept, the first column of what was written
+    width = len(parts[1].design.fixed.columns)
+    return np.where(own.complete[:, None], own.matrix[:, own.matrix.shape[1] - width :], np.nan)
+
+
+def _ends(fit: Fit, location: NewRows, nominal: Array) -> list[NewRows]:
     """Return the ends τ_k − η of the K − 1 first levels, linear in thresholds and coefficients."""
-    known, asked = fit.distribution, fit.spec.likelihood
-    assert known is not None
-    assert asked is not None
-    spaced, _ = threshold_map(asked.thresholds, known.levels)
-    count, found = spaced.shape[1], []
-    m = len(location)
+    m, found = len(location), []
+    complete = location.complete & np.isfinite(nominal).all(axis=1)
     values = tuple(-_as_dense(one, m) for one in location.values)
-    for row in spaced:
-        matrix = -location.matrix
-        matrix[:, :count] = row
+    for own in threshold_functions(fit, nominal):
         offset = None if location.offset is None else -location.offset
-        wide = _widened(fit, location, matrix, location.codes, values, location.sets)
-        found.append(replace(wide, offset=offset))
+        wide = _widened(fit, location, own - location.matrix, location.codes, values, location.sets)
+        found.append(replace(wide, offset=offset, complete=complete))
     return found
 
 

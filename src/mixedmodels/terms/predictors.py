@@ -74,7 +74,8 @@ def build_parts(
     names = observed.family.predictors
     categories = isinstance(observed.family, Ordinal | Multinomial)
     parts = [("mean", spec, frame)]
-    for name in () if categories else names[1:]:
+    beside = [name for name in ("nominal",) if name in given] if categories else list(names[1:])
+    for name in beside:
         asked = given.get(name) or PartSpec(name, "1")  # type: ignore[call-overload,arg-type]
         own = spec.with_changes(
             fixed=asked.fixed, random=asked.random, offsets=asked.offsets, smooths=(), hold=()
@@ -106,7 +107,7 @@ def assemble(
         For a structure that a multinomial response cannot have over its levels.
     """
     if isinstance(family, Ordinal):
-        return _ordinal(parts[0], responses, levels, spacing)
+        return _ordinal(parts, responses, levels, spacing)
     if isinstance(family, Multinomial):
         return _multinomial(parts[0], levels)
     if len(parts) == 1:
@@ -251,28 +252,67 @@ def threshold_map(spacing: str, levels: Labels) -> tuple[Array, Labels]:
     return np.eye(count), tuple(f"{low}|{high}" for low, high in pairwise(levels))
 
 
-def _ordinal(part: Part, responses: Responses, levels: Labels, spacing: str) -> Assembled:
+def nominal_columns(x: Array, ends: Array) -> Array:
+    """Return the columns of effects on every threshold, (n, r·count), from X (n, r) and rows of J, (n, count)."""
+    return np.asarray((x[:, :, None] * ends[:, None, :]).reshape(len(x), -1))
+
+
+def _nominal_terms(part: Part, thresholds: Labels, mean: Part) -> FixedTerms:
+    """Return the coefficients of a part with an effect on every threshold, `"1|2: contact[T.yes]"`.
+
+    Raises
+    ------
+    SpecError
+        Where a column is aliased, or has an effect on the location too.
+    """
+    fixed = part.design.fixed
+    both = [name for name in fixed.columns if name in mean.design.fixed.columns]
+    if both:
+        raise SpecError(
+            f"nominal: {', '.join(both)} has an effect on the location too, which those on all thresholds make up; "
+            "leave it out of the formula."
+        )
+    if fixed.aliased:
+        raise SpecError(
+            f"nominal: {', '.join(fixed.aliased)} depends linearly on the other columns; leave it out."
+        )
+    count = len(thresholds)
+    columns = tuple(f"{name}: {column}" for column in fixed.columns for name in thresholds)
+    terms = tuple(f"thresholds: {term}" for term in fixed.terms)
+    assign = tuple(place for place in fixed.assign for _ in thresholds)
+    written = (
+        None if fixed.written is None else np.asarray(np.kron(fixed.written, np.eye(count)), dtype=np.float64)
+    )
+    size = len(columns)
+    return FixedTerms(columns, terms, assign, tuple(range(size)), np.zeros((size, 0)), written)
+
+
+def _ordinal(parts: Sequence[Part], responses: Responses, levels: Labels, spacing: str) -> Assembled:
     """Return the ends of the interval of a row: τ_y − η and τ_{y−1} − η, with one z for both."""
+    part, nominal = parts[0], parts[1] if len(parts) > 1 else None
     n = part.design.n
     spaced, names = threshold_map(spacing, levels)
     count = spaced.shape[1]
     y = responses.y.astype(np.int64)
     ends = np.vstack([np.zeros((1, count)), spaced, np.zeros((1, count))])
-    upper = np.hstack([ends[y + 1], -part.x])
-    lower = np.hstack([ends[y], -part.x])
+    w = np.empty((n, 0)) if nominal is None else nominal.x
+    upper = np.hstack([ends[y + 1], nominal_columns(w, ends[y + 1]), -part.x])
+    lower = np.hstack([ends[y], nominal_columns(w, ends[y]), -part.x])
     random = tuple(TermRows(own.codes, -own.dense_values()) for own in part.rows.random)
     offset = None if part.rows.offset is None else -part.rows.offset
-    places = np.arange(count + part.x.shape[1])
+    places = np.arange(upper.shape[1])
     thresholds = FixedTerms(names, (THRESHOLDS,), (0,) * count, tuple(range(count)), np.zeros((count, 0)))
-    fixed = join_fixed([("", thresholds), ("", part.design.fixed)])
-    components = ("threshold",) * count + ("mean",) * len(part.design.fixed.columns)
-    matrix = np.hstack([np.zeros((n, count)), part.rows.fixed.matrix])
+    beside = [] if nominal is None else [("", _nominal_terms(nominal, names, part))]
+    fixed = join_fixed([("", thresholds), *beside, ("", part.design.fixed)])
+    own = len(part.design.fixed.columns)
+    components = ("threshold",) * (len(fixed.columns) - own) + ("mean",) * own
+    matrix = np.hstack([np.zeros((n, len(fixed.columns) - own)), part.rows.fixed.matrix])
     return Assembled(
         replace(part.design, fixed=replace(fixed, components=components)),
         replace(
             part.rows,
             fixed=FixedRows(matrix, fixed.estimable, None, fixed.written_kept),
-            parts=(part,),
+            parts=tuple(parts),
         ),
         (PredictorRows(places, upper, random, offset), PredictorRows(places, lower, random, offset)),
     )

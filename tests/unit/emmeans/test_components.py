@@ -114,3 +114,27 @@ def test_marginal_residuals_have_no_random_effects_of_the_zeros() -> None:
     )
     found = fit.residuals("quantile", level="marginal", seed=1)
     assert abs(found.mean()) < 0.3
+
+
+def test_terms_of_every_component_are_tested() -> None:
+    fit = zeros()
+    table = fit.anova()
+    assert list(table["term"]) == ["spp", "mined", "zero: mined", "zero: DOP"]
+    rows = fit.fixed_effects(ddf="asymptotic")
+    place = list(rows["term"]).index("zero: mined[T.no]")
+    assert table["statistic"][2] == pytest.approx(rows["statistic"][place] ** 2, rel=1e-8)
+    # that of the mean is that of its own columns, as without formulas of the zeros
+    crossed = mm.glmm("count ~ mined * DOP + (1 | site)", SALAMANDERS, "nb2", dispersion="~ mined * DOP")
+    assert list(crossed.anova()["term"])[3:] == [
+        "dispersion: mined",
+        "dispersion: DOP",
+        "dispersion: mined:DOP",
+    ]
+    sums = mm.glmm(
+        "count ~ mined * DOP + (1 | site)",
+        SALAMANDERS,
+        "nb2",
+        dispersion="~ mined * DOP",
+        contrasts={"mined": "sum"},
+    )
+    np.testing.assert_allclose(crossed.anova()["statistic"], sums.anova()["statistic"], rtol=1e-4)

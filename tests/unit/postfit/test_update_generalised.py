@@ -77,5 +77,3 @@ def test_tools_of_linear_models_say_so(tool: str) -> None:
 def test_linear_models_have_no_family_to_change() -> None:
     with pytest.raises(SpecError, match="family= is an argument of glmm"):
         mm.lmm("incidence ~ period + (1 | herd)", CBPP).update(family="poisson")
-    with pytest.raises(SpecError, match="effects of a term on every threshold are not fitted"):
-        mm.glmm("incidence ~ 1 + (1 | herd)", CBPP, "ordinal", nominal="~ period")

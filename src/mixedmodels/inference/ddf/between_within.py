@@ -35,8 +35,8 @@ class BetweenWithin(ByColumn):
         design, fixed, rows = fit.design, fit.design.fixed, fit._work.rows()
         subjects = subject_codes(design, rows)
         n_subjects = int(subjects.max()) + 1
-        constant = constant_within(rows.x, subjects)
-        own = _counted(fixed)
+        x, own = _with_thresholds(fixed, rows)
+        constant = constant_within(x, subjects)
         between = float(n_subjects - constant[own].sum())
         within = float(design.n - n_subjects - (~constant[own]).sum())
         residual = design.residual
@@ -75,13 +75,22 @@ def _elsewhere(fixed: FixedTerms) -> NDArray[np.bool_]:
     return np.array([fixed.components[j] not in ("mean", "threshold") for j in fixed.estimable])
 
 
-def _counted(fixed: FixedTerms) -> NDArray[np.intp]:
-    """Return the estimable columns of the mean that take degrees of freedom; thresholds count as one intercept."""
+def _with_thresholds(fixed: FixedTerms, rows: Rows) -> tuple[Array, NDArray[np.intp]]:
+    """Return X with the columns of terms that have effects on thresholds, and which columns take degrees of freedom.
+
+    Those are of the mean; thresholds count as one intercept, and a column with an effect on each of them as one column.
+    """
     kept = ~_elsewhere(fixed)
-    if fixed.components:
-        thresholds = [k for k, j in enumerate(fixed.estimable) if fixed.components[j] == "threshold"]
-        kept[thresholds[1:]] = False
-    return np.flatnonzero(kept)
+    thresholds = [k for k, j in enumerate(fixed.estimable) if fixed.components[j : j + 1] == ("threshold",)]
+    if not thresholds:
+        return rows.x, np.flatnonzero(kept)
+    nominal = rows.parts[1].rows.x if len(rows.parts) > 1 else np.empty((len(rows), 0))
+    count = sum(fixed.assign[fixed.estimable[k]] == 0 for k in thresholds)
+    first = thresholds[::count]
+    kept[[k for k in thresholds if k not in first]] = False
+    x = rows.x.copy()
+    x[:, thresholds[count:]] = np.repeat(nominal, count, axis=1)
+    return x, np.flatnonzero(kept)
 
 
 def subject_codes(design: Design, rows: Rows) -> Codes:

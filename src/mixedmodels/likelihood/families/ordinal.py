@@ -100,10 +100,10 @@ class Ordinal(Family):
         return np.array([ends[level + 1], ends[level]])
 
     def probabilities(self, location: Array, thresholds: Array) -> Array:
-        """Return P(y = k), (n, K), at η (n,) and τ (K−1,)."""
+        """Return P(y = k), (n, K), at η (n,) and τ (K−1,) or, by row, (n, K−1)."""
         n = len(location)
         ends = np.column_stack(
-            [np.full(n, -np.inf), thresholds[None] - location[:, None], np.full(n, np.inf)]
+            [np.full(n, -np.inf), np.atleast_2d(thresholds) - location[:, None], np.full(n, np.inf)]
         )
         return np.exp([self.link.log_between(ends[:, k + 1], ends[:, k])[0] for k in range(self.levels)]).T
 
