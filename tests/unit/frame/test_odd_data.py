@@ -207,7 +207,7 @@ def test_what_is_no_frame_is_said(name: str) -> None:
     [
         ({"method": "mle"}, "method='mle' is not known"),
         ({"na": "omit"}, "na='omit' is not known"),
-        ({"ddf": None}, "ddf method None must be a name"),
+        ({"ddf": None}, "ddf=None is no method; give its name"),
         ({"contrasts": "sum"}, "contrasts='sum' must map"),
         ({"control": {"threads": 2}}, "control=.* must be settings"),
         ({"known": [1]}, "known= must map names to matrices"),
