@@ -467,6 +467,13 @@ class Fit(FitTools):
                 "fit.update(method='reml')."
             )
 
+    def _refuse_restricted(self, what: str) -> None:
+        """Raise `SpecError` for what is not computed of a generalised model by restricted likelihood."""
+        if self.spec.method == "reml" and self._work.integrated:
+            raise SpecError(
+                f"{what} of a generalised model are computed by maximum likelihood; fit it without reml=True."
+            )
+
     def _population_mean(self) -> Array:
         smooth = [term.smooth for term in self.design.random]
         return mean_with(self._work.rows(), self.solution, smooth)

@@ -36,6 +36,7 @@ from .spec import ModelSpec
 from .summed import Summed
 from .terms.design import Design
 from .terms.rows import Rows
+from .tool import load
 from .typing import Array
 
 T = TypeVar("T")
@@ -164,7 +165,7 @@ class Workings:
 
     def covariance(self) -> Array:
         """Return the asymptotic covariance of all parameters of a generalised model at θ̂, (n_theta, n_theta)."""
-        return self.keep("covariance", lambda: self.likelihood().covariance(self.fit.optimum.theta))
+        return self.keep("covariance", self._covariance)
 
     def parameters(self) -> Criterion:
         """Return the criterion, of whatever kind."""
@@ -229,6 +230,12 @@ class Workings:
             held=held_values(fit.spec),
             expected=fit.spec.likelihood.information == "expected",
         )
+
+    def _covariance(self) -> Array:
+        if self.fit.spec.method == "reml":
+            found: Array = load("api.restricted:covariance_again")(self.fit)
+            return found
+        return self.likelihood().covariance(self.fit.optimum.theta)
 
     def _build_criterion(self) -> Criterion:
         if self.integrated:

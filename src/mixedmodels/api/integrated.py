@@ -10,8 +10,9 @@ from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import Arranged, arrange, solution_at
 from ..criterion.separation import check_concordant, infinite_coefficients, recession
-from ..errors import DataError, Severity, SpecError, Status, carried_through
+from ..errors import DataError, Severity, Status, carried_through
 from ..fit import Fit, Inputs
+from ..frame.model_frame import ModelFrame
 from ..likelihood.distribution import Distribution
 from ..likelihood.families.ordinal import Ordinal
 from ..likelihood.responses import Responses
@@ -27,6 +28,7 @@ from ..terms.rows import Rows
 from ..typing import Array, Labels
 from ..workings import held_values
 from .generalised import read_rows
+from .restricted import RestrictedOptimum, check_restricted, search_restricted
 from .run import owned, start_near, warn_unconverged
 
 Redraw: TypeAlias = Callable[[Design, Rows], tuple[Design, Rows]]
@@ -37,7 +39,6 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
     frame, observed = read_rows(spec, inputs)
     asked = spec.likelihood
     assert asked is not None
-    _refuse(spec)
     family, responses = observed.family, observed.responses
     levels = () if observed.levels is None else tuple(str(level) for level in observed.levels)
     with carried_through("the fit"):
@@ -59,6 +60,13 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             held=held,
             expected=asked.information == "expected",
         )
+        if spec.method == "reml":
+            check_restricted(spec, arranged)
+            known = Distribution(family, responses, observed.label, asked.approximation, levels=levels)
+            found = search_restricted(spec, arranged, known, control)
+            notes = frame.notes + observed.notes + design.notes + control.notes
+            kept = owned(spec, inputs, frame, design) if control.keep_data else None
+            return _restricted_fit(spec, frame, (design, whole.rows), found, control, notes, kept)
         points = None if asked.points == "auto" else asked.points
         criterion = choose_approximation(asked.approximation, arranged, held, points)
         optimum = optimise(criterion, control, spec.start_values)
@@ -88,6 +96,28 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
         )
         fit._work.keep("covariance", lambda: criterion.covariance(theta))
         return fit
+
+
+def _restricted_fit(
+    spec: ModelSpec,
+    frame: ModelFrame,
+    model: tuple[Design, Rows],
+    found: RestrictedOptimum,
+    control: Control,
+    notes: tuple[Status, ...],
+    inputs: Inputs | None,
+) -> Fit:
+    """Return the fit at an optimum of the restricted likelihood."""
+    warn_unconverged(found.optimum, stacklevel=6)
+    design, rows = model
+    count = sum(term.n_theta for term in design.random)
+    theta = found.optimum.theta[:count]
+    fit = Fit(
+        spec, frame.schema, design, rows, found.optimum, found.solution, theta, 1.0, found.engine, control,
+        notes=notes, inputs=inputs, distribution=found.distribution,
+    )  # fmt: skip
+    fit._work.keep("covariance", lambda: found.covariance)
+    return fit
 
 
 def fit_again(fit: Fit, responses: Responses) -> Fit:
@@ -176,6 +206,7 @@ def _search_near(fit: Fit, arranged: Arranged) -> tuple[LikelihoodCriterion, Opt
     """Return the criterion of a model and its optimum, searched from the estimates of a fit and then from none."""
     known = fit.distribution
     assert known is not None
+    fit._refuse_restricted("refits and the bootstrap")
     criterion = choose_approximation(known.approximation, arranged, held_values(fit.spec), known.points)
     return criterion, optimise_near(criterion, fit.control, start_near(fit))
 
@@ -205,15 +236,6 @@ def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:
     )
     others = tuple(s for s in optimum.statuses if not s.message.startswith("did not converge"))
     return replace(optimum, converged=False, statuses=(told, *others))
-
-
-def _refuse(spec: ModelSpec) -> None:
-    """Raise `SpecError` for what is not computed."""
-    if spec.method == "reml":
-        raise SpecError(
-            "reml=True is not computed by Laplace's approximation; use method='rspl' for restricted likelihood, or "
-            "leave it out for maximum likelihood."
-        )
 
 
 def _check_units(design: Design, observed: ObservedResponse) -> None:

@@ -271,7 +271,8 @@ class CovarianceModel:
         """Return ⟨S, V_i⟩ of the parameters of random terms, (n_theta,), zero elsewhere."""
         out = np.zeros(self.n_theta)
         for block, slopes in zip(self.random_blocks, self._random_slopes_at(theta), strict=True):
-            out[block.place] = slopes.reshape(len(slopes), -1) @ random[block.term][block.set].ravel()
+            gamma = random[block.term][block.set].ravel()
+            out[block.place] = slopes.reshape(len(slopes), len(gamma)) @ gamma
         return out
 
     def _random_slopes_at(self, theta: Array) -> list[Array]:

@@ -15,6 +15,7 @@ from ..errors import FitError
 from ..terms.observed import Observed
 from ..typing import Array
 from .mode import Effects, positive_part
+from .parameters import Block
 
 if TYPE_CHECKING:
     from .laplace import Laplace
@@ -71,13 +72,23 @@ def _rescaled(criterion: Laplace, theta: Array, factor: float) -> Array:
 
 
 def unit_spread(criterion: Laplace) -> Array:
-    """Return θ where every random column moves its predictor by one unit of standard deviation."""
+    """Return θ where every random column, and every smooth, moves its predictor by one unit of standard deviation."""
     theta = np.zeros(criterion.model.n_theta)
     units = criterion.column_units()
     for block in criterion.model.random_blocks:
         target = np.diag(units[block.term] ** 2)
-        theta[block.place] = block.structure.start(target, block.positions)
+        if criterion.design.random[block.term].penalised:
+            theta[block.place] = _unit_smooth(block, units[block.term])
+        else:
+            theta[block.place] = block.structure.start(target, block.positions)
     return theta
+
+
+def _unit_smooth(block: Block, units: Array) -> Array:
+    """Return θ where a smooth, whose columns differ in size by their roughness, moves its predictor by one unit."""
+    base = block.structure.start(np.eye(block.positions.size), block.positions)
+    size = float(np.sum(np.diagonal(block.structure.matrix(base, block.positions)) / units**2))
+    return block.structure.rescale(base, 1.0 / size, block.positions)
 
 
 def glm_coefficients(observed: Observed, psi: Array) -> Array:

@@ -54,6 +54,9 @@ def _of_parameters(fit: Fit, rows: NewRows, included: tuple[bool, ...], directio
     stack = criterion.observed.stack
     by_fixed = mode.equations.solve_random(list(stack.random_by_fixed(mode.densities.curvature)))
     directions -= _carried(fit, rows, included, by_fixed)
+    if fit.spec.method == "reml":
+        # β̂ of restricted likelihood goes with θ̂ taken as known: so do means, as those of a linear model and of mgcv
+        return np.zeros(len(rows))
     along = _carried(fit, rows, included, laplace.mode_slopes(fit.optimum.theta, mode))
     covariance, beta = fit._work.covariance(), criterion.of_beta
     others = np.r_[0 : beta.start, beta.stop : criterion.n_theta]
