@@ -471,6 +471,7 @@ NOT_ASKED = {
     **dict.fromkeys(("test_dispersion", "test_zeros"), "of generalised models, by random numbers"),
     "check": "verdicts in words on residuals, random effects and distances that others answer",
     **dict.fromkeys(("confint",), "asked through profile"),
+    "to_mgcv": "a text, not numbers",
     **dict.fromkeys(("smooth", "difference"), "asked through predict and emmeans, which hold the curves"),
     **dict.fromkeys(
         ("start_grid", "small_area", "heterogeneity"), "for models that are given values or known variances"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .dialects.glmer import glmer
     from .dialects.glmmtmb import glmmTMB
     from .dialects.lme4 import lmer
+    from .dialects.mgcv import gam, gamm
     from .dialects.nlme import gls, lme
     from .dialects.r.run import r
     from .dialects.sas import sas
@@ -66,6 +67,8 @@ __all__ = [
     "datasets",
     "estimate_cost",
     "fay_herriot",
+    "gam",
+    "gamm",
     "glm",
     "glmer",
     "glmm",
@@ -105,6 +108,8 @@ HOMES = {
     "compare_software": "dialects.compare_software",
     "estimate_cost": "api",
     "fay_herriot": "inference.fay_herriot",
+    "gam": "dialects.mgcv",
+    "gamm": "dialects.mgcv",
     "glm": "api",
     "glmer": "dialects.glmer",
     "glmm": "api",

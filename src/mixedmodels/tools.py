@@ -73,6 +73,7 @@ class FitTools:
     augment = Tool[Table]("postfit.broom:augment")
     to_lme4 = Tool[str]("dialects.lme4:to_lme4")
     to_glmmtmb = Tool[str]("dialects.glmmtmb:to_glmmtmb")
+    to_mgcv = Tool[str]("dialects.mgcv:to_mgcv")
     to_nlme = Tool[str]("dialects.nlme_text:to_nlme")
     to_sas = Tool[str]("dialects.sas_text:to_sas")
 

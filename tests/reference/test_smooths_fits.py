@@ -25,7 +25,9 @@ READ = (
     "tp", "tp_four", "tp_plane", "tp_plane_k", "ts",
     "by_factor", "by_factor_bare", "by_factor_tp",
     "by_factor_cells", "by_number", "by_ordered", "te", "te_k", "te_ps", "te_tp", "te_by",
-    "te_three", "te_add", "ti", "ti_k", "re_bar", "re_slope_bar",
+    "te_three", "te_add", "ti", "ti_k", "ad", "re", "fs_mean", "re_bar",
+    "poisson_cr", "poisson_two", "poisson_by", "poisson_te", "poisson_offset", "poisson_bar", "binomial_cr",
+    "binomial_two", "re_slope_bar",
     "gamm_ar1", "gamm_ident",
 )  # fmt: skip
 
@@ -55,6 +57,11 @@ def fit(model: dict[str, Any]) -> mm.Fit:
     return mm.glmm(model["formula"], frame, family=model["family"], reml=model["method"] == "reml", **given)
 
 
+def test_as_many_models_as_are_claimed() -> None:
+    assert len(READ) == len(set(READ)) >= 45
+    assert set(READ) <= {model["id"] for model in RESULT["models"]}
+
+
 @pytest.mark.parametrize("model", [m for m in RESULT["models"] if m["id"] in READ], ids=lambda m: m["id"])
 def test_same_as_mgcv(model: dict[str, Any]) -> None:
     found = fit(model)
@@ -66,7 +73,8 @@ def test_same_as_mgcv(model: dict[str, Any]) -> None:
         assert found.criterion / 2 == pytest.approx(model["score"], abs=1e-5)
     table = found.smooths()
     count = len(table)
-    slack = 20.0 if model["id"] in FLAT else 1.0
+    # searches of generalised models end at a decrement of 1e-8 of −2l
+    slack = 20.0 if model["id"] in FLAT else 5.0 if found.family != "gaussian" else 1.0
     np.testing.assert_allclose(table["edf"], np.atleast_1d(model["edf"])[:count], atol=1e-5 * slack)
     kind = {} if found.family == "gaussian" else {"type": "link"}
     predicted = found.predict(se=True, ddf="asymptotic", **kind)
@@ -76,6 +84,6 @@ def test_same_as_mgcv(model: dict[str, Any]) -> None:
         # by maximum likelihood mgcv divides by n - edf, lmm by n
         np.testing.assert_allclose(np.asarray(predicted["se"])[rows], model["se"], rtol=1e-5 * slack)
     if model.get("statistic") and model["method"] == "reml" and model["id"] not in FLAT:
-        np.testing.assert_allclose(table["ref_df"], np.atleast_1d(model["ref_df"])[:count], atol=1e-5)
+        np.testing.assert_allclose(table["ref_df"], np.atleast_1d(model["ref_df"])[:count], atol=1e-5 * slack)
         np.testing.assert_allclose(table["statistic"], np.atleast_1d(model["statistic"])[:count], rtol=1e-5)
         np.testing.assert_allclose(table["p_value"], np.atleast_1d(model["p_value"])[:count], atol=1e-5)

@@ -70,7 +70,8 @@ def glmm(
         Quadrature points a dimension: 15, 9 and 7 for one, two and three effects a level where nothing is said;
         `"auto"` raises them until −2 log-likelihood moves by less than 1e-4.
     reml
-        Laplace's approximation over the fixed effects too (`REML = TRUE` of glmmTMB); it is not computed, and refused.
+        Laplace's approximation over the fixed effects too, as mgcv's REML and `REML = TRUE` of glmmTMB, for models
+        with one formula; standard errors take the covariance parameters as known.
     information
         Curvature of the rows in Laplace's determinant: `"observed"`, or `"expected"` as lme4 has it; the two are one
         for canonical links.

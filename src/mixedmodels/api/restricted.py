@@ -14,7 +14,6 @@ from ..criterion.restricted import (
     CLOSE,
     ROUNDS,
     WIDE,
-    ordinary_parameters,
     restricted,
     restricted_covariance,
     restricted_solution,
@@ -46,10 +45,11 @@ def check_restricted(spec: ModelSpec, arranged: Arranged) -> None:
     """Raise `SpecError` for models whose restricted likelihood is not computed."""
     asked = spec.likelihood
     assert asked is not None
-    if arranged.observed.stack.count > 1:
+    first, *others = arranged.observed.stack.predictors
+    if asked.parts or any(np.intersect1d(first.columns, one.columns).size for one in others):
         raise SpecError(
-            f"reml=True is for families with one linear predictor; {asked.family} with its models of "
-            "dispersion, zeros or categories has several. Leave reml= out for maximum likelihood."
+            f"reml=True is for models with one formula; {asked.family} with its models of dispersion, zeros or "
+            "categories has several. Leave reml= out for maximum likelihood."
         )
     if asked.information == "expected":
         raise SpecError("reml=True goes with information='observed'.")
@@ -69,19 +69,18 @@ def search_restricted(
         criterion = choose_approximation("laplace", form.model, held)
         found = optimise(criterion, control, start)
         mode = criterion.mode(found.theta)
-        beta = form.beta(mode)
         if not form.rank or float(np.sum(mode.b[-1] ** 2)) / WIDE < CLOSE:
             break
-        about, curvature, start = beta, mode.densities.curvature, found.theta
+        about, curvature = form.beta(criterion, found.theta), mode.densities.curvature
+        start = found.theta
     covariance = restricted_covariance(form, criterion, found.theta)
-    theta = ordinary_parameters(criterion, found.theta, beta)
     optimum = replace(
         found,
-        theta=theta,
+        theta=form.full(criterion, found.theta),
         value=found.value + form.constant(arranged.basis) + form.correction(mode),
         singular=found.singular[:-1] if form.rank else found.singular,
     )
-    distribution = replace(known.at(mode.eta, theta[criterion.model.n_theta + form.rank :]), recession=None)
+    distribution = replace(known.at(mode.eta, found.theta[criterion.of_psi]), recession=None)
     solution = restricted_solution(arranged, form, criterion, found.theta, covariance)
     return RestrictedOptimum(optimum, solution, distribution, np.asarray(covariance), arranged.engine)
 
@@ -91,5 +90,4 @@ def covariance_again(fit: Fit) -> Array:
     theta, model, own = fit.optimum.theta, fit._work.arranged(), fit._work.likelihood()
     form = restricted(model, fit.control, theta[own.of_beta], fit._work.mode().densities.curvature)
     criterion = choose_approximation("laplace", form.model, held_values(fit.spec))
-    inner = np.concatenate([theta[: own.of_beta.start], theta[own.of_beta.stop :]])
-    return restricted_covariance(form, criterion, inner)
+    return restricted_covariance(form, criterion, form.reduced(theta, own.of_beta))

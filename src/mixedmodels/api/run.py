@@ -56,7 +56,8 @@ FITTERS = {
 
 def refuse_random(spec: ModelSpec, verb: str) -> None:
     """Raise `SpecError` where a model without random terms has some."""
-    random = (*spec.random, *spec.smooths, *(term for part in spec.parts for term in part.random))
+    smooths = () if verb == "gls" else spec.smooths
+    random = (*spec.random, *smooths, *(term for part in spec.parts for term in part.random))
     if random:
         terms, other = ", ".join(map(str, random)), "lmm" if spec.likelihood is None else "glmm"
         raise SpecError(f"formula: {terms} is a random term, which `{verb}` does not fit; use `{other}`.")

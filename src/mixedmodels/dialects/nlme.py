@@ -99,9 +99,9 @@ def lme(
     -207.3332
     """
     formula = _two_sided(fixed, "fixed")
-    part = _random(random)
-    errors = _errors(correlation, weights, part.groups)
-    _check_position(errors.position, data)
+    part = read_random_argument(random)
+    errors = read_errors(correlation, weights, part.groups)
+    check_position(errors.position, data)
     return lmm(
         " + ".join([formula, *part.bars]),
         data,
@@ -163,7 +163,7 @@ def gls(
     >>> round(mm.gls("travel ~ 1", rail, correlation="corCompSymm(form = ~ 1 | Rail)").loglik, 4)
     -61.0885
     """
-    errors = _errors(correlation, weights, ())
+    errors = read_errors(correlation, weights, ())
     for ours, own, theirs in (
         ("residual", residual, errors.residual and "correlation"),
         ("variance", variance, errors.variance and "weights"),
@@ -172,7 +172,7 @@ def gls(
     ):
         if own is not None and theirs:
             raise SpecError(f"{ours}= and {theirs}= say the same in two languages; give one of them.")
-    _check_position(errors.position, data)
+    check_position(errors.position, data)
     return plain_gls(
         formula,
         data,
@@ -204,7 +204,7 @@ def _two_sided(formula: str, argument: str) -> str:
     return program.text(node)
 
 
-def _random(random: str) -> RandomPart:
+def read_random_argument(random: str) -> RandomPart:
     if not isinstance(random, str):
         raise SpecError(
             f"random={random!r} must be R text, for example '~ 1 | id' or 'list(id = pdDiag(~ x))'."
@@ -212,7 +212,7 @@ def _random(random: str) -> RandomPart:
     return read_random(*parse_expression(random, "random"))
 
 
-def _errors(correlation: str | None, weights: Any, groups: tuple[str, ...]) -> Errors:
+def read_errors(correlation: str | None, weights: Any, groups: tuple[str, ...]) -> Errors:
     """Return what nlme's arguments about the errors say."""
     if correlation is not None and not isinstance(correlation, str):
         raise SpecError(f"correlation={correlation!r} must be R text, for example 'corAR1(form = ~ t | id)'.")
@@ -246,7 +246,7 @@ def _general(found: CorrelationPart, part: VariancePart) -> tuple[CorrelationPar
     return replace(found, residual=residual), replace(part, variance=others)
 
 
-def _check_position(position: Position | None, data: Any) -> None:
+def check_position(position: Position | None, data: Any) -> None:
     """Raise `SpecError` where numbers that are taken as positions in order are not consecutive whole numbers."""
     if position is None or position.ranked:
         return

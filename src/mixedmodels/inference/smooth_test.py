@@ -13,6 +13,8 @@ from ..typing import Array
 integrate = LazyModule("scipy.integrate")
 WHOLE = 1e-9
 """A fraction of a degree of freedom that counts as none."""
+TAKEN_UP = 1e-7
+"""Share of a direction of random effects that is determined by the data below which it counts as none."""
 RANK = 1e-12
 """Eigenvalue of a prior covariance, of the largest, below which a direction has no variance."""
 POSITIVE = 1e-14
@@ -107,7 +109,9 @@ def random_statistic(estimate: Array, covariance: Array, prior: Array) -> Smooth
     own = back @ estimate
     total = float(own @ np.linalg.solve(inside, own))
     weights = np.clip(1.0 - np.linalg.eigvalsh(0.5 * (inside + inside.T)), 0.0, 1.0)
-    return SmoothStatistic((total, total), float(len(estimate)), weights[weights > WHOLE])
+    # of directions that fixed effects take up the data know nothing
+    weights = weights[weights > TAKEN_UP]
+    return SmoothStatistic((total, total), float(len(weights)), weights)
 
 
 def mixture_tail(statistic: float, weights: Array, df: float = np.inf) -> float:

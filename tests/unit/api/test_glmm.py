@@ -226,9 +226,20 @@ def test_parameters_of_a_density_can_be_held_and_started_from() -> None:
     assert near.loglik == pytest.approx(free.loglik, abs=1e-7)
 
 
+def test_restricted_likelihood_is_that_of_the_linear_model_where_responses_are_normal() -> None:
+    sleep = mm.datasets.load("sleepstudy")
+    formula = "Reaction ~ Days + (1 | Subject)"
+    own = mm.glmm(formula, sleep, family="gaussian", reml=True)
+    other = mm.lmm(formula, sleep, ddf="asymptotic")
+    assert own.criterion == pytest.approx(other.criterion, abs=1e-6)
+    np.testing.assert_allclose(own.beta[:2], other.beta, rtol=1e-7)
+    np.testing.assert_allclose(np.asarray(own.bse)[:2], other.bse, rtol=1e-5)
+
+
 def test_what_is_not_computed_is_refused() -> None:
-    with pytest.raises(SpecError, match="reml=True is not computed"):
-        mm.glmm(CBPP, mm.datasets.load("cbpp"), family="binomial", reml=True)
+    zeros = mm.datasets.load("salamanders")
+    with pytest.raises(SpecError, match="one formula"):
+        mm.glmm("count ~ mined + (1 | site)", zeros, family="poisson", zero_inflation="~ 1", reml=True)
 
 
 def test_infinite_estimates_have_no_precision() -> None:
