@@ -58,3 +58,20 @@ def test_seconds_and_bytes_grow_with_the_rows() -> None:
     assert 10 < seconds[1] / seconds[0] < 40
     held = [float(cost["memory_bytes"][cost["chosen"]][0]) for cost in (few, many)]
     assert 5 < held[1] / held[0] < 40
+
+
+def test_large_residual_clusters_are_a_matter_of_memory() -> None:
+    rng = np.random.default_rng(0)
+    field = {
+        "z": rng.normal(size=3000),
+        "x": rng.uniform(size=3000),
+        "y": rng.uniform(size=3000),
+        "f": [1] * 3000,
+    }
+    asked = {"residual": "exp(x, y | f)"}
+    cost = mm.estimate_cost("z ~ 1", field, **asked, control=mm.Control(memory=4e9))
+    chosen = cost["chosen"]
+    assert list(np.asarray(cost["engine"])[chosen]) == ["clusters"]
+    assert 0.9e9 < np.asarray(cost["memory_bytes"])[chosen][0] < 1.2e9
+    with pytest.raises(mm.SpecError, match=r"its clusters .*memory"):
+        mm.lmm("z ~ 1", field, **asked, control=mm.Control(memory=5e8))
