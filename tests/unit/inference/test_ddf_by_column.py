@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
@@ -92,3 +93,15 @@ def test_crossed_factors_are_refused(ddf: str) -> None:
 def test_names_of_variables() -> None:
     assert variables_of("C(week)[T.2]:sex[T.M]") == {"week", "sex"}
     assert variables_of("(Intercept)") == frozenset()
+
+
+def test_curves_are_no_subjects() -> None:
+    """A smooth is a random term of one level, which left between–within, the default of glmm, no df."""
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"x": rng.uniform(0.0, 3.0, 200), "g": np.repeat(list("abcdefghij"), 20)})
+    data["c"] = rng.poisson(np.exp(np.sin(data["x"])))
+    with_curve = mm.glmm("c ~ s(x) + (1 | g)", data, family="poisson").fixed_effects()
+    assert with_curve["df"].tolist() == [9.0, 200 - 10 - 1.0]
+    assert np.isfinite(with_curve["p_value"]).all()
+    curve_alone = mm.glmm("c ~ s(x)", data, family="poisson").fixed_effects()
+    assert np.isinf(curve_alone["df"]).all()

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ...errors import SpecError
 from ...fit import Fit
-from ...terms.design import Design, FixedTerms
-from ...terms.rows import Rows
+from ...terms.design import Design, FixedTerms, RandomTerm
+from ...terms.rows import Rows, TermRows
 from ...typing import Array, Codes
 from .by_column import ByColumn, constant_within
 
@@ -52,13 +52,18 @@ class BetweenWithin(ByColumn):
 
 
 def nested(design: Design, rows: Rows) -> bool:
-    """Return whether there is a grouping factor in which all others nest."""
-    if not design.random:
+    """Return whether there is a grouping factor in which all others nest; curves are none."""
+    terms = _grouped(design, rows)
+    if not terms:
         return False
-    codes = [own.codes for own in rows.random]
-    levels = [term.n_levels for term in design.random]
-    outer = codes[int(np.argmin(levels))]
-    return all(_home(own, count, outer) is not None for own, count in zip(codes, levels, strict=True))
+    _, outer = min(terms, key=lambda pair: pair[0].n_levels)
+    return all(_home(own.codes, term.n_levels, outer.codes) is not None for term, own in terms)
+
+
+def _grouped(design: Design, rows: Rows) -> list[tuple[RandomTerm, TermRows]]:
+    """Return the random terms of grouping factors with their rows, without smooths."""
+    pairs = zip(design.random, rows.random, strict=True)
+    return [(term, own) for term, own in pairs if not term.smooth]
 
 
 def _home(codes: Codes, count: int, outer: Codes) -> Codes | None:
@@ -98,11 +103,11 @@ def subject_codes(design: Design, rows: Rows) -> Codes:
     residual = design.residual
     if residual is not None and residual.structure is not None and rows.residual is not None:
         return _without_gaps(rows.residual.clusters)
-    if not design.random:
+    terms = _grouped(design, rows)
+    if not terms:
         raise SpecError(
             "ddf='between-within' needs subjects: a random term or a residual structure; use 'residual'."
         )
-    terms = list(zip(design.random, rows.random, strict=True))
     outer, outer_rows = min(terms, key=lambda pair: pair[0].n_levels)
     for term, own in terms:
         if _home(own.codes, term.n_levels, outer_rows.codes) is None:
