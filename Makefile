@@ -5,11 +5,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := test,plot,cli,arrow,polars
+EXTRAS := test,plot,report,cli,arrow,polars,docs
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build package mutants clean
+.PHONY: help demo test test-full test-frames test-stress bench sizes lint format build package docs mutants clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
@@ -23,6 +23,7 @@ help:
 	@echo "make format     rewrite Python and Rust in the project's format"
 	@echo "make build      a wheel in dist/ for this machine"
 	@echo "make package    a wheel for any Linux since 2018 and an sdist in dist/, tried in fresh environments without Rust"
+	@echo "make docs       the documentation as a site in build/site, without network; docs/figures are drawn anew"
 	@echo "make mutants    whether the tests find a seeded sample of small faults (MUTANTS='--count 40 --seed 1')"
 	@echo "make clean      remove what the other targets made"
 
@@ -63,6 +64,11 @@ build: $(BUILT)
 
 package: $(BUILT)
 	$(BIN)/python tools/package.py $(PACKAGE)
+
+docs: $(BUILT)
+	$(BIN)/python tools/docs_figures.py
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
 
 mutants: $(BUILT)
 	$(BIN)/python tools/mutants.py --log mutants.jsonl $(MUTANTS)

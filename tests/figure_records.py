@@ -42,6 +42,8 @@ def model(name: str) -> Fit:
     if name == "mares":
         formula = "follicles ~ sin(2 * pi * Time) + cos(2 * pi * Time) + (1 | Mare)"
         return mm.lmm(formula, load("ovary"), residual="ar1(1 | Mare)")
+    if name == "curve":
+        return mm.lmm("follicles ~ s(Time, bs='cr') + (1 | Mare)", load("ovary"))
     if name == "visits":
         return mm.gls("Y ~ sex * age", load("orthodont"), residual="ar1(age | id)")
     if name == "epilepsy":
@@ -80,6 +82,7 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "acf of scaled residuals": lambda: model("mares").plot.acf(kind="scaled"),
     "variogram": lambda: model("mares").plot.variogram("Time"),
     "variogram of random slopes": lambda: model("sleep").plot.variogram("Days"),
+    "smooth": lambda: model("curve").plot.smooth("s(Time)"),
     "influence": lambda: model("growth").plot.influence("id"),
     "forest": lambda: studies().plot.forest("trial"),
     "funnel": lambda: studies().plot.funnel(),

@@ -21,7 +21,7 @@ class FitTools:
     __slots__ = ()
 
     summary = Tool[Any]("report.summary:summary")
-    report = Tool[Any]("report.html:write_report")
+    report = Tool[Any]("report.page:write_report")
     fixed_effects = Tool[Table]("postfit.fixed_effects:fixed_effects")
     wald = Tool[Table]("inference.wald:wald")
     confint = Tool[Table]("inference.intervals:confint")

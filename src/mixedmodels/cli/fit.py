@@ -27,6 +27,15 @@ GENERALISED = {
 def add(commands: Any) -> None:
     """Add the command to the parser."""
     fit = commands.add_parser("fit", help="fit a model to a file and print it")
+    add_model(fit)
+    fit.add_argument("--level", type=float, default=0.95, help="confidence level (0.95)")
+    fit.add_argument("--json", action="store_true", help="print the results as JSON")
+    fit.add_argument("--html", metavar="FILE", help="also write a self-contained page")
+    fit.set_defaults(run=run)
+
+
+def add_model(fit: Any) -> None:
+    """Add the arguments that say what is fitted: the data, the formula, and what goes with them."""
     fit.add_argument(
         "data",
         help="file with a header line (.csv .tsv .txt .parquet .xlsx .sas7bdat .dta …), - for standard input, or the "
@@ -49,15 +58,11 @@ def add(commands: Any) -> None:
     for name, what in GENERALISED.items():
         fit.add_argument(f"--{name.replace('_', '-')}", metavar=what[0], help=f"with --family: {what[1]}")
     fit.add_argument("--ddf", default="auto", metavar="METHOD", help="degrees-of-freedom method")
-    fit.add_argument("--level", type=float, default=0.95, help="confidence level (0.95)")
-    fit.add_argument("--json", action="store_true", help="print the results as JSON")
-    fit.add_argument("--html", metavar="FILE", help="also write a self-contained page")
-    fit.set_defaults(run=run)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Fit one model to a file and print it."""
-    fit = _fitted(parsed)
+    fit = fitted_model(parsed)
     if parsed.json:
         print(json.dumps(fit_record(fit, parsed.level), indent=2, ensure_ascii=not unicode_out()))
     else:
@@ -68,7 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     return 0 if fit.converged else 1
 
 
-def _fitted(parsed: argparse.Namespace) -> Any:
+def fitted_model(parsed: argparse.Namespace) -> Any:
     """Return the fit asked for: a linear mixed model, or with a family a generalised one."""
     from ..api import glmm, lmm
 

@@ -86,7 +86,7 @@ def summary(
     level
         Confidence level of their intervals.
     """
-    method = _affordable(fit) if ddf is None else ddf
+    method = affordable(fit) if ddf is None else ddf
     tables = [_criteria(fit)]
     if fit.design.random or fit.design.residual is not None:
         tables.append(random_table(fit))
@@ -106,7 +106,7 @@ def summary(
     return Summary(_title(fit), _facts(fit), tuple(tables), _notes(fit, method, ddf, reason))
 
 
-def _affordable(fit: Fit) -> Ddf:
+def affordable(fit: Fit) -> Ddf:
     """Return the fit's own df method, or `"asymptotic"` where `"auto"` would take long.
 
     Small-sample methods take about two gradients for each covariance parameter. What has been computed does not count:

@@ -27,7 +27,11 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
             self.open.append(tag)
-        self.outside += [value for name, value in attrs if name in ("src", "href") and value]
+        self.outside += [
+            value
+            for name, value in attrs
+            if name in ("src", "href") and value and not value.startswith(("data:", "#"))
+        ]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
