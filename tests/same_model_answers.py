@@ -472,6 +472,8 @@ NOT_ASKED = {
     "check": "verdicts in words on residuals, random effects and distances that others answer",
     **dict.fromkeys(("confint",), "asked through profile"),
     "to_mgcv": "a text, not numbers",
+    "check_k": "permutes residuals in the order of rows",
+    "concurvity": "a property of the smooths' columns, asked by their conformance suite",
     **dict.fromkeys(("smooth", "difference"), "asked through predict and emmeans, which hold the curves"),
     **dict.fromkeys(
         ("start_grid", "small_area", "heterogeneity"), "for models that are given values or known variances"

@@ -67,6 +67,8 @@ class FitTools:
     smooths = Tool[Table]("postfit.smooths:smooths")
     smooth = Tool[Table]("postfit.smooth_curve:smooth")
     difference = Tool[Table]("postfit.smooth_curve:difference")
+    check_k = Tool[Table]("postfit.check_k:check_k")
+    concurvity = Tool[Table]("postfit.concurvity:concurvity")
     conditional_aic = Tool[Table]("inference.conditional_aic:conditional_aic", linear=True)
     tidy = Tool[Table]("postfit.broom:tidy")
     glance = Tool[Table]("postfit.broom:glance")
