@@ -31,7 +31,7 @@ def fit_stream(spec: ModelSpec, stream: Stream, inputs: Inputs, control: Control
     names = tuple(model_columns(spec, stream.as_source()))
     reason = not_streamed(spec, inputs.known, inputs.subset, inputs.weights)
     most = control.room * (LARGEST if reason else SMALL) / (VALUE * max(len(names), 1))
-    table, stream = _small(stream, names, most)
+    table, stream = small_table(stream, names, most)
     if table is not None:
         return fit_model(spec, replace(inputs, data=table), control)
     if reason:
@@ -54,7 +54,7 @@ def fit_stream(spec: ModelSpec, stream: Stream, inputs: Inputs, control: Control
     return replace(fit, notes=(*fit.notes, note))
 
 
-def _small(stream: Stream, names: Sequence[str], most: float) -> tuple[Any, Stream]:
+def small_table(stream: Stream, names: Sequence[str], most: float) -> tuple[Any, Stream]:
     """Return a table of the columns where there are at most so many rows, else None and the stream from its start."""
     import pyarrow as pa
 

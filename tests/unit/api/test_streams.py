@@ -358,3 +358,11 @@ def test_predictions_are_written_beside_the_rows(tmp_path: Path) -> None:
     with pytest.raises(mm.DataError, match="level"):
         fit.predict(data.assign(id=-2), to=tmp_path / "failed.parquet")
     assert not list(tmp_path.glob("failed*"))
+
+
+def test_costs_of_small_files_are_estimated(tmp_path: Path) -> None:
+    path, formula = written(tmp_path, frame()), "y ~ t + (t | id)"
+    found, expected = mm.estimate_cost(formula, path), mm.estimate_cost(formula, frame())
+    assert list(found["memory_bytes"][found["chosen"]]) == list(expected["memory_bytes"][expected["chosen"]])
+    with pytest.raises(mm.SpecError, match=r"more than [\d,]+ rows, which are read in batches"):
+        mm.estimate_cost(formula, path, control=mm.Control(memory=1e4))
