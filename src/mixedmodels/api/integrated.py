@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+
 from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import Arranged, arrange, solution_at
@@ -22,6 +24,7 @@ from ..optimise.optimum import Optimum
 from ..optimise.points import raise_points
 from ..spec import ModelSpec
 from ..terms.design import Design
+from ..terms.observed import UNITLESS
 from ..terms.predictors import Part, assemble, build_parts, parts_of
 from ..terms.response import ObservedResponse
 from ..terms.rows import Rows
@@ -31,6 +34,8 @@ from .generalised import read_rows
 from .restricted import RestrictedOptimum, check_restricted, search_restricted
 from .run import owned, start_near, warn_unconverged
 
+FARTHEST = 30.0
+"""A linear predictor on a scale without units beyond this belongs to a mean of 1e13, or to a probability of 0 or 1."""
 Redraw: TypeAlias = Callable[[Design, Rows], tuple[Design, Rows]]
 
 
@@ -90,7 +95,13 @@ def fit_integrated(spec: ModelSpec, inputs: Inputs, control: Control) -> Fit:
             1.0,
             arranged.engine,
             control,
-            notes=frame.notes + observed.notes + design.notes + remarks + criterion.remarks + control.notes,
+            notes=frame.notes
+            + observed.notes
+            + far_offset(whole.rows, known)
+            + design.notes
+            + remarks
+            + criterion.remarks
+            + control.notes,
             inputs=owned(spec, inputs, frame, design) if control.keep_data else None,
             distribution=distribution,
         )
@@ -236,6 +247,22 @@ def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:
     )
     others = tuple(s for s in optimum.statuses if not s.message.startswith("did not converge"))
     return replace(optimum, converged=False, statuses=(told, *others))
+
+
+def far_offset(rows: Rows, known: Distribution) -> tuple[Status, ...]:
+    """Return a note on offsets that are far from what the scale of a link holds: a size in place of its logarithm."""
+    if rows.offset is None or known.link is None or known.link.name not in UNITLESS:
+        return ()
+    largest = float(rows.offset[np.argmax(np.abs(rows.offset))])
+    if abs(largest) <= FARTHEST:
+        return ()
+    return (
+        Status(
+            Severity.WARNING,
+            f"an offset of {largest:g} stands beside the linear predictor on the scale of the {known.link.name} link",
+            "An exposure enters by its logarithm, offset(log(size))",
+        ),
+    )
 
 
 def _check_units(design: Design, observed: ObservedResponse) -> None:
