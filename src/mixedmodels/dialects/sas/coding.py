@@ -48,6 +48,8 @@ class Coding:
         Columns that do not depend on those before them, (rank,): the others are aliased.
     means, products
         Means of the covariates, and of the product of those of each effect.
+    own, rank
+        Which of the estimable columns of the fit are of the mean, and how many columns there are.
     """
 
     asked: Asked
@@ -58,6 +60,8 @@ class Coding:
     kept: tuple[int, ...]
     means: dict[str, float]
     products: tuple[float, ...]
+    own: tuple[int, ...]
+    rank: int
 
     @cached_property
     def inverse(self) -> Array:
@@ -77,7 +81,15 @@ class Coding:
         )
         gap = np.abs(found @ self.map - rows).max(axis=1, initial=0.0)
         size = np.abs(rows).max(axis=1, initial=0.0)
-        return found, gap <= NOT_ESTIMABLE * np.maximum(size, 1e-300)
+        return self.spread(found), gap <= NOT_ESTIMABLE * np.maximum(size, 1e-300)
+
+    def spread(self, functions: Array) -> Array:
+        """Return functions of the columns of the mean as functions of all estimable columns, (k, rank)."""
+        if len(self.own) == self.rank:
+            return functions
+        out = np.zeros((len(functions), self.rank))
+        out[:, list(self.own)] = functions
+        return out
 
     def index(self, effect: Effect) -> int | None:
         """Return the place of an effect of the model, whatever the order of its variables; None for none."""
@@ -105,7 +117,10 @@ def code(asked: Asked, fit: Fit) -> Coding:
         blocks.append(block)
         columns += made
     wide = np.hstack(blocks)
-    map_ = _solve(fit._work.rows().x, wide)
+    fixed = fit.design.fixed
+    # predictors beside the mean have columns of their own, of which SAS's functions are free
+    own = [k for k, j in enumerate(fixed.estimable) if not fixed.components or fixed.components[j] == "mean"]
+    map_ = _solve(fit._work.rows().x[:, own], wide)
     means = {name: float(values.mean()) for name, values in numbers.items()}
     products = tuple(
         float(np.prod([numbers[n] for n in e.numbers(asked.levels)], axis=0).mean())
@@ -113,7 +128,18 @@ def code(asked: Asked, fit: Fit) -> Coding:
         else 1.0
         for e in effects
     )
-    return Coding(asked, effects, tuple(columns), tuple(places), map_, _independent(map_), means, products)
+    return Coding(
+        asked,
+        effects,
+        tuple(columns),
+        tuple(places),
+        map_,
+        _independent(map_),
+        means,
+        products,
+        tuple(own),
+        fixed.rank,
+    )
 
 
 def _codes(asked: Asked, name: str, rows: Any) -> NDArray[np.intp]:

@@ -82,6 +82,11 @@ def list_parameters(asked: Asked, fit: Fit, natural: Any) -> list[Parameter]:
     residual = fit.design.residual
     repeated = asked.model.repeated
     rest = list(range(first, len(natural.names)))
+    if asked.model.procedure == "glimmix" and fit.distribution is not None:
+        held = {item if isinstance(item, str) else item[0] for item in fit.spec.hold}
+        rest = [i for i in rest if natural.names[i] not in held]
+        if rest and not natural.names[rest[0]].startswith(("var(", "cov(", "specific(", "correlation(")):
+            return [*out, *(Parameter("Scale", "", "", natural.kinds[i], ((i, 1.0),)) for i in rest)]
     if (
         residual is not None
         and residual.structure is not None

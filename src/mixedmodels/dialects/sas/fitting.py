@@ -183,14 +183,14 @@ def fit_linear(asked: Asked, known: dict[str, Any]) -> Fitted:
     try:
         fit = fit_model(spec, inputs, control)
     except MixedModelsError as error:
-        raise _located(asked, error) from error
+        raise located(asked, error) from error
     robust: RobustMethod | None = (
         fit.vcov_robust(kind="CR0").method if model.options.has("empirical") else None
     )
     return Fitted(asked, fit, ddf, robust)
 
 
-def _located(asked: Asked, error: MixedModelsError) -> MixedModelsError:
+def located(asked: Asked, error: MixedModelsError) -> MixedModelsError:
     line = asked.model.head.line
     return type(error)(f"PROC {asked.model.procedure.upper()} on line {line}: {error}")
 

@@ -79,7 +79,7 @@ class Margins:
         """Return the means of the rows of X of each level: margins and covariates of the level itself."""
         coding = self.found.coding
         names = own_order(effect, self.found.asked.levels)
-        x = self.found.fit._work.rows().x @ coding.map
+        x = self.found.fit._work.rows().x[:, list(coding.own)] @ coding.map
         if at is not None:
             raise NotImplementedError
         cells = lsmeans_rows(coding, effect)[1]

@@ -21,7 +21,7 @@ def model_tables(found: Fitted, name: str, read: int) -> list[tuple[str, Table]]
         made.append(("IterHistory", overview.iterations(found)))
     made.append(("ConvergenceStatus", overview.convergence(found)))
     made += side_matrices(found)
-    if found.parameters.parameters:
+    if found.parameters.parameters or overview.has_scale(found):
         made.append(("CovParms", overview.covariance_parameters(found)))
     made += _criteria(found)
     made += _fixed(found)

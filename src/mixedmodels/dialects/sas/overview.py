@@ -22,6 +22,10 @@ from .tables import table
 SHOWN_LEVELS = 40
 """Levels of a CLASS variable that are written out."""
 METHODS = {"reml": "REML", "ml": "ML"}
+TECHNIQUES = {
+    "": "Maximum Likelihood", "rspl": "Residual PL", "mspl": "PL", "rmpl": "Residual MPL", "mmpl": "MPL",
+    "laplace": "Maximum Likelihood (Laplace)", "quadrature": "Maximum Likelihood (adaptive quadrature)",
+}  # fmt: skip
 
 
 def model_information(found: Fitted, name: str) -> Table:
@@ -39,6 +43,14 @@ def model_information(found: Fitted, name: str) -> Table:
     groups = dict.fromkeys(str(one.group) for one in sides if one.group)
     if groups:
         rows["Group Effect"] = ", ".join(groups)
+    if spec.likelihood is not None:
+        rows["Response Distribution"] = found.fit.family.capitalize()
+        rows["Link Function"] = found.fit.link.capitalize()
+        rows["Estimation Technique"] = TECHNIQUES[
+            spec.likelihood.approximation if spec.random or spec.residual else ""
+        ]
+        rows["Degrees of Freedom Method"] = DDFM_TITLES[found.ddf]
+        return table(found, {"Descr": list(rows), "Value": list(rows.values())}, "Model Information")
     rows["Estimation Method"] = METHODS[spec.method]
     profiled = any(p.name == "Residual" and not p.group for p in found.parameters.parameters)
     rows["Residual Variance Method"] = "Profile" if profiled and not spec.hold else "None"
@@ -206,6 +218,14 @@ def covariance_parameters(found: Fitted) -> Table:
         columns["Group"] = [p.group for p in own.parameters]
     columns["Estimate"] = own.values
     error = own.std_error
+    if (scale := _scale(found)) is not None:
+        for name, values in columns.items():
+            columns[name] = (
+                [*values, "Scale" if name == "CovParm" else ""]
+                if name != "Estimate"
+                else np.append(values, scale)
+            )
+        error = np.append(error, np.nan)
     if options.has("covtest") or found.model.procedure == "glimmix":
         columns["StdErr"] = error
     if options.has("covtest"):
@@ -218,6 +238,23 @@ def covariance_parameters(found: Fitted) -> Table:
     if options.has("cl"):
         columns.update(_limits(found, error))
     return table(found, columns, "Covariance Parameter Estimates")
+
+
+def _scale(found: Fitted) -> float | None:
+    """Return SAS's `Scale` of a family with a dispersion; None for others.
+
+    It is φ in μ + φμ² for the negative binomial, the reciprocal of the shape for the gamma, φ for the beta family.
+    """
+    known = found.fit.distribution
+    if (
+        known is None
+        or known.pseudo
+        or not known.symbol
+        or any(p.name == "Scale" for p in found.parameters.parameters)
+    ):
+        return None
+    value = found.fit.dispersion
+    return 1.0 / value if found.fit.family in ("nb2", "gamma") else value
 
 
 def _limits(found: Fitted, error: Array) -> dict[str, Any]:
@@ -262,7 +299,7 @@ def fixed_covariance(found: Fitted, correlation: bool = False) -> Table:
     """Return `CovB` or `CorrB`: the covariance of SAS's coefficients, zero for aliased ones."""
     coding = found.coding
     k, kept = len(coding.columns), list(coding.kept)
-    own = found.fit.solution.basis.rows(coding.inverse)
+    own = found.fit.solution.basis.rows(coding.spread(coding.inverse))
     matrix = np.zeros((k, k))
     matrix[np.ix_(kept, kept)] = own @ found.base.vcov(found.fit) @ own.T
     if correlation:
@@ -273,3 +310,8 @@ def fixed_covariance(found: Fitted, correlation: bool = False) -> Table:
     columns.update(level_cells(coding, range(len(coding.effects)), range(k)))
     columns.update({f"Col{j + 1}": matrix[:, j] for j in range(k)})
     return table(found, columns, f"{'Correlation' if correlation else 'Covariance'} Matrix for Fixed Effects")
+
+
+def has_scale(found: Fitted) -> bool:
+    """Return whether the table of covariance parameters has a line `Scale`."""
+    return _scale(found) is not None

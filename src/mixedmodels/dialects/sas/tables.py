@@ -77,6 +77,7 @@ def solution(found: Fitted) -> Table:
     # a kept coefficient is that function of β which it is with aliased ones at zero
     functions = np.zeros((k, len(kept)))
     functions[kept] = coding.inverse
+    functions = coding.spread(functions)
     out = {name: np.full(k, np.nan) for name in Estimates.__slots__}
     for j in kept:
         one = estimate_rows(
@@ -157,7 +158,7 @@ def _echelon(found: Fitted, place: int, rows: Array) -> Array:
     """
     own = list(found.coding.places[place])
     rows = np.array(rows)
-    written = rows @ found.coding.map[:, own]
+    written = rows[:, list(found.coding.own)] @ found.coding.map[:, own]
     free = list(range(len(rows)))
     scale = np.abs(written).max(initial=0.0)
     for j in range(len(own)):
@@ -186,7 +187,8 @@ def _intercept_row(found: Fitted) -> Array:
 
 def _sequential(found: Fitted) -> list[Array]:
     """Return the rows of the triangular factor of SAS's X, effect by effect, as functions of the fit's columns."""
-    coding, x = found.coding, found.fit._work.rows().x
+    coding = found.coding
+    x = found.fit._work.rows().x[:, list(coding.own)]
     kept = list(coding.kept)
     columns = x @ coding.map[:, kept]
     size = np.maximum(np.linalg.norm(columns, axis=0), 1e-300)
