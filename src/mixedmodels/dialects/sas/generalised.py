@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -104,7 +103,7 @@ def _normal(asked: Asked, known: dict[str, Any], method: str) -> Fitted:
     if "method" in options:
         old = options["method"]
         token = (
-            replace(old.value[0], text="reml" if method in ("rspl", "rmpl") else "ml")
+            old.value[0]._replace(text="reml" if method in ("rspl", "rmpl") else "ml")
             if old.value
             else old.token
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from typing import NamedTuple
 
 from .program import Program
 
@@ -28,8 +28,7 @@ class Kind(Enum):
     STOP = ";"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One token: its kind, its text (a name as written, a text without quotes), and where it begins and ends."""
 
     kind: Kind
@@ -57,7 +56,13 @@ _SPACE = re.compile(r"[ \t\r\n\f\v\u00a0\u2007\u202f\ufeff]+")
 _NAME = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _MARK = re.compile(r"\*\*|<=|>=|\^=|~=|¬=|!=|<>|><|\|\||!!|[-+*/=<>(),|&^~¬@:{}\[\]$!?#.%]")
+_ANY = re.compile(
+    rf"(?P<space>{_SPACE.pattern})|(?P<name>{_NAME.pattern})|(?P<number>{_NUMBER.pattern})|(?P<other>/\*|%|\*|;)"
+    rf"|(?P<mark>{_MARK.pattern})"
+)
+_KINDS = {"name": Kind.NAME, "number": Kind.NUMBER, "mark": Kind.MARK}
 _QUOTED = {"'": re.compile(r"'((?:[^']|'')*)'"), '"': re.compile(r'"((?:[^"]|"")*)"')}
+_SUFFIX = re.compile(r"(?:dt|[dtnxb])(?!\w)", re.IGNORECASE)
 _DATE = re.compile(r"(\d{1,2})([a-z]{3})(\d{4})", re.IGNORECASE)
 _CURLY = "‘’“”„«»`´"
 
@@ -84,18 +89,18 @@ class _Scanner:
         self.tokens: list[Token] = []
 
     def run(self) -> list[Token]:
-        while self.at < len(self.text):
-            if space := _SPACE.match(self.text, self.at):
-                self.at = space.end()
-            elif self.text.startswith("/*", self.at):
-                self._comment("/*", "*/")
-            elif self.text.startswith("%*", self.at) or (
-                self.text[self.at] == "*" and self._statement_begins()
-            ):
-                self._comment("*", ";")
-            else:
+        match, text, tokens = _ANY.match, self.text, self.tokens
+        while self.at < len(text):
+            found = match(text, self.at)
+            kind = None if found is None else found.lastgroup
+            if found is None or kind == "other":
                 self._token()
-        return self.tokens
+            elif kind == "space":
+                self.at = found.end()
+            else:
+                start, self.at = self.at, found.end()
+                tokens.append(Token(_KINDS[kind or ""], found.group(), start, self.at))
+        return tokens
 
     def _statement_begins(self) -> bool:
         return not self.tokens or self.tokens[-1].kind in (Kind.STOP, Kind.LINES)
@@ -108,15 +113,15 @@ class _Scanner:
 
     def _token(self) -> None:
         first = self.text[self.at]
-        if first == ";":
+        if self.text.startswith("/*", self.at):
+            self._comment("/*", "*/")
+        elif self.text.startswith("%*", self.at) or (first == "*" and self._statement_begins()):
+            self._comment("*", ";")
+        elif first == ";":
             self._add(Kind.STOP, ";", self.at + 1)
             self._data_lines()
         elif first in _QUOTED:
             self._quoted(first)
-        elif found := _NAME.match(self.text, self.at):
-            self._add(Kind.NAME, found.group(), found.end())
-        elif found := _NUMBER.match(self.text, self.at):
-            self._add(Kind.NUMBER, found.group(), found.end())
         elif found := _MARK.match(self.text, self.at):
             self._add(Kind.MARK, found.group(), found.end())
         elif first in _CURLY:
@@ -133,7 +138,7 @@ class _Scanner:
         if found is None:
             self.program.fail(f"this quoted text is not closed: {quote} is missing.", self.at)
         inside = found.group(1).replace(quote * 2, quote)
-        suffix = re.compile(r"(?:dt|[dtnxb])(?!\w)", re.IGNORECASE).match(self.text, found.end())
+        suffix = _SUFFIX.match(self.text, found.end())
         if suffix is None:
             self._add(Kind.TEXT, inside, found.end())
         elif suffix.group().lower() == "n":
