@@ -206,3 +206,21 @@ def test_small_type_2() -> None:
     np.testing.assert_allclose(
         out.tables["Tests2"]["FValue"], case["results"]["F(a,b,a*b)"], atol=6e-6, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize(("case", "ddfm"), [(0, "kr(linear)"), (1, "satterth")])
+def test_predictions(case: int, ddfm: str) -> None:
+    """OUTP= and OUTPM=: a row without a response has the prediction given its subject's other rows."""
+    printed = json.loads((SHARED / "sas" / "mmrm_fev_outp_outpm.json").read_text())["cases"][case][
+        "rows_first_200"
+    ]
+    out = mm.sas(
+        f"proc mixed data=fev; class AVISIT ARMCD USUBJID; model FEV1 = ARMCD / ddfm={ddfm} outp=p outpm=m; "
+        "repeated AVISIT / subject=USUBJID type=un; run;",
+        data={"fev": pd.read_csv(SHARED / "data" / "fev_data.csv")},
+    )
+    rows = np.array([[np.nan if value is None else value for value in row] for row in printed], dtype=float)
+    place = rows[:, 0].astype(int) - 1
+    for k, (name, column) in enumerate((n, c) for n in "mp" for c in ("Pred", "StdErrPred")):
+        # SAS stops a little early
+        np.testing.assert_allclose(np.asarray(out.objects[name][column])[place], rows[:, 2 + k], rtol=2e-4)

@@ -153,7 +153,7 @@ class _WithCovariance(DegreesOfFreedom):
 
 
 def _pieces(text: str) -> frozenset[str]:
-    return frozenset(part.replace(" ", "") for part in text.split(":"))
+    return frozenset(part.replace(" ", "").replace("`", "") for part in text.split(":"))
 
 
 def denominator(model: Model, asked: Asked) -> str:

@@ -42,27 +42,25 @@ def _predictable(found: Fitted) -> Any:
 
 
 def _predicted(found: Fitted, level: str, alpha: float) -> DataSet:
-    """Return the data with `Pred StdErrPred DF Alpha Lower Upper Resid`.
+    """Return the data with `Pred StdErrPred Alpha Lower Upper Resid`.
 
     Notes
     -----
     Without RANDOM the predictions of rows with a response are those of the mean; a row without a response has the
     conditional one, given its subject's other rows.
     """
-    data, fit = found.asked.data, found.fit
+    data = found.asked.data
     known = _predictable(found)
     n = data.n
-    columns = {name: np.full(n, np.nan) for name in ("Pred", "StdErrPred", "DF", "Lower", "Upper")}
+    columns = {name: np.full(n, np.nan) for name in ("Pred", "StdErrPred", "Lower", "Upper")}
     inner = level
     if level == "conditional" and not found.asked.random and found.asked.residual is None:
         inner = "population"
     made = _table(found, np.flatnonzero(known), inner, alpha)
     for ours, theirs in (("Pred", "fit"), ("StdErrPred", "se"), ("Lower", "lower"), ("Upper", "upper")):
         columns[ours][known] = made[theirs]
-    columns["DF"][known] = made["df"] if "df" in made.columns else np.nan
     response = data.columns[found.model.response]
     added: dict[str, Any] = {**columns, "Alpha": np.full(n, alpha), "Resid": response - columns["Pred"]}
-    del fit
     return data.with_columns({key: np.asarray(value) for key, value in added.items()})
 
 
@@ -70,7 +68,11 @@ def _table(found: Fitted, rows: Any, level: str, alpha: float) -> Table:
     from dataclasses import replace
 
     source = replace(found.asked.model_data, data=found.asked.data.take(rows))
-    made: Table = found.fit.predict(source, level=level, se=True, interval="confidence", confidence=1 - alpha)
+    # SAS does not adjust the standard errors of OUTP= and OUTPM= under Kenward–Roger
+    ddf = "satterthwaite" if found.ddf.startswith("kenward-roger") else None
+    made: Table = found.fit.predict(
+        source, level=level, se=True, interval="confidence", confidence=1 - alpha, ddf=ddf
+    )
     return made
 
 
