@@ -8,6 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ..control import Control
 from ..criterion import Criterion, Undetermined, linear_part, undetermined
 from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters
@@ -258,8 +260,8 @@ def _without_errors(
             continue
         try:
             found.append(fit_equations(spec, design, equations, control, near=near))
-        except FitError:
-            # a response that is fitted exactly: V is singular without errors
+        except (FitError, ArithmeticError, np.linalg.LinAlgError):
+            # a response that is fitted exactly: V is singular without errors, or grows without limit
             continue
     if not found:
         return engine, criterion, optimum

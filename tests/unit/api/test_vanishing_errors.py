@@ -70,6 +70,21 @@ def test_an_exact_response_is_no_such_fit() -> None:
         mm.lmm("y ~ x + z + exp(x, z | 1)", data)
 
 
+@pytest.mark.filterwarnings("ignore::mixedmodels.ConvergenceWarning")
+def test_an_exact_fit_of_few_rows_is_still_said_to_be_one() -> None:
+    """A range over the levels of 6 groups of 8 rows, whose likelihood has no maximum."""
+    data = pd.DataFrame(
+        {
+            "y": [-0.656, -1.013, -3.548, -2.484, -2.661, 1.389, 0.839, -2.747],
+            "x": [5, 0, -1, -2, 2, -2, 0, 5],
+            "z": [0, 1, 2, 3, 4, 0, 1, 2],
+            "g": [0, 1, 2, 3, 4, 5, 0, 1],
+        }
+    )
+    fit = mm.lmm("y ~ x + z + sph(g | g)", data, method="ml")
+    assert any("perfect fit" in status.message for status in fit.status)
+
+
 def test_engines_agree_on_what_data_can_tell_apart() -> None:
     rng = np.random.default_rng(3)
     series = rng.normal(size=(12, 5))
