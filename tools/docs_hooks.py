@@ -14,6 +14,7 @@ from docs_reference import reference_pages
 from docs_validation import validation_page
 from mkdocs.structure.files import File, Files
 
+CODE = re.compile(r"`[^`]*`")
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
@@ -37,6 +38,16 @@ def on_files(files: Files, config: Any) -> Files:
     files.append(File.generated(config, "validation-cases.md", content=validation_page()))
     files.append(File.generated(config, "llms.txt", content=language_models_page(config)))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Free the bars inside code of tables, which are escaped for other readers of Markdown and shown so here."""
+    return re.sub(
+        r"^\|.*$",
+        lambda line: CODE.sub(lambda code: code[0].replace("\\|", "|"), line[0]),
+        markdown,
+        flags=re.M,
+    )
 
 
 def language_models_page(config: Any) -> str:

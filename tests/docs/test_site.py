@@ -71,6 +71,12 @@ def test_every_comparison_has_its_row(site: Path) -> None:
         assert f"<code>{script.parent.name}</code>" in text
 
 
+def test_bars_in_tables_of_code_are_bars(site: Path) -> None:
+    text = (site / "for-sas-users.html").read_text(encoding="utf-8")
+    assert "(1 | id)" in text
+    assert "\\|" not in text
+
+
 def test_programs_that_read_find_the_pages(site: Path) -> None:
     text = (site / "llms.txt").read_text(encoding="utf-8")
     assert text.startswith("# mixedmodels\n\n> ")
