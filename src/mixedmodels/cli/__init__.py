@@ -1,4 +1,4 @@
-"""The command line: `mixedmodels fit`, `report`, `demo`, `datasets`; one command per file."""
+"""The command line: `mixedmodels fit`, `report`, `demo`, `datasets`, `doctor`; one command per file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import ConvergenceWarning, MixedModelsError
 from .output import prepare
 
-COMMANDS = ("fit", "report", "demo", "datasets")
+COMMANDS = ("fit", "report", "demo", "datasets", "doctor")
 """Each a module of this folder with `add(commands)`, which says what it takes and what runs it."""
 
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from ..errors import SpecError, suggest
 
+FEW = 12
+"""Values up to which a column that does not change within levels tells kinds of them."""
 Columns = Mapping[str, NDArray[Any]]
 
 
 def along_levels(columns: Columns, along: str, size: int, groups: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """Return the rows of `size` levels of a column: whole copies of those there are, then some at even distances.
+    """Return the rows of `size` levels of a column: whole copies of those there are, then a balanced part of them.
 
     Parameters
     ----------
@@ -27,21 +29,18 @@ def along_levels(columns: Columns, along: str, size: int, groups: tuple[str, ...
 
     Notes
     -----
-    The first copy keeps its names, the c-th has `"name.c"`. *Same as* `simr::extend(along=)` and, for fewer levels, a
-    systematic sample of them.
+    A part of the levels has levels of every kind in proportion, kinds being told by columns of few values that do not
+    change within levels, such as an arm; within a kind it is random, and always the same. The first copy keeps its
+    names, the c-th has `"name.c"`. *Same as* `simr::extend(along=)`.
     """
     if along not in columns:
         raise SpecError(
             f"along={along!r} is no column of the model's data.{suggest(along, columns)} Columns: {', '.join(columns)}."
         )
     levels, codes = np.unique(_text(columns[along]), return_inverse=True)
-    first = np.array([int(np.argmax(codes == level)) for level in range(len(levels))])
-    # in the order of the data: neighbours there are alike
-    order = np.argsort(first, kind="stable")
     m = len(levels)
-    chosen = [(int(order[i % m]), i // m) for i in range(size // m * m)]
-    rest = size - len(chosen)
-    chosen += [(int(order[i * m // rest]), size // m) for i in range(rest)]
+    order = _in_proportion(columns, codes, m)
+    chosen = [(int(order[i % m]), i // m) for i in range(size)]
     rows = [np.flatnonzero(codes == level) for level, _ in chosen]
     copies = np.repeat([copy for _, copy in chosen], [len(own) for own in rows])
     place = np.concatenate(rows)
@@ -50,6 +49,24 @@ def along_levels(columns: Columns, along: str, size: int, groups: tuple[str, ...
         name: _copied(values[place], copies) if name in renamed else values[place]
         for name, values in columns.items()
     }
+
+
+def _in_proportion(columns: Columns, codes: NDArray[np.intp], m: int) -> NDArray[np.intp]:
+    """Return the levels in an order of which every beginning has all kinds of them in proportion, (m,)."""
+    first = np.unique(codes, return_index=True)[1]
+    keys = [np.zeros(m, dtype=np.intp)]
+    for values in columns.values():
+        _, own = np.unique(_text(values), return_inverse=True)
+        if own.max() < FEW and np.array_equal(own, own[first][codes]):
+            keys.append(own[first])
+    _, kinds = np.unique(np.column_stack(keys), axis=0, return_inverse=True)
+    kinds = kinds.reshape(-1)
+    shuffled = np.random.default_rng(0).permutation(m)
+    place = np.empty(m)
+    for kind in range(int(kinds.max()) + 1):
+        inside = shuffled[kinds[shuffled] == kind]
+        place[inside] = (np.arange(len(inside)) + 0.5) / len(inside)
+    return np.lexsort((kinds, place))
 
 
 def _text(values: NDArray[Any]) -> NDArray[np.str_]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..fit import Fit
+from ..inference.wald import untested
 from ..table import Table
 from ..typing import Array
 from .deleted import Deleted
@@ -94,9 +95,15 @@ def influence(
     else:
         found = one_step(fit, sets)
     columns = {**_of_rows(fit, sets, found), **_of_theta(found)}
+    why = untested(fit)
+    if why:
+        # no error to measure changes by
+        kept = ("level", "n", "press")
+        columns = {k: v if k in kept else np.full(sets.count, np.nan) for k, v in columns.items()}
+    notes = (*_notes(fit, refit), *found.reasons)
     how = "refits without" if refit else "one step without"
     title = f"Influence: {how} each {'row' if by == 'obs' else f'level of {by}'}"
-    return Table(columns, title, (*_notes(fit, refit), *found.reasons), fit.backend)
+    return Table(columns, title, (f"no measures: {why}",) if why else notes, fit.backend)
 
 
 def _checked(threads: int) -> int:

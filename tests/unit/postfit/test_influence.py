@@ -181,6 +181,14 @@ def test_leverages_are_the_slopes_of_fitted_values() -> None:
             np.testing.assert_allclose(fit.leverage(), 1 - fit.sigma2 * np.diag(p), rtol=1e-8)
 
 
+def test_a_perfect_fit_has_no_measures_and_says_why() -> None:
+    fit = mm.lm("y ~ x", {"x": np.arange(6.0), "y": 2.0 * np.arange(6.0)})
+    table = fit.influence()
+    assert np.isnan(table["cooks_d"]).all()
+    assert table.notes[0].startswith("no measures: ")
+    assert fit.check()["verdict"][0] == "problem"
+
+
 def test_arguments_that_are_not_known_are_named() -> None:
     fit = MODELS["crossed"](crossed())
     with pytest.raises(SpecError, match="neither 'obs' nor"):

@@ -8,12 +8,12 @@ from .base import Asked, Finding
 def singularity(asked: Asked) -> Finding | None:
     """Return which random terms have a covariance on the boundary: an optimum, whose tests stand."""
     fit = asked.fit
-    if not fit.design.random:
+    if all(term.smooth for term in fit.design.random):
         return None
     lame = [
         f"{term.label} (rank {min(ranks)} of {term.n_columns})"
         for term, ranks in zip(fit.design.random, fit.optimum.singular, strict=True)
-        if min(ranks) < term.n_columns
+        if min(ranks) < term.n_columns and not term.smooth
     ]
     if not lame:
         return Finding("ok", "all covariances of random effects have full rank")
