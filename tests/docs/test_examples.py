@@ -24,6 +24,9 @@ def test_examples_print_what_they_promise(
             assert agree(printed, example.promised), (
                 f"{path.name}, line {example.line}, printed:\n{printed}promised:\n{tidy(example.promised)}"
             )
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
 
 
 def test_the_readme_is_led_by_an_example_with_its_output() -> None:
