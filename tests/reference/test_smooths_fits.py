@@ -24,7 +24,7 @@ READ = (
     "cr", "cr_k20", "cr_four", "cr_ml", "cr_weights", "cr_fx", "cr_log", "cs_two", "ps", "ps_m1", "bs", "cc", "cp",
     "tp", "tp_four", "tp_plane", "tp_plane_k", "ts",
     "by_factor", "by_factor_bare", "by_factor_tp",
-    "by_factor_cells", "by_number", "by_ordered", "te", "te_k", "te_ps", "te_tp", "te_by",
+    "by_factor_cells", "by_number", "by_ordered", "by_id", "nested", "te", "te_k", "te_ps", "te_tp", "te_by",
     "te_three", "te_add", "ti", "ti_k", "ad", "re", "fs_mean", "re_bar",
     "poisson_cr", "poisson_two", "poisson_by", "poisson_te", "poisson_offset", "poisson_bar", "binomial_cr",
     "binomial_two", "re_slope_bar",

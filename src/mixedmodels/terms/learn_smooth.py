@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from scipy import linalg
 
 from ..control import Control
 from ..covariance import bind
@@ -32,6 +33,10 @@ from .spline import LearnedSpline, learn_spline
 
 Learned = LearnedCurve | LearnedSpline
 T = TypeVar("T")
+DEPENDENT = float(np.finfo(np.float64).eps) ** 0.5
+"""What is left of a column beside smooths of fewer arguments, of the largest column, below which it is dropped."""
+FREE = 1e-9
+"""Eigenvalue of a penalty, of its largest, that counts as zero where columns were dropped."""
 USUAL_MARGIN = 5
 """Dimension of a margin of a tensor product where k= is not given: mgcv's."""
 
@@ -56,22 +61,28 @@ def learn_smooths(
     DataError, SpecError
         Where columns cannot be what a basis needs, with the smooth, the argument and what to do.
     """
-    found: list[Learned] = []
+    found: dict[int, list[Learned]] = {}
     notes: list[Status] = []
-    for asked in spec.smooths:
+    # functions of few arguments first: what they hold is taken out of those of more
+    order = sorted(range(len(spec.smooths)), key=lambda j: len(spec.smooths[j].arguments))
+    for j in order:
+        asked = spec.smooths[j]
         if isinstance(asked, SplineSpec):
-            found.append(learn_spline(asked, frame.columns))
+            found[j] = [learn_spline(asked, frame.columns)]
             continue
-        if asked.id is not None:
-            raise SpecError(
-                f"{asked}: smoothing parameters shared by id= are not built; leave id= out, or use "
-                "bs='fs' for curves of one smoothness."
-            )
         read = _read(asked, frame, functions)
+        if asked.id is not None and (read.by[0] is None or read.by[0].levels is None):
+            raise SpecError(
+                f"{asked}: id= shares a smoothing parameter among the curves of the levels of a factor in by=, and not "
+                "among several smooths; leave id= out."
+            )
         notes += _notes(read, spec, frame)
-        found += _learn(read, frame)
-    _check_labels(found)
-    return tuple(found), tuple(notes)
+        lower = [own for before in found.values() for own in before if isinstance(own, LearnedCurve)]
+        found[j], more = _learn(read, frame, lower)
+        notes += more
+    whole = [own for j in range(len(spec.smooths)) for own in found[j]]
+    _check_labels(whole)
+    return tuple(whole), tuple(notes)
 
 
 def _check_labels(found: Sequence[Learned]) -> None:
@@ -131,8 +142,10 @@ def _notes(read: _Read, spec: ModelSpec, frame: ModelFrame) -> list[Status]:
     return [Status(Severity.NOTE, message, f"Add {by.name} to the formula unless that is meant")]
 
 
-def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
-    """Return the curve of a smooth for each level of `by=`, all of one basis."""
+def _learn(
+    read: _Read, frame: ModelFrame, lower: Sequence[LearnedCurve]
+) -> tuple[list[Learned], list[Status]]:
+    """Return the curve of a smooth for each level of `by=`, all of one basis, and notes; `lower` stand before it."""
     asked = read.spec
     basis = _basis(read, frame)
     numeric = any(by is not None and by.levels is None for by in read.by)
@@ -141,9 +154,14 @@ def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
     first = _first_column(basis, None if absorbed is None else basis.means(read.values))
     check_matrix(asked.label, frame.n, form.fixed.shape[1] + form.random.shape[1], MOST_FIXED, Control().room)
     factors = tuple(read.arguments[place].variables[0] for place in basis.grouping)
-    found = []
+    found: list[Learned] = []
+    notes: list[Status] = []
     for by in read.by:
         label = asked.label + (by.label if by else "")
+        own = _beside(read, by, basis, lower, frame)
+        if own is not None:
+            form = own[0]
+            notes.append(own[1])
         structure, scale = _structure(form, basis)
         curve = Curve(asked, label, read.arguments, basis, form.fixed, form.random / scale, None, by)
         curve = replace(curve, lead=_lead(curve, first))
@@ -152,7 +170,82 @@ def _learn(read: _Read, frame: ModelFrame) -> list[LearnedCurve]:
         found.append(
             LearnedCurve(curve, structure, values[:, :m], np.ascontiguousarray(values[:, m:]), factors)
         )
-    return found
+    return found, notes
+
+
+def _beside(
+    read: _Read, by: By | None, basis: Basis, lower: Sequence[LearnedCurve], frame: ModelFrame
+) -> tuple[MixedForm, Status] | None:
+    """Return the form of a smooth without the columns that smooths of some of its arguments hold, None where none do.
+
+    Notes
+    -----
+    Columns of the centred basis are taken in turn by pivoted QR of what the constant and the smooths of fewer arguments
+    leave of them; those of which nothing is left are dropped, with their rows of the penalties. *Same as* `gam.side` of
+    mgcv.
+    """
+    asked, names = read.spec, set(read.spec.arguments)
+    inside = [
+        one
+        for one in lower
+        if set(one.curve.spec.arguments) < names
+        and not one.group
+        and (one.curve.by.label if one.curve.by else "") == (by.label if by else "")
+    ]
+    if not inside or asked.kind == "ti" or basis.grouping or asked.fixed or not basis.penalties:
+        return None
+    z = _reflected(basis, basis.means(read.values) if basis.centred and not _numeric(by) else None)
+    columns = basis.design(read.values, 0, z)
+    taken = [np.ones((frame.n, 1)), *(np.hstack([one.fixed, one.random]) for one in inside)]
+    if by is not None:
+        weights = by.weights(frame.columns)[:, None]
+        columns, taken[0] = columns * weights, weights
+    given = np.hstack(taken)
+    given = given / np.sqrt(np.einsum("ij,ij->j", given, given))
+    q = np.linalg.qr(given)[0]
+    size = float(np.sqrt(np.einsum("ij,ij->j", columns, columns)).max())
+    left = columns - q @ (q.T @ columns)
+    left = left - q @ (q.T @ left)
+    r, pivot = linalg.qr(left, mode="r", pivoting=True)
+    kept = np.abs(np.diagonal(r)) > DEPENDENT * size
+    if kept.all():
+        return None
+    z = z[:, np.sort(pivot[: int(np.count_nonzero(kept))])]
+    penalties = tuple(z.T @ s @ z for s in basis.penalties)
+    total = np.sum([s / np.linalg.norm(s) for s in penalties if s.any()], axis=0)
+    values = np.linalg.eigvalsh(total)
+    free = int(np.count_nonzero(values < FREE * values[-1]))
+    form = mixed_form(penalties, free)
+    form = MixedForm(z @ form.fixed, z @ form.random, form.penalties, form.diagonal)
+    held = ", ".join(one.label for one in inside)
+    count = f"{np.count_nonzero(~kept)} of {len(kept)} columns"
+    message = f"{count} of {asked.label} were left out: {held} hold them already"
+    return form, Status(Severity.NOTE, message, "ti() has interactions without main effects")
+
+
+def _numeric(by: By | None) -> bool:
+    return by is not None and by.levels is None
+
+
+def _reflected(basis: Basis, means: Array | None) -> Array:
+    """Return Z (k, k − 1) of the constraint by a reflection about the first mean; the identity without one."""
+    k = basis.size
+    whole: Array = np.eye(k)
+    if means is None or k < 2:
+        return whole
+    normal = _normal(basis, means)
+    out: Array = (whole - 2.0 * np.outer(normal, normal))[:, 1:]
+    return out
+
+
+def _normal(basis: Basis, means: Array) -> Array:
+    """Return the unit vector of the reflection that takes the means to the first coordinate, (k,)."""
+    if basis.constrained is not None:
+        means = np.asarray(np.where(basis.constrained, means, 0.0))
+    normal = means / np.linalg.norm(means)
+    normal[0] += np.copysign(1.0, normal[0])
+    out: Array = normal / np.linalg.norm(normal)
+    return out
 
 
 def _first_column(basis: Basis, means: Array | None) -> Array:
@@ -161,11 +254,7 @@ def _first_column(basis: Basis, means: Array | None) -> Array:
     first: Array = np.eye(k)[0]
     if means is None or k < 2:
         return first
-    if basis.constrained is not None:
-        means = np.asarray(np.where(basis.constrained, means, 0.0))
-    normal = means / np.linalg.norm(means)
-    normal[0] += np.copysign(1.0, normal[0])
-    normal /= np.linalg.norm(normal)
+    normal = _normal(basis, means)
     found: Array = np.eye(k)[1] - 2.0 * normal[1] * normal
     return found
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..control import Control
 from ..covariance import bind, structure_class
 from ..covariance.base import Positions, Structure
+from ..covariance.penalty import Penalty
 from ..covariance.unbounded import Unbounded
 from ..errors import Severity, SpecError, Status
 from ..frame.column import Column
@@ -121,9 +122,9 @@ def build_random(
         notes += note
         check_identifiable(asked, term, own, spec, frame, fixed[:2], tolerance)
         notes += note_exchangeable(asked, term, own, spec, frame)
-    for smooth in smooths:
-        if smooth.random.shape[1]:
-            term, own, encoding = _smooth_term(smooth, frame)
+    for alike in _sharing(smooths):
+        if alike[0].random.shape[1]:
+            term, own, encoding = _smooth_term(alike, frame)
             terms.append(term)
             rows.append(own)
             encodings.append(encoding)
@@ -259,22 +260,52 @@ def _bind_coordinates(asked: RandomSpec, frame: ModelFrame) -> tuple[CoordinateB
     return basis, values, Positions(len(points), basis.columns, points)
 
 
-def _smooth_term(smooth: Learned, frame: ModelFrame) -> tuple[RandomTerm, TermRows, RandomEncoding]:
+def _sharing(smooths: tuple[Learned, ...]) -> list[list[Learned]]:
+    """Return smooths, the curves of one `id=` together, whose penalised coefficients have the same variances."""
+    found: dict[tuple[str, int], list[Learned]] = {}
+    for j, smooth in enumerate(smooths):
+        shared = isinstance(smooth, LearnedCurve) and smooth.curve.spec.id is not None and not smooth.group
+        key = (str(smooth.curve.spec), 0) if shared else (smooth.label, j)
+        found.setdefault(key, []).append(smooth)
+    return list(found.values())
+
+
+def _shared_structure(alike: list[Learned]) -> Structure:
+    """Return the covariance of the penalised coefficients of curves with the same variances."""
+    structure = alike[0].structure
+    if len(alike) == 1 or not isinstance(structure, Penalty):
+        return structure
+    if not structure.diagonal:
+        raise SpecError(
+            f"{alike[0].label}: id= is for smooths of one or two penalties, or of a tensor product."
+        )
+    weights = [
+        np.concatenate([one.structure.weights[j] for one in alike if isinstance(one.structure, Penalty)])
+        for j in range(len(structure.weights))
+    ]
+    return Penalty(tuple(weights), structure.scales)
+
+
+def _smooth_term(alike: list[Learned], frame: ModelFrame) -> tuple[RandomTerm, TermRows, RandomEncoding]:
     """Return the penalised coefficients of a smooth: one group of all rows, or the levels of its factors."""
-    basis: RowBasis = CurveRandom((smooth.curve,)) if isinstance(smooth, LearnedCurve) else smooth.curve
+    smooth = alike[0]
+    curves = tuple(one.curve for one in alike if isinstance(one, LearnedCurve))
+    basis: RowBasis = CurveRandom(curves) if isinstance(smooth, LearnedCurve) else smooth.curve
+    structure = _shared_structure(alike)
+    values = smooth.random if len(alike) == 1 else np.hstack([one.random for one in alike])
     factors = {name: frame.columns[name].factor() for name in smooth.group}
     group = bind_group(smooth.group, None, factors, frame.n)
     positions = Positions(len(basis.columns), basis.columns)
-    smooth.structure.check(positions)
+    structure.check(positions)
     term = RandomTerm(
-        label=smooth.label,
+        label=smooth.label if len(alike) == 1 else smooth.curve.spec.label,
         group=group.label,
         columns=basis.columns,
         level_parts=group.parts,
-        structure=smooth.structure,
+        structure=structure,
         positions=positions,
         sets=group.sets,
         smooth=not smooth.group,
         penalised=True,
     )
-    return term, TermRows(group.codes, smooth.random), RandomEncoding(smooth.group, basis)
+    return term, TermRows(group.codes, values), RandomEncoding(smooth.group, basis)

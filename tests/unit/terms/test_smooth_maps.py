@@ -52,7 +52,9 @@ def test_a_map_is_needed_and_used() -> None:
         mm.lmm("y ~ s(region, bs='re')", rows, known={"region": chain(list("abcdef"))})
 
 
-def test_shared_smoothing_parameters_are_refused() -> None:
+def test_smoothing_parameters_are_shared_among_levels_alone() -> None:
     rows = data() | {"x": np.linspace(0, 1, 150)}
-    with pytest.raises(SpecError, match="shared by id= are not built"):
-        mm.lmm("y ~ region + s(x, by=region, id=1)", rows)
+    fit = mm.lmm("y ~ region + s(x, by=region, id=1, k=5)", rows)
+    assert len(set(fit.smooths()["variance"].tolist())) == 1
+    with pytest.raises(SpecError, match="not among several smooths"):
+        mm.lmm("y ~ s(x, id=1)", rows)
