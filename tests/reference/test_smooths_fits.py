@@ -15,7 +15,7 @@ import pytest
 import mixedmodels as mm
 
 FOLDER = Path(__file__).parent / "smooths_fits"
-RESULT = json.loads((FOLDER / "result.json").read_text())
+RESULT = json.loads((FOLDER / "mgcv.json").read_text())
 SHIFTED = {"cs_two": "the null space is scaled before it is penalised", "by_ordered": "a factor of |X'X|"}
 """Models whose score differs by a constant of the parametrisation."""
 FLAT = {"cs_two", "ts"}

@@ -131,4 +131,4 @@ add_gamm <- function(id, formula, ours, residual, data_name, variance = NULL, ..
 add_gamm("gamm_ar1", "ye ~ s(t, bs='cr')", "ye ~ s(t, bs='cr')", "ar1(t | g)", "curves", correlation = corAR1(form = ~ t | g))
 add_gamm("gamm_ident", "yf ~ f + s(x2, bs='cr')", "yf ~ f + s(x2, bs='cr')", NULL, "additive", variance = "ident(f)", weights = varIdent(form = ~ 1 | f))
 
-write(toJSON(list(case = "smooths_fits", models = models), auto_unbox = TRUE, digits = 15, null = "null", na = "null"), file.path(here, "result.json"))
+write(toJSON(list(case = "smooths_fits", models = models), auto_unbox = TRUE, digits = 15, null = "null", na = "null"), file.path(here, "mgcv.json"))
