@@ -215,6 +215,7 @@ def bootstrap(
         stat, n = None, int(stat)
     if stat is not None and not callable(stat):
         raise SpecError(f"stat={stat!r} must be a function of a fit, for example lambda fit: fit.sigma.")
+    fit._refuse_restricted("refits and the bootstrap")
     n, seed = check_draws(n, seed)
     names, estimate = _evaluate(fit, stat)
     run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))

@@ -94,7 +94,9 @@ def uncertainty_of(
 def _about_mode(fit: Fit, found: Predicted, method: DegreesOfFreedom) -> Uncertainty:
     """Return how far predictions of a generalised model may be off, whose new observations are not normal."""
     mean = mode_variances(fit, found.rows, found.included, found.valid, method.vcov(fit)) + found.rest
-    return Uncertainty(mean, mean, _own_df(fit, found, method))
+    known = fit.spec.method == "reml" and not bool(_plain(found).all())
+    notes = ("standard errors of effects take the covariance parameters as known",) if known else ()
+    return Uncertainty(mean, mean, _own_df(fit, found, method), notes)
 
 
 def _estimation(fit: Fit, found: Predicted, bends: _Variances, method: DegreesOfFreedom) -> Array:

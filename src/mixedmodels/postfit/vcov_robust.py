@@ -168,6 +168,7 @@ def vcov_robust(
     (103.45, array([5.]))
     """
     check_choice("kind", kind, KINDS)
+    fit._refuse_restricted("sandwich covariances")
     integrated = fit._work.integrated
     clusters = Clusters.of(fit, cluster, "vcov_robust", known=not integrated)
     m, k = clusters.count, fit.design.fixed.rank

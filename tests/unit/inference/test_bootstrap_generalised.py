@@ -114,3 +114,16 @@ def test_rows_that_stand_for_several_are_not_drawn() -> None:
     fit = mm.glmm("I(incidence > 0) ~ period + (1 | herd)", data, "binomial", frequency="times")
     with pytest.raises(SpecError, match="frequency="):
         fit.simulate(1, seed=1)
+
+
+def test_restricted_fits_are_refused_in_one_sentence() -> None:
+    fit = mm.glmm(EVENTS, CBPP, "binomial", reml=True)
+    for tool in (lambda: fit.bootstrap(5, seed=1), lambda: fit.confint("boot", n=5), fit.vcov_robust):
+        with pytest.raises(SpecError, match="fit it without reml=True"):
+            tool()
+
+
+def test_predictions_of_restricted_fits_say_what_they_take_as_known() -> None:
+    fit = mm.glmm(EVENTS, CBPP, "binomial", reml=True)
+    assert "take the covariance parameters as known" in str(fit.predict(se=True))
+    assert "take the covariance parameters as known" not in str(fitted("laplace").predict(se=True))
