@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import ConvergenceWarning, MixedModelsError
 from .output import prepare
 
-COMMANDS = ("fit", "report", "demo", "datasets", "doctor")
+COMMANDS = ("fit", "report", "run", "translate", "demo", "datasets", "doctor")
 """Each a module of this folder with `add(commands)`, which says what it takes and what runs it."""
 
 

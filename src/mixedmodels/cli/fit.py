@@ -84,12 +84,12 @@ def fitted_model(parsed: argparse.Namespace) -> Any:
         if given:
             options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
             raise SpecError(f"{options}: for generalised models; say which, --family binomial, poisson ….")
-        return lmm(parsed.formula, _read_data(parsed.data), method="ml" if parsed.ml else "reml", **common)
+        return lmm(parsed.formula, read_data(parsed.data), method="ml" if parsed.ml else "reml", **common)
     if parsed.ml:
         raise SpecError(
             "--ml is for linear models; with --family name a method: --method laplace, rspl, mspl …."
         )
-    return glmm(parsed.formula, _read_data(parsed.data), parsed.family, **common, **given)
+    return glmm(parsed.formula, read_data(parsed.data), parsed.family, **common, **given)
 
 
 def fit_record(fit: Any, level: float) -> dict[str, Any]:
@@ -124,7 +124,8 @@ def fit_record(fit: Any, level: float) -> dict[str, Any]:
     return {**record, "pseudo_loglik": fit.pseudo_loglik} if pseudo else record
 
 
-def _read_data(name: str) -> Any:
+def read_data(name: str) -> Any:
+    """Return the data of a file, of standard input, or of the package."""
     from .. import datasets
     from ..frame.files import STANDARD_INPUT, read_file
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from ..api.generalised import WITH_TRIALS
@@ -73,30 +73,57 @@ def compare_software(
     >>> table.row(4)["reason"]
     'lme has no crossed random effects, and (1 | row) and (1 | column) are not nested as written'
     """
-    spec = _read(formula, family, link, residual, variance, weights, method, ddf, bounds)
-    kind = None
-    if data is not None:
-        kind = build_frame(spec, data, known=known).schema.kind
-    asked = Asked.of_spec(spec, kind)
-    rows = [(program, *_attempt(write, asked)) for program, write in PROGRAMS.items()]
-    programs, fits, reasons, texts = (list(column) for column in zip(*rows, strict=True))
-    columns = {"program": programs, "fits": fits, "reason": reasons, "text": texts}
+    rows = texts(
+        formula,
+        data,
+        residual=residual,
+        variance=variance,
+        weights=weights,
+        method=method,
+        family=family,
+        link=link,
+        ddf=ddf,
+        bounds=bounds,
+        known=known,
+    )
+    columns = {
+        "program": [program for program, _, _ in rows],
+        "fits": ["yes" if text else "no" for _, text, _ in rows],
+        "reason": [reason for _, _, reason in rows],
+        "text": [re.sub(r"\n *", " ", text) for _, text, _ in rows],
+    }
     notes = (
         () if data is not None else ("columns are numbers unless the formula makes them factors; give data=",)
     )
     return Table(columns, f"Software for {formula}", notes)
 
 
+def texts(
+    formula: str,
+    data: Any = None,
+    *,
+    programs: Sequence[str] | None = None,
+    known: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> list[tuple[str, str, str]]:
+    """Return program, text and reason for each of `programs`, all by default; one of text and reason is empty."""
+    spec = _read(formula, **options)
+    kind = None if data is None else build_frame(spec, data, known=known).schema.kind
+    asked = Asked.of_spec(spec, kind)
+    return [(program, *_attempt(PROGRAMS[program], asked)) for program in programs or PROGRAMS]
+
+
 def _read(
     formula: str,
-    family: str | None,
-    link: str | None,
-    residual: str | None,
-    variance: str | None,
-    weights: str | None,
-    method: Any,
-    ddf: str,
-    bounds: Any,
+    *,
+    residual: str | None = None,
+    variance: str | None = None,
+    weights: str | None = None,
+    method: Any = "reml",
+    family: str | None = None,
+    link: str | None = None,
+    ddf: str = "auto",
+    bounds: Any = "psd",
 ) -> ModelSpec:
     options: dict[str, Any] = {"residual": residual, "variance": variance, "weights": weights, "ddf": ddf}
     if family is None:
@@ -110,14 +137,14 @@ def _read(
     return spec.with_changes(likelihood=likelihood)
 
 
-def _attempt(write: Callable[[Asked], str], asked: Asked) -> tuple[str, str, str]:
-    """Return whether a program fits, why not, and its text."""
+def _attempt(write: Callable[[Asked], str], asked: Asked) -> tuple[str, str]:
+    """Return the text of a program and why there is none; one of them is empty."""
     try:
-        return "yes", "", re.sub(r"\n *", " ", write(asked))
+        return write(asked), ""
     except SpecError as error:
         reason = str(error).partition("\n\n")[0]
         _, found, told = reason.partition(" cannot be written ")
-        return "no", (told.partition(": ")[2] if found else reason).removesuffix("."), ""
+        return "", (told.partition(": ")[2] if found else reason).removesuffix(".")
 
 
 def _hpmixed(asked: Asked) -> str:

@@ -12,6 +12,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..spec import NaAction, RandomSpec
 from ..syntax.spelling import variables
+from ..syntax.tokens import Kind, closing, tokenize
 from .asked import Asked
 from .r_text import family_in_r, in_r, name_in_r, read_family, response_in_r
 
@@ -44,6 +45,10 @@ STRUCTURES = {
     "htoep": "toep",
 }
 """Structures by their names there: its `cs` and `toep` have a variance for every column."""
+
+
+READ = {"cs": "hcs", "homcs": "cs", "toep": "htoep", "homtoep": "toep", "hetar1": "har1"}
+"""Its names of structures that have other names here."""
 
 
 def glmmTMB(
@@ -88,6 +93,7 @@ def glmmTMB(
     >>> round(fit.loglik, 3)
     -886.764
     """
+    formula, ziformula, dispformula = map(_renamed, (formula, ziformula, dispformula))
     name, link = read_family(family)
     counted = name in WITH_TRIALS
     zeros = None if _same(ziformula, "~0") else ziformula
@@ -109,6 +115,22 @@ def glmmTMB(
         subset=subset,
         control=control,
     )
+
+
+def _renamed(text: str) -> str:
+    """Return a formula with glmmTMB's structures under their names here; its `cs` and `toep` have own variances."""
+    if not isinstance(text, str):
+        return text
+    tokens = tokenize(text)
+    for place in reversed(range(len(tokens) - 1)):
+        token = tokens[place]
+        name = READ.get(token.text)
+        if name is None or token.kind is not Kind.NAME or tokens[place + 1].text != "(":
+            continue
+        inside = tokens[place + 2 : closing(tokens, place + 1)]
+        if any(one.is_operator("|") for one in inside):
+            text = text[: token.start] + name + text[token.stop :]
+    return text
 
 
 def _same(text: Any, other: str) -> bool:
@@ -139,6 +161,10 @@ def write_glmmtmb(asked_for: Asked) -> str:
         _refuse("residual= and variance= have no counterpart")
     if spec.smooths or spec.hold:
         _refuse("splines and held parameters have no counterpart")
+    if spec.weights or (asked_for.weighted and (asked is None or not asked.pseudo)):
+        _refuse("weights there multiply log-densities; known precisions have no counterpart")
+    if spec.bounds == "none":
+        _refuse("covariance matrices stay positive semidefinite there, and bounds='none' does not")
     mean = _sum(asked_for, spec.fixed, spec.offsets, spec.random)
     arguments = [f"{response_in_r(spec)} ~ {mean}", "data = data"]
     if asked is None:

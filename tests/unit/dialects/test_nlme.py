@@ -41,7 +41,7 @@ def test_random_effects_are_bars(random: str, bars: list[str]) -> None:
         ("corAR1(form = ~ 1 | id)", None, "ar1(1 | id)", []),
         ("corAR1(0.4, ~ as.integer(factor(age)) | id)", None, "ar1(age | id)", []),
         ("corCAR1(form = ~ age | id)", "varIdent(form = ~1|sex)", "car1(age | id)", ["ident(sex)"]),
-        ("corARMA(form = ~ 1 | id, p = 1, q = 1)", None, "arma(1 | id)", []),
+        ("corARMA(form = ~ 1 | id, p = 1, q = 1)", None, "arma(1, 1)(1 | id)", []),
         (
             "corCompSymm(form = ~ 1 | sex/id)",
             "varPower(form = ~ age | sex)",

@@ -92,3 +92,32 @@ def test_names_that_differ_in_case_alone_are_refused() -> None:
 def test_names_with_blanks_are_name_literals() -> None:
     data = mm.datasets.load("orthodont").rename(columns={"age": "age in years"})
     assert "model Y = 'age in years'n / solution" in mm.lmm("Y ~ `age in years` + (1 | id)", data).to_sas()
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("Y ~ age * sex + (1 | id)", {}),
+        ("Y ~ 0 + fem + male + fem:age + male:age + (1 | id, by=sex)", {"variance": "ident(sex)"}),
+        ("Y ~ age * sex", {"residual": "cs(1 | id, by=sex)"}),
+        ("Y ~ age + (1 + age | id)", {"method": "ml"}),
+        ("Y ~ sex + diag(1 + age | id)", {}),
+        ("Y ~ sex + (1 | sex:id)", {}),
+        ("Y ~ age + (1 + sex | id)", {}),
+        ("Y ~ age + (1 | id)", {"weights": "age"}),
+        ("Y ~ sex", {"residual": "us(age | id)"}),
+        ("Y ~ sex", {"residual": "ar1(age | id)"}),
+        ("Y ~ sex", {"residual": "toep(age | id)"}),
+        ("Y ~ sex", {"residual": "hcs(age | id)"}),
+        ("Y ~ sex", {"residual": "ante1(age | id)"}),
+        ("Y ~ sex", {"residual": "har1(age | id, by=sex)"}),
+        ("Y ~ age * sex + (1 | id)", {"variance": "ident(sex)"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::mixedmodels.ConvergenceWarning")
+def test_a_step_that_is_read_again_is_the_same_model(formula: str, options: dict[str, object]) -> None:
+    data = mm.datasets.load("orthodont")
+    fit = mm.lmm(formula, data, **options)  # type: ignore[arg-type]
+    again = mm.sas(fit.to_sas(), data={"data": data}).fits[0]
+    assert again.criterion == pytest.approx(fit.criterion, abs=2e-6)
+    assert len(again.theta) == len(fit.theta)

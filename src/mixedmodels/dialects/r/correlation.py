@@ -73,7 +73,7 @@ def read_correlation(program: Program, node: Node, groups: tuple[str, ...]) -> C
     inside = ", ".join(quoted(position.column) for position in positions) or "1"
     start, hold = _values(program, node, name, given, bool(options))
     counted = positions[0] if node.function in SERIAL and positions else None
-    return CorrelationPart(f"{name}{order}({inside} | {cluster}{options})", start, hold, counted)
+    return CorrelationPart(f"{name}({inside} | {cluster}{order}{options})", start, hold, counted)
 
 
 def _form(program: Program, node: Node | None) -> tuple[Node | None, tuple[str, ...]]:
@@ -136,7 +136,7 @@ def _order(program: Program, call: Call, given: dict[str, Node]) -> str:
     p, q = (whole(program, given[key], key) if key in given else 0 for key in ("p", "q"))
     if p + q == 0:
         raise program.error("corARMA() needs an order, p = or q = 1 or more.", call)
-    return f"({p}, {q})"
+    return f", p={p}, q={q}"
 
 
 def _values(

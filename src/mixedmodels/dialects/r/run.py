@@ -60,7 +60,7 @@ def r(text: str, data: Any = None) -> Listing:
         raise SpecError(f"r() takes R text, for example 'lme(y ~ x, d, ~ 1 | g)', not {type(text).__name__}.")
     program = parse(Source(text))
     named = _named(data)
-    room = Room(program, named, None if named or data is None else data)
+    room = Room(program, named, None if named or data is None or _is_empty(data) else data)
     steps = tuple(_step(room, statement) for statement in program.statements)
     return Listing(steps, Named(room.names))
 
@@ -72,6 +72,10 @@ def _named(data: Any) -> Mapping[str, Any]:
     frames = [value for value in data.values() if isinstance(value, Mapping) or hasattr(value, "columns")]
     frames += [value for value in data.values() if hasattr(value, "column_names")]
     return data if frames else {}
+
+
+def _is_empty(data: Any) -> bool:
+    return isinstance(data, Mapping) and not data
 
 
 def _step(room: Room, statement: Node) -> Step:
