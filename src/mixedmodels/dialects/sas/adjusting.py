@@ -42,6 +42,10 @@ def adjusted(
     name = NAMES[word]
     if word == "tukey" and kind != "pairwise":
         option.fail("adjust=tukey is for all differences; use dunnett for those with a control.")
+    if options.has("stepdown"):
+        name = f"stepdown-{name}"
+        if name not in ADJUSTMENTS:
+            options["stepdown"].fail(f"stepdown does not go with adjust={word}.")
     functions, estimable = found.coding.functions(L)
     usable = estimable & np.isfinite(values.statistic)
     own = found.fit.solution.basis.rows(functions[usable])
@@ -56,8 +60,10 @@ def adjusted(
         half = method.critical(family, 1 - alpha) * values.std_error[usable]
         out["AdjLower"][usable] = values.estimate[usable] - half
         out["AdjUpper"][usable] = values.estimate[usable] + half
-    title = "Simulated" if word == "simulate" else TITLES[name]
+    title = "Simulated" if word == "simulate" else TITLES[name.removeprefix("stepdown-")]
+    if options.has("stepdown"):
+        title = f"Stepdown {title}"
     columns: dict[str, Any] = {"Adjustment": [title] * len(L), "Adjp": out["Adjp"]}
-    if options.has("cl"):
+    if options.has("cl") and not options.has("stepdown"):
         columns.update(AdjLower=out["AdjLower"], AdjUpper=out["AdjUpper"])
     return columns

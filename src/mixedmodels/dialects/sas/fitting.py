@@ -15,7 +15,7 @@ from ...errors import MixedModelsError, SpecError
 from ...fit import Fit, Inputs
 from ...inference.ddf import DegreesOfFreedom, choose_method
 from ...postfit.sandwich import RobustMethod
-from ...spec import Method, ModelSpec, quoted
+from ...spec import MOMENTS, Method, ModelSpec, quoted
 from ...syntax.formula import read_formula
 from ...typing import Array
 from .coding import Coding, code
@@ -199,14 +199,15 @@ def linear_spec(asked: Asked, ddf: str) -> ModelSpec:
     """Return the spec of a linear model, as `lmm` would read it."""
     model = asked.model
     method = model.options.text("method", "reml")
-    if METHODS.get(method) not in ("reml", "ml"):
-        model.options["method"].fail(f"method={method} is not done here; method= is reml or ml.")
+    moments = method in MOMENTS and model.procedure == "mixed"
+    if not moments and METHODS.get(method) not in ("reml", "ml"):
+        model.options["method"].fail(f"method={method} is none of reml, ml, type1, type2, type3, mivque0.")
     return read_formula(
         f"{quoted(model.response)} ~ {asked.formula}",
         residual=asked.residual,
         variance=asked.variance or None,
         weights=model.weight or None,
-        method=cast(Method, METHODS[method]),
+        method=cast(Method, method if moments else METHODS[method]),
         contrasts=asked.contrasts,
         bounds="none" if model.options.has("nobound") else "psd",
         ddf=ddf,

@@ -426,6 +426,8 @@ def _lsmestimate(found: Fitted, request: Request) -> Made:
 
 def answer(found: Fitted, request: Request) -> Made:
     """Return the tables of one statement."""
+    if "stepdown" in request.options and "adjust" not in request.options:
+        request.options["stepdown"].fail("stepdown needs adjust=.")
     return {
         "estimate": answer_estimate, "contrast": answer_contrast, "lsmeans": _lsmeans, "lsmestimate": _lsmestimate,
         "slice": _slice,

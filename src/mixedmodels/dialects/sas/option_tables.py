@@ -109,19 +109,17 @@ PARMS_REFUSED = {
 }  # fmt: skip
 CONTRAST = spellings(e="", chisq="", df="")
 ESTIMATE = spellings(
-    cl="", alpha="", divisor="", df="", e="", lower="", upper="", exp="", ilink="", adjust="adj"
+    cl="", alpha="", divisor="", df="", e="", lower="", upper="", exp="", ilink="", adjust="adj", stepdown=""
 )
 ESTIMATE_REFUSED = {
     "group": "coefficients by group of random effects are not read",
     "subject": "coefficients by subject of random effects are not read",
-    "stepdown": "step-down adjustment is not done; adjust=bon and its like are",
 }  # fmt: skip
 LSMEANS = spellings(
     diff="pdiff differences", adjust="adj", at="", slice="", om="obsmargins", bylevel="", cl="", alpha="", df="", e="",
-    corr="", cov="", ilink="", oddsratio="or", exp="", slicediff="simplediff", nomeans="",
+    corr="", cov="", ilink="", oddsratio="or", exp="", slicediff="simplediff", nomeans="", stepdown="",
 )  # fmt: skip
 LSMEANS_REFUSED = {
-    "stepdown": "step-down adjustment is not done; adjust=bon and its like are",
     "adjdfe": "adjusted tests take the degrees of freedom of their rows",
     "plots": "figures are those of the package: fit.emmeans(…).plot()",
     "plot": "figures are those of the package: fit.emmeans(…).plot()",
@@ -129,12 +127,13 @@ LSMEANS_REFUSED = {
     "odds": "write exp or ilink",
 }
 LSMESTIMATE = spellings(
-    cl="", alpha="", divisor="", df="", joint="", lower="", upper="", exp="", ilink="", adjust="adj", at="",
+    cl="", alpha="", divisor="", df="", joint="", lower="", upper="", exp="", ilink="",
+    adjust="adj", at="", stepdown="",
     om="obsmargins", bylevel="",
 )  # fmt: skip
 SLICE = spellings(
     sliceby="", diff="pdiff differences", adjust="adj", cl="", alpha="", df="", ilink="", oddsratio="or", exp="",
-    nof="", means="", at="", om="", bylevel="",
+    nof="", means="", at="", om="", bylevel="", stepdown="",
 )  # fmt: skip
 CLASS = spellings(ref="", order="", descending="desc", missing="", truncate="", param="")
 METHODS = {

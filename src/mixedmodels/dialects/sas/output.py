@@ -17,7 +17,9 @@ def model_tables(found: Fitted, name: str, read: int) -> list[tuple[str, Table]]
     if model.classes:
         made.append(("ClassLevels", overview.class_levels(found)))
     made += [("Dimensions", overview.dimensions(found)), ("NObs", overview.observations(found, read))]
-    if found.fit.distribution is None:
+    if found.fit.spec.moments not in (None, "", "mivque0"):
+        made.append((f"Type{str(found.fit.spec.moments)[-1]}", found.fit.mean_squares()))
+    elif found.fit.distribution is None and not found.fit.spec.moments:
         made.append(("IterHistory", overview.iterations(found)))
     made.append(("ConvergenceStatus", overview.convergence(found)))
     made += side_matrices(found)

@@ -51,7 +51,7 @@ def model_information(found: Fitted, name: str) -> Table:
         ]
         rows["Degrees of Freedom Method"] = DDFM_TITLES[found.ddf]
         return table(found, {"Descr": list(rows), "Value": list(rows.values())}, "Model Information")
-    rows["Estimation Method"] = METHODS[spec.method]
+    rows["Estimation Method"] = spec.moments.capitalize() if spec.moments else METHODS[spec.method]
     profiled = any(p.name == "Residual" and not p.group for p in found.parameters.parameters)
     rows["Residual Variance Method"] = "Profile" if profiled and not spec.hold else "None"
     kenward = found.ddf.startswith("kenward-roger")
@@ -200,7 +200,13 @@ def null_test(found: Fitted) -> Table | None:
     )
     held = len(found.fit.spec.hold)
     df = effective - 1 - held
-    if model.options.has("nobound") or (model.parms and model.parms.options.has("noiter")) or held or df < 1:
+    if (
+        found.fit.spec.moments
+        or model.options.has("nobound")
+        or (model.parms and model.parms.options.has("noiter"))
+        or held
+        or df < 1
+    ):
         return None
     chi = null_criterion(found) - criterion(found)
     columns = {"DF": [df], "ChiSq": np.array([chi]), "PVal": np.array([stats.chi2.sf(chi, df)])}

@@ -60,3 +60,29 @@ def test_aliased_columns_print_zero() -> None:
     assert list(table["sex"]) == ["", "F", "M", ""]
     assert table["Estimate"][2] == 0.0
     assert np.isnan(table["StdErr"][2])
+
+
+@pytest.mark.parametrize("method", ["type1", "type2", "type3", "mivque0"])
+def test_method_of_moments(method: str) -> None:
+    rail = mm.datasets.load("rail")
+    out = mm.sas(
+        f"proc mixed data=rail method={method}; class rail; model travel = ; random rail; run;",
+        data={"rail": rail},
+    )
+    # a balanced design: moments are REML
+    np.testing.assert_allclose(out.tables["CovParms"]["Estimate"], [615.311, 16.1667], rtol=1e-5)
+    assert ("Type" + method[-1] in out.tables) == (method != "mivque0")
+    assert "LRT" not in out.tables
+
+
+def test_stepdown_is_between_none_and_all() -> None:
+    text = """proc mixed data=d; class sex; model y = sex age; lsmestimate sex 'a' 1 0, 'b' 1 -1, 'c' 0 1 /
+    adjust=bon{more}; run;"""
+    plain, stepped = (
+        mm.sas(text.format(more=more), data={"d": dent()}).tables["LSMEstimates"]
+        for more in ("", " stepdown")
+    )
+    assert np.all(stepped["Adjp"] <= plain["Adjp"])
+    assert np.all(stepped["Adjp"] >= stepped["Probt"])
+    with pytest.raises(mm.SpecError, match="stepdown needs adjust="):
+        mm.sas(text.replace("adjust=bon{more}", "stepdown"), data={"d": dent()})
