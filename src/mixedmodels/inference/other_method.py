@@ -17,6 +17,7 @@ def by_method(fit: Fit, method: Method) -> Fit:
     _check_linear(fit)
     if fit.spec.method == method:
         return fit
+    fit._refuse_restricted("likelihoods of other fixed parts")
     design = replace(fit.design, reml=method == "reml")
     return _fit_design(fit, fit.spec.with_changes(method=method, moments=None), design, fit._work.rows())
 

@@ -48,6 +48,8 @@ def profiles_of(
     Covariance parameters follow the likelihood of the fit itself, fixed effects that of maximum likelihood; or all
     the one asked for.
     """
+    fit._refuse_moments("a profile")
+    fit._refuse_restricted("profiles")
     chosen = _chosen(fit, terms, likelihood)
     fixed = set(fit.design.fixed.columns)
     groups = [[name for name in chosen if name not in fixed], [name for name in chosen if name in fixed]]

@@ -17,6 +17,7 @@ from ..criterion.coordinates import own_values
 from ..errors import SpecError
 from ..fit import Fit
 from ..terms.encoding import encoding_of
+from ..terms.known import KnownCovariance
 from ..terms.smooth import PlacedCurve
 from ..typing import Array
 
@@ -198,20 +199,18 @@ def _degrees(
     own = fit._work.own_covariances()
     for k, (term, effect) in enumerate(zip(fit.design.random, effects, strict=True)):
         across = effect[:, :, m:]
-        if term.known is not None:
-            return edf, _by_rows(fit, m, rank, inverse, effects, covariance)
+        moved = across if term.known is None else np.tensordot(_level_precision(term.known)[0], across, 1)
         inverses = np.array([pseudo_inverse(sigma)[0] for sigma in own[k]])[term.sets]
-        products += float(np.einsum("qpi,qps,qsj,ij->", across, inverses, across, inverse, optimize=True))
+        products += float(np.einsum("qpi,qps,qsj,ij->", moved, inverses, across, inverse, optimize=True))
     # the fixed coefficients have no prior: their part of A is zero
     return edf, m + rank - products
 
 
-def _by_rows(
-    fit: Fit, m: int, rank: int, inverse: Array, effects: Sequence[Array], covariance: Array
-) -> float:
-    raise SpecError(
-        "ref_df is not computed beside random terms with a known covariance among levels (cov=, precision=)."
-    )
+def _level_precision(known: KnownCovariance) -> tuple[Array, int]:
+    """Return K⁺ (q, q) and the rank of the known covariance K among levels."""
+    if known.precision is not None:
+        return np.asarray(known.precision.toarray()), known.precision.shape[0]
+    return pseudo_inverse(known.dense())
 
 
 def pseudo_inverse(sigma: Array) -> tuple[Array, int]:
@@ -240,11 +239,13 @@ def grouped_degrees(fit: Fit, place: PlacedCurve) -> float:
 def term_degrees(fit: Fit, index: int) -> float:
     """Return the effective degrees of freedom of all coefficients of a random term."""
     term = fit.design.random[index]
-    if term.known is not None:
-        raise SpecError(
-            f"degrees of freedom of {term.label!r} are not computed: its levels have a known covariance."
-        )
     sigma = fit.covariances[index]
+    if term.known is not None:
+        levels, rank = _level_precision(term.known)
+        inverse, own = pseudo_inverse(sigma[0])
+        q, p = len(levels), term.n_columns
+        joint = fit._work.equations().joint_covariance(index).reshape(q, p, q, p)
+        return float(rank * own - np.einsum("qarb,rq,ba->", joint, levels, inverse, optimize=True))
     inverses = [pseudo_inverse(one) for one in sigma]
     ranks = np.array([rank for _, rank in inverses])[term.sets]
     found = conditional_covariance(fit, index)

@@ -172,6 +172,7 @@ def _written(term: RandomSpec) -> list[str]:
 def refitted(fit: Fit, spec: Any) -> Fit:
     """Return another model of the rows of a fit."""
     fit._refuse_moments("a likelihood-ratio test")
+    fit._refuse_restricted("likelihood-ratio tests")
     if fit.inputs is None:
         raise fit._work.no_data("leaving out terms")
     used = fit._work.rows().used

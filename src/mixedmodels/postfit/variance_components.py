@@ -116,6 +116,8 @@ def variance_components(
         columns["std_error"] = std_error
         notes += _held_notes(components, std_error)
         if ci == "profile":
+            fit._refuse_moments("variance_components(ci='profile')")
+            fit._refuse_restricted("profiles")
             low, high, remarks = _profile_limits(fit, components, level)
             notes = (*notes, *remarks)
             columns.update(conf_low=low, conf_high=high)
