@@ -33,6 +33,7 @@ def tidy(
     information: Information = "observed",
     level: float = 0.95,
     conf_level: float | None = None,
+    exponentiate: bool = False,
 ) -> Table:
     """Return one row per parameter: fixed effects, then standard deviations and correlations.
 
@@ -46,6 +47,8 @@ def tidy(
         The `"observed"` or `"expected"` information it is computed from.
     level, conf_level
         Confidence level of their intervals, by our name or broom's.
+    exponentiate
+        Add `ratio ratio_low ratio_high` of the fixed effects, as `fixed_effects` does.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def tidy(
     if conf_level is not None:
         check_level(conf_level, "conf_level")
         level = conf_level
-    table = fixed_effects(fit, ddf=ddf, information=information, level=level)
+    table = fixed_effects(fit, ddf=ddf, information=information, level=level, exponentiate=exponentiate)
     components = list_components(fit) if effects != "fixed" else []
     p = len(table) if effects != "random" else 0
     columns: dict[str, Any] = {
@@ -72,6 +75,8 @@ def tidy(
     estimates = [_broom_value(c) for c in components]
     columns["estimate"] = np.r_[table["estimate"][:p], estimates]
     for name in ("std_error", "statistic", "df", "p_value", "conf_low", "conf_high"):
+        columns[name] = np.r_[table[name][:p], np.full(len(components), np.nan)]
+    for name in ("ratio", "ratio_low", "ratio_high") if exponentiate else ():
         columns[name] = np.r_[table[name][:p], np.full(len(components), np.nan)]
     return Table(columns, notes=table.notes, backend=fit.backend)
 

@@ -99,6 +99,10 @@ def share_notes(fit: Fit, parts: VarianceParts) -> tuple[str, ...]:
     )
 
 
+ROUNDING = 1e-28
+"""Square of the rounding error of a mean, relative to its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class VarianceParts:
     """Variance of the fixed part, of each random term, and of the residual."""
@@ -130,7 +134,11 @@ def variance_parts(fit: Fit, observation: str = "auto") -> VarianceParts:
     design, rows = fit._work.own_model()
     terms = zip(design.random, rows.random, fit._work.own_covariances(), strict=True)
     random = tuple(_mean_variance(term, own, sigmas) for term, own, sigmas in terms if not term.smooth)
-    return VarianceParts(float(np.var(mean, ddof=1)), random, residual, how)
+    fixed = float(np.var(mean, ddof=1))
+    # a constant mean varies by rounding alone
+    if fixed <= ROUNDING * float(np.mean(np.square(mean))):
+        fixed = 0.0
+    return VarianceParts(fixed, random, residual, how)
 
 
 def _mean_variance(term: RandomTerm, rows: TermRows, sigmas: Array) -> float:
