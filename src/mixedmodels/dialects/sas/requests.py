@@ -12,6 +12,7 @@ from ...inference.wald import Estimates, joint_test
 from ...table import Table
 from ...typing import Array
 from .adjusting import adjusted
+from .coding import Coding
 from .fitting import Fitted
 from .model_statements import Coefficients, Request, Row
 from .options import Options
@@ -28,7 +29,9 @@ def coefficients(found: Fitted, request: Request, row: Row) -> Array:
     Notes
     -----
     Fewer coefficients than levels are filled with zeros, more are an error. Levels are counted over all combinations of
-    the effect's CLASS variables that the data have.
+    the effect's CLASS variables that the data have. An effect without coefficients that contains one with some, `a*b`
+    beside `a 1 -1`, has these in equal parts over its levels (SAS/STAT, PROC GLM, Specification of ESTIMATE
+    Expressions, and PROC MIXED, CONTRAST).
     """
     coding = found.coding
     out = np.zeros(len(coding.columns))
@@ -37,10 +40,12 @@ def coefficients(found: Fitted, request: Request, row: Row) -> Array:
             "coefficients of random effects after | are not done: they ask for predictions; see fit.predict and "
             "fit.random_effects."
         )
+    given: list[int] = []
     for one in row.fixed:
         place = coding.index(one.effect)
         if place is None:
             fail_at(request, one, f"{one.effect} is no effect of MODEL.")
+        given.append(place)
         columns = coding.places[place]
         if one.entries:
             _by_entries(found, request, one, place, out)
@@ -52,7 +57,40 @@ def coefficients(found: Fitted, request: Request, row: Row) -> Array:
                 f"{one.effect} has {len(columns)} columns, and there are {len(one.values)} coefficients.",
             )
         out[list(columns[: len(one.values)])] += one.values
+    for place in range(len(coding.effects)):
+        if place not in given:
+            _distribute(found, given, place, out)
     return out
+
+
+def _distribute(found: Fitted, given: list[int], place: int, out: Array) -> None:
+    """Give an effect without coefficients those of the largest effect with some that it contains, in equal parts."""
+    coding, factors = found.coding, found.asked.levels
+    effect = coding.effects[place]
+    own, numbers = set(effect.classes(factors)), sorted(effect.numbers(factors))
+    inside = [
+        k
+        for k in given
+        if not coding.effects[k].is_intercept
+        and set(coding.effects[k].classes(factors)) < own
+        and sorted(coding.effects[k].numbers(factors)) == numbers
+    ]
+    if not inside:
+        return
+    source = max(inside, key=lambda k: len(coding.effects[k].classes(factors)))
+    names = coding.effects[source].classes(factors)
+    weights = {_levels_of(coding, j, names): out[j] for j in coding.places[source]}
+    shared: dict[tuple[int, ...], list[int]] = {}
+    for j in coding.places[place]:
+        shared.setdefault(_levels_of(coding, j, names), []).append(j)
+    for levels, columns in shared.items():
+        out[columns] = weights.get(levels, 0.0) / len(columns)
+
+
+def _levels_of(coding: Coding, column: int, names: tuple[str, ...]) -> tuple[int, ...]:
+    """Return the levels that a column has of some of its CLASS variables."""
+    levels = dict(coding.columns[column].levels)
+    return tuple(levels[name] for name in names)
 
 
 def fail_at(request: Request, one: Coefficients, message: str) -> NoReturn:
