@@ -160,8 +160,15 @@ def _anova(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
     model = _model(room, call, of)
     others = [_named_model(room, call, node) for node in room.further]
     if others:
-        names = _written(room, call)
-        return _one(call, compare(model.fit, *(other.fit for other in others), names=names))
+        names, models = _written(room, call), [model, *others]
+        fits = [one.fit for one in models]
+        again = flag(room.program, given["refit"], "refit") if "refit" in given else True
+        if again and all(one.verb == "lmer" for one in models) and any(fit.design.reml for fit in fits):
+            room.notes.append(
+                "refitting models with ML (instead of REML), as lme4 does; refit = FALSE leaves them."
+            )
+            fits = [fit.update(method="ml") if fit.design.reml else fit for fit in fits]
+        return _one(call, compare(*fits, names=names))
     kind, ddf = _anova_type(room, model, given), nlme_ddf(model)
     if model.verb == "lmer":
         ddf = "satterthwaite"
@@ -434,7 +441,7 @@ AFTER: Mapping[str, tuple[tuple[str, ...], Handler]] = {
     "deviance": (("object",), _likelihood),
     "AIC": (("object",), _likelihood),
     "BIC": (("object",), _likelihood),
-    "anova": (("object", "type"), _anova),
+    "anova": (("object", "type", "refit"), _anova),
     "predict": (("object", "newdata", "level", "re.form", "type", "allow.new.levels"), _predict),
     "fitted": (("object",), _residuals),
     "residuals": (("object", "type"), _residuals),
