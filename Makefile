@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := test,plot,report,cli,arrow,polars,docs
+EXTRAS := test,plot,report,cli,arrow,polars,docs,dask
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 

@@ -17,7 +17,7 @@ def test_models_are_refitted_by_maximum_likelihood_unless_told_not_to() -> None:
     """R 4.2, lme4 1.1-31: Chisq 42.139 with AIC 1802.1 and 1763.9; 42.837 without refitting."""
     listing = mm.r(PROGRAM, data={"sleepstudy": mm.datasets.load("sleepstudy")})
     tables = [table for step in listing.steps for table in step.tables.values()]
-    first, second = (table for table in tables if "delta_aic" in table.columns)
+    first, second = (table for table in tables if "delta_aic" in getattr(table, "columns", ()))
     assert first["statistic"][1] == pytest.approx(42.139, abs=5e-4)
     assert first["aic"].round(1).tolist() == [1802.1, 1763.9]
     assert second["statistic"][1] == pytest.approx(42.837, abs=5e-4)
