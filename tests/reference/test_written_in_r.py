@@ -12,7 +12,7 @@ import pytest
 import mixedmodels as mm
 from written_models import models
 
-RESULTS = json.loads((Path(__file__).parent / "written_in_r" / "result.json").read_text(encoding="utf-8"))
+RESULTS = json.loads((Path(__file__).parent / "written_in_r" / "in_r.json").read_text(encoding="utf-8"))
 TARGETS = ("nlme", "lme4", "glmmtmb")
 LIKELIHOOD = 5e-4
 """R's optimisers stop at relative changes; they may be this much below the maximum, and are not above it."""

@@ -67,12 +67,17 @@ def smooths(fit: Fit) -> Table:
     return Table(columns, title="Smooths", notes=_notes(rows, known, df), backend=fit.backend)
 
 
+SCALED = frozenset(("gaussian", "gamma", "inverse_gaussian", "lognormal", "tweedie", "t"))
+"""Families whose dispersion multiplies the variance of a response."""
 Row = tuple[str, float, float, float, float, float]
 
 
 def known_scale(fit: Fit) -> bool:
-    """Return whether the variance of a response given its mean has no scale to estimate."""
-    return fit.distribution is not None and fit._work.integrated and not fit.distribution.symbol
+    """Return whether the variance of a response given its mean has no scale to estimate, as mgcv has it.
+
+    The k of a negative binomial and the φ of a beta response are shapes: their tests are of χ².
+    """
+    return fit.distribution is not None and fit._work.integrated and fit.family not in SCALED
 
 
 def _row(fit: Fit, place: PlacedCurve, df: float) -> Row:

@@ -1,4 +1,4 @@
-# Runs the calls that mixedmodels wrote (texts.json) and keeps the likelihoods that R finds (result.json).
+# Runs the calls that mixedmodels wrote (texts.json) and keeps the likelihoods that R finds (in_r.json).
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)[1]))
 source(file.path(here, "..", "fit_to_json.R"))
 suppressPackageStartupMessages(library(glmmTMB))
@@ -20,4 +20,4 @@ run <- function(one) {
   })), error = function(e) list(error = conditionMessage(e)))
   c(one[c("data", "formula", "target", "text")], found)
 }
-write(toJSON(lapply(texts, run), auto_unbox = TRUE, digits = 12, pretty = TRUE), file.path(here, "result.json"))
+write(toJSON(lapply(texts, run), auto_unbox = TRUE, digits = 12, pretty = TRUE), file.path(here, "in_r.json"))
