@@ -68,7 +68,7 @@ FORMULAS = (
     "Reaction ~ cr(Days, df=3, constraints='{file}')",
     "Reaction ~ poly(Days, 2, _state=Days)",
     "Reaction ~ hashed(Days, levels=3, hash_func=print)",
-    "Reaction ~ s(Days)",
+    "Reaction ~ s(Days, knots='{file}')",
     # letters that look like others
     "Reaction ~ ｌog(Days)",
     "Reaction ~ lоg(Days)",

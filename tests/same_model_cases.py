@@ -51,8 +51,8 @@ WRITTEN = {
 """How a structure is written where its bare name is no whole call."""
 TWO_FACTORS = ("kron",)
 TWO_COORDINATES = ("powa", "expa")
-NOT_IN_FORMULAS = ("lin",)
-"""Structures whose known matrices no formula can name; `(1 | id, cov=A)` stands for them."""
+NOT_IN_FORMULAS = ("lin", "penalty")
+"""Structures whose known matrices no formula can name; `(1 | id, cov=A)` and smooths stand for them."""
 FULL_RANK_WRITTEN = {"fa0": "fa0(4)"}
 """On the error side a structure must have full rank."""
 HELD = {"mat": "smoothness"}

@@ -12,7 +12,7 @@ from ..fit import Fit
 from ..table import Table
 from ..typing import Array, Ddf
 from .hypothesis_text import find_coefficient, read_hypothesis, split_hypotheses
-from .random_coefficients import tested_with_random
+from .random_coefficients import functions_of_random
 from .sensitivity import Information
 from .wald import wald
 
@@ -75,7 +75,7 @@ def linear_test(
     if random is not None:
         fit._refuse_generalised("test(random=)")
         asked = {"joint": joint, "ddf": ddf, "information": information, "level": level}
-        return tested_with_random(fit, rows, targets, labels, random, **asked)  # type: ignore[arg-type]
+        return functions_of_random(fit, rows, targets, labels, random, **asked)  # type: ignore[arg-type]
     return wald(fit, rows, targets, ddf=ddf, joint=joint, level=level, labels=labels, information=information)
 
 

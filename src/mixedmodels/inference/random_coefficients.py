@@ -43,7 +43,7 @@ class Functions:
         return np.asarray(0.5 * (found + found.T))
 
 
-def tested_with_random(
+def functions_of_random(
     fit: Fit,
     rows: Array,
     targets: Array,

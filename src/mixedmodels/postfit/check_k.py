@@ -140,5 +140,6 @@ def _neighbours(where: Array) -> tuple[Places, Places]:
         return order[1:], order[:-1]
     spread = where.std(axis=0)
     scaled = (where - where.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    nearest: Places = np.asarray(KDTree(scaled).query(scaled, k=NEIGHBOURS + 1)[1], dtype=np.int64)
+    find = KDTree(scaled).query
+    nearest: Places = np.asarray(find(scaled, k=NEIGHBOURS + 1)[1], dtype=np.int64)
     return np.repeat(np.arange(n), NEIGHBOURS), nearest[:, 1:].ravel()

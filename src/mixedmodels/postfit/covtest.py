@@ -62,8 +62,8 @@ def covtest(fit: Fit, *hypotheses: str | Mapping[str, float]) -> Table:
     >>> import mixedmodels as mm
     >>> fit = mm.lmm("Reaction ~ Days + (Days | Subject)", mm.datasets.load("sleepstudy"))
     >>> table = fit.covtest("diagg", "zerog")
-    >>> table["df"].tolist(), table["statistic"].round(4).tolist()
-    ([1.0, 3.0], [0.041, 150.0351])
+    >>> table["df"].tolist(), table["statistic"].round(2).tolist()
+    ([1.0, 3.0], [0.04, 150.04])
     """
     asked = list(hypotheses) or [name for name in HYPOTHESES if _reduced(fit, name) is not None]
     if not asked:

@@ -139,20 +139,19 @@ def _newton(fit: Fit, sets: DeletionSets, here: Removed) -> tuple[Array, Array]:
     q, m = root.shape[1], sets.count
     centre = _deviance(fit, here)
 
-    def moved(step: Array) -> Array:
-        # a line in natural parameters leaves the covariances there are where Σ is singular
-        change = STEP * (root @ step)
-        there = at + change if fit.singular else _along_natural(criterion.jointly(), at, change)
-        return _deviance(fit, removed(fit, sets, there))
-
     unit = np.eye(q)
-    ahead, behind = [moved(unit[a]) for a in range(q)], [moved(-unit[a]) for a in range(q)]
+    pairs = [(a, b) for a in range(q) for b in range(a)]
+    steps = [*unit, *-unit, *(sign * (unit[a] + unit[b]) for a, b in pairs for sign in (1.0, -1.0))]
+    points = _moved(fit, at, [STEP * (root @ step) for step in steps])
+    found = [_deviance(fit, removed(fit, sets, there)) for there in points]
+    ahead, behind = found[:q], found[q : 2 * q]
+    together = {pair: found[2 * q + 2 * k] + found[2 * q + 2 * k + 1] for k, pair in enumerate(pairs)}
     gradient = np.array([(u - v) / (2 * STEP) for u, v in zip(ahead, behind, strict=True)]).reshape(q, m).T
     hessian = np.empty((m, q, q))
     for a in range(q):
         hessian[:, a, a] = (ahead[a] + behind[a] - 2 * centre) / STEP**2
         for b in range(a):
-            both = moved(unit[a] + unit[b]) + moved(-unit[a] - unit[b])
+            both = together[a, b]
             own = ahead[a] + behind[a] + ahead[b] + behind[b]
             hessian[:, a, b] = hessian[:, b, a] = (both - own + 2 * centre) / (2 * STEP**2)
     precision = np.eye(q) + 0.5 * hessian
@@ -162,6 +161,20 @@ def _newton(fit: Fit, sets: DeletionSets, here: Removed) -> tuple[Array, Array]:
     covariance = np.linalg.inv(np.where(usable[:, None, None], precision, np.eye(q)))
     covariance[~usable] = np.nan
     return 0.5 * np.einsum("mij,mj->mi", covariance, gradient), covariance
+
+
+def _moved(fit: Fit, theta: Array, changes: list[Array]) -> list[Array]:
+    """Return θ after each of the changes: along lines in natural parameters, or in θ where these leave the domain.
+
+    They do where Σ is singular, and next to where a correlation or a variance has its bound.
+    """
+    if not fit.singular:
+        joint = fit._work.criterion().jointly()
+        try:
+            return [_along_natural(joint, theta, change) for change in changes]
+        except (ValueError, SpecError):
+            pass
+    return [theta + change for change in changes]
 
 
 def _along_natural(joint: LinearCriterion, theta: Array, change: Array) -> Array:
