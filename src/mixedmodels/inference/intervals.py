@@ -97,7 +97,6 @@ def confint(
     check_choice("method", method, METHODS)
     check_level(level)
     if method == "profile":
-        fit._refuse_moments("confint(method='profile')")
         return _profile_table(fit, terms, level, likelihood, progress)
     parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
     chosen = choose(terms, [p.name for p in parameters], list(fit.design.fixed.columns))
@@ -150,7 +149,6 @@ def profile(
     >>> table.names, bool((np.diff(table["zeta"]) > 0).all())
     (('term', 'value', 'zeta'), True)
     """
-    fit._refuse_moments("fit.profile")
     check_level(level)
     profiles, notes = profiles_of(fit, terms, level, likelihood, progress=progress, points=True)
     columns = {

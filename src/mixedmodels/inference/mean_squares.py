@@ -171,7 +171,7 @@ def analyse(spec: ModelSpec, inputs: Inputs, control: Control, kind: int) -> Ana
     y = fixed.response
     sources = []
     for name, is_fixed, q in directions:
-        own = np.array([_share(q, term, values.dense_values()) for term, values in _pairs(design, rows)])
+        own = np.array([_share(q, term.codes, term.dense_values()) for term in rows.random])
         sources.append(Source(name, is_fixed, len(q), float(np.sum((q @ y) ** 2)), own))
     df = fixed.nobs - fixed.design.fixed.rank
     if df < 1:
@@ -180,10 +180,6 @@ def analyse(spec: ModelSpec, inputs: Inputs, control: Control, kind: int) -> Ana
         )
     residual = Source("Residual", False, df, float(left), np.zeros(len(labels)))
     return Analysis(kind, (*sources, residual), labels)
-
-
-def _pairs(design: Any, rows: Any) -> list[tuple[Any, Any]]:
-    return [(own.codes, own) for own in rows.random]
 
 
 def _share(q: Array, codes: Any, values: Array) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from ..covariance import STRUCTURES
 from ..errors import SpecError, suggest
 from ..fit import Fit
 from ..inference.compare import compare
@@ -168,19 +169,7 @@ def _without_correlation(structure: StructureSpec) -> StructureSpec:
     """Return the structure with the variances of another and no covariance; itself where it has none."""
     if structure.name in ("diag", "homdiag"):
         return structure
-    own = structure.name in (
-        "us",
-        "hcs",
-        "har1",
-        "htoep",
-        "ante1",
-        "unr",
-        "fa",
-        "fa0",
-        "banded_us",
-        "hf",
-        "fa1",
-    )
+    own = STRUCTURES[structure.name].own_variances or structure.name in ("fa1", "hf")
     return StructureSpec("diag" if own else "homdiag")
 
 
