@@ -81,13 +81,27 @@ def test_what_follows_a_fit() -> None:
 
 def test_laplace_says_how_far_quadrature_is() -> None:
     (note,) = cbpp().status
-    assert str(note) == ("at these estimates quadrature with 15 points changes −2 log-likelihood by −0.085")
+    assert str(note) == (
+        "at these estimates quadrature with 15 points changes −2 log-likelihood by −0.085, and one step towards its "
+        "optimum moves var(herd: (Intercept)) by 0.029 standard errors"
+    )
     assert note.severity.name == "NOTE"
     (warned,) = (one for one in toenail().status if one.severity.name == "WARNING")
     assert "Laplace's approximation is rough here" in str(warned)
     assert "moves (Intercept) by" in str(warned)
     assert str(warned).endswith("Use method='quadrature'")
     assert "Laplace's approximation is rough here" in str(toenail().summary())
+
+
+def test_a_difference_of_many_levels_that_moves_nothing_is_a_note() -> None:
+    """500 levels of 20 counts: −2 log-likelihood differs by more than 0.5, no estimate by a tenth of its error."""
+    rng = np.random.default_rng(1)
+    group = np.repeat(np.arange(500), 20)
+    mean = np.exp(0.8 + 0.6 * rng.normal(size=500)[group])
+    data = {"y": rng.poisson(rng.gamma(1.7, mean / 1.7)), "group": group}
+    (note,) = mm.glmm("y ~ 1 + (1 | group)", data, "nb2", control=ONE).status
+    assert note.severity.name == "NOTE"
+    assert "moves var(group: (Intercept)) by 0.0" in str(note)
 
 
 def test_quadrature_says_what_more_points_change() -> None:
