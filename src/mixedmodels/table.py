@@ -216,7 +216,9 @@ class Table(dict[str, Any]):
         cells, skipped = self._cells(max_rows)
         right = self._right_aligned()
         align = ["text-align:right" if to_right else "text-align:left" for to_right in right]
-        head = "".join(_html_cell("th", name, style) for name, style in zip(cells, align, strict=True))
+        head = "".join(
+            _html_cell('th scope="col"', name, style) for name, style in zip(cells, align, strict=True)
+        )
         rows = [
             "<tr>"
             + "".join(_html_cell("td", text, style) for text, style in zip(row, align, strict=True))
@@ -330,8 +332,9 @@ def _text_line(cells: list[str], widths: list[int], right: list[bool]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def _html_cell(tag: str, text: str, style: str) -> str:
-    return f'<{tag} style="{CELL_STYLE};{style}">{html.escape(text)}</{tag}>'
+def _html_cell(start: str, text: str, style: str) -> str:
+    tag = start.partition(" ")[0]
+    return f'<{start} style="{CELL_STYLE};{style}">{html.escape(text)}</{tag}>'
 
 
 def latex_text(text: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ..table import Table
 
 TITLE_STYLE = "font-weight:600;font-size:1.15em;margin:0 0 6px 0"
-LABEL_STYLE = "padding:1px 12px 1px 10px;opacity:0.7;vertical-align:top;text-align:left"
+LABEL_STYLE = "font-weight:normal;padding:1px 12px 1px 10px;opacity:0.7;vertical-align:top;text-align:left"
 FACT_STYLE = "padding:1px 10px;text-align:left"
 NOTE_STYLE = "font-size:0.9em;opacity:0.8;margin:1px 10px"
 
@@ -18,7 +18,7 @@ def summary_html(
 ) -> str:
     """Return the parts of a summary as one HTML element with inline style, for notebooks and pages."""
     rows = "".join(
-        f'<tr><td style="{LABEL_STYLE}">{html.escape(label)}</td>'
+        f'<tr><th scope="row" style="{LABEL_STYLE}">{html.escape(label)}</th>'
         f'<td style="{FACT_STYLE}">{html.escape(sentence)}</td></tr>'
         for label, sentence in facts
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,21 +59,13 @@ def has_bokeh() -> bool:
     return True
 
 
-def library() -> tuple[str, str]:
-    """Return the script that the figures need, for a page without network, and the version of bokeh."""
+def library() -> tuple[list[str], str]:
+    """Return the scripts that the figures need, for a page without network, and the version of bokeh."""
     import bokeh
     from bokeh.resources import Resources
 
     resources = Resources(mode="inline", components=["bokeh", "bokeh-widgets"], minified=True)
-    return "\n".join(resources.js_raw), bokeh.__version__
-
-
-def script_and_places(figures: Iterable[Interactive]) -> tuple[str, list[str]]:
-    """Return the script that draws the figures, and the element of each."""
-    from bokeh.embed import components
-
-    script, places = components([figure.layout for figure in figures])
-    return script, list(places)
+    return list(resources.js_raw), bokeh.__version__
 
 
 def interactive_figures(fit: Fit) -> tuple[list[Interactive], list[str]]:
@@ -122,11 +113,21 @@ def _hover(plot: Any, renderers: list[Any], tips: list[tuple[str, str]]) -> None
 
 
 def _legend(plot: Any, title: str) -> None:
-    plot.legend.click_policy = "hide"
-    plot.legend.title = f"{title} (click to hide)" if title else "click to hide"
+    plot.legend.title = title
     plot.legend.title_text_font_style = "normal"
     plot.legend.label_text_color = plot.legend.title_text_color = INK
     plot.add_layout(plot.legend[0], "right")
+
+
+def _toggles(groups: Groups, drawn: list[list[Any]]) -> Any:
+    """Return boxes, which a keyboard reaches as well, that show and hide what is drawn of each group."""
+    from bokeh.models import CheckboxGroup, CustomJS
+
+    labels = [f"{groups.what} {name}" for name in groups.names]
+    boxes = CheckboxGroup(labels=labels, active=list(range(len(labels))), inline=True, name="groups")
+    code = "drawn.forEach((own, k) => own.forEach((one) => { one.visible = boxes.active.includes(k); }));"
+    boxes.js_on_change("active", CustomJS(args={"boxes": boxes, "drawn": drawn}, code=code))
+    return boxes
 
 
 def _sampled(n: int, most: int) -> NDArray[np.intp]:
@@ -181,11 +182,14 @@ def _curves(fit: Fit) -> Interactive | None:
     order = order[np.isin(factor.values[order], chosen)]
     rows = Subjects(names[order], x[order], fit.response[order], fit._fitted[order], groups.of_row[order])
     plot = _figure(x_name, response)
-    for k, group in enumerate(groups.names):
-        _draw_group(plot, rows, group, PALETTE[k % len(PALETTE)])
-    layout = _with_choice(plot, rows, factor.name)
+    drawn = [
+        _draw_group(plot, rows, group, PALETTE[k % len(PALETTE)]) for k, group in enumerate(groups.names)
+    ]
+    controls = [_choice(plot, rows, factor.name)]
     if len(groups.names) > 1:
         _legend(plot, groups.what)
+        controls.append(_toggles(groups, drawn))
+    layout = _column(*controls, plot)
     text = (
         f"Points: {response}; lines: the fitted curve of each level of {factor.name}. Choose one above the figure to "
         f"bring it to the front.{_of_sample(len(levels), most, 'levels')}"
@@ -205,18 +209,18 @@ class Subjects:
     group: NDArray[Any]
 
 
-def _draw_group(plot: Any, rows: Subjects, group: str, colour: str) -> None:
-    """Draw the curves of a group, one line that is broken between subjects, and its points."""
+def _draw_group(plot: Any, rows: Subjects, group: str, colour: str) -> list[Any]:
+    """Draw the curves of a group, one line that is broken between subjects, and its points; return both."""
     from bokeh.models import ColumnDataSource
 
     own = np.flatnonzero(rows.group == group)
     if not len(own):
-        return
+        return []
     label = {"legend_label": group} if group else {}
     breaks = np.flatnonzero(rows.who[own][1:] != rows.who[own][:-1]) + 1
     curve = {"x": rows.x, "y": rows.fitted}
     line = {name: np.insert(_single(values[own]), breaks, np.nan) for name, values in curve.items()}
-    plot.line(
+    curves = plot.line(
         "x", "y", source=ColumnDataSource(line), line_color=colour, line_alpha=0.35, line_width=1.2, **label
     )
     share = max(1, MOST_POINTS * len(own) // max(len(rows.x), MOST_POINTS))
@@ -231,10 +235,17 @@ def _draw_group(plot: Any, rows: Subjects, group: str, colour: str) -> None:
     )
     dots = plot.scatter("x", "y", source=points, size=4, color=colour, alpha=0.45, **label)
     _hover(plot, [dots], [("level", "@who"), ("x", "@x"), ("observed", "@y"), ("fitted", "@fit")])
+    return [curves, dots]
 
 
-def _with_choice(plot: Any, rows: Subjects, what: str) -> Any:
+def _column(*parts: Any) -> Any:
     from bokeh.layouts import column
+
+    return column(*parts, sizing_mode="stretch_width")
+
+
+def _choice(plot: Any, rows: Subjects, what: str) -> Any:
+    """Return a choice of one subject, which is drawn in front."""
     from bokeh.models import ColumnDataSource, CustomJS, Select
 
     names, starts = np.unique(rows.who.astype(str), return_index=True)
@@ -264,7 +275,7 @@ def _with_choice(plot: Any, rows: Subjects, what: str) -> Any:
             """,
         ),
     )
-    return column(choice, plot, sizing_mode="stretch_width")
+    return choice
 
 
 def _single(values: Array) -> NDArray[np.float32]:
@@ -304,10 +315,12 @@ def _residuals(fit: Fit) -> Interactive | None:
         )
     tips = [("row", "@row"), ("level", "@who"), ("observed", "@observed")]
     _hover(plot, renderers, [*tips, (drawn.predicted_name, "@x"), ("residual", "@y")])
+    layout = plot
     if len(groups.names) > 1:
         _legend(plot, groups.what)
+        layout = _column(_toggles(groups, [[one] for one in renderers]), plot)
     text = f"{drawn.text}{_of_sample(len(drawn.rows), MOST_POINTS, 'rows')} Hover over a point to see which row it is."
-    return Interactive("Residuals", text, plot)
+    return Interactive("Residuals", text, layout)
 
 
 def _quantiles(fit: Fit) -> Interactive | None:

@@ -11,7 +11,8 @@ from ..errors import MixedModelsError, SpecError, carried_through
 from ..fit import Fit
 from ..tools import FitTools
 from .about import version
-from .interactive import has_bokeh, interactive_figures, library, script_and_places
+from .drawing import later, scripts
+from .interactive import HEIGHT, has_bokeh, interactive_figures, library
 from .mathematics import model_mathematics
 from .methods import methods_paragraph
 from .page_style import PAGE
@@ -80,7 +81,7 @@ def write_report(
             "interactive=True needs bokeh: `pip install 'mixedmodels[report]'`, or ask interactive=False."
         )
     drawn = has_bokeh() if interactive is None else interactive
-    sections, scripts = _sections(fit, drawn, interactive is None and not drawn, checks)
+    sections, code = _sections(fit, drawn, interactive is None and not drawn, checks)
     heading = title or f"Report: {fit.spec.formula}"
     contents = "".join(f'<li><a href="#{key}">{html.escape(name)}</a></li>' for key, name, _ in sections)
     body = "".join(
@@ -88,14 +89,14 @@ def write_report(
         for key, name, inner in sections
     )
     page = PAGE.replace("{title}", html.escape(heading)).replace("{version}", version())
-    page = page.replace("{contents}", contents).replace("{body}", body).replace("{scripts}", scripts)
+    page = page.replace("{contents}", contents).replace("{body}", body).replace("{scripts}", code)
     target.write_text(page, encoding="utf-8")
     return target
 
 
 def _sections(fit: Fit, drawn: bool, missing: bool, checks: bool) -> tuple[list[tuple[str, str, str]], str]:
     """Return the sections as (id, heading, HTML), and the scripts of the figures."""
-    figures, scripts = _interactive(fit) if drawn else (_still(fit, missing), "")
+    figures, code = _interactive(fit) if drawn else (_still(fit, missing), "")
     sections = [
         ("model", "The model", _model(fit)),
         ("results", "Results", _results(fit)),
@@ -107,7 +108,7 @@ def _sections(fit: Fit, drawn: bool, missing: bool, checks: bool) -> tuple[list[
     sections.append(("methods", "Methods paragraph", _part(lambda: _methods(fit))))
     if fit.design.random:
         sections.append(("effects", "Random effects", _part(lambda: _effects(fit))))
-    return sections, scripts
+    return sections, code
 
 
 def _part(make: Callable[[], str]) -> str:
@@ -159,18 +160,18 @@ def _interactive(fit: Fit) -> tuple[str, str]:
     figures, reasons = interactive_figures(fit)
     if not figures:
         return _reasons(reasons), ""
-    script, places = script_and_places(figures)
     code, version = library()
     parts = [
         f'<figure role="group" aria-label="{html.escape(figure.title + ". " + figure.text, quote=True)}">'
-        f"<h3>{html.escape(figure.title)}</h3>{place}<figcaption>{html.escape(figure.text)}</figcaption></figure>"
-        for figure, place in zip(figures, places, strict=True)
+        f"<h3>{html.escape(figure.title)}</h3>{later(figure.layout, f'figure-{k}', HEIGHT)}"
+        f"<figcaption>{html.escape(figure.text)}</figcaption></figure>"
+        for k, figure in enumerate(figures)
     ]
     intro = (
-        "<p>Hover over a point to read its values; drag and zoom with the tools at the right of a figure; click a "
-        f"name in a legend to hide its group. Drawn by bokeh {version}, which is part of this file.</p>"
+        "<p>Hover over a point to read its values; drag and zoom with the tools at the right of a figure; the boxes "
+        f"above it hide and show groups. Drawn by bokeh {version}, which is part of this file.</p>"
     )
-    return intro + "".join(parts) + _reasons(reasons), f"<script>{code}</script>{script}"
+    return intro + "".join(parts) + _reasons(reasons), scripts(code)
 
 
 def _still(fit: Fit, missing: bool) -> str:
