@@ -10,10 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..api.run import fit_model
 from ..errors import ConvergenceWarning, MixedModelsError
 from ..fit import Fit
-from ..frame.readers import open_source
 from ..inference.progress import counted
 from ..inference.resampling import Clusters, fit_rows
 from ..optimise.start import place_values
@@ -130,7 +128,7 @@ def _refit(fit: Fit, kept: NDArray[np.intp]) -> Fit | str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            other = _fit_kept(fit, kept)
+            other = fit_rows(fit, Clusters((kept,)), np.zeros(1, dtype=np.intp))
     except (MixedModelsError, ArithmeticError, np.linalg.LinAlgError) as error:
         return str(error).rstrip(".")
     if not other.converged:
@@ -138,14 +136,3 @@ def _refit(fit: Fit, kept: NDArray[np.intp]) -> Fit | str:
     if other.design.fixed.estimable != fit.design.fixed.estimable:
         return "some fixed effect is not estimable from the other rows"
     return other
-
-
-def _fit_kept(fit: Fit, kept: NDArray[np.intp]) -> Fit:
-    if not fit._work.integrated:
-        return fit_rows(fit, Clusters((kept,)), np.zeros(1, dtype=np.intp))
-    if fit.inputs is None:
-        raise fit._work.no_data("influence of a generalised model")
-    used = fit._work.rows().used
-    rows = np.zeros(open_source(fit.inputs.data).n, dtype=bool)
-    rows[kept if used is None else used[kept]] = True
-    return fit_model(fit.spec, replace(fit.inputs, subset=rows), fit.control)

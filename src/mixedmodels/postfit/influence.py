@@ -65,6 +65,9 @@ def influence(
                                its quadratic form
     =========================  =================================================================================
 
+    Generalised models have no `dffits` and `press`, for the means of their rows are no functions of β alone; their
+    `dfbetas` are over the standard errors without U.
+
     Standard errors of `dffits` and `dfbetas` are of all rows at the V estimated without U, as R's `influence.measures`
     has them. Measures of θ are the first, second, fifth and sixth with W, the covariance of the parameters as SAS
     counts them, for C, and are not divided. *Same as* SAS `MODEL … / INFLUENCE(EFFECT= ITER=)`, with `refit=True` at
@@ -113,6 +116,8 @@ def _checked(threads: int) -> int:
 
 
 def _notes(fit: Fit, refit: bool) -> tuple[str, ...]:
+    if fit._work.integrated:
+        return ("no dffits and press: means of the response depend on the random effects too",)
     if refit:
         return ()
     if has_one_scale(fit):

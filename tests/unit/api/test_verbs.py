@@ -18,6 +18,16 @@ def test_import_is_light() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_import_takes_a_third_of_a_second_at_most() -> None:
+    # of the processor, so that other work on the machine does not count; 0.02 s where nothing else runs
+    code = "import time; t = time.process_time(); import mixedmodels; print(time.process_time() - t)"
+    taken = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(taken) < 0.35
+
+
 def test_every_public_name_is_there() -> None:
     for name in mm.__all__:
         assert getattr(mm, name) is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,6 +144,31 @@ def test_generalised_models_are_fitted_again() -> None:
     inverse = np.linalg.inv(np.asarray(fit.cov_params(ddf="asymptotic")))
     assert table["cooks_d"][3] == pytest.approx(gap @ inverse @ gap / 2, rel=1e-4)
     assert (table["likelihood_displacement"] > 0).all()
+    assert not {"press", "dffits"} & set(table.names)
+    assert table.notes[0].startswith("no dffits and press")
+
+
+def test_every_likelihood_is_fitted_again_without_rows_of_a_data_frame() -> None:
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(6), 20)
+    x, w = rng.normal(size=120), rng.integers(1, 4, size=120)
+    rate = np.exp(0.4 + 0.5 * x + 0.5 * rng.normal(size=6)[g])
+    y = np.where(rng.random(120) < 0.25, 0, rng.poisson(rate))
+    data = {"g": g, "x": x, "y": y, "w": w, "size": np.full(120, 2.0)}
+    formula = "y ~ x + offset(log(size)) + (1 | g)"
+    options = {"zero_inflation": "~ 1", "frequency": "w"}
+    fit = mm.glmm(formula, data, family="poisson", **options)
+    kept = {name: np.asarray(values)[g != 2] for name, values in data.items()}
+    other = mm.glmm(formula, kept, family="poisson", **options)
+    for array in data.values():
+        # a fit owns its rows
+        array[:] = 0
+    table = pickle.loads(pickle.dumps(fit)).influence(by="g", refit=True)
+    gap = np.asarray(fit.beta - other.beta)
+    error = np.sqrt(np.diag(np.asarray(other.cov_params(ddf="asymptotic"))))
+    found = [table[f"dfbetas[{name}]"][2] for name in fit.design.fixed.columns]
+    assert len(found) == 3
+    np.testing.assert_allclose(found, gap / error, rtol=2e-4, atol=1e-5)
 
 
 def test_refits_with_a_known_covariance_keep_it() -> None:
