@@ -33,6 +33,8 @@ MARKED = 0.1
 VANISHED = 0.01
 """A variance below this fraction of `step` counts as zero in `escape`; a larger one has a gradient."""
 EPSILON = float(np.finfo(np.float64).eps)
+NO_UNIT = 1e-100
+"""Standard deviation relative to that of Σ below which it cannot be what Σ is measured in."""
 ZERO_VARIANCE = 1e-8
 """A direction whose variance is below this fraction of `scale` counts as zero in `rank`."""
 
@@ -249,8 +251,14 @@ class Structure(ABC):
         """
         if at.size == 1:
             return int(float(self.matrix(theta, at)[0, 0]) > ZERO_VARIANCE * float(np.max(scale)))
-        unit = np.sqrt(np.broadcast_to(scale, at.size))
-        eigenvalues = np.linalg.eigvalsh(self.matrix(theta, at) / unit[:, None] / unit).tolist()
+        sigma = self.matrix(theta, at)
+        # beside errors of no variance at all rounding of Σ itself says what is zero
+        unit = np.maximum(
+            np.sqrt(np.broadcast_to(scale, at.size)), NO_UNIT * max(sigma.diagonal().max(), 0.0) ** 0.5
+        )
+        if not unit.all():
+            return 0
+        eigenvalues = np.linalg.eigvalsh(sigma / unit[:, None] / unit).tolist()
         least = max(ZERO_VARIANCE, 16.0 * at.size * EPSILON * max(eigenvalues[-1], 0.0))
         return sum(value > least for value in eigenvalues)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import ClassVar, final
 
 import numpy as np
@@ -78,9 +79,15 @@ class StationaryCorrelation(Correlation):
 
     def _lags(self, u: Array, m: int) -> Jet:
         """Return r₀, …, r_{m−1} with their derivatives."""
-        k = len(u)
-        r, _ = levinson(variables(u), k + 1, k, u.dtype)
-        return concatenated([r, constant(np.zeros(m - k - 1, dtype=u.dtype), k)])
+        return _jet(u.tobytes(), u.dtype, m)
+
+
+@lru_cache(maxsize=64)
+def _jet(values: bytes, dtype: np.dtype[np.float64], m: int) -> Jet:
+    u = np.frombuffer(values, dtype=dtype)
+    k = len(u)
+    r, _ = levinson(variables(u), k + 1, k, u.dtype)
+    return concatenated([r, constant(np.zeros(m - k - 1, dtype=u.dtype), k)])
 
 
 def _check_bands(name: str, bands: int | None) -> None:

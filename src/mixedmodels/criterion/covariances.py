@@ -9,16 +9,16 @@ ER* + R*E, E = diag(∂log s/∂δ).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..covariance.base import Natural, Positions
-from ..engines.base import Covariances, Direction, Equations, Scores, SizeGroup
+from ..engines.base import Covariances, Direction, Equations, Scores
 from ..terms.design import Design
 from ..typing import Array
+from .error_covariances import ErrorCovariances
 from .parameters import (
     Block,
     NaturalParameters,
@@ -34,34 +34,8 @@ from .parameters import (
     scale_degrees,
 )
 
-UNIT = np.ones((1, 1, 1))
-"""σ² where it is profiled out."""
-LARGEST_STACK = 2e7
-"""Numbers at most in a stack of second derivatives."""
 _LARGEST_LOG = 500.0
 """Logarithm of a factor of variances beyond which it is not reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """What R* of one size group needs: masks and positions of one cluster per class."""
-
-    layout: SizeGroup
-    rows: NDArray[np.intp]
-    same_cluster: Array | None
-    residual_set: NDArray[np.int32]
-    index: NDArray[np.int32]
-    at: Positions | None
-
-    def pieces(self, k: int) -> Iterator[tuple[Positions, slice]]:
-        """Yield positions of so many classes at a time that k² stacks of matrices can be held, and their places."""
-        assert self.at is not None
-        coordinates, (c, t) = self.at.coordinates, self.rows.shape
-        step = max(1, int(LARGEST_STACK // (k * k * t * t)))
-        for first in range(0, c, step):
-            piece = slice(first, first + step)
-            # all of them are the object that distances are kept with
-            yield self.at if step >= c else Positions(t, (), coordinates[piece]), piece  # type: ignore[index]
 
 
 class CovarianceModel:
@@ -85,19 +59,15 @@ class CovarianceModel:
     ) -> None:
         self.design, self.equations, self.profiled = design, equations, profiled
         terms = () if design.residual is None else design.residual.variance
-        self.error_rows = None if design.residual is None else equations.rows.residual
-        self.variance_rows = () if self.error_rows is None else self.error_rows.variance
+        rows = None if design.residual is None else equations.rows.residual
+        self.variance_rows = () if rows is None else rows.variance
         pairs = zip(terms, self.variance_rows, strict=True)
         self.variance = terms if centred else tuple(term.uncentred(own) for term, own in pairs)
         self.random_blocks = design_blocks(design)
-        first = self.random_blocks[-1].place.stop if self.random_blocks else 0
-        self.n_random = first
-        self.residual_blocks: tuple[ResidualBlock, ...] = ()
-        if not profiled:
-            self.residual_blocks, first = self._residual_blocks(first)
-        self.n_structural = first
-        self.variance_blocks, self.n_theta = self._variance_blocks(first)
-        self.parts = [self._part(group) for group in equations.groups]
+        self.n_random = self.random_blocks[-1].place.stop if self.random_blocks else 0
+        self.errors = ErrorCovariances(design, equations, self.n_random, profiled=profiled)
+        self.n_structural = self.residual_blocks[-1].place.stop if self.residual_blocks else self.n_random
+        self.variance_blocks, self.n_theta = self._variance_blocks(self.n_structural)
         self._kept: tuple[bytes, tuple[Block, ...], list[Array]] = (b"?", (), [])
 
     @property
@@ -105,18 +75,14 @@ class CovarianceModel:
         """Whether some parameter makes derivatives of R* differ between clusters of one class."""
         return self.n_theta > self.n_structural
 
-    def _residual_blocks(self, first: int) -> tuple[tuple[ResidualBlock, ...], int]:
-        residual = self.design.residual
-        if residual is None or residual.structure is None:
-            block = ResidualBlock(0, None, Positions(1, ("",)), slice(first, first + 1))
-            return (block,), first + 1
-        blocks = []
-        for s in range(residual.n_sets):
-            size = residual.structure.size(residual.positions.size)
-            place = slice(first, first + size)
-            blocks.append(ResidualBlock(s, residual.structure, residual.positions, place))
-            first += size
-        return tuple(blocks), first
+    @property
+    def residual_blocks(self) -> tuple[ResidualBlock, ...]:
+        """The parameters of Σ_R by residual set; none where σ² is profiled out."""
+        return self.errors.blocks
+
+    @residual_blocks.setter
+    def residual_blocks(self, blocks: tuple[ResidualBlock, ...]) -> None:
+        self.errors.blocks = blocks
 
     def _variance_blocks(self, first: int) -> tuple[tuple[VarianceBlock, ...], int]:
         blocks = []
@@ -126,26 +92,12 @@ class CovarianceModel:
             first += size
         return tuple(blocks), first
 
-    def _part(self, group: SizeGroup) -> _Part:
-        rows = group.first_rows
-        residual, errors = self.design.residual, self.error_rows
-        if residual is None or errors is None or residual.structure is None:
-            none = np.zeros(rows.shape, dtype=np.int32)
-            return _Part(group, rows, None, none, none, None)
-        clusters = errors.clusters[rows]
-        same = clusters[:, :, None] == clusters[:, None, :]
-        mask = None if same.all() else same.astype(float)
-        at = None
-        if errors.coordinates is not None:
-            at = Positions(rows.shape[1], (), np.asarray(errors.coordinates[rows], dtype=np.float64))
-        return _Part(group, rows, mask, residual.sets[clusters], errors.index[rows], at)
-
     # -- the numbers -----------------------------------------------------------------------------------------
 
     def numbers(self, theta: Array, *, roots: bool = True) -> Covariances:
         """Return what V is made of at θ, Λ or Σ; ValueError or ArithmeticError where θ defines no covariance."""
         sd = np.exp(self.relative_log_sd(theta)) if self.variance_blocks else None
-        errors = tuple(self.residuals(theta))
+        errors = tuple(self.errors.residuals(theta))
         if not roots:
             refuse_indefinite(self.random_blocks, theta)
             return Covariances(self.matrices(theta), None, errors, sd)
@@ -169,44 +121,6 @@ class CovarianceModel:
             total += self.variance[block.index].log_sd(theta[block.place], self.variance_rows[block.index])
         return total
 
-    def residuals(self, theta: Array) -> list[Array]:
-        """Return R* of every class, one (C, t, t) per size group."""
-        if self.profiled:
-            return [UNIT]
-        return [self._residual(part, theta) for part in self.parts]
-
-    def _residual(self, part: _Part, theta: Array) -> Array:
-        first, *rest = (self._spread(part, b, self._matrix(part, b, theta, 0)) for b in self.residual_blocks)
-        return sum(rest, start=first)
-
-    def _matrix(self, part: _Part, block: ResidualBlock, theta: Array, order: int) -> Array:
-        """Σ_R or its first or second derivatives: (…, T, T) on a grid, (…, C, t, t) at own coordinates."""
-        own = theta[block.place]
-        if block.structure is None:
-            return np.full((1,) * (order + 2), np.exp(own[0]))
-        at = block.positions if part.at is None else part.at
-        call = (block.structure.matrix, block.structure.d_matrix, block.structure.d2_matrix)[order]
-        return call(own, at)
-
-    def _spread(self, part: _Part, block: ResidualBlock, matrix: Array) -> Array:
-        """Place Σ_R (or one of its derivatives) on the rows of every class, zero between residual clusters."""
-        if block.structure is None:
-            c, t = part.rows.shape
-            spread = matrix[..., None, :, :]
-            return spread if c == t == 1 else np.asarray(spread * np.broadcast_to(np.eye(t), (c, t, t)))
-        if part.at is None:
-            matrix = matrix[..., part.index[:, :, None], part.index[:, None, :]]
-        mask = self._mask(part, block)
-        return matrix if mask is None else matrix * mask
-
-    def _mask(self, part: _Part, block: ResidualBlock) -> Array | None:
-        """Return which pairs of rows the block covers, (C, t, t), None when all."""
-        mask = part.same_cluster
-        if len(self.residual_blocks) > 1:
-            own = (part.residual_set == block.set).astype(float)[:, :, None]
-            mask = own * own.transpose(0, 2, 1) if mask is None else mask * own
-        return mask
-
     # -- derivatives -----------------------------------------------------------------------------------------
 
     def directions(self, theta: Array, unit: float = 1.0) -> list[Direction]:
@@ -216,33 +130,18 @@ class CovarianceModel:
             for sigma in slopes if unit == 1.0 else unit * slopes:
                 out.append(Direction(random=((block.term, block.set, sigma),)))
         for residual in self.residual_blocks:
-            of_errors = self._error_slopes(residual, theta)
+            of_errors = self.errors.derivatives(residual, theta)
             count = residual.place.stop - residual.place.start
             out += [Direction(errors=lambda g, a=a, slopes=of_errors: slopes(g, a)) for a in range(count)]  # type: ignore[misc]
         for e in self._log_slopes(theta):
             out.append(Direction(rows=lambda g, e=e: self._row_direction(g, theta, e)))  # type: ignore[misc]
         return out
 
-    def _error_slopes(self, block: ResidualBlock, theta: Array) -> Callable[[int, int], Array]:
-        """Return (size group, parameter) ↦ ∂R*/∂θ_a by class (C, t, t); those of one group are evaluated once."""
-        known: dict[int, tuple[bool, Array]] = {}
-
-        def slope(g: int, a: int) -> Array:
-            part = self.parts[g]
-            if g not in known:
-                first = self._matrix(part, block, theta, 1)
-                few = len(first) * part.rows.size * part.rows.shape[1] <= LARGEST_STACK / 10
-                known[g] = (few, self._spread(part, block, first) if few else first)
-            spread, found = known[g]
-            return found[a] if spread else self._spread(part, block, found[a])
-
-        return slope
-
     def _row_direction(self, g: int, theta: Array, e: Array) -> Array:
         """Return ER* + R*E of one size group, by cluster (m, t, t), for ∂log s by row (n,)."""
-        layout = self.parts[g].layout
+        layout = self.errors.parts[g].layout
         own = e[layout.rows]
-        r = self._residual(self.parts[g], theta)[layout.class_of]
+        r = self.errors.of_group(g, theta)[layout.class_of]
         return np.asarray(r * (own[:, :, None] + own[:, None, :]))
 
     def _log_slopes(self, theta: Array) -> Iterator[Array]:
@@ -264,7 +163,7 @@ class CovarianceModel:
         """Return ⟨S, V_i⟩ of every structural parameter for S of Σ by term (sets, p, p) and of R by class."""
         out = self._random_slopes(theta, random)
         for residual in self.residual_blocks:
-            out[residual.place] = self._residual_slopes(residual, theta, errors)
+            out[residual.place] = self.errors.slopes(residual, theta, errors)
         return out
 
     def _random_slopes(self, theta: Array, random: Sequence[Array]) -> Array:
@@ -283,53 +182,11 @@ class CovarianceModel:
             self._kept = (key, self.random_blocks, slopes)
         return self._kept[2]
 
-    def _residual_slopes(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
-        if block.structure is None:
-            trace = sum(float(np.einsum("cii->", gamma)) for gamma in gammas)
-            return np.array([np.exp(theta[block.place][0]) * trace])
-        if self.on_grid:
-            gamma = self.grid_gamma(block, gammas)
-            return block.structure.slopes(theta[block.place], gamma, block.positions)
-        total = np.zeros(block.place.stop - block.place.start)
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            mask = self._mask(part, block)
-            own = gamma if mask is None else gamma * mask
-            assert part.at is not None
-            total += block.structure.slopes(theta[block.place], own, part.at)
-        return total
-
-    @property
-    def on_grid(self) -> bool:
-        """Whether Σ_R lives on one grid of positions."""
-        residual = self.design.residual
-        return residual is not None and residual.structure is not None and not residual.placed
-
-    def grid_gamma(self, block: ResidualBlock, gammas: Sequence[Array]) -> Array:
-        """Return Γ summed onto the grid of positions of a residual block, (T, T)."""
-        size = block.positions.size
-        total = np.zeros(size * size)
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            mask = self._mask(part, block)
-            own = gamma if mask is None else gamma * mask
-            place = part.index[:, :, None] * size + part.index[:, None, :]
-            total += np.bincount(place.ravel(), weights=own.ravel(), minlength=size * size)
-        return total.reshape(size, size)
-
-    def residual_trace(self, block: ResidualBlock, gammas: Sequence[Array]) -> float:
-        """Return Σ tr Γ over the rows of a residual block: the slope of −2l in a nugget."""
-        total = 0.0
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            diagonal = np.einsum("cii->ci", gamma)
-            if len(self.residual_blocks) > 1:
-                diagonal = diagonal * (part.residual_set == block.set)
-            total += float(diagonal.sum())
-        return total
-
     def _weighted(self, theta: Array, by_cluster: Sequence[Array]) -> Array:
         """Return Σ_j (R*∘Γ_i)_rj by row r, (n,)."""
         out = np.zeros(self.design.n)
-        for part, gamma in zip(self.parts, by_cluster, strict=True):
-            r = self._residual(part, theta)[part.layout.class_of]
+        for g, (part, gamma) in enumerate(zip(self.errors.parts, by_cluster, strict=True)):
+            r = self.errors.of_group(g, theta)[part.layout.class_of]
             out[part.layout.rows] = np.einsum("cij,cij->ci", r, gamma)
         return out
 
@@ -341,35 +198,20 @@ class CovarianceModel:
             own = block.structure.curvature(theta[block.place], gamma, block.positions)
             out[block.place, block.place] = own
         for residual in self.residual_blocks:
-            own = self._residual_curvature(residual, theta, scores.errors)
+            own = self.errors.curvature(residual, theta, scores.errors)
             out[residual.place, residual.place] = own
         if scores.clusters is not None:
             self._variance_curvature(theta, scores.clusters, out)
         return out
-
-    def _residual_curvature(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
-        if block.structure is None:
-            return self._residual_slopes(block, theta, gammas)[:, None]
-        own = theta[block.place]
-        if self.on_grid:
-            return block.structure.curvature(own, self.grid_gamma(block, gammas), block.positions)
-        k = len(own)
-        total = np.zeros((k, k))
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            mask = self._mask(part, block)
-            weight = gamma if mask is None else gamma * mask
-            for at, piece in part.pieces(k):
-                total += block.structure.curvature(own, weight[piece], at)
-        return total
 
     def _variance_curvature(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
         """Add the second derivatives that involve a variance function: E_aE_bR + E_aRE_b + …, and ER_φ +
         R_φE."""
         slopes, first = list(self._log_slopes(theta)), self.n_structural
         self._add_second_log_slopes(theta, by_cluster, out)
-        for part, gamma in zip(self.parts, by_cluster, strict=True):
+        for g, (part, gamma) in enumerate(zip(self.errors.parts, by_cluster, strict=True)):
             rows, classes = part.layout.rows, part.layout.class_of
-            base = self._residual(part, theta)[classes] * gamma
+            base = self.errors.of_group(g, theta)[classes] * gamma
             sums = base.sum(axis=2)
             own = [e[rows] for e in slopes]
             for a, ea in enumerate(own):
@@ -383,10 +225,9 @@ class CovarianceModel:
                 if not part.layout.distinct:
                     folded = np.add.reduceat(folded, part.layout.starts, axis=0)
                 for residual in self.residual_blocks:
-                    for k, matrix in enumerate(self._matrix(part, residual, theta, 1)):
-                        value = float(np.vdot(self._spread(part, residual, matrix), folded))
-                        out[residual.place.start + k, first + a] += value
-                        out[first + a, residual.place.start + k] += value
+                    values = self.errors.slopes_of_group(g, residual, theta, folded)
+                    out[residual.place, first + a] += values
+                    out[first + a, residual.place] += values
 
     def _add_second_log_slopes(self, theta: Array, by_cluster: Sequence[Array], out: Array) -> None:
         weighted: Array | None = None
@@ -449,21 +290,20 @@ class CovarianceModel:
 
     def _error_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
         """Return Σ w_abR*_ab − Σ v_aR*_a by class (C, t, t) of one size group, over parameters of Σ_R."""
-        part = self.parts[g]
-        c, t = part.rows.shape
+        c, t = self.errors.parts[g].rows.shape
         total = np.zeros((c, t, t))
         for residual in self.residual_blocks:
             place = slice(residual.place.start - self.n_random, residual.place.stop - self.n_random)
-            second = np.tensordot(weights[place, place], self._matrix(part, residual, theta, 2), 2)
-            second = second - np.tensordot(slopes[place], self._matrix(part, residual, theta, 1), 1)
-            total += self._spread(part, residual, second)
+            second = np.tensordot(weights[place, place], self.errors.matrix(g, residual, theta, 2), 2)
+            second = second - np.tensordot(slopes[place], self.errors.matrix(g, residual, theta, 1), 1)
+            total += self.errors.spread(g, residual, second)
         return total
 
     def _row_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
         """Return the rest of Σ w_abV*_ab − Σ v_aV*_a that involves variance functions, by cluster (m, t, t)."""
-        part, first = self.parts[g], self.n_structural - self.n_random
+        part, first = self.errors.parts[g], self.n_structural - self.n_random
         rows, classes = part.layout.rows, part.layout.class_of
-        r = self._residual(part, theta)[classes]
+        r = self.errors.of_group(g, theta)[classes]
         e = np.array([one[rows] for one in self._log_slopes(theta)])
         own = weights[first:, first:]
         moved = np.einsum("ab,bmt->amt", own, e)
@@ -471,10 +311,10 @@ class CovarianceModel:
         row -= np.einsum("a,amt->mt", slopes[first:], e)
         total = r * (row[:, :, None] + row[:, None, :] + 2.0 * np.einsum("ami,amj->mij", e, moved))
         for residual in self.residual_blocks:
-            for k, matrix in enumerate(self._matrix(part, residual, theta, 1)):
+            for k, matrix in enumerate(self.errors.matrix(g, residual, theta, 1)):
                 place = residual.place.start - self.n_random + k
                 cross = np.einsum("a,amt->mt", weights[place, first:], e)
-                own_direction = self._spread(part, residual, matrix)[classes]
+                own_direction = self.errors.spread(g, residual, matrix)[classes]
                 total += 2.0 * own_direction * (cross[:, :, None] + cross[:, None, :])
         return np.asarray(total)
 
@@ -509,7 +349,7 @@ class CovarianceModel:
         if block.structure is None:
             return float(factor * np.exp(theta[block.place][0]))
         at = block.positions
-        if not self.on_grid and at.coordinates is not None:
+        if not self.errors.on_grid and at.coordinates is not None:
             at = Positions(1, at.labels[:1], at.coordinates[:1])
         return float(factor * block.structure.matrix(theta[block.place], at)[0, 0])
 

@@ -33,7 +33,7 @@ class FittedErrors:
     def variances(self) -> Array:
         """Return R_ii, (n,)."""
         out = np.empty(self.n)
-        for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
+        for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
             out[part.layout.rows] = np.einsum("cii->ci", r)[part.layout.class_of]
         return np.asarray(out * self.sd**2)
 
@@ -70,7 +70,7 @@ class FittedErrors:
     def draw(self, rng: np.random.Generator) -> Array:
         """Return one draw of all errors, (n,)."""
         out = np.empty(self.n)
-        for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
+        for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
             standard = rng.standard_normal(part.layout.rows.shape)
             factor = np.linalg.cholesky(r)[part.layout.class_of]
             out[part.layout.rows] = (factor @ standard[:, :, None])[:, :, 0]
@@ -79,7 +79,7 @@ class FittedErrors:
     def whitened(self, values: Array) -> Array:
         """Return L⁻¹ values (n,), R = LL' with rows in the order of their clusters."""
         out, scaled = np.empty(self.n), values / self.sd
-        for part, r in zip(self.model.parts, self.model.residuals(self.theta), strict=True):
+        for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
             factor = np.linalg.cholesky(r)[part.layout.class_of]
             out[part.layout.rows] = np.linalg.solve(factor, scaled[part.layout.rows][:, :, None])[:, :, 0]
         return out

@@ -65,11 +65,11 @@ def _escape_errors(
         assert block.structure is not None
         own = theta[block.place]
         for step in (first, first / 8, first / 64):
-            if model.on_grid:
-                gamma = model.grid_gamma(block, gammas)
+            if model.errors.on_grid:
+                gamma = model.errors.grid_gamma(block, gammas)
                 moved = block.structure.escape(own, gamma, block.positions, step)
             else:
-                slope = model.residual_trace(block, gammas)
+                slope = model.errors.trace(block, gammas)
                 moved = escape_nugget(block.structure, own, slope, step)
             if moved is None:
                 break

@@ -219,7 +219,7 @@ def _residual_starts(criterion: Criterion, block: ResidualBlock, theta: Array, v
     """Return parameters of Σ_R to start from, (a, b, k)."""
     if block.structure is None:
         return np.full((1, 1, 1), np.log(variance))
-    if not criterion.model.on_grid:
+    if not criterion.model.errors.on_grid:
         return block.structure.starts(variance * np.eye(block.positions.size), block.positions)
     moments = _pairwise_moments(criterion, block, theta, variance)
     points = block.structure.starts(moments, block.positions)
@@ -245,13 +245,13 @@ def _pairwise_moments(criterion: Criterion, block: ResidualBlock, theta: Array, 
     """Return the mean products of residuals of every pair of positions less what random effects explain,
     made PD."""
     model = criterion.model
-    counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.parts]
+    counts = [np.ones((len(p.rows), 1, 1)) * p.layout.counts[:, None, None] for p in model.errors.parts]
     sums: Sequence[Array] = criterion.equations.response_squares()
     if criterion.model.random_blocks:
         explained = criterion.equations.explained_squares(model.numbers(theta, roots=False))
         sums = [s - e for s, e in zip(sums, explained, strict=True)]
     shaped = [np.broadcast_to(c, s.shape) for c, s in zip(counts, sums, strict=True)]
-    total, number = model.grid_gamma(block, sums), model.grid_gamma(block, shaped)
+    total, number = model.errors.grid_gamma(block, sums), model.errors.grid_gamma(block, shaped)
     moments = np.where(number > 0, total / np.maximum(number, 1.0), 0.0)
     diagonal = np.diag(moments)
     low = 0.1 * variance

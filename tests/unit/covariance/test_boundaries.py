@@ -35,6 +35,13 @@ def test_semidefinite_cholesky_rejects_indefinite_matrices(matrix: list[list[flo
         semidefinite_cholesky(np.array(matrix))
 
 
+def test_rank_beside_errors_without_variance_is_that_of_rounding() -> None:
+    us, at = make("us"), grid(2)
+    assert us.rank(np.array([1.0, 0.5, 1e-3]), at, 0.0) == 2
+    assert us.rank(np.array([1.0, 0.5, 0.0]), at, np.zeros(2)) == 1
+    assert us.rank(np.zeros(3), at, 0.0) == 0
+
+
 def test_rank_counts_directions_against_the_scale() -> None:
     us, at = make("us"), grid(2)
     assert us.rank(np.array([1.0, 0.5, 0.0]), at, 1.0) == 1
