@@ -333,6 +333,25 @@ proc sort data=left; by block; run; data both; merge left(in=a) cov; by block; i
 proc mixed data=both; class block trt; model y = trt z; random block; run;""",
         "ods output used": """ods output solutionf=est; proc mixed data=rcbd; class block trt; model y=trt/s; random block; run;
 data b; set est; if Effect = 'trt'; t = Estimate / 2; keep trt t; run; proc print data=b; run;""",
+        "grid of parms": RCBD.format(x="", options="s", more="parms (0.2 to 1 by 0.2) (0.5, 1, 2);"),
+        "grid held": RCBD.format(x="", options="s", more="parms (0.2 to 1 by 0.2) (0.5, 1, 2) / hold=1;"),
+        "grid without search": RCBD.format(x="", options="s", more="parms (0.2 to 1 by 0.2) (0.5, 1, 2) / noiter;"),
+        "parms of data": """ods output covparms=c; proc mixed data=rcbd; class block trt; model y=trt; random block; run;
+proc mixed data=rcbd; class block trt; model y=trt x; random block; parms / pdata=c noiter; run;""",
+        "covtest": """proc glimmix data=visits; class id visit arm; model y = arm|visit; random int time / type=un subject=id;
+covtest 'no G' zerog; covtest diagg; covtest 'no slope' . 0 0 / est; covtest glm / wald; run;""",
+        "covtest groups": """proc glimmix data=rcbd; class block trt; model y = trt; random _residual_ / group=trt;
+covtest 'equal' homogeneity; run;""",
+        "multivariate": """proc mixed data=dent; class id sex age; model y = sex|age; repeated age / subject=id type=un hlm hlps; run;""",
+        "narrow": """proc mixed data=split; class rep whole sub; model yield = whole|sub; random rep rep*whole / s;
+estimate 'narrow' int 1 whole 1 sub .25 .25 .25 .25 whole*sub .25 .25 .25 .25 | rep .2 .2 .2 .2 .2 rep*whole .2 0 0 .2 0 0 .2 0 0 .2;
+estimate 'intermediate' int 5 whole 5 sub 1.25 1.25 1.25 1.25 | rep 1 1 1 1 1 / divisor=5 cl; contrast 'reps' | rep 1 -1, | rep 1 0 -1; run;""",
+        "subjects": """proc mixed data=dent; class id sex; model y = age sex / ddfm=sat; random int age / type=un subject=id s;
+estimate 'slope of one' age 1 | age 1 / subject 1; contrast 'two children' | int 1 / subject 1 -1; run;""",
+        "lin": """data m; do parm = 1 to 4; do row = 1 to 4; do col = 1 to row; value = (row - col = parm - 1); output; end; end; end; run;
+proc mixed data=visits; class id visit arm; model y = arm|visit; repeated visit / subject=id type=lin(4) ldata=m; run;""",
+        "kinship": """data a; parm = 1; do row = 1 to 6; do col = 1 to row; value = 0.25 + 0.75 * (row = col); output; end; end; run;
+proc mixed data=rcbd; class block trt; model y = trt; random block / type=lin(1) ldata=a s; run;""",
         "known covariance": """data g; input row col value; datalines;
 1 1 1
 2 2 1

@@ -93,14 +93,17 @@ def test_checks(full: bool) -> list[Check]:
     marked = ("-m", "full or not full") if full else ()
     frames = ("make", "--no-print-directory", "test-frames")
     stress = ("make", "--no-print-directory", "test-stress")
-    heavy = (
-        [Check("random frames", frames, count_seeds), Check("optima", stress, count_seeds)] if full else []
-    )
+    fuzz = ("make", "--no-print-directory", "test-fuzz")
+    heavy = [
+        Check("random frames", frames, count_seeds),
+        Check("optima", stress, count_seeds),
+        Check("random programs", fuzz, count_seeds),
+    ]
     return [
         # Without the `python` feature the pure kernels link on their own, whatever Python is installed.
         Check("cargo test", ("cargo", "test", "--locked", "--quiet", "--no-default-features"), count_cargo),
         Check("pytest", (sys.executable, "-m", "pytest", "--numprocesses=auto", *marked), count_pytest),
-        *heavy,
+        *(heavy if full else []),
     ]
 
 

@@ -74,9 +74,15 @@ def list_parameters(asked: Asked, fit: Fit, natural: Any) -> list[Parameter]:
         spec, statement, effects = random[block.term]
         count = len(found.values)
         kinds = natural.kinds[first : first + count]
+        if "gdata" in statement.options:
+            # G itself is known: it has no parameters
+            first += count
+            continue
         covariance = VARIANCES if spec.cov else statement.covariance
         own = natural.names[first : first + count]
         names = _structure_names(covariance, kinds, str(effects[0]), own, True)
+        if spec.cov:
+            names = [f"LIN({spec.cov.rpartition('_')[2]})"]
         out += _placed(names, kinds, first, statement, fit.design.random[block.term].set_labels[block.set])
         first += count
     residual = fit.design.residual

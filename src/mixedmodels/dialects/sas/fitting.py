@@ -15,6 +15,7 @@ from ...errors import MixedModelsError, SpecError
 from ...fit import Fit, Inputs
 from ...inference.ddf import DegreesOfFreedom, choose_method
 from ...postfit.sandwich import RobustMethod
+from ...postfit.variance_components import natural_parameters
 from ...spec import MOMENTS, Method, ModelSpec, quoted
 from ...syntax.formula import read_formula
 from ...typing import Array
@@ -23,6 +24,7 @@ from .covariance_parameters import SasParameters, sas_parameters
 from .effects import Effect
 from .model_statements import Model
 from .option_tables import DDFM, METHODS
+from .parms import with_parms
 from .to_spec import Asked
 
 BY_EFFECT = ("containment", "between-within", "residual")
@@ -178,9 +180,10 @@ def fit_linear(asked: Asked, known: dict[str, Any]) -> Fitted:
     spec: ModelSpec = linear_spec(asked, ddf)
     inputs = Inputs(asked.model_data, None, known or None)
     control = Control()
-    if model.parms is not None:
-        spec = with_parms(asked, spec, inputs, control)
     try:
+        spec = _with_given(asked, spec, inputs, control)
+        if model.parms is not None:
+            spec = with_parms(asked, spec, inputs, control)
         fit = fit_model(spec, inputs, control)
     except MixedModelsError as error:
         raise located(asked, error) from error
@@ -188,6 +191,21 @@ def fit_linear(asked: Asked, known: dict[str, Any]) -> Fitted:
         fit.vcov_robust(kind="CR0").method if model.options.has("empirical") else None
     )
     return Fitted(asked, fit, ddf, robust)
+
+
+def _with_given(asked: Asked, spec: ModelSpec, inputs: Inputs, control: Control) -> ModelSpec:
+    """Return the spec with the scale of every matrix of GDATA= held at one: G is known, not up to a factor."""
+    given = [k for k, (_, statement, _) in enumerate(asked.random) if "gdata" in statement.options]
+    if not given:
+        return spec
+    free = fit_model(spec, inputs, control)
+    names = free._work.parameters().natural(free.optimum.theta).names
+    first, hold = 0, []
+    for block, found in natural_parameters(free):
+        if block.term in given:
+            hold.append((names[first], 1.0))
+        first += len(found.values)
+    return replace(spec, hold=tuple(hold))
 
 
 def located(asked: Asked, error: MixedModelsError) -> MixedModelsError:
@@ -212,53 +230,6 @@ def linear_spec(asked: Asked, ddf: str) -> ModelSpec:
         bounds="none" if model.options.has("nobound") else "psd",
         ddf=ddf,
     )
-
-
-def with_parms(asked: Asked, spec: ModelSpec, inputs: Inputs, control: Control) -> ModelSpec:
-    """Return the spec with the values of PARMS as start, and those held that are to be."""
-    parms = asked.model.parms
-    assert parms is not None
-    free = Fitted(asked, fit_model(spec, inputs, control), str(spec.ddf))
-    parameters = free.parameters.parameters
-    names = free.fit._work.parameters().natural(free.fit.optimum.theta).names
-    if len(parms.values) != len(parameters):
-        listed = ", ".join(f"{p.name} {p.group}".strip() for p in parameters)
-        parms.statement.fail(
-            f"PARMS has {len(parms.values)} values for {len(parameters)} parameters: {listed}."
-        )
-    if any(len(p.terms) > 1 for p in parameters):
-        return _ratio_parms(asked, spec, parms.values, parameters, names)
-    own = [names[p.terms[0][0]] for p in parameters]
-    grid = {name: list(values) for name, values in zip(own, parms.values, strict=True)}
-    single = {name: values[0] for name, values in grid.items() if len(values) == 1}
-    if len(single) < len(grid):
-        parms.statement.fail(
-            "several values of a parameter in PARMS: fit.start_grid() evaluates a grid; give one value each."
-        )
-    held = range(len(own)) if parms.options.has("noiter") else [i - 1 for i in parms.hold]
-    if any(not 0 <= i < len(own) for i in held):
-        parms.options["hold"].fail(f"hold= counts parameters from 1 to {len(own)}.")
-    hold = tuple((own[i], single[own[i]]) for i in held)
-    start = tuple((name, value) for i, (name, value) in enumerate(single.items()) if i not in held)
-    return replace(spec, start=start, hold=hold)
-
-
-def _ratio_parms(asked: Asked, spec: ModelSpec, values: Any, parameters: Any, names: Any) -> ModelSpec:
-    """Return the spec where residual variances by group are ratios of standard deviations in the package."""
-    parms = asked.model.parms
-    assert parms is not None
-    if parms.hold or parms.options.has("noiter"):
-        parms.statement.fail("hold= and noiter beside residual variances by group are not done.")
-    start = {}
-    for parameter, own in zip(parameters, values, strict=True):
-        base = parameter.terms[0]
-        if len(parameter.terms) == 1:
-            start[names[base[0]]] = own[0]
-    for parameter, own in zip(parameters, values, strict=True):
-        if len(parameter.terms) > 1:
-            ratio = parameter.terms[1][0]
-            start[names[ratio]] = float(np.sqrt(own[0] / start[names[parameter.terms[0][0]]]))
-    return replace(spec, start=tuple(start.items()))
 
 
 def subject_of(effect: Effect | None) -> str:

@@ -74,12 +74,23 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Parms:
-    """Values of covariance parameters, one list for each, and which of them are held."""
+    """Values of covariance parameters, one list for each or sets of them, and which parameters are held."""
 
     statement: Statement
     values: tuple[tuple[float, ...], ...]
     options: Options
     hold: tuple[int, ...] = ()
+    rows: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CovTest:
+    """A COVTEST statement: its label, a hypothesis by its word, or values of parameters with None for those free."""
+
+    statement: Statement
+    label: str
+    word: str = ""
+    values: tuple[float | None, ...] = ()
 
 
 @dataclass(slots=True)
@@ -100,6 +111,7 @@ class Model:
     random: list[Random] = field(default_factory=list)
     repeated: Random | None = None
     parms: Parms | None = None
+    covtests: list[CovTest] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     weight: str = ""
     frequency: str = ""

@@ -91,30 +91,37 @@ RANDOM_REFUSED = {
     "ratios": "write parameters themselves in PARMS", "weight": "no weights of levels are read",
     "knotmethod": "smoothers are not read", "lscale": "smoothers are not read", "knotinfo": "smoothers are not read",
 }  # fmt: skip
-REPEATED = spellings(type="", subject="sub", group="grp", r="", rcorr="", local="", ldata="")
+REPEATED = spellings(type="", subject="sub", group="grp", r="", rcorr="", local="", ldata="", hlm="", hlps="")
 REPEATED_REFUSED = {
     "rc": "the Cholesky factor is not printed; use r", "rci": "see r", "ri": "the inverse is not printed; use r",
-    "hlm": "the multivariate tests of Hotelling, Lawley and McKeon are not done",
-    "hlps": "the multivariate tests of Pillai and Samson are not done", "sscp": "no matrix of it is made",
+    "sscp": "no matrix of it is made",
     "localw": "weights go to the whole of R", "nonlocalw": "weights go to the whole of R",
 }  # fmt: skip
 
-PARMS = spellings(hold="", noiter="")
+PARMS = spellings(hold="", noiter="", pdata="parmsdata", noprofile="")
 PARMS_REFUSED = {
     "eqcons": "parameters are not held equal to others; hold= holds them at their values",
-    "pdata": "write the values themselves", "parmsdata": "write the values themselves",
-    "noprofile": "parameters are those given without it", "upperb": "bounds other than SAS's are not set",
+    "upperb": "bounds other than SAS's are not set",
     "lowerb": "bounds other than SAS's are not set",
     "ols": "give values", "ratios": "write the parameters themselves", "nobound": "write it in the PROC statement",
 }  # fmt: skip
-CONTRAST = spellings(e="", chisq="", df="")
+CONTRAST = spellings(e="", chisq="", df="", subject="", group="")
 ESTIMATE = spellings(
-    cl="", alpha="", divisor="", df="", e="", lower="", upper="", exp="", ilink="", adjust="adj", stepdown=""
+    cl="",
+    alpha="",
+    divisor="",
+    df="",
+    e="",
+    lower="",
+    upper="",
+    exp="",
+    ilink="",
+    adjust="adj",
+    stepdown="",
+    subject="",
+    group="",
 )
-ESTIMATE_REFUSED = {
-    "group": "coefficients by group of random effects are not read",
-    "subject": "coefficients by subject of random effects are not read",
-}  # fmt: skip
+ESTIMATE_REFUSED: dict[str, str] = {}
 LSMEANS = spellings(
     diff="pdiff differences", adjust="adj", at="", slice="", om="obsmargins", bylevel="", cl="", alpha="", df="", e="",
     corr="", cov="", ilink="", oddsratio="or", exp="", slicediff="simplediff", nomeans="", stepdown="",

@@ -10,6 +10,9 @@ from ...errors import suggest
 from .lex import Kind, Token
 from .statements import Reader
 
+FACTORS = ("subject", "group")
+"""Options of ESTIMATE and CONTRAST whose numbers follow without `=`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -106,6 +109,8 @@ def read_options(reader: Reader, known: Mapping[str, str], refused: Mapping[str,
                 found[known[word]] = Option(known[word], token, reader, read_value(reader), group)
             else:
                 found[known[word]] = Option(known[word], token, reader, None, group)
+        elif known[word] in FACTORS and reader.is_number():
+            found[known[word]] = Option(known[word], token, reader, read_value(reader))
         else:
             found[known[word]] = Option(known[word], token, reader)
     return found

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ...table import Table
-from . import overview, tables
+from . import overview, random_requests, tables
+from .covariance_tests import covariance_tests
 from .fitting import Fitted
 from .lsmeans import answer
 from .matrices import side_matrices
+from .parms import parameter_search
 from .requests import Made, merge
 
 
@@ -17,6 +19,8 @@ def model_tables(found: Fitted, name: str, read: int) -> list[tuple[str, Table]]
     if model.classes:
         made.append(("ClassLevels", overview.class_levels(found)))
     made += [("Dimensions", overview.dimensions(found)), ("NObs", overview.observations(found, read))]
+    if (search := parameter_search(found)) is not None:
+        made.append(("ParmSearch", search))
     if found.fit.spec.moments not in (None, "", "mivque0"):
         made.append((f"Type{str(found.fit.spec.moments)[-1]}", found.fit.mean_squares()))
     elif found.fit.distribution is None and not found.fit.spec.moments:
@@ -26,6 +30,8 @@ def model_tables(found: Fitted, name: str, read: int) -> list[tuple[str, Table]]
     if found.parameters.parameters or overview.has_scale(found):
         made.append(("CovParms", overview.covariance_parameters(found)))
     made += _criteria(found)
+    if model.covtests:
+        made.append(("CovTests", covariance_tests(found)))
     made += _fixed(found)
     answers: Made = [one for request in model.requests for one in answer(found, request)]
     return [*made, *merge(answers)]
@@ -57,7 +63,7 @@ def _fixed(found: Fitted) -> Made:
     if options.has("covbi"):
         options["covbi"].fail("covbi is not done; fit.cov_params() has the covariance.")
     if any(one.options.has("solution") for one in model.random):
-        out.append(("SolutionR", tables.random_solution(found)))
+        out.append(("SolutionR", random_requests.random_solution(found)))
     if options.has("notest") or not model.effects:
         return out
     kinds = [int(k) for k in options["htype"].numbers()] if "htype" in options else [3]
@@ -66,4 +72,7 @@ def _fixed(found: Fitted) -> Made:
     if model.procedure in ("hpmixed", "hplmixed") and model.tests is None:
         return out
     out += [(f"Tests{kind}", tables.tests(found, kind)) for kind in kinds]
+    for name in ("hlm", "hlps"):
+        if model.repeated is not None and name in model.repeated.options:
+            out += [(f"{name.upper()}{kind}", tables.multivariate(found, name, kind)) for kind in kinds]
     return out

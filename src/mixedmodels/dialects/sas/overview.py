@@ -198,7 +198,8 @@ def null_test(found: Fitted) -> Table | None:
         not (p.kind == "variance" and value == 0.0)
         for p, value in zip(parameters.parameters, parameters.values, strict=True)
     )
-    held = len(found.fit.spec.hold)
+    given = sum("gdata" in statement.options for _, statement, _ in found.asked.random)
+    held = len(found.fit.spec.hold) - given
     df = effective - 1 - held
     if (
         found.fit.spec.moments

@@ -22,6 +22,7 @@ from .model_statements import Model
 from .option_tables import NUMERIC_CONTROL, PROC, PROC_REFUSED
 from .options import Options, read_options
 from .output import model_tables
+from .parms import read_parms_data
 from .read_model import read_model
 from .statements import RawStep, Reader, Statement
 from .to_spec import ask
@@ -232,6 +233,7 @@ def fit_statements(session: Session, model: Model, data: DataSet) -> Fitted:
     data = _usable(model, data)
     asked = ask(model, data)
     known = known_matrices(session, asked)
+    read_parms_data(session, asked)
     if model.procedure == "glimmix":
         return fit_generalised(asked, known)
     return fit_linear(asked, known)

@@ -247,10 +247,9 @@ class ModelReader:
     _label = _format = _nloptions = _performance = _noted
 
     def _covtest(self, statement: Statement) -> None:
-        statement.fail(
-            "COVTEST is not done: compare the fits with and without the parameters, "
-            "mm.compare(…, boundary='mixture')."
-        )
+        from .covariance_tests import read_covtest
+
+        read_covtest(self.model, statement)
 
     def _output(self, statement: Statement) -> None:
         reader = statement.reader()

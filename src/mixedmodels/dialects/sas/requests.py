@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,11 +36,6 @@ def coefficients(found: Fitted, request: Request, row: Row) -> Array:
     """
     coding = found.coding
     out = np.zeros(len(coding.columns))
-    if row.random:
-        request.statement.fail(
-            "coefficients of random effects after | are not done: they ask for predictions; see fit.predict and "
-            "fit.random_effects."
-        )
     given: list[int] = []
     for one in row.fixed:
         place = coding.index(one.effect)
@@ -147,11 +143,37 @@ def answer_estimate(found: Fitted, request: Request) -> Made:
     options = request.options
     L = np.array([coefficients(found, request, row) for row in request.rows])
     L = L / divisors(options, len(L))[:, None]
+    if any(row.random for row in request.rows):
+        return [("Estimates", _predicted_estimates(found, request, L))]
     own = estimate_table(found, [row.label for row in request.rows], L, options)
     made = [("Estimates", table(found, own, "Estimates", _not_estimable(found, L, request)))]
     if options.has("e"):
         made.append(("Coef", coefficient_table(found, L, "Coefficients for Estimates")))
     return made
+
+
+def _predicted_estimates(found: Fitted, request: Request, L: Array) -> Table:
+    """Return the rows of ESTIMATE that have coefficients of random effects: narrow and intermediate inference."""
+    from .random_requests import NOTE, predicted
+
+    options = request.options
+    for name in ("adjust", "exp", "ilink", "e"):
+        if name in options:
+            options[name].fail(f"{name} beside coefficients of random effects is not done.")
+    alpha = options.number("alpha", ALPHA)
+    _, estimable = found.coding.functions(L)
+    rows = [row for row, ok in zip(request.rows, estimable, strict=True) if ok]
+    found_values = {name: np.full(len(L), np.nan) for name in Estimates.__slots__}
+    if rows:
+        own = predicted(found, replace(request, rows=tuple(rows)), L[estimable], df_of(options), 1 - alpha)
+        for name, one in found_values.items():
+            one[estimable] = np.asarray(own[name], dtype=float)
+    values = Estimates(**found_values)
+    columns: dict[str, Any] = {"Label": [row.label for row in request.rows], **columns_of(values)}
+    columns["Probt"] = tails(options, values)
+    if options.has("cl"):
+        columns.update(Alpha=np.full(len(L), alpha), Lower=values.conf_low, Upper=values.conf_high)
+    return table(found, columns, "Estimates", (NOTE, *_not_estimable(found, L, request)))
 
 
 def estimate_table(found: Fitted, labels: list[str], L: Array, options: Options) -> dict[str, Any]:
@@ -223,6 +245,8 @@ def coefficient_table(found: Fitted, L: Array, title: str) -> Table:
 def answer_contrast(found: Fitted, request: Request) -> Made:
     options = request.options
     L = np.array([coefficients(found, request, row) for row in request.rows])
+    if any(row.random for row in request.rows):
+        return [("Contrasts", _predicted_contrast(found, request, L))]
     functions, estimable = found.coding.functions(L)
     last = max((last_effect(found, row) or 0 for row in L), default=0)
     method = found.method(last, df_of(options))
@@ -245,6 +269,23 @@ def answer_contrast(found: Fitted, request: Request) -> Made:
     if options.has("e"):
         made.append(("Coef", coefficient_table(found, L, f"Coefficients for {request.label}")))
     return made
+
+
+def _predicted_contrast(found: Fitted, request: Request, L: Array) -> Table:
+    from .random_requests import NOTE, predicted
+
+    if not found.coding.functions(L)[1].all():
+        row, notes = (
+            dict.fromkeys(("num_df", "den_df", "statistic", "p_value"), np.nan),
+            (f"Non-est: {request.label}",),
+        )
+    else:
+        row, notes = predicted(found, request, L, df_of(request.options), joint=True).row(0), (NOTE,)
+    columns: dict[str, Any] = {
+        "Label": [request.label], "NumDF": np.array([row["num_df"]]), "DenDF": np.array([row["den_df"]]),
+        "FValue": np.array([row["statistic"]]), "ProbF": np.array([row["p_value"]]),
+    }  # fmt: skip
+    return table(found, columns, "Contrasts", notes)
 
 
 def merge(made: Made) -> Made:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import MixedModelsError
 from ...inference.anova import hypotheses
 from ...inference.distributions import f_upper
+from ...inference.multivariate import multivariate_tests
 from ...inference.wald import Estimates, estimate_rows, joint_test
 from ...table import Table
 from ...typing import Array
 from .coding import level_cells
-from .data_set import level_text
 from .fitting import Fitted, _pieces
 
 FORMATS = {
@@ -201,12 +202,17 @@ def _sequential(found: Fitted) -> list[Array]:
     ]
 
 
-def random_solution(found: Fitted) -> Table:
-    """Return `SolutionR`: the predicted random effects."""
-    own = found.fit.random_effects(se=True)
-    columns: dict[str, Any] = {
-        "Effect": [str(term) for term in own["term"]], "Subject": [level_text(v) for v in own["level"]],
-        "Group": own["group"], "Estimate": own["estimate"], "StdErrPred": own["std_error"],
+def multivariate(found: Fitted, method: str, kind: int) -> Table:
+    """Return `HLM1` … `HLPS3`: Hotelling–Lawley tests of the effects that change within subjects."""
+    assert found.model.repeated is not None
+    try:
+        own = multivariate_tests(found.fit, method, kind)
+    except MixedModelsError as error:
+        found.model.repeated.options[method].fail(str(error))
+    written = {_pieces(text): str(effect) for effect, text in found.asked.terms.items()}
+    columns = {
+        "Effect": [written.get(_pieces(str(term)), str(term)) for term in own["term"]], "NumDF": own["num_df"],
+        "DenDF": own["den_df"], "FValue": own["statistic"], "ProbF": own["p_value"],
     }  # fmt: skip
-    notes = ("degrees of freedom and tests of predicted random effects are not printed",)
-    return table(found, columns, "Solution for Random Effects", notes)
+    name = "Hotelling-Lawley-McKeon" if method == "hlm" else "Hotelling-Lawley-Pillai-Samson"
+    return table(found, columns, f"Type {kind} {name} Statistics", own.notes)

@@ -125,7 +125,8 @@ def _random(asked: Asked, statement: Random) -> None:
     known = _known(asked, statement)
     if statement.covariance.name is None or known:
         for effect in statement.effects:
-            asked.random.append((_component(asked, effect, subject, by, known), statement, (effect,)))
+            for name in known or ("",):
+                asked.random.append((_component(asked, effect, subject, by, name), statement, (effect,)))
         return
     spec = _structured(asked, statement, subject, by)
     asked.random.append((spec, statement, statement.effects))
@@ -183,13 +184,24 @@ def structure_of(covariance: Covariance, nugget: bool = False) -> StructureSpec:
     return StructureSpec(covariance.name or "homdiag", covariance.order, parts, nugget)
 
 
-def _known(asked: Asked, statement: Random) -> str:
-    """Return the name of the matrix of `gdata=`, which the runner has put among the known; empty for none."""
-    if "gdata" not in statement.options:
-        return ""
-    if statement.covariance.name is not None or len(statement.effects) != 1:
-        statement.options["gdata"].fail("gdata= gives G of one effect, of TYPE=VC.")
-    return f"G{len(asked.known) + 1}"
+def _known(asked: Asked, statement: Random) -> tuple[str, ...]:
+    """Return names for the matrices of `gdata=` and `ldata=`, which the runner puts among the known."""
+    options, covariance = statement.options, statement.covariance
+    if covariance.name == "lin":
+        if len(statement.effects) != 1 or statement.subject is not None or statement.group is not None:
+            statement.statement.fail("type=lin(…) in RANDOM is of one effect, without subject= and group=.")
+        if not statement.effects[0].classes(asked.factors):
+            statement.statement.fail("type=lin(…) in RANDOM is of an effect of CLASS variables.")
+        count = (covariance.order or (1,))[0]
+        if count > 1 and (bad := [name for name in ("solution", "g", "gcorr") if name in options]):
+            options[bad[0]].fail(f"{bad[0]} of a sum of several matrices, type=lin({count}), is not done.")
+        first = len(asked.random) + 1
+        return tuple(f"LIN{first}_{which}" for which in range(1, count + 1))
+    if "gdata" not in options:
+        return ()
+    if covariance.name is not None or len(statement.effects) != 1 or statement.subject is not None:
+        options["gdata"].fail("gdata= gives G of one effect, of TYPE=VC, without subject=.")
+    return (f"G{len(asked.random) + 1}",)
 
 
 # -- subjects and groups -------------------------------------------------------------------------------------
