@@ -130,6 +130,14 @@ class SmoothSpec:
         Smooths of one name share their basis and their smoothing parameter.
     knots
         Where knots stand, as `k`; empty where the basis places them.
+    select
+        Whether what no penalty touches has one too, so that the smooth can vanish.
+    margin
+        The basis inside `fs` and `sz`, `xt=`; empty for `tp`.
+    dimensions
+        How many columns each margin of a tensor product takes, `d=`; empty for one each.
+    full
+        Whether each unpenalised column of a margin of `t2` has a variance of its own.
     """
 
     kind: SmoothKind
@@ -141,6 +149,10 @@ class SmoothSpec:
     fixed: bool = False
     id: str | None = None
     knots: tuple[tuple[float, ...], ...] = ()
+    select: bool = False
+    margin: str = ""
+    dimensions: tuple[int, ...] = ()
+    full: bool = False
 
     @property
     def label(self) -> str:
@@ -155,6 +167,10 @@ class SmoothSpec:
         written += [f"by={quoted(self.by)}"] if self.by else []
         written += ["fx=True"] if self.fixed else []
         written += [f"id={self.id!r}"] if self.id else []
+        written += ["select=True"] if self.select else []
+        written += [f"xt={self.margin!r}"] if self.margin else []
+        written += [f"d={_listed(list(map(str, self.dimensions)))}"] if self.dimensions else []
+        written += ["full=True"] if self.full else []
         if self.knots:
             each = ["[" + ", ".join(repr(value) for value in one) + "]" for one in self.knots]
             written.append(f"knots={_listed(each)}")

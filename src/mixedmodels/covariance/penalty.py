@@ -15,7 +15,9 @@ from .scales import standard_deviation
 TINY = 1e-60
 """A deviation that stands for zero among diagonal penalties, relative to the largest."""
 FLOOR = 1e-5
-"""The same among penalties that are not diagonal together, whose sum is inverted."""
+"""A deviation that is zero among penalties that are not diagonal together, whose sum is inverted."""
+NULL = 1e-9
+"""Eigenvalue of a penalty, of its largest, that is zero."""
 
 
 @final
@@ -127,36 +129,63 @@ class Penalty(Structure):
             variances = self._variances(theta)[0]
             gone = np.array(self.weights)[np.flatnonzero(theta == 0.0)].any(axis=0)
             return np.diag(np.where(gone, 0.0, variances))
-        return self._inverse(self._deviations(theta, FLOOR))
+        return self._inverse(theta)
 
-    def _inverse(self, s: Array) -> Array:
-        total = np.sum([one / own**2 for one, own in zip(self.weights, s, strict=True)], axis=0)
+    def _gone(self, theta: Array) -> Array:
+        """Return which deviations are so small that Σ is its limit where they are zero, (J,)."""
+        return np.asarray(np.abs(theta) <= FLOOR * float(np.abs(theta).max()))
+
+    def _inverse(self, theta: Array) -> Array:
+        """Return (Σ_j S_j/s_j²)⁻¹ within what the penalties of vanished deviations leave free, and 0 outside."""
+        gone = self._gone(theta)
+        free = self._free(gone) if gone.any() else None
+        if free is not None and not free.shape[1]:
+            return np.zeros_like(self.weights[0])
+        kept = [one / own**2 for one, own, out in zip(self.weights, theta, gone, strict=True) if not out]
+        total = np.sum(kept, axis=0)
+        if free is not None:
+            total = free.T @ total @ free
         size = np.sqrt(np.diagonal(total))
         out = np.linalg.inv(total / size / size[:, None]) / size / size[:, None]
+        if free is not None:
+            out = free @ out @ free.T
         return np.asarray(0.5 * (out + out.T))
+
+    def _free(self, gone: Array) -> Array:
+        """Return an orthonormal basis (m, ·) of what the chosen penalties do not touch."""
+        total = np.sum(
+            [one / np.abs(one).max() for one, out in zip(self.weights, gone, strict=True) if out], axis=0
+        )
+        values, vectors = np.linalg.eigh(total)
+        return np.asarray(vectors[:, values < NULL * values[-1]])
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
         if self.diagonal:
             return _embedded(self._first(theta))
-        s = self._deviations(theta, FLOOR)
-        sigma = self._inverse(s)
-        moves = [2.0 / own**3 * sigma @ one @ sigma for one, own in zip(self.weights, s, strict=True)]
-        return np.array(moves) * (np.abs(theta) > 0)[:, None, None]
+        sigma, cubes = self._inverse(theta), self._cubes(theta)
+        return np.array(
+            [2.0 * own * sigma @ one @ sigma for one, own in zip(self.weights, cubes, strict=True)]
+        )
 
     def d2_matrix(self, theta: Array, at: Positions) -> Array:
         if self.diagonal:
             return _embedded(self._second(theta))
-        s = self._deviations(theta, FLOOR)
-        sigma = self._inverse(s)
-        first = [one @ sigma / own**3 for one, own in zip(self.weights, s, strict=True)]
-        k = len(s)
+        sigma, cubes = self._inverse(theta), self._cubes(theta)
+        first = [own * one @ sigma for one, own in zip(self.weights, cubes, strict=True)]
+        k = len(cubes)
         out = np.empty((k, k, at.size, at.size), dtype=sigma.dtype)
         for i in range(k):
             for j in range(k):
                 both = sigma @ first[i] @ first[j]
                 out[i, j] = 4.0 * (both + sigma @ first[j] @ first[i])
-            out[i, i] -= 6.0 / s[i] * sigma @ first[i]
+            if cubes[i]:
+                out[i, i] -= 6.0 / theta[i] * sigma @ first[i]
         return out
+
+    def _cubes(self, theta: Array) -> Array:
+        """Return s_j^−3, zero for vanished deviations: Σ does not move with them, (J,)."""
+        gone = self._gone(theta)
+        return np.asarray(np.where(gone, 0.0, 1.0 / np.where(gone, 1.0, theta) ** 3))
 
     def slopes(self, theta: Array, gamma: Array, at: Positions) -> Array:
         if self.diagonal:
@@ -220,7 +249,7 @@ class Penalty(Structure):
         return np.array([float(np.mean(one[one > EPSILON * one.max()])) for one in sizes])
 
     def canonical(self, theta: Array, at: Positions) -> Array:
-        return np.abs(theta)
+        return np.abs(theta) if self.diagonal else np.where(self._gone(theta), 0.0, np.abs(theta))
 
 
 def _embedded(diagonals: Array) -> Array:

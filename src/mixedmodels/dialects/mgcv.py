@@ -12,6 +12,7 @@ from ..errors import SpecError
 from ..fit import Fit
 from ..registry import check_choice
 from ..spec import NaAction, RandomSpec, SmoothSpec
+from ..syntax.smooth import selecting
 from ..syntax.spelling import variables
 from .asked import Asked
 from .nlme import check_position, read_errors, read_random_argument
@@ -36,6 +37,7 @@ def gam(
     method: str = "REML",
     weights: Any = None,
     offset: Any = None,
+    select: bool = False,
     ddf: str = "residual",
     contrasts: Mapping[str, Any] | None = None,
     na: NaAction = "drop",
@@ -59,6 +61,8 @@ def gam(
         As in R: known precisions, or the trials of a binomial proportion.
     offset, contrasts, na, subset, context, control
         As for `glmm`.
+    select
+        Whether every smooth can vanish: what its penalty leaves free gets a penalty of its own, `s(x, select=True)`.
     ddf
         Degrees of freedom of parametric terms; mgcv's are n less all effective ones.
 
@@ -85,6 +89,8 @@ def gam(
     """
     restricted = _restricted(method)
     name, link = read_family(family)
+    if select:
+        formula = selecting(formula)
     shared: dict[str, Any] = {
         "ddf": ddf, "contrasts": contrasts, "na": na, "subset": subset, "context": context, "control": control,
     }  # fmt: skip
@@ -211,6 +217,10 @@ def write_mgcv(asked_for: Asked) -> str:
         _refuse("held parameters and bounds='none' have no counterpart")
     if asked is not None and (asked.parts or asked.approximation != "laplace"):
         _refuse("of generalised models those with one formula, by Laplace's approximation, are written")
+    asked_smooths = [one for one in spec.smooths if isinstance(one, SmoothSpec)]
+    chosen = {one.select for one in asked_smooths if one.basis != ("re",)}
+    if len(chosen) > 1:
+        _refuse("select = TRUE is of all smooths of a gam, and some of these have select=True alone")
     terms = [in_r(spec.fixed), *(f"offset({in_r(text)})" for text in spec.offsets)]
     for smooth in spec.smooths:
         if not isinstance(smooth, SmoothSpec):
@@ -228,6 +238,8 @@ def write_mgcv(asked_for: Asked) -> str:
         arguments.append(f"weights = {name_in_r(spec.weights)}")
     elif asked_for.weighted:
         _refuse("weights were given as an array; make them a column of the data")
+    if True in chosen:
+        arguments.append("select = TRUE")
     return f'gam({", ".join(arguments)}, method = "{spec.method.upper()}")'
 
 
@@ -248,6 +260,9 @@ def smooth_in_r(smooth: SmoothSpec) -> str:
     out += [f"by = {name_in_r(smooth.by)}"] if smooth.by else []
     out += ["fx = TRUE"] if smooth.fixed else []
     out += [f"id = {_quoted(smooth.id)}"] if smooth.id else []
+    out += [f"xt = list(bs = {_quoted(smooth.margin)})"] if smooth.margin else []
+    out += [f"d = {_vector(list(map(str, smooth.dimensions)))}"] if smooth.dimensions else []
+    out += ["full = TRUE"] if smooth.full else []
     if smooth.knots:
         _refuse(f"{smooth}: knots stand in an argument of gam(…, knots = list(…))")
     return f"{smooth.kind}({', '.join(out)})"

@@ -111,7 +111,9 @@ def random_statistic(estimate: Array, covariance: Array, prior: Array) -> Smooth
     weights = np.clip(1.0 - np.linalg.eigvalsh(0.5 * (inside + inside.T)), 0.0, 1.0)
     # of directions that fixed effects take up the data know nothing
     weights = weights[weights > TAKEN_UP]
-    return SmoothStatistic((total, total), float(len(weights)), weights)
+    # directions whose variance is estimated as zero count, although nothing of them is left in the statistic
+    rank = len(weights) + int(np.count_nonzero(~kept))
+    return SmoothStatistic((total, total), float(rank), weights)
 
 
 def mixture_tail(statistic: float, weights: Array, df: float = np.inf) -> float:

@@ -73,7 +73,8 @@ def singular_statuses(
         if rank < term.n_columns:
             sigma = block.structure.matrix(theta[block.place], block.positions)
             scale = unit * _column_unit(term, criterion.equations.column_squares()[block.term])
-            message = _singular_message(term, block, sigma, scale, rank)
+            vanished = _vanished_smooth(criterion, term, rank)
+            message = vanished or _singular_message(term, block, sigma, scale, rank)
             statuses.append(
                 Status(Severity.NOTE, message, checked.strip() if term.penalised else checked + _SIMPLIFY)
             )
@@ -104,6 +105,13 @@ def _indefinite_message(term: RandomTerm, block: Block, sigma: Array) -> str:
         noun, verb = ("variance", "is") if len(negative) == 1 else ("variances", "are")
         return f"the {noun} of {_listed(negative)} for {where} {verb} negative"
     return f"the covariance of {_listed(term.columns)} for {where} is not positive semidefinite"
+
+
+def _vanished_smooth(criterion: Criterion, term: RandomTerm, rank: int) -> str:
+    """Return that a smooth is zero where all of it is penalised and no variance is left, "" otherwise."""
+    free = any(name.startswith(f"{term.label}[") for name in criterion.design.fixed.columns)
+    gone = rank == 0 and term.penalised and term.smooth and not free
+    return f"the variance of {term.label} is zero: the smooth is zero everywhere" if gone else ""
 
 
 def _singular_message(term: RandomTerm, block: Block, sigma: Array, unit: Array, rank: int) -> str:

@@ -67,7 +67,7 @@ def smooths(fit: Fit) -> Table:
     return Table(columns, title="Smooths", notes=_notes(rows, known, df), backend=fit.backend)
 
 
-SCALED = frozenset(("gaussian", "gamma", "inverse_gaussian", "lognormal", "tweedie", "t"))
+SCALED = frozenset(("gaussian", "gamma", "inverse_gaussian", "lognormal", "tweedie"))
 """Families whose dispersion multiplies the variance of a response."""
 Row = tuple[str, float, float, float, float, float]
 
@@ -75,7 +75,8 @@ Row = tuple[str, float, float, float, float, float]
 def known_scale(fit: Fit) -> bool:
     """Return whether the variance of a response given its mean has no scale to estimate, as mgcv has it.
 
-    The k of a negative binomial and the φ of a beta response are shapes: their tests are of χ².
+    The k of a negative binomial, the φ of a beta response and the scale of Student's t are parameters of the family:
+    their tests are of χ².
     """
     return fit.distribution is not None and fit._work.integrated and fit.family not in SCALED
 
@@ -165,7 +166,10 @@ def row_precisions(fit: Fit) -> Array | None:
 def _notes(rows: list[Row], known: bool, df: float) -> tuple[str, ...]:
     scale = "χ², the scale being known" if known else f"F with {df:.1f} residual degrees of freedom"
     notes = [f"Test that a smooth is zero (Wood 2013): {scale}; variances taken as known."]
-    lines = [row[0] for row in rows if row[5] == 0.0]
+    gone = [row[0] for row in rows if row[5] == 0.0 and row[1] == 0.0]
+    lines = [row[0] for row in rows if row[5] == 0.0 and row[1] > 0.0]
     if lines:
         notes.append(f"Linear, or what else no penalty touches (variance 0): {', '.join(lines)}.")
+    if gone:
+        notes.append(f"Zero everywhere (no variance is left): {', '.join(gone)}.")
     return tuple(notes)

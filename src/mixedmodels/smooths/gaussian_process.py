@@ -12,7 +12,6 @@ from ..typing import Array, Codes, Labels
 from .base import BLOCK, ENTRIES, Basis, Given, Smooth, checked_size, numbers
 from .places import distances, knot_places, leading, stacked
 from .polynomials import Powers, monomials, powers
-from .radial import usual_size
 
 KERNELS = ("spherical", "power exponential", "Matérn 3/2", "Matérn 5/2", "Matérn 7/2")
 
@@ -92,8 +91,8 @@ class GaussianProcess(Smooth):
     variables: ClassVar[tuple[int, int]] = (1, 8)
 
     def usual_size(self, d: int) -> int:
-        """Return k where it is not given, for d variables."""
-        return usual_size(d, d + 1)
+        """Return mgcv's k where none is given: 10, 30, 100 beyond the plane for 1, 2, 3 variables and more."""
+        return d + 1 + (10, 30, 100)[min(d, 3) - 1]
 
     def learn(self, x: tuple[Array | Codes, ...], given: Given) -> Basis:
         """Return the basis for the rows x."""

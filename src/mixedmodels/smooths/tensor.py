@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -16,6 +17,8 @@ from .mixed import centring
 UNSTABLE = float(np.finfo(np.float64).eps) ** 0.66
 """Least ratio of singular values at which a margin is written in values of its function: mgcv's."""
 MOST_COLUMNS = 2_000
+POLYNOMIAL = 1e-6
+"""First coefficient of the free functions below which their coefficients are those of polynomials."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +72,7 @@ def learn_tensor(
     every penalty of a margin, divided by its largest eigenvalue, acts along its own direction: I ⊗ S_j ⊗ I. ti: the
     same with margins that sum to zero first, so that main effects are left out. t2 (Wood, Scheipl and Faraway 2013,
     Statistics and Computing 23:341): margins split into a penalised part with a ridge and a free part; a ridge for
-    each kind of product but that of the free parts.
+    each kind of product but that of the free parts. "t2 full" takes each free column as a part of its own.
     """
     places, at = [], 0
     for margin in margins:
@@ -153,28 +156,35 @@ def _along(penalty: Array, j: int, widths: list[int]) -> Array:
 
 
 def _t2(
-    bases: tuple[Basis, ...], margins: tuple[Margin, ...], x: Learned, places: Places, label: str
+    bases: tuple[Basis, ...],
+    margins: tuple[Margin, ...],
+    x: Learned,
+    places: Places,
+    label: str,
+    *,
+    full: bool = False,
 ) -> TensorBasis:
-    """Return the product of penalised and free parts.
+    """Return the product of penalised and free parts; `full` takes each free column as a part of its own.
 
-    The penalised columns of a margin have mean square 1 together, its free ones each, and are orthogonal over the rows:
-    the result depends on no choice of a basis within the free part.
+    The penalised columns of a margin have mean square 1 together, its free ones each.
     """
-    maps, free = [], []
+    maps, parts = [], []
     for basis, values in zip(bases, x, strict=True):
         if len(basis.penalties) != 1:
             raise SpecError(f"{label}: a margin of t2 has one penalty; this one has {len(basis.penalties)}.")
         turn, null = _split(basis, values)
         maps.append(turn)
-        free.append(np.arange(basis.size) >= basis.size - null)
+        # part 0 is penalised, the free ones count from 1
+        own = np.maximum(np.arange(basis.size) - (basis.size - null) + 1, 0)
+        parts.append(own if full else np.minimum(own, 1))
     widths = [turn.shape[1] for turn in maps]
-    kinds = np.array(list(product(*free)))  # row: is each factor of a column free?
+    kinds = np.array(list(product(*parts)))  # row: which part each factor of a column is of
     penalties = []
-    for kind in product((False, True), repeat=len(bases)):
-        own = (kinds == np.array(kind)).all(axis=1)
-        if not all(kind) and own.any():
-            penalties.append(np.diag(own.astype(np.float64)))
-    unpenalised = np.asarray(kinds.all(axis=1), dtype=np.bool_)
+    for kind in product(*(range(int(own.max()) + 1) for own in parts)):
+        inside = (kinds == np.array(kind)).all(axis=1)
+        if not all(kind) and inside.any():
+            penalties.append(np.diag(inside.astype(np.float64)))
+    unpenalised = np.asarray((kinds > 0).all(axis=1), dtype=np.bool_)
     labels = _labels(label, [range(1, width + 1) for width in widths])
     return TensorBasis(
         tuple(penalties),
@@ -190,18 +200,49 @@ def _t2(
 
 
 def _split(basis: Basis, x: tuple[Array | Codes, ...]) -> tuple[Array, int]:
-    """Return the map to [penalised | free] columns of mean square 1, and the number of free ones."""
+    """Return the map to [penalised | free] columns of mean square 1, and the number of free ones.
+
+    The constant comes first among the free ones where they hold it.
+    """
     values, vectors = np.linalg.eigh(basis.penalties[0])
     null = basis.null_dimension
-    ranged = vectors[:, null:] / np.sqrt(values[null:])
-    squares = basis.cross_products(x)
-    n = len(x[0])
-    ranged = ranged / np.sqrt(np.trace(ranged.T @ squares @ ranged) / n / ranged.shape[1])
-    free = vectors[:, :null]
-    if null:
-        root = np.linalg.cholesky(free.T @ squares @ free / n)
-        free = np.linalg.solve(root, free.T).T
+    ranged = (vectors[:, null:] / np.sqrt(values[null:]))[:, ::-1]
+    squares = basis.cross_products(x) / len(x[0])
+    ranged = ranged / np.sqrt(np.trace(ranged.T @ squares @ ranged) / ranged.shape[1])
+    free = _apart(vectors[:, :null], squares)
+    if null > 1:
+        free = free @ _constant_first(free, squares, basis.means(x))
     return np.hstack((ranged, free)), null
+
+
+def _apart(free: Array, squares: Array) -> Array:
+    """Return the free functions (k, M) as ones of mean square 1 that a rotation leaves as one group, B'B/n = `squares`.
+
+    Notes
+    -----
+    One variance for the products with all of them needs to know what their unit ball is, and nothing in the data says
+    it. Of two, one has no first coefficient and the other is at right angles to it in the coefficients: the pair that a
+    tridiagonal eigenvector routine returns, and so that of mgcv. Bases with polynomials as columns, and others, are
+    orthogonal over the rows.
+    """
+    if not free.shape[1]:
+        return free
+    first = free[0]
+    if free.shape[1] == 2 and np.linalg.norm(first) > POLYNOMIAL:
+        along = first / np.linalg.norm(first)
+        turned = free @ np.column_stack((along, (-along[1], along[0])))
+        sizes = np.sqrt(np.einsum("ij,ik,kj->j", turned, squares, turned))
+        return np.asarray(turned / sizes)
+    root = np.linalg.cholesky(free.T @ squares @ free)
+    return np.asarray(np.linalg.solve(root, free.T).T)
+
+
+def _constant_first(free: Array, squares: Array, means: Array) -> Array:
+    """Return the rotation (M, M) whose first column gives the constant, of free functions of any scale."""
+    inner = free.T @ squares @ free
+    constant = np.linalg.solve(inner, free.T @ means)
+    rest = np.linalg.qr(np.column_stack((constant, np.eye(len(inner)))))[0][:, : len(inner)]
+    return np.asarray(rest, dtype=np.float64)
 
 
 def _labels(label: str, counts: list[range]) -> Labels:
@@ -212,4 +253,5 @@ _LEARN: dict[str, Callable[[tuple[Basis, ...], tuple[Margin, ...], Learned, Plac
     "te": _te,
     "ti": _ti,
     "t2": _t2,
+    "t2 full": partial(_t2, full=True),
 }

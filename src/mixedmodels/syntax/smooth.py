@@ -12,7 +12,7 @@ from ..spec import Order, SmoothKind, SmoothSpec, SplineSpec, quoted
 from .expressions import read_expression
 from .functions import LARGEST_CONSTANT, LARGEST_INTEGER
 from .rendering import render
-from .tokens import Kind, Tokens, closing, fail_at, split_at_commas
+from .tokens import Kind, Tokens, closing, fail_at, split_at_commas, tokenize
 from .tree import columns_of
 
 LARGEST_DEGREE: Final = 20
@@ -41,20 +41,22 @@ BASES: Final = (
     "rsmooth",
 )
 """Names of bases in `bs=`."""
-OPTIONS: Final = ("bs", "k", "m", "by", "fx", "id", "knots")
+OPTIONS: Final = ("bs", "k", "m", "by", "fx", "id", "knots", "select", "xt", "d", "full")
 IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "sp": "smoothing parameters are estimated; hold a variance by hold={'var(s(x))': value}",
-        "xt": "write the precision matrix of a field as a random term, (1 | g, precision=Q)",
-        "d": "margins of several variables are not built; use te of single variables, or s(x, z)",
         "np": "margins are always those of function values where that can be computed",
         "pc": "smooths are centred over the data",
-        "full": "penalties of t2 are the simple ones",
-        "ord": "penalties of t2 are the simple ones",
+        "ord": "t2 keeps the products of every order",
         "mp": "every margin has a penalty of its own",
     }
 )
 """Options of mgcv that are not taken, and what to do."""
+ONLY: Final = (
+    ("d", ("te", "ti", "t2"), "it says how many columns each margin takes"),
+    ("full", ("t2",), "it gives each unpenalised column of a margin a variance of its own"),
+)
+"""Options of some kinds of smooth alone."""
 
 Value: TypeAlias = "float | str | bool | tuple[Value, ...] | None"
 
@@ -100,7 +102,31 @@ def read_smooth(text: str, tokens: Tokens, functions: frozenset[str]) -> SplineS
         reader.flag("fx"),
         reader.id(),
         reader.knots(),
+        reader.flag("select"),
+        reader.margin(),
+        reader.dimensions,
+        reader.flag("full"),
     )
+
+
+def selecting(text: str) -> str:
+    """Return a formula whose smooths can all vanish: `select=True` in each that does not say.
+
+    Examples
+    --------
+    >>> selecting("y ~ a + s(x, k=5) + te(u, v)")
+    'y ~ a + s(x, k=5, select=True) + te(u, v, select=True)'
+    """
+    tokens = tokenize(text)
+    ends = []
+    for at, token in enumerate(tokens[:-1]):
+        if token.kind is Kind.NAME and token.text in ("s", "te", "ti", "t2") and tokens[at + 1].text == "(":
+            last = closing(tokens, at + 1)
+            if not any(own.text == "select" for own in tokens[at:last]):
+                ends.append(tokens[last].start)
+    for end in sorted(ends, reverse=True):
+        text = f"{text[:end]}, select=True{text[end:]}"
+    return text
 
 
 def _example(kind: str) -> str:
@@ -146,7 +172,24 @@ class _Options:
 
     def __init__(self, text: str, kind: str, count: int, given: Mapping[str, tuple[Tokens, Tokens]]) -> None:
         self.text, self.kind, self.given = text, kind, given
-        self.margins = 1 if kind == "s" else count
+        for name, kinds, why in ONLY:
+            if name in given and kind not in kinds:
+                self._fail(name, f"is an option of {' and '.join(kinds)} alone: {why}.")
+        self.dimensions = self._dimensions(count)
+        self.margins = 1 if kind == "s" else len(self.dimensions) or count
+
+    def _dimensions(self, count: int) -> tuple[int, ...]:
+        """Return how many columns each margin takes; empty for one each."""
+        value = self._value("d")
+        if value is None:
+            return ()
+        values = value if isinstance(value, tuple) else (value,)
+        if not all(_is_number(v) and v == int(cast(float, v)) and cast(float, v) >= 1 for v in values):
+            self._fail("d", "is how many columns each margin takes, for example d=[2, 1].")
+        found = tuple(int(cast(float, v)) for v in values)
+        if sum(found) != count:
+            self._fail("d", f"adds up to {sum(found)}, and there are {count} columns.")
+        return () if set(found) == {1} else found
 
     def _value(self, name: str) -> Value:
         return literal(self.text, self.given[name][1]) if name in self.given else None
@@ -214,6 +257,24 @@ class _Options:
         if value is not None and not isinstance(value, bool):
             self._fail(name, "is True or False.")
         return bool(value)
+
+    def margin(self) -> str:
+        """Return the basis inside `fs` and `sz`: `xt='cr'` or `xt=list(bs='cr')`."""
+        if "xt" not in self.given:
+            return ""
+        run = self.given["xt"][1]
+        plain = len(run) == 6 and [t.text for t in (run[0], run[2], run[3])] == ["list", "bs", "="]
+        value = literal(self.text, run[4:5] if plain else run)
+        if not isinstance(value, str) or value not in BASES:
+            self._fail(
+                "xt",
+                "names the basis inside fs and sz: xt='cr'; neighbours of mrf go in known={'region': W}.",
+            )
+        if self.basis()[:1] not in (("fs",), ("sz",)):
+            self._fail(
+                "xt", "names the basis inside bs='fs' and bs='sz'; give bs= itself for another smooth."
+            )
+        return cast(str, value)
 
     def id(self) -> str | None:
         value = self._value("id")

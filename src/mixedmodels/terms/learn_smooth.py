@@ -71,10 +71,11 @@ def learn_smooths(
             found[j] = [learn_spline(asked, frame.columns)]
             continue
         read = _read(asked, frame, functions)
-        if asked.id is not None and (read.by[0] is None or read.by[0].levels is None):
+        by_levels = read.by[0] is not None and read.by[0].levels is not None
+        if asked.id is not None and not by_levels and "sz" not in asked.basis:
             raise SpecError(
-                f"{asked}: id= shares a smoothing parameter among the curves of the levels of a factor in by=, and not "
-                "among several smooths; leave id= out."
+                f"{asked}: id= shares a smoothing parameter among the curves of the levels of a factor, in by= or in "
+                "bs='sz', and not among several smooths; leave id= out."
             )
         notes += _notes(read, spec, frame)
         lower = [own for before in found.values() for own in before if isinstance(own, LearnedCurve)]
@@ -164,6 +165,9 @@ def _learn(
             notes.append(own[1])
         structure, scale = _structure(form, basis)
         curve = Curve(asked, label, read.arguments, basis, form.fixed, form.random / scale, None, by)
+        if absorbed is not None and basis.constrained is not None:
+            # the constraint is about some columns; the curve that is shown sums to zero, the intercept has the rest
+            curve = replace(curve, shift=basis.means(read.values) @ np.hstack([curve.fixed, curve.random]))
         curve = replace(curve, lead=_lead(curve, first))
         values = curve.values(frame.columns, frame.n)
         m = curve.n_fixed
@@ -215,7 +219,7 @@ def _beside(
     total = np.sum([s / np.linalg.norm(s) for s in penalties if s.any()], axis=0)
     values = np.linalg.eigvalsh(total)
     free = int(np.count_nonzero(values < FREE * values[-1]))
-    form = mixed_form(penalties, free)
+    form = mixed_form(penalties, free, select=asked.select)
     form = MixedForm(z @ form.fixed, z @ form.random, form.penalties, form.diagonal)
     held = ", ".join(one.label for one in inside)
     count = f"{np.count_nonzero(~kept)} of {len(kept)} columns"
@@ -252,7 +256,8 @@ def _first_column(basis: Basis, means: Array | None) -> Array:
     """Return coefficients (k,) of the first column of the basis, centred by a reflection about its first mean."""
     k = basis.size
     first: Array = np.eye(k)[0]
-    if means is None or k < 2:
+    apart = basis.constrained is not None and not basis.constrained[0]
+    if means is None or k < 2 or apart:
         return first
     normal = _normal(basis, means)
     found: Array = np.eye(k)[1] - 2.0 * normal[1] * normal
@@ -294,6 +299,8 @@ def _given(read: _Read, frame: ModelFrame) -> Given:
             for one in read.arguments
         ),
         known=_known(read, frame) if "mrf" in asked.basis else None,
+        margin=asked.margin or "tp",
+        shared=asked.id is not None,
     )
 
 
@@ -312,20 +319,27 @@ def _tensor(read: _Read) -> Basis:
     factors = [one.text for one in read.arguments if one.levels is not None]
     if factors:
         raise DataError(f"{asked}: {factors[0]!r} is a factor; give it as by=, a surface for each level.")
-    margins = tuple(_margin(asked, j) for j in range(len(read.arguments)))
-    return learn_tensor(asked.kind, read.values, margins, str(asked))
+    counts = asked.dimensions or (1,) * len(read.arguments)
+    margins = tuple(_margin(asked, j, count) for j, count in enumerate(counts))
+    return learn_tensor("t2 full" if asked.full else asked.kind, read.values, margins, str(asked))
 
 
-def _margin(asked: SmoothSpec, j: int) -> Margin:
-    name = _of_margin(asked.basis, j) or "cr"
+def _margin(asked: SmoothSpec, j: int, count: int) -> Margin:
+    name = _of_margin(asked.basis, j) or ("cr" if count == 1 else "tp")
+    kind = _kind(asked, name)
+    if count > kind.variables[1]:
+        possible = ", ".join(repr(n) for n, one in SMOOTHS.items() if one.tensor and one.variables[1] > 1)
+        raise SpecError(
+            f"{asked}: bs={name!r} takes {kind.variables[1]} column, and d= gives that margin {count}; use {possible}."
+        )
     m, knots = _of_margin(asked.m, j), _of_margin(asked.knots, j)
     given = Given(
         label=str(asked),
-        k=_of_margin(asked.k, j) or USUAL_MARGIN,
+        k=_of_margin(asked.k, j) or USUAL_MARGIN**count,
         m=None if m is None else _order(m),
         knots=None if knots is None else np.array(knots),
     )
-    return Margin(_kind(asked, name), given)
+    return Margin(kind, given, count)
 
 
 def _of_margin(given: tuple[T, ...], j: int) -> T | None:
@@ -333,9 +347,10 @@ def _of_margin(given: tuple[T, ...], j: int) -> T | None:
     return None if not given else given[0] if len(given) == 1 else given[j]
 
 
-def _order(m: tuple[float, ...]) -> int | tuple[int, ...]:
-    whole = tuple(int(value) for value in m)
-    return whole[0] if len(whole) == 1 else whole
+def _order(m: tuple[float, ...]) -> int | tuple[float, ...]:
+    """Return whole numbers as such; the range and power of `gp` are none."""
+    given = tuple(int(value) if value == int(value) else value for value in m)
+    return int(given[0]) if len(given) == 1 and given[0] == int(given[0]) else given
 
 
 def _check_kinds(read: _Read, name: str, numbers: tuple[int, int], factors: tuple[int, int]) -> None:
@@ -360,7 +375,7 @@ def _form(asked: SmoothSpec, basis: Basis, absorbed: Array | None) -> MixedForm:
     if asked.fixed or not basis.penalties:
         whole = np.eye(basis.size) if absorbed is None else absorbed
         return MixedForm(whole, whole[:, :0], (), None)
-    return mixed_form(basis.penalties, basis.null_dimension, absorbed)
+    return mixed_form(basis.penalties, basis.null_dimension, absorbed, select=asked.select)
 
 
 def _structure(form: MixedForm, basis: Basis) -> tuple[Structure, float]:
@@ -372,4 +387,5 @@ def _structure(form: MixedForm, basis: Basis) -> tuple[Structure, float]:
         scale = basis.scales[0] if basis.scales else 1.0
         return bind(StructureSpec("homdiag")), float(np.sqrt(scale))
     weights = form.penalties if form.diagonal is None else tuple(form.diagonal)
-    return Penalty(tuple(weights), basis.scales), 1.0
+    ones = (1.0,) * (len(form.penalties) - len(basis.scales))
+    return Penalty(tuple(weights), (*basis.scales, *ones)), 1.0
