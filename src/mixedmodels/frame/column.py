@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,11 @@ from .levels import drop_unused, factorise, match_levels
 
 FEWEST = 3
 """Levels from which on text of numbers may have been meant as numbers: two are a factor either way."""
+
+DATE = re.compile(
+    r"\s*(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.] ?\d{1,2}[-/.] ?\d{2,4})([T ]+[\d:.]+Z?)?\s*"
+)
+"""A day, and perhaps a time, in figures."""
 
 
 def _reads_as_number(text: str) -> bool:
@@ -84,7 +90,7 @@ class Column:
         texts = [str(level).strip() for level in self.levels]
         odd = [text for text in texts if not _reads_as_number(text)]
         if not odd:
-            return f"the text reads as numbers throughout: convert it, pandas.to_numeric({name})."
+            return f"the text reads as numbers throughout: {self.conversion()}."
         if 2 * len(odd) <= len(texts):
             row = 0 if self.values.size == 0 else int(np.flatnonzero(self.values == texts.index(odd[0]))[0])
             shown = ", ".join(map(repr, odd[:3])) + (" …" if len(odd) > 3 else "")
@@ -93,6 +99,21 @@ class Column:
                 f"mark it missing, pandas.to_numeric({name}, errors='coerce')."
             )
         return f"convert it first, or use it as a factor: factor({self.name})."
+
+    def conversion(self) -> str:
+        """Return how text of numbers becomes numbers."""
+        name = f"data[{self.name!r}]"
+        if self.levels is not None and any("," in str(level) for level in self.levels):
+            # most often a file with decimal commas
+            return f"read the file with decimal=',', or {name}.str.replace(',', '.').astype(float)"
+        return f"convert it, pandas.to_numeric({name})"
+
+    @property
+    def reads_as_dates(self) -> bool:
+        """Whether it came as text of three days or more and nothing else."""
+        if not self.text or self.levels is None or len(self.levels) < FEWEST:
+            return False
+        return all(isinstance(level, str) and DATE.fullmatch(level) for level in self.levels)
 
     @property
     def reads_as_numbers(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -224,7 +224,18 @@ def _fail_unknown(spec: ModelSpec, source: Source, name: str) -> None:
     texts = (spec.formula, *parts, *map(str, (spec.residual or (), *spec.variance)))
     places = ((text, find_name(text, name)) for text in texts)
     pointer = next((f"\n\n{caret(text, *place)}" for text, place in places if place), "")
-    raise DataError(f"column {name!r} is not in the data.{suggest(name, names)} Columns: {shown}.{pointer}")
+    raise DataError(
+        f"column {name!r} is not in the data.{suggest(name, names)}{_split(names)} Columns: {shown}.{pointer}"
+    )
+
+
+def _split(names: Sequence[str]) -> str:
+    """Return what to say of names that hold the separators of a file."""
+    for mark in (";", "\t"):
+        if any(name.count(mark) > 1 for name in names):
+            comma = ", and decimal=',' where numbers have commas" if mark == ";" else ""
+            return f" Names of columns hold {mark!r}: read the file with sep={mark!r}{comma}."
+    return ""
 
 
 def _given_column(values: Any, source: Source, argument: str) -> Column:
@@ -261,7 +272,7 @@ def _drop_unused_levels(columns: Mapping[str, Column]) -> tuple[dict[str, Column
 
 
 def _text_notes(spec: ModelSpec, columns: Mapping[str, Column]) -> tuple[Status, ...]:
-    """Return a note for each predictor that came as text of numbers and is taken for a factor."""
+    """Return a note for each predictor that came as text of numbers or of dates and is taken for a factor."""
     texts = [
         spec.fixed,
         *(term.effects for term in spec.random if not (term.coordinates or term.structure.parts)),
@@ -269,13 +280,15 @@ def _text_notes(spec: ModelSpec, columns: Mapping[str, Column]) -> tuple[Status,
     used = {atom.variable: None for text in texts for term in expand(text) for atom in term if atom.is_column}
     found = []
     for column in (columns[name] for name in used if name in columns):
-        if column.levels is None or not column.reads_as_numbers:
+        if column.levels is None or not (column.reads_as_numbers or column.reads_as_dates):
             continue
         name, count = column.name, len(column.levels)
-        message = f"{name} is text that reads as numbers, taken as a factor of {count} levels"
-        hint = (
-            f"Convert it for a slope, pandas.to_numeric(data[{name!r}]), or write factor({name}) if it is one"
-        )
+        what, how = "numbers", column.conversion()
+        if column.reads_as_dates:
+            what = "dates"
+            how = f"make it days since the first, day = pandas.to_datetime(data[{name!r}]), (day - day.min()).dt.days"
+        message = f"{name} is text that reads as {what}, taken as a factor of {count} levels"
+        hint = f"For a slope {how}; write factor({name}) if it is a factor"
         found.append(Status(Severity.NOTE, message, hint))
     return tuple(found)
 

@@ -147,8 +147,12 @@ def _check_joined(text: str, tokens: list[Token]) -> None:
         side_by_side = left.kind in (*operands, Kind.CLOSE) and right.kind in operands
         called = left.kind in (Kind.QUOTED, Kind.NUMBER, Kind.STRING) and right.kind is Kind.OPEN
         if side_by_side or called:
+            words = left.kind is Kind.NAME and right.kind is Kind.NAME
+            quoted = (
+                f" A name with spaces is written in back-ticks: `{left.text} {right.text}`." if words else ""
+            )
             fail(
-                f"an operator is missing between {left.text!r} and {right.text!r}.",
+                f"an operator is missing between {left.text!r} and {right.text!r}.{quoted}",
                 text,
                 right.start,
                 right.stop,

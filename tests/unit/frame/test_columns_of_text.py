@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pandas as pd
 import pytest
 
@@ -41,3 +43,33 @@ def test_the_row_counted_is_one_of_the_model() -> None:
     frame = SLEEP.assign(z=spoilt())
     with pytest.raises(mm.DataError, match=r"'n.d.' \(first in row 3 of those used\)"):
         mm.lmm("z ~ Days + (1 | Subject)", frame[5:])
+
+
+def a_file(sep: str, **options: object) -> pd.DataFrame:
+    rows = [
+        f"P{p};{1 + 7 * v:02d}.0{1 + p % 4}.2024;{100 + p % 3 + v},5;{v},25"
+        for p in range(8)
+        for v in range(4)
+    ]
+    text = "\n".join(["Patient ID;day of visit;y;dose, mg", *rows]) + "\n"
+    return pd.read_csv(io.StringIO(text), sep=sep, **options)
+
+
+def test_files_of_another_country_are_told_by_what_they_look_like() -> None:
+    with pytest.raises(mm.DataError, match="read the file with sep=';', and decimal=','"):
+        mm.lmm("y ~ `dose, mg` + (1 | `Patient ID`)", a_file(","))
+    with pytest.raises(mm.DataError, match="read the file with decimal=','"):
+        mm.lmm("y ~ `dose, mg` + (1 | `Patient ID`)", a_file(";"))
+    data = a_file(";", decimal=",")
+    fit = mm.lmm("y ~ `dose, mg` + (1 | `Patient ID`)", data)
+    assert fit.params["dose, mg"] == pytest.approx(1.0)
+    with pytest.raises(mm.SpecError, match="in back-ticks: `Patient ID`"):
+        mm.lmm("y ~ 1 + (1 | Patient ID)", data)
+
+
+def test_text_of_dates_is_told() -> None:
+    data = a_file(";", decimal=",")
+    notes = str(mm.lmm("y ~ `day of visit` + (1 | `Patient ID`)", data).status)
+    assert "day of visit is text that reads as dates, taken as a factor of 16 levels" in notes
+    meant = str(mm.lmm("y ~ factor(`day of visit`) + (1 | `Patient ID`)", data).status)
+    assert "reads as dates" not in meant
