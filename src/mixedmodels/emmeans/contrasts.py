@@ -40,17 +40,30 @@ class ContrastSet:
     adjust: str = "none"
 
 
+MOST_PAIRED = 1_000
+"""Means whose pairs are compared: half a million contrasts, whose coefficients take 4 GB."""
 Labelled = Sequence[str]
 """Names of levels, those with a sign in them in parentheses already."""
 
 
+def _bound_pairs(k: int) -> None:
+    """Refuse more pairs than their matrix of coefficients has room for, before any is made."""
+    if k > MOST_PAIRED:
+        raise SpecError(
+            f"contrast: {k:,} means have {k * (k - 1) // 2:,} pairs; at most {MOST_PAIRED:,} are compared with one "
+            "another. Use 'trt.vs.ctrl' or 'consec', compare within by=, or give fewer levels with at=."
+        )
+
+
 def pairwise(levels: Labelled, ref: int) -> ContrastSet:
     """Every level minus every later one."""
+    _bound_pairs(len(levels))
     return _pairs(levels, [(i, j) for i, j in combinations(range(len(levels)), 2)])
 
 
 def revpairwise(levels: Labelled, ref: int) -> ContrastSet:
     """Every level minus every earlier one."""
+    _bound_pairs(len(levels))
     return _pairs(levels, [(j, i) for j in range(len(levels)) for i in range(j)])
 
 

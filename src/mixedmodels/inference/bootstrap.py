@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from ..control import Control
 from ..criterion import linear_part
 from ..errors import MixedModelsError, SpecError
 from ..fit import Fit
+from ..formats import size_text
 from ..registry import check_choice
 from ..table import Table
 from ..tool import load
@@ -25,6 +27,8 @@ from .wald import check_level
 KINDS = ("parametric", "case")
 INTERVALS = ("percentile", "basic", "bca")
 Statistic = Callable[[Fit], Any]
+MOST_DRAWS = 10_000_000
+"""Replicates or draws that can be asked for."""
 MOST, ROWS = 256, 400_000
 """Responses searched for together in native code, and their rows in all: it can be interrupted between such parts."""
 
@@ -217,6 +221,7 @@ def bootstrap(
         raise SpecError(f"stat={stat!r} must be a function of a fit, for example lambda fit: fit.sigma.")
     fit._refuse_restricted("refits and the bootstrap")
     n, seed = check_draws(n, seed)
+    check_room("n", n, len(fit.beta) + len(fit.optimum.theta) + 1, fit.control)
     names, estimate = _evaluate(fit, stat)
     run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
     if kind == "case":
@@ -231,21 +236,38 @@ def bootstrap(
     )  # fmt: skip
 
 
-def check_draws(n: int, seed: int | None) -> tuple[int, int]:
+def check_draws(n: int, seed: int | None, name: str = "n") -> tuple[int, int]:
     """Return a number of replicates and a seed, one drawn at random where it is None.
 
     Raises
     ------
     SpecError
-        Where either is no whole number in its range.
+        Where either is no whole number in its range; `name` is that of the argument.
     """
-    if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-        raise SpecError(f"n={n!r} must be a whole number, at least 1.")
+    if not isinstance(n, numbers.Integral) or isinstance(n, bool) or not 1 <= n <= MOST_DRAWS:
+        raise SpecError(f"{name}={n!r} must be a whole number from 1 to {MOST_DRAWS:,}.")
     if seed is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
     if not (isinstance(seed, int | np.integer) and 0 <= seed < 2**64):
         raise SpecError(f"seed={seed!r} must be a whole number from 0 to 2^64 − 1.")
     return int(n), int(seed)
+
+
+def check_room(name: str, n: int, each: int, control: Control) -> None:
+    """Raise `SpecError` where n draws of `each` numbers do not fit into the memory that may be planned with.
+
+    Examples
+    --------
+    >>> from mixedmodels import Control
+    >>> check_room("n", 1_000_000, 100, Control(memory=1e8))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    mixedmodels.errors.SpecError: n=1000000 draws of 100 numbers take 800.0 MB, more than the 100.0 MB ...
+    """
+    if 8.0 * n * each > control.room:
+        raise SpecError(
+            f"{name}={n} draws of {each:,} numbers take {size_text(8.0 * n * each)}, more than the "
+            f"{size_text(control.room)} of control.memory. Use a smaller {name}= or control=mm.Control(memory=…)."
+        )
 
 
 def stream(seed: int, replicate: int) -> np.random.Generator:

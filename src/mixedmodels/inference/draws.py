@@ -17,7 +17,7 @@ from ..table import Backend, Table
 from ..tool import load
 from ..typing import Array, Labels
 from ..workings import build_criterion
-from .bootstrap import check_draws, stream
+from .bootstrap import check_draws, check_room, stream
 
 TRIES = 100
 """Draws of covariance parameters that may lie outside their domain before one is given up."""
@@ -117,6 +117,7 @@ def draws(fit: Fit, n: int = 1000, seed: int | None = None) -> Draws:
     ((200,), (200, 18, 2), True)
     """
     n, seed = check_draws(n, seed)
+    check_room("n", n, len(fit.beta) + len(fit.optimum.theta) + 1, fit.control)
     if not fit.design.bounded:
         raise SpecError(
             "draws of random effects need covariances that are positive semidefinite, bounds='psd'."

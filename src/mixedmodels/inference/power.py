@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from scipy import stats
 from ..engines.base import Refitted
 from ..errors import MixedModelsError, SpecError, suggest
 from ..fit import Fit, Inputs
+from ..formats import size_text
 from ..table import Table
 from ..tool import load
 from ..typing import Array
@@ -87,7 +89,7 @@ def power(
     >>> fit.power("Days", n_sim=100, along="Subject", sizes=[4, 18], seed=1)["power"].round(2)
     array([0.59, 1.  ])
     """
-    n_sim, seed = check_draws(n_sim, seed)
+    n_sim, seed = check_draws(n_sim, seed, "n_sim")
     if not isinstance(alpha, numbers.Real) or not 0 < alpha < 1:
         raise SpecError(f"alpha={alpha!r} must lie between 0 and 1, for example 0.05.")
     check_level(level)
@@ -149,6 +151,12 @@ def _studies(fit: Fit, along: str | None, sizes: Sequence[int] | None) -> list[t
     for size in wanted:
         if not isinstance(size, numbers.Integral) or isinstance(size, bool) or size < 2:
             raise SpecError(f"sizes: {size!r} must be a whole number of levels, at least 2.")
+        rows = math.ceil(size / own) * fit.nobs
+        if 8.0 * rows * (len(fit.beta) + 1) > fit.control.room:
+            raise SpecError(
+                f"sizes: {size:,} levels of {along} are {rows:,} rows, which take more than the "
+                f"{size_text(fit.control.room)} of control.memory. Use smaller sizes or control=mm.Control(memory=…)."
+            )
     return [(int(size), resized(fit, along, int(size), tuple(known))) for size in wanted]
 
 

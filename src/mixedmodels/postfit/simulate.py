@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import SpecError
 from ..fit import Fit, fixed_mean
+from ..inference.bootstrap import check_room
 from ..inference.sampled_effects import draw_effects, level_root
 from ..likelihood.distribution import Distribution
 from ..registry import check_choice
@@ -49,6 +50,7 @@ def simulate(
     """
     if not isinstance(n, (int, np.integer)) or n < 1:
         raise SpecError(f"n={n!r} must be a whole number of responses, at least 1.")
+    check_room("n", int(n), fit.nobs, fit.control)
     check_choice("level", level, LEVELS)
     rng = random_numbers(seed)
     if level == "conditional":

@@ -7,10 +7,11 @@ from typing import Any
 
 from .data_input import EndOfData, Item, read_record
 from .data_read import Next, StepReader, Stop
+from .data_set import MOST_ROWS
 from .expressions import Row
 
-MOST_STATEMENTS, MOST_ROWS = 5_000_000, 1_000_000
-"""Statements that one step may run, and rows it may write."""
+MOST_STATEMENTS = 5_000_000
+"""Statements that one step may run."""
 
 
 class Values(dict[str, Any]):

@@ -16,6 +16,8 @@ from ...table import Backend, Table
 
 EPOCH = np.datetime64("1960-01-01", "D")
 """Day 0 of SAS."""
+MOST_ROWS = 1_000_000
+"""Rows that a DATA step may write, or read from several data sets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from .data_read import Action, StepReader, Stop
-from .data_set import DataSet
+from .data_set import MOST_ROWS, DataSet
 from .expressions import Row
 from .statements import Reader
 
@@ -21,6 +21,12 @@ def _records(data: DataSet) -> list[dict[str, Any]]:
         dict(zip(keys, row, strict=True))
         for row in zip(*(v.tolist() for v in data.columns.values()), strict=True)
     ]
+
+
+def _bound(reader: Reader, before: int, data: DataSet) -> None:
+    """Refuse a data set beside others where their rows together are too many: names are repeated freely."""
+    if before and before + data.n > MOST_ROWS:
+        reader.fail(f"the data sets have more than {MOST_ROWS:,} rows together.", reader.tokens[0])
 
 
 def read_set(owner: StepReader, reader: Reader) -> Action:
@@ -44,6 +50,7 @@ def read_set(owner: StepReader, reader: Reader) -> Action:
         data, flag = owner.source(reader)
         if flag:
             flags.append(flag)
+        _bound(reader, len(rows), data)
         rows += [{**one, **({flag: 1.0} if flag else {})} for one in _records(data)]
     if not rows and not owner.sources:
         reader.fail("SET names a data set.", reader.tokens[0])
@@ -85,9 +92,11 @@ def _flag(rows: list[dict[str, Any]], keys: list[str]) -> None:
 
 def read_merge(owner: StepReader, reader: Reader) -> Action:
     """Return MERGE: rows of several data sets side by side, matched by BY."""
-    sources, flags = [], []
+    sources: list[list[dict[str, Any]]] = []
+    flags = []
     while reader:
         data, flag = owner.source(reader)
+        _bound(reader, sum(map(len, sources)), data)
         sources.append(_records(data))
         flags.append(flag)
     keys = [key for key, _ in owner.by]

@@ -14,6 +14,9 @@ from .statements import Reader, Statement
 if TYPE_CHECKING:
     from .read_model import ModelReader
 
+MOST_CONTRASTS = 1_000
+"""Rows of one CONTRAST, whose test has a matrix as wide as it is high."""
+
 
 def read_request(owner: ModelReader, statement: Statement, kind: str) -> Request:
     """Return one of the statements that ask for functions of the coefficients."""
@@ -34,6 +37,8 @@ def read_request(owner: ModelReader, statement: Statement, kind: str) -> Request
         listed = [_row(owner, reader)]
         while reader.take_mark(","):
             listed.append(_row(owner, reader))
+            if len(listed) > MOST_CONTRASTS:
+                statement.fail(f"CONTRAST tests at most {MOST_CONTRASTS:,} rows together.")
         reader.take_mark("/")
         return Request(
             kind,

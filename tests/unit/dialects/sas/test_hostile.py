@@ -150,3 +150,18 @@ def test_messages(program: str, message: str) -> None:
     with pytest.raises(mm.SpecError, match=message) as caught:
         mm.sas(program, data=frames())
     assert "line " in str(caught.value)
+
+
+@pytest.mark.parametrize("statement", ["set", "merge"])
+def test_data_sets_that_multiply_are_refused(statement: str) -> None:
+    """Each step reads the last one's rows a thousandfold; what is refused is the third, before a row of it is made."""
+    many = " q" * 1_000
+    program = f"data q; set d; run; data q; set{many}; run; data q; {statement}{many}; run;"
+    with pytest.raises(mm.SpecError, match="more than 1,000,000 rows together"):
+        mm.sas(program, {"d": {"x": [1.0, 2.0]}})
+
+
+def test_contrasts_of_many_rows_are_refused() -> None:
+    program = f"proc mixed data=d; model y = x; contrast 'x' {'x 1, ' * 1_001} x 1; run;"
+    with pytest.raises(mm.SpecError, match="at most 1,000 rows together"):
+        mm.sas(program, {"d": {"x": [1.0, 2.0, 4.0], "y": [1.0, 3.0, 4.0]}})
