@@ -24,7 +24,7 @@ from .covariance_parameters import SasParameters, sas_parameters
 from .effects import Effect
 from .model_statements import Model
 from .option_tables import DDFM, METHODS
-from .parms import with_parms
+from .parms import with_parms, without_search
 from .to_spec import Asked
 
 BY_EFFECT = ("containment", "between-within", "residual")
@@ -184,7 +184,7 @@ def fit_linear(asked: Asked, known: dict[str, Any]) -> Fitted:
         spec = _with_given(asked, spec, inputs, control)
         if model.parms is not None:
             spec = with_parms(asked, spec, inputs, control)
-        fit = fit_model(spec, inputs, control)
+        fit = without_search(asked, fit_model(spec, inputs, control))
     except MixedModelsError as error:
         raise located(asked, error) from error
     robust: RobustMethod | None = (

@@ -31,7 +31,7 @@ PROC = {
 NUMERIC_CONTROL = frozenset(
     {"absolute", "chol", "convf", "convg", "convh", "exphessian", "gradient", "info", "initglm",
      "inititer", "itdetails", "lognote", "maxfunc", "maxiter", "maxlmmupdate", "maxopt", "namelen",
-     "nlprint", "nobs", "noclprint", "noinfo", "noinitglm", "noitprint", "noprint", "noprofile",
+     "nlprint", "nobs", "noclprint", "noinfo", "noinitglm", "noitprint", "noprint",
      "noref", "pconv", "plots", "ranks", "scoremod", "simple", "singchol", "singres", "singular",
      "startglm"}
 )  # fmt: skip
@@ -98,10 +98,10 @@ REPEATED_REFUSED = {
     "localw": "weights go to the whole of R", "nonlocalw": "weights go to the whole of R",
 }  # fmt: skip
 
-PARMS = spellings(hold="", noiter="", pdata="parmsdata", noprofile="")
+PARMS = spellings(hold="", noiter="", pdata="parmsdata")
 PARMS_REFUSED = {
     "eqcons": "parameters are not held equal to others; hold= holds them at their values",
-    "upperb": "bounds other than SAS's are not set",
+    "noprofile": "write it in the PROC statement", "upperb": "bounds other than SAS's are not set",
     "lowerb": "bounds other than SAS's are not set",
     "ols": "give values", "ratios": "write the parameters themselves", "nobound": "write it in the PROC statement",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from ...control import Control
 from ...fit import Fit, Inputs
 from ...spec import ModelSpec
 from ...table import Table
+from .at_values import at_values
 from .covariance_parameters import Parameter, sas_parameters
 from .model_statements import Parms
 from .to_spec import Asked
@@ -82,53 +83,39 @@ def with_parms(asked: Asked, spec: ModelSpec, inputs: Inputs, control: Control) 
             parms.statement.fail("several values beside residual variances by group are not done.")
         return _ratio_parms(parms, spec, rows[0], parameters, names)
     own = [names[p.terms[0][0]] for p in parameters]
-    held = list(range(len(own))) if parms.options.has("noiter") else [i - 1 for i in parms.hold]
+    noiter = parms.options.has("noiter")
+    kept = noiter and asked.model.options.has("noprofile") and _has_residual(parameters)
+    held = list(range(len(own))) if kept else [] if noiter else [i - 1 for i in parms.hold]
     if any(not 0 <= i < len(own) for i in held):
         parms.options["hold"].fail(f"hold= counts parameters from 1 to {len(own)}.")
     named = tuple(tuple(zip(own, row, strict=True)) for row in rows)
-    if len(rows) > 1 and "noprofile" in parms.options:
-        parms.options["noprofile"].fail(
-            "sets of values are compared with the residual variance profiled out."
+    if len(rows) > 1 and asked.model.options.has("noprofile") and _has_residual(parameters):
+        parms.statement.fail(
+            "sets of values are compared with the residual variance profiled out; leave noprofile out."
         )
     if len(rows) == 1:
         best = named[0]
     else:
         searched = fit_model(replace(spec, starts=named), inputs, control)
-        if not held:
+        if not held and not noiter:
             return replace(spec, starts=named)
         best = named[int(np.nanargmin(np.asarray(searched.start_grid()["criterion"], dtype=float)))]
-    if parms.options.has("noiter") and _profiled(asked, parameters):
-        best = _scaled(asked, replace(spec, hold=best), parameters, inputs, control)
     hold = tuple(best[i] for i in held)
     start = tuple(pair for i, pair in enumerate(best) if i not in held)
     return replace(spec, start=start, hold=(*spec.hold, *hold))
 
 
-def _profiled(asked: Asked, parameters: tuple[Parameter, ...]) -> bool:
-    """Return whether SAS finds the residual variance by itself: it is there, and NOPROFILE is not given."""
+def without_search(asked: Asked, fit: Fit) -> Fit:
+    """Return the fit at the values it started from, where NOITER asks for no search; else the fit itself."""
     parms = asked.model.parms
-    assert parms is not None
-    off = asked.model.options.has("noprofile") or parms.options.has("noprofile")
-    off = off or any("gdata" in statement.options for _, statement, _ in asked.random)
-    return not off and any(p.name == "Residual" and not p.group for p in parameters)
+    if parms is None or not parms.options.has("noiter") or not fit.spec.start:
+        return fit
+    return at_values(fit, dict(fit.spec.start))
 
 
-def _scaled(
-    asked: Asked, held: ModelSpec, parameters: tuple[Parameter, ...], inputs: Inputs, control: Control
-) -> tuple[tuple[str, float], ...]:
-    """Return held values times k = r'V⁻¹r/(n − p): under NOITER SAS keeps the ratios of PARMS and finds σ²."""
-    fit = fit_model(held, inputs, control)
-    squares = float(np.sum(np.square(fit.residuals(kind="scaled", level="marginal"))))
-    k = squares / (fit.nobs - fit.design.fixed.rank if fit.spec.method == "reml" else fit.nobs)
-    powers = {"variance": 1.0, "covariance": 1.0, "loading": 0.5}
-    asked.model.notes.append(
-        f"PARMS / NOITER: variances are the values given times {k:.6g}, since the residual variance is profiled; "
-        "noprofile in PROC holds the values themselves."
-    )
-    return tuple(
-        (str(name), float(value) * k ** powers.get(p.kind, 0.0))
-        for (name, value), p in zip(held.hold, parameters, strict=True)
-    )
+def _has_residual(parameters: tuple[Parameter, ...]) -> bool:
+    """Return whether there is a residual variance that SAS profiles out."""
+    return any(p.name == "Residual" and not p.group for p in parameters)
 
 
 def _ratio_parms(
@@ -180,5 +167,5 @@ def parameter_search(found: Fitted) -> Table | None:
 
 
 def _free(fit: Fit, rows: tuple[tuple[tuple[str, float], ...], ...]) -> Fit:
-    """Return the fit started from every set of values: itself, unless values were held."""
-    return fit if not fit.spec.hold else fit.update(hold=None, start=[dict(row) for row in rows])
+    """Return the fit started from every set of values: itself, unless it has one set."""
+    return fit if fit.spec.starts else fit.update(hold=None, start=[dict(row) for row in rows])

@@ -139,6 +139,8 @@ def groups_of(data: DataSet, body: tuple[Statement, ...]) -> Iterator[tuple[str,
         names.append(
             name if name is not None else reader.fail(f"{token.text!r} is no variable of the data.", token)
         )
+    if not names:
+        found.fail("BY names variables.")
     keys = list(zip(*(data.columns[name].tolist() for name in names), strict=True))
     runs = [(key, list(rows)) for key, rows in itertools.groupby(range(data.n), key=lambda i: _key(keys[i]))]
     if len(runs) > MOST_GROUPS:

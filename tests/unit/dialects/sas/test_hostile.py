@@ -138,6 +138,7 @@ def test_long_texts_take_linear_time(piece: str) -> None:
         ("%do i=1 %to 100000000; x %end;", "more than 10,000 turns"),
         ("%let a=&b; ", "&b has no value"),
         ("x = 1;", "stands outside a step"),
+        ("proc mixed data=rcbd; by; class trt; model y=trt; run;", "BY names variables"),
     ],
 )
 def test_messages(program: str, message: str) -> None:
