@@ -16,6 +16,9 @@ from .diagonal import escape_diagonal
 from .loadings import Pattern
 from .scales import correlation_of, standard_deviation
 
+SCATTERED = 6
+"""Sets of loadings of all kinds that are tried beside an optimum."""
+
 
 class LoadingsAndUniquenesses:
     """Σ = ΛΛ' + diag(E'ψ²), Λ (m, q) lower trapezoidal; θ = (entries of Λ by column, raw ψ).
@@ -102,7 +105,8 @@ class LoadingsAndUniquenesses:
         return np.array([[self.start(target, at), *others]])
 
     def marked(self, theta: Array, at: Positions) -> Array:
-        """Return θ with a factor that is one position, but for a hundredth of its variance, for each, (m, k)."""
+        """Return θ with a factor that is one position, but for a hundredth of its variance, for each, and with loadings
+        of all kinds, (m + 6, k)."""
         if len(self.sharing(at.size)) < at.size:
             return np.empty((0, len(theta)))
         target = self.matrix(theta, at)
@@ -111,6 +115,9 @@ class LoadingsAndUniquenesses:
             own = np.sqrt(0.99 / max(target[p, p], 1e-300)) * target[:, p : p + 1]
             others = _leading_directions(target - own @ own.T, self.q - 1, floor=False)
             out.append(self._with_loading(np.hstack([own, others]), target))
+        scattered = np.random.default_rng(at.size).uniform(-1.0, 1.0, (SCATTERED, at.size, self.q))
+        sd = np.sqrt(0.95 / self.q * target.diagonal())[:, None]
+        out += [self._with_loading(sd * loading, target) for loading in scattered]
         return np.array(out)
 
     def _smooth(self, share: float, target: Array) -> Array:

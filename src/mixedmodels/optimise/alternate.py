@@ -18,7 +18,7 @@ from ..errors import FitError, Status
 from ..typing import Array
 from .kinks import kinked_places
 from .newton import describe, searches
-from .optimum import Optimum
+from .optimum import Optimum, Tried
 from .search import Arrival, Search
 from .start import Start
 
@@ -38,6 +38,8 @@ PLAIN = 5
 """Renewals before the last few are extrapolated."""
 EVALUATIONS = 3000
 """Evaluations of criteria after which no further optimum is carried on."""
+FEW = 500
+"""Evaluations up to which own starting values are tried again where renewals did not settle."""
 WORTH = 1e-6
 """Fall of −2l for which a range at a kink moves."""
 ROUNDS = 3
@@ -103,7 +105,7 @@ def alternate(
     that the lowest optimum of the first criterion leads to.
     """
     before = criterion.evaluations
-    arrivals, tried = searches(criterion, control, start)
+    arrivals, tried = searches(criterion, control, start, passing=True)
     spent = criterion.evaluations - before
     reached: list[_State] = []
     for end in sorted(arrivals, key=lambda end: not end.converged):
@@ -114,11 +116,28 @@ def alternate(
         spent += state.evaluations
         reached.append(state)
     best = min(reached, key=lambda state: (not state.settled, state.end.value))
+    if not best.settled and renewal.comparable and start is None and spent < FEW:
+        best, more = _afresh(best, renewal, control)
+        spent, tried = spent + best.evaluations, (*tried, *more)
     found = describe(best.criterion, best.end, spent, tried)
     found = replace(found, iterations=best.iterations)
     if not best.settled:
         found = replace(found, converged=False, statuses=(*found.statuses, renewal.unsettled))
     return best.criterion, found
+
+
+def _afresh(state: _State, renewal: Renewal, control: Control) -> tuple[_State, tuple[Tried, ...]]:
+    """Return what own starting values lead to where renewals of an optimum did not settle, and what was tried; the
+    state itself where that does not settle either."""
+    before = state.criterion.evaluations
+    try:
+        arrivals, tried = searches(state.criterion, control, None, passing=True)
+    except FitError:
+        return state, ()
+    other = _State(state.criterion, state.known, arrivals[0], iterations=state.iterations)
+    other.evaluations = state.criterion.evaluations - before
+    _settle(other, renewal, control)
+    return (other if other.settled else state), tried
 
 
 def alternate_near(

@@ -166,10 +166,20 @@ def boundary_check(converged: bool, starts: int) -> str:
     return f"No step off that boundary lowers −2 log L to first order{found}. "
 
 
-def several_starts_status(converged: bool, starts: int) -> tuple[Status, ...]:
-    """Return what several searches came to; nothing where there was one."""
+def several_starts_status(converged: bool, starts: int, astray: float | None = None) -> tuple[Status, ...]:
+    """Return what several searches came to; nothing where there was one. `astray` is −2l where one of them ran lower
+    without end."""
     if not converged or starts < 2:
         return ()
+    if astray is not None:
+        message = (
+            f"this is the lowest of the optima that searches from {starts} starts ended at, but one of them went on "
+            f"to −2 log L = {astray:.5g} without coming to an end: the likelihood may have no maximum"
+        )
+        hint = (
+            "Too few rows for so many parameters: use a simpler structure. fit.start_grid() lists the starts"
+        )
+        return (Status(Severity.WARNING, message, hint),)
     return (
         Status(Severity.OK, f"no lower value was found from {starts} starts", "fit.start_grid() lists them"),
     )

@@ -37,6 +37,8 @@ _WIDE = 15
 """Parameters up to which a singular optimum of a small problem is searched for twice (24 ms at most)."""
 _FEW = 120
 """Rows up to which −2l has minima where the errors of one position have next to no variance."""
+LOWER = 0.01
+"""Fall of −2l for which what lies beside an optimum is looked at again."""
 WORTH_A_LOOK = 3.0
 """−2l above an optimum up to which a search starts where its nugget is zero."""
 
@@ -70,16 +72,24 @@ def optimise(criterion: Criterion, control: Control | None = None, start: Start 
     return describe(criterion, arrivals[0], criterion.evaluations - before, tried)
 
 
-def searches(criterion: Criterion, control: Control, start: Start) -> tuple[list[Arrival], tuple[Tried, ...]]:
-    """Return where searches ended, the lowest first, and what became of every start."""
+def searches(
+    criterion: Criterion, control: Control, start: Start, *, passing: bool = False
+) -> tuple[list[Arrival], tuple[Tried, ...]]:
+    """Return where searches ended, the lowest first, and what became of every start; `passing` as in `race`."""
     points = starting_points(criterion, start, control)
     if kinked_places(criterion):
         best, tried = _among_kinks(criterion, control, points)
         return [best], tried
-    arrivals, tried = race(criterion, control, points)
+    arrivals, tried = race(criterion, control, points, passing=passing)
     if start is None and control.starts != 1:
+        first = arrivals[0].value
         for others in _second_thoughts(criterion, control, arrivals):
             arrivals, tried = _with_others(criterion, control, arrivals, tried, others)
+        if arrivals[0].converged and arrivals[0].value < first - LOWER:
+            # what lies beside the first optimum was no better than what may lie beside a lower one
+            others = _marked(criterion, arrivals[0].theta)
+            if others:
+                arrivals, tried = _with_others(criterion, control, arrivals, tried, others)
     return arrivals, tried
 
 
@@ -105,6 +115,9 @@ def _with_others(
 ) -> tuple[list[Arrival], tuple[Tried, ...]]:
     rival = arrivals[0].value if arrivals[0].converged else inf
     found, more = race(criterion, control, points, rival)
+    if arrivals[0].converged:
+        # where the likelihood has no maximum, lower values are no better: what is returned is said to be next to them
+        found = [one for one in found if one.converged]
     both = sorted([*arrivals, *found], key=lambda one: (round(one.value, 6), not one.converged))
     return both, (*tried, *more)
 
@@ -167,8 +180,10 @@ def describe(criterion: Criterion, end: Arrival, evaluations: int, tried: tuple[
         stalled = (
             stalled_status(criterion, theta, end.evaluation, end.decrement, end.iterations, end.reason),
         )
-    checked = boundary_check(end.converged, len(tried))
     value, unit = criterion.value(theta), criterion.unit(theta)
+    lowest = min((one.value for one in tried if one.fate == "stalled"), default=inf)
+    astray = lowest if end.converged and lowest < value - LOWER else None
+    checked = boundary_check(end.converged, 1 if astray is not None else len(tried))
     singular = ranks(criterion, theta, unit)
     return Optimum(
         theta=theta,
@@ -184,6 +199,6 @@ def describe(criterion: Criterion, end: Arrival, evaluations: int, tried: tuple[
         + indefinite_statuses(criterion, theta)
         + error_statuses(criterion, theta, end.evaluation, checked)
         + tuple(kink_status(criterion, theta, place) for place in end.kinks)
-        + several_starts_status(end.converged, len(tried)),
+        + several_starts_status(end.converged, len(tried), astray),
         starts=tried,
     )

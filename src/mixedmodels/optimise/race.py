@@ -22,9 +22,9 @@ FINISHED = 3
 """Searches that go on to their ends after that."""
 FEW = 120
 """Rows up to which twice as many do: what is lowest after a few steps says little of where they end."""
-MEETING = 0.05
+MEETING, CLOSER = 0.05, 0.005
 """Two searches have met where −2l differs by less than this, and their squared distance in units of information is
-less too."""
+less too; in few rows, where optima may be as near as that, closer."""
 OUT_OF_REACH = 0.1
 """−2l by which what a search is about to end at must be above the best for it to be given up."""
 SETTLING = 0.5
@@ -32,7 +32,12 @@ SETTLING = 0.5
 
 
 def race(
-    criterion: Criterion, control: Control, points: Sequence[Array], rival: float = inf
+    criterion: Criterion,
+    control: Control,
+    points: Sequence[Array],
+    rival: float = inf,
+    *,
+    passing: bool = False,
 ) -> tuple[list[Arrival], tuple[Tried, ...]]:
     """Return the ends of the searches that were finished, the lowest first, and what became of all.
 
@@ -45,7 +50,10 @@ def race(
     rival
         −2l of an optimum known already: of searches from near it all go on to their ends but those that are about to
         end above it.
+    passing
+        Whether the criterion itself is going to change, so that optima next to each other are one.
     """
+    meeting = MEETING if passing or criterion.design.n > FEW else CLOSER
     searches, begun = _begin(criterion, control, points)
     places = [search.theta for search in searches]
     ends: dict[int, Arrival] = {}
@@ -55,7 +63,7 @@ def race(
         for lap in LAPS:
             for i in running:
                 ends[i] = searches[i].run(lap)
-            running = _within_reach(_apart(running, ends, fates), ends, fates, rival)
+            running = _within_reach(_apart(running, ends, fates, meeting), ends, fates, rival)
             if rival < inf and lap == SORTED:
                 running = _lowest(running, ends, fates, BESIDE)
         finished = FINISHED if rival == inf and criterion.design.n > FEW else BESIDE
@@ -65,7 +73,7 @@ def race(
                 break
             for i in running:
                 ends[i] = searches[i].run(lap)
-            running = _apart(running, ends, fates)
+            running = _apart(running, ends, fates, meeting)
     for i in running:
         ends[i] = searches[i].run()
         fates[i] = "optimum" if ends[i].converged else "stalled"
@@ -92,23 +100,23 @@ def _begin(
     return searches, [search.evaluation.value for search in searches]
 
 
-def _apart(running: list[int], ends: dict[int, Arrival], fates: dict[int, str]) -> list[int]:
+def _apart(running: list[int], ends: dict[int, Arrival], fates: dict[int, str], meeting: float) -> list[int]:
     """Return the searches less those that have met a lower one."""
     kept: list[int] = []
     for i in sorted(running, key=lambda i: ends[i].value):
-        if any(_met(ends[j], ends[i]) for j in kept):
+        if any(_met(ends[j], ends[i], meeting) for j in kept):
             fates[i] = "joined"
         else:
             kept.append(i)
     return kept
 
 
-def _met(one: Arrival, other: Arrival) -> bool:
+def _met(one: Arrival, other: Arrival, meeting: float) -> bool:
     """Return whether two searches are about to be at the same place, by the steps they are going to take."""
-    if abs(one.ahead - other.ahead) > MEETING:
+    if abs(one.ahead - other.ahead) > meeting:
         return False
     gap = other.theta + other.step - one.theta - one.step
-    return all(float(gap @ at.evaluation.information @ gap) < MEETING for at in (one, other))
+    return all(float(gap @ at.evaluation.information @ gap) < meeting for at in (one, other))
 
 
 def _within_reach(

@@ -335,7 +335,7 @@ def is_small(criterion: Criterion, parameters: int = _SMALL[1]) -> bool:
 
 
 def fences_of(criterion: Criterion) -> Fences | None:
-    """Return the limits of every parameter and of its steps, None where there are no ranges."""
+    """Return the limits of every parameter and of its steps, None where there are none."""
     blocks: list[Block | ResidualBlock] = [*criterion.model.random_blocks, *criterion.model.residual_blocks]
     ranges = [
         one.moved(b.place.start)
@@ -343,10 +343,17 @@ def fences_of(criterion: Criterion) -> Fences | None:
         if b.structure is not None
         for one in b.structure.ranges(b.positions)
     ]
-    if not ranges:
+    model = criterion.model
+    ridges = tuple(
+        (b.place.start + constant, b.place.start + power)
+        for b in model.variance_blocks
+        for constant, power in model.variance[b.index].ridges()
+        if criterion.free[b.place].all()
+    )
+    if not (ranges or ridges):
         return None
     low, high, stride = (np.full(criterion.n_theta, value) for value in (-np.inf, np.inf, np.inf))
     for one in ranges:
         low[one.place], high[one.place], stride[one.place] = one.low, one.high, _STRIDE
     pairs = tuple((one.place, one.deviation) for one in ranges if one.deviation is not None)
-    return Fences(low, high, stride, pairs)
+    return Fences(low, high, stride, pairs, ridges)

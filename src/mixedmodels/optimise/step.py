@@ -35,13 +35,15 @@ class NewtonStep:
 class Fences:
     """The lowest and highest values of parameters and the largest change in one step, (k,) each.
 
-    `pairs` has the places of ranges with those of standard deviations that grow with them.
+    `pairs` has the places of ranges with those of standard deviations that grow with them, `ridges` those of log c
+    with those of δ that go with 1 + c.
     """
 
     low: Array
     high: Array
     stride: Array
     pairs: tuple[tuple[int, int], ...] = ()
+    ridges: tuple[tuple[int, int], ...] = ()
 
     def steps(self, theta: Array) -> tuple[Array, Array]:
         """Return the lowest and the highest step from θ."""
@@ -51,9 +53,17 @@ class Fences:
     def moved(self, theta: Array, step: Array) -> Array:
         """Return θ after a step, along which deviations that grow with a range grow by a factor.
 
-        Where σ and r go to infinity and only σ²/r is determined, −2l is lowest along σ ∝ √r, not on a line.
+        Where σ and r go to infinity and only σ²/r is determined, −2l is lowest along σ ∝ √r, not on a line. Where rows
+        tell little but δ/(1 + c) it is lowest along δ ∝ 1 + c, and it is that ratio which moves in a line.
         """
         out = theta + step
+        for constant, power in self.ridges:
+            if abs(step[constant]) < LARGEST_GROWTH:
+                before, after = 1.0 + np.exp(theta[constant]), 1.0 + np.exp(out[constant])
+                share = 1.0 - 1.0 / before
+                out[power] = (
+                    (theta[power] + step[power] - theta[power] * share * step[constant]) * after / before
+                )
         for place, deviation in self.pairs:
             growth = step[deviation] / theta[deviation] if theta[deviation] else 0.0
             if step[place] > 0.0 and 0.0 < growth < LARGEST_GROWTH:

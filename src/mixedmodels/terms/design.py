@@ -197,6 +197,10 @@ class VarianceTerm:
         """Return ∂²log s/∂δ∂δ' of rows, (k, k, n), or None where log s is linear in δ."""
         return self.function.d2_log_sd(delta, self.reference.values(rows.covariate), rows.groups)
 
+    def ridges(self) -> tuple[tuple[int, int], ...]:
+        """Return places of log c and δ in the parameters where rows tell little but δ/(1 + c)."""
+        return self.function.ridges(len(self.group_labels))
+
     def starts(self) -> list[Array]:
         """Return working parameters to start from."""
         return self.function.starts(len(self.group_labels))

@@ -53,6 +53,10 @@ class VarianceFunction(ABC):
     def starts(self, n_groups: int) -> list[Array]:
         """Return values of δ to start from, the first one where g is constant or nearly so."""
 
+    def ridges(self, n_groups: int) -> tuple[tuple[int, int], ...]:
+        """Return places of log c and δ in the parameters where rows tell little but δ/(1 + c); none for most."""
+        return ()
+
     @abstractmethod
     def natural(self, delta: Array, group_labels: Labels) -> Natural:
         """Return the parameters as nlme reports them, with their Jacobian."""

@@ -62,6 +62,10 @@ class ConstantPlusPower(VarianceFunction):
         pairs = ((1.0, 0.25), (0.1, 1.0), (10.0, 1.0), (1.0, -0.5))
         return [np.tile([np.log(c), power], n_groups) for c, power in pairs]
 
+    def ridges(self, n_groups: int) -> tuple[tuple[int, int], ...]:
+        # log(c + u^δ) = log(1 + c) + δ/(1 + c)·log u + … about u = 1
+        return tuple((2 * j, 2 * j + 1) for j in range(n_groups))
+
     def reference(
         self, covariate: Array | None, groups: Codes, n_groups: int, *, centred: bool = True
     ) -> Reference:
