@@ -35,5 +35,6 @@ pub mod sparse_blocks;
 pub mod sparse_inverse;
 pub mod sparse_order;
 pub mod sparse_pattern;
+pub mod sparse_product;
 pub mod sparse_solve;
 pub mod threads;

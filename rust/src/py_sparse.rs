@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 
 use crate::error::KernelError;
 use crate::sparse::SparseSymmetric;
+use crate::sparse_product::{sparse_product, SparseRows};
 use crate::sparse_solve::Half;
 use crate::threads::run;
 
@@ -161,6 +162,51 @@ impl PySparseSymmetric {
     }
 }
 
+/// Entries times columns of a product below which one thread is faster than handing work over.
+const SHARED_ENTRIES: usize = 200_000;
+
+/// A sparse matrix by rows times a dense one (m, c), (n, c).
+#[pyfunction]
+#[pyo3(name = "sparse_product")]
+fn py_sparse_product<'py>(
+    py: Python<'py>,
+    start: PyReadonlyArray1<'py, i64>,
+    column: PyReadonlyArray1<'py, i32>,
+    values: PyReadonlyArray1<'py, f64>,
+    dense: PyReadonlyArray2<'py, f64>,
+    threads: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let c = dense.shape()[1];
+    let dense = dense.as_array();
+    let owned;
+    let flat: &[f64] = match dense.as_slice() {
+        Some(flat) => flat,
+        None => {
+            owned = dense.as_standard_layout().into_owned();
+            owned.as_slice().expect("standard layout")
+        }
+    };
+    let matrix = SparseRows {
+        start: start.as_slice()?,
+        column: column.as_slice()?,
+        values: values.as_slice()?,
+    };
+    let rows = matrix.start.len().saturating_sub(1);
+    let parts = if matrix.column.len() * c < SHARED_ENTRIES {
+        1
+    } else {
+        4 * threads
+    };
+    let found = py.detach(|| {
+        in_pool(if parts > 1 { threads } else { 1 }, || {
+            sparse_product(&matrix, flat, c, parts)
+        })
+    })?;
+    let out = Array2::from_shape_vec((rows, c), found).expect("rows times columns");
+    Ok(out.into_pyarray(py))
+}
+
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<PySparseSymmetric>()
+    m.add_class::<PySparseSymmetric>()?;
+    m.add_function(wrap_pyfunction!(py_sparse_product, m)?)
 }

@@ -25,6 +25,7 @@ try:
     from .._rust import scale_triangle as native_scale_triangle
     from .._rust import scale_triangle_in_place as native_scale_triangle_in_place
     from .._rust import solve_triangular as native_solve_triangular
+    from .._rust import sparse_product as native_sparse_product
     from .._rust import symmetric_product as native_symmetric_product
 except ImportError as error:
     raise ImportError(
@@ -45,6 +46,7 @@ gram = checked(native_gram)
 level_products = checked(native_level_products)
 response_products = checked(native_response_products)
 solve_triangular = checked(native_solve_triangular)
+sparse_product = checked(native_sparse_product)
 symmetric_product = checked(native_symmetric_product)
 
 UNTHREADED = 200_000
@@ -73,6 +75,7 @@ __all__ = [
     "solve_lower",
     "solve_upper",
     "sound",
+    "sparse_product",
     "symmetric_times",
     "thin_product",
 ]

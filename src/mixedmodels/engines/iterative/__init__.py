@@ -1,0 +1,1 @@
+"""The `iterative` engine: crossed factors whose tail is too large to factor."""
