@@ -247,6 +247,8 @@ class Workings:
         control, (design, rows) = replace(self.fit.control, engine=self.fit.engine), self.own_model()
         layout = Layout.of(design)
         equations = choose_engine(layout, rows, control).equations(layout, rows, control)
+        if self.fit.optimum.probes:
+            equations.enlarge(self.fit.optimum.probes)
         return build_criterion(self.fit.spec, design, equations)
 
     def _own_covariances(self) -> tuple[Array, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..control import Control
 from ..criterion import Criterion, Undetermined, linear_part, undetermined
-from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters
+from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters, engine_that_comes_near
 from ..engines.base import Equations
 from ..engines.plan import check_parameters
 from ..errors import ConvergenceWarning, FitError, Severity, SpecError, Status, carried_through
@@ -41,6 +41,8 @@ ROOM = 1e-6
 
 VANISHED = 1e-6
 """σ² over the variance of the response at which −2l of n rows is known to n × 2e-10."""
+NEAR_ENOUGH = 1e-6
+"""g'H⁻¹g at which a simulated search ends that an exact one goes on from: below its Monte Carlo error."""
 FEW = 1000
 """Rows up to which a search without errors starts from starting values of its own too."""
 
@@ -203,6 +205,9 @@ def search(
     own, own_rows = own_columns(spec, design, rows, control)
     layout = Layout.of(own)
     engine = choose_engine(layout, own_rows, control)
+    notes: tuple[Status, ...] = ()
+    if start is None and near is None and not spec.hold and not own.held:
+        near, notes = simulated_start(spec, own, own_rows, control, engine)
     equations = engine.equations(layout, own_rows, control)
     free: tuple[Undetermined, ...] = ()
     if not equations.homogeneous:
@@ -218,7 +223,40 @@ def search(
             )
     settled = criterion.equations.rows.residual
     rows = rows if settled is rows.residual else replace(rows, residual=settled)
+    if notes:
+        optimum = replace(optimum, statuses=(*optimum.statuses, *notes))
     return Found(design, rows, criterion, optimum, engine.name)
+
+
+def simulated_start(
+    spec: ModelSpec, design: Design, rows: Rows, control: Control, engine: Engine
+) -> tuple[Array | None, tuple[Status, ...]]:
+    """Return θ next to the optimum from a simulated search, where exact evaluations take long, and what is said of it.
+
+    The exact engine then confirms it: a search from there ends by its own derivatives, as any other.
+    """
+    layout = Layout.of(design)
+    first = engine_that_comes_near(layout, rows, control, engine)
+    if first is None:
+        return None, ()
+    other, _ = first
+    criterion = build_criterion(spec, design, other.equations(layout, rows, control))
+    try:
+        found = optimise(criterion, replace(control, decrement=max(control.decrement, NEAR_ENOUGH)))
+    except FitError:
+        # levels that hardly meet, for which conjugate gradients take too many steps
+        return None, ()
+    if not found.converged:
+        return None, ()
+    operations = engine.cost(layout, rows)[0]
+    note = Status(
+        Severity.NOTE,
+        f"one exact evaluation takes {operations:.0e} operations, so that the search began by simulation (the "
+        f"{other.name} engine, {found.iterations} iterations with {found.probes} random probes); the {engine.name} "
+        "engine went on from there, and everything reported is exact",
+        f"control=mm.Control(engine={engine.name!r}) leaves simulation out",
+    )
+    return found.theta, (note,)
 
 
 def errors_vanish(design: Design, criterion: Criterion, optimum: Optimum) -> bool:

@@ -12,6 +12,7 @@ from ..engines import RANDOM_ENGINES, Layout, choose_engine
 from ..engines.base import Equations, Solution
 from ..engines.coordinates import FixedBasis
 from ..engines.standardise import standardise
+from ..errors import SpecError
 from ..likelihood.base import Family
 from ..likelihood.families.ordinal import Ordinal
 from ..likelihood.responses import Responses
@@ -102,7 +103,13 @@ def random_equations(design: Design, stack: Stack, control: Control) -> tuple[Eq
     """Return equations of the random part of a model, without X, and the name of their engine."""
     rows = stack.rows()
     layout = replace(Layout.of(design), n=len(rows), rank=0, errors=None, reml=False)
-    engine = choose_engine(layout, rows, control, RANDOM_ENGINES)
+    exact = {name: kind for name, kind in RANDOM_ENGINES.items() if not kind.simulates}
+    if control.engine in RANDOM_ENGINES and control.engine not in exact:
+        raise SpecError(
+            f"control: engine={control.engine!r} takes linear mixed models: the weights of a generalised one change at "
+            "every step, and its log-likelihood would be known to a Monte Carlo error. Use engine='auto'."
+        )
+    engine = choose_engine(layout, rows, control, exact)
     return engine.equations(layout, rows, control), engine.name
 
 

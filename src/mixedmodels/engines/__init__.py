@@ -12,9 +12,10 @@ from ..terms.rows import Rows
 from .base import Engine, Equations
 from .blocked.engine import BlockedEngine
 from .clusters.engine import ClustersEngine
+from .iterative.engine import IterativeEngine
 from .layout import Layout
 from .levels.engine import LevelsEngine
-from .plan import check_operations
+from .plan import MOST_OPERATIONS, check_operations
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
@@ -23,6 +24,7 @@ ENGINES: dict[str, type[Engine]] = {
     "clusters": ClustersEngine,
     "sparse": SparseEngine,
     "signed": SignedEngine,
+    "iterative": IterativeEngine,
 }
 
 RANDOM_ENGINES: dict[str, type[Engine]] = {"levels": LevelsEngine, **ENGINES}
@@ -30,6 +32,10 @@ RANDOM_ENGINES: dict[str, type[Engine]] = {"levels": LevelsEngine, **ENGINES}
 
 CHEAP = 2e9
 """Predicted flops (a fraction of a second) at which an engine is taken without asking those after it."""
+WORTH_SIMULATING = 2e10
+"""Predicted flops of an exact evaluation from which a simulated search comes first."""
+SAVED, SEARCH = 2.0, 6.0
+"""Exact evaluations that a search from next to the optimum saves, and evaluations that a simulated search takes."""
 CHEAP_ERRORS = 1e7
 """The same for structured errors, whose covariance is factored and multiplied many times at each point."""
 
@@ -67,10 +73,35 @@ def choose_engine(
             f"no engine can take this model ({reasons}). Use fewer levels or simpler terms; where "
             "memory is what lacks, a machine with more of it or mm.Control(memory=…)."
         )
+    # simulation is for what cannot be exact, or not within hours
+    exact = [one for one in able if not one.engine.simulates]
+    if exact and min(one.operations for one in exact) <= MOST_OPERATIONS:
+        able = exact
     own = [one for one in able if not (one.engine.whole_clusters and layout.errors is None)]
     cheapest = min(own or able, key=lambda one: one.operations)
     check_operations(cheapest.engine.name, cheapest.operations)
     return cheapest.engine
+
+
+def engine_that_comes_near(
+    layout: Layout, rows: Rows, control: Control, engine: Engine
+) -> tuple[Engine, float] | None:
+    """Return the engine whose simulated search is worth having before an exact one, and the operations it saves.
+
+    That is where nothing is insisted on, an exact evaluation takes 2·10¹⁰ operations at least, and the evaluations that
+    simulation saves cost more than all of its own.
+    """
+    if control.engine != "auto" or engine.simulates or layout.errors is not None:
+        return None
+    operations = engine.cost(layout, rows)[0]
+    if operations < WORTH_SIMULATING:
+        return None
+    for kind in ENGINES.values():
+        other = kind()
+        if other.simulates and other.supports(layout, rows, control) is None:
+            saved = SAVED * operations - SEARCH * other.cost(layout, rows)[0]
+            return (other, saved) if saved > 0 else None
+    return None
 
 
 def engine_of_whole_clusters(layout: Layout, rows: Rows, control: Control) -> Engine | None:
@@ -113,4 +144,5 @@ __all__ = [
     "choose_engine",
     "considered",
     "engine_of_whole_clusters",
+    "engine_that_comes_near",
 ]

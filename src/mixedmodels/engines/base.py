@@ -32,7 +32,7 @@ and never stand on a `Fit`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -355,6 +355,24 @@ class Equations(Estimates):
     holder: object | None = None
     """Who factored last: criteria that share equations see by it whether V is still theirs."""
 
+    @property
+    def simulated(self) -> int:
+        """The number of random probes that log|V| and traces are estimated by, 0 where they are exact."""
+        return 0
+
+    @property
+    def noise(self) -> float:
+        """The Monte Carlo standard error of the log|V| last computed, 0 where it is exact."""
+        return 0.0
+
+    def enlarge(self, probes: int) -> None:
+        """Estimate by so many probes from now on, those there are among them; only where `simulated`."""
+        raise TypeError("these equations are exact")
+
+    def score_draws(self, reml: bool, *, errors: bool = True) -> Iterator[Scores]:
+        """Yield Γ by each probe alone, whose mean is that of `scores`; only where `simulated`."""
+        raise TypeError("these equations are exact")
+
     @abstractmethod
     def factor(self, covariances: Covariances) -> Pieces:
         """Factor V; FitError, ArithmeticError or LinAlgError where it is not positive definite or not finite."""
@@ -517,6 +535,8 @@ class Engine(ABC):
     name: ClassVar[str]
     whole_clusters: ClassVar[bool] = False
     """Whether its equations form V of whole independent clusters."""
+    simulates: ClassVar[bool] = False
+    """Whether its equations estimate log|V| and traces by random probes, with a Monte Carlo error."""
 
     @abstractmethod
     def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:

@@ -10,7 +10,7 @@ and a direction of σ² is (V̇_V − V̇_S)/σ², where that of V itself is kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log
 
@@ -91,6 +91,29 @@ class HomogeneousEquations(Equations):
     def indefinite(self) -> bool:  # type: ignore[override]
         """Whether Σ may be indefinite."""
         return self.system.indefinite
+
+    @property
+    def simulated(self) -> int:
+        return self.system.simulated
+
+    @property
+    def noise(self) -> float:
+        return self.system.noise
+
+    def enlarge(self, probes: int) -> None:
+        self.system.enlarge(probes)
+        self._state, self.holder = None, None
+
+    def score_draws(self, reml: bool, *, errors: bool = True) -> Iterator[Scores]:
+        state, exact = self._at(), self._relative_scores(reml)
+        try:
+            for traces in self.system.trace_draws(reml):
+                state.scores[reml] = [
+                    Score(trace, one.quadratic) for trace, one in zip(traces, exact, strict=True)
+                ]
+                yield self.scores(reml, errors=errors)
+        finally:
+            state.scores[reml] = exact
 
     def _at(self) -> _State:
         if self._state is None:

@@ -8,7 +8,7 @@ what the random terms leave of Ṽ.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -37,6 +37,24 @@ class RelativeSystem(Estimates):
     """Whether `factor` takes Σ̃ itself, which may be indefinite, in place of a factor Λ."""
 
     standard: Standardised
+
+    @property
+    def simulated(self) -> int:
+        """The number of random probes that traces are estimated by, 0 where they are exact."""
+        return 0
+
+    @property
+    def noise(self) -> float:
+        """The Monte Carlo standard error of the log|Ṽ| last computed, 0 where it is exact."""
+        return 0.0
+
+    def enlarge(self, probes: int) -> None:
+        """Estimate traces by so many probes from now on, those there are among them; only where `simulated`."""
+        raise TypeError("traces of these equations are exact")
+
+    def trace_draws(self, reml: bool) -> Iterator[list[Array]]:
+        """Yield T of every term, (sets, p, p), by each probe alone; their mean is that of `scores`."""
+        raise TypeError("traces of these equations are exact")
 
     @property
     def count(self) -> int:

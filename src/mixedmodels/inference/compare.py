@@ -140,6 +140,9 @@ def compare(
         notes.insert(
             0, "null model: the same fixed part, no random effects, independent errors of one variance"
         )
+    noise = max(one.optimum.noise for one in models)
+    if noise:
+        notes.append(f"-2 log L is simulated, each to ±{noise:.1g}: a difference of that size means nothing")
     tests = [(np.nan, np.nan, np.nan)]
     for (smaller, larger), as_given in zip(pairwise(models), given[1:], strict=True):
         tests.append(_test(smaller, larger, as_given, asked))

@@ -50,6 +50,11 @@ def profiles_of(
     """
     fit._refuse_moments("a profile")
     fit._refuse_restricted("profiles")
+    if fit.optimum.noise:
+        raise SpecError(
+            f"profiles compare values of -2 log L, which this fit knows to ±{fit.optimum.noise:.1g} only (iterative "
+            "engine); use method='wald', or, where its tail fits, control=mm.Control(engine='blocked')."
+        )
     chosen = _chosen(fit, terms, likelihood)
     fixed = set(fit.design.fixed.columns)
     groups = [[name for name in chosen if name not in fixed], [name for name in chosen if name in fixed]]

@@ -6,11 +6,38 @@ Used by tests and for reading; order n³, so for small matrices only.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 from scipy.linalg.lapack import dpotrf
 
 from ..typing import Array, Codes
 from . import NotPositiveDefinite
+
+
+def sparse_product(
+    start: NDArray[np.int64], column: Codes, values: Array, dense: Array, threads: int
+) -> Array:
+    """Return a sparse matrix, given by rows, times a dense one (m, c), (n, c).
+
+    Parameters
+    ----------
+    start, column, values : (n + 1,) int64, (nnz,) int32, (nnz,)
+        Where each row starts, and columns and values of its entries.
+    dense : (m, c)
+        The other matrix.
+    threads : int
+        Without effect here.
+
+    Examples
+    --------
+    >>> start, column = np.array([0, 2, 2]), np.array([0, 1], dtype=np.int32)
+    >>> sparse_product(start, column, np.array([2.0, 3.0]), np.eye(2), 1)
+    array([[2., 3.],
+           [0., 0.]])
+    """
+    out = np.zeros((len(start) - 1, dense.shape[1]))
+    np.add.at(out, np.repeat(np.arange(len(out)), np.diff(start)), values[:, None] * dense[column])
+    return out
 
 
 class SparseSymmetric:

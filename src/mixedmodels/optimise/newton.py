@@ -29,6 +29,7 @@ from .moments import wide_start
 from .optimum import Optimum, Tried
 from .race import race
 from .search import Arrival, Search, is_small
+from .simulated import optimise_simulated
 from .start import Start, starting_points
 
 _KINKED = 8
@@ -67,6 +68,12 @@ def optimise(criterion: Criterion, control: Control | None = None, start: Start 
     `kinks`).
     """
     control = control or Control()
+    if criterion.equations.simulated:
+        return optimise_simulated(criterion, lambda theta: _optimise(criterion, control, theta), start)
+    return _optimise(criterion, control, start)
+
+
+def _optimise(criterion: Criterion, control: Control, start: Start) -> Optimum:
     before = criterion.evaluations
     arrivals, tried = searches(criterion, control, start)
     return describe(criterion, arrivals[0], criterion.evaluations - before, tried)

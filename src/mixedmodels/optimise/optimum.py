@@ -62,6 +62,10 @@ class Optimum:
         What the user should know (not converged, singular term and its direction).
     starts
         The places searches started from, with what became of them.
+    probes
+        Random probes that −2l and its derivatives were estimated by, 0 where the engine takes none.
+    noise
+        Monte Carlo standard error of −2l, 0 where it is exact.
     """
 
     theta: Array
@@ -74,3 +78,5 @@ class Optimum:
     singular: tuple[tuple[int, ...], ...]
     statuses: tuple[Status, ...]
     starts: tuple[Tried, ...] = ()
+    probes: int = 0
+    noise: float = 0.0

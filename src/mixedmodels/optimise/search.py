@@ -258,7 +258,8 @@ class Search:
             escaped = self._escape(theta, evaluation)
             if escaped is not None:
                 return escaped
-        slack = rounding(value, criterion.nu)
+        # simulated values of −2l differ by less than their own errors, the probes being the same
+        slack = rounding(value, criterion.nu) + criterion.equations.noise
         leap = None if self.fences is None else self.fences.leap(theta, model.step)
         if leap is not None and criterion.value(leap) < value - 0.5 * model.decrement:
             return leap
@@ -299,7 +300,8 @@ class Search:
         for candidate in (snapped, last):
             if candidate is None:
                 continue
-            if not rises(criterion.value(candidate), evaluation.value, criterion.nu):
+            found = criterion.value(candidate)
+            if not rises(found - criterion.equations.noise, evaluation.value, criterion.nu):
                 return candidate
         return theta
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixedmodels.kernels import NotPositiveDefinite, SparseSymmetric, reference_sparse
+from mixedmodels.kernels import NotPositiveDefinite, SparseSymmetric, reference_sparse, sparse_product
 
 # Diagonally dominant matrices of order ≤ 400: condition ≲ 1e3, so some hundreds of roundings stay below this.
 RTOL = 1e-11
@@ -246,3 +246,22 @@ def test_handles_work_side_by_side_and_release_their_memory():
     gc.collect()
     assert len(set(found[::2])) == len(set(found[1::2])) == 1
     np.testing.assert_allclose(found[1] - found[0], (len(indptr) - 1) * np.log(2), rtol=1e-9)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 7, 8, 19])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_products_with_several_columns(columns: int, threads: int) -> None:
+    rng = np.random.default_rng(columns)
+    matrix = sp.random_array((400, 300), density=0.05, rng=rng, format="csr")
+    rows = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data
+    # enough entries times columns for several threads at 19; any number of them sums in the same order
+    dense = rng.standard_normal((300, columns))
+    found = sparse_product(*rows, dense, threads)
+    np.testing.assert_allclose(found, reference_sparse.sparse_product(*rows, dense, 1), rtol=RTOL, atol=1e-13)
+    np.testing.assert_array_equal(found, sparse_product(*rows, np.asfortranarray(dense), 1))
+
+
+def test_products_refuse_what_is_no_matrix() -> None:
+    start, column, values = np.array([0, 2]), np.array([0, 4], dtype=np.int32), np.ones(2)
+    with pytest.raises(ValueError, match="not those of a sparse matrix"):
+        sparse_product(start, column, values, np.ones((4, 2)), 1)

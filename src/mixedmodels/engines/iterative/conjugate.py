@@ -1,7 +1,7 @@
 """Conjugate gradients for several right-hand sides at once, and the logarithms they give without further work.
 
-The coefficients of conjugate gradients are those of Lanczos' tridiagonal matrix T, which has z'log(S̃)z = |z|² e₁'log(T)e₁
-to the square of the tolerance (Golub and Meurant 1994; Ubaru, Chen and Saad 2017).
+The coefficients of conjugate gradients are those of Lanczos' tridiagonal matrix T, which has z'log(S̃)z =
+|z|² e₁'log(T)e₁ to the square of the tolerance (Golub and Meurant 1994; Ubaru, Chen and Saad 2017).
 """
 
 from __future__ import annotations

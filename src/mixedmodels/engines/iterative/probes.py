@@ -12,6 +12,8 @@ from ...typing import Array
 SEED = 20_130_615
 BLOCK = 16
 """Probes drawn, and solved for, at once."""
+FEW = 128
+"""Columns that as many solutions are cheaper for than probes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,17 +25,19 @@ class Probes:
     width
         Their length, the columns of the tail.
     count
-        Signs asked for. Where there are no more columns than that, unit vectors take their place, and every trace is
-        exact.
+        Signs asked for.
+    few
+        Columns up to which, or up to `count`, unit vectors take their place, so that every trace is exact.
     """
 
     width: int
     count: int
+    few: int = FEW
 
     @property
     def exact(self) -> bool:
         """Whether estimates are without Monte Carlo error."""
-        return self.width <= self.count
+        return self.width <= max(self.count, self.few)
 
     @property
     def total(self) -> int:

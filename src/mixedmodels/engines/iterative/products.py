@@ -128,13 +128,15 @@ def _of_factor(
         native[0], native[1:], s.x, s.y, s.centre, s.scale, s.beta, rows.weights, s.threads
     )
     p = factors[0].p
-    level = np.repeat(np.arange(factors[0].q), np.diff(start.astype(np.int64)))
-    column, values, out, first = column.astype(np.int64), values.reshape(-1, p), {}, 0
+    counts: NDArray[np.int64] = np.asarray(start[1:] - start[:-1], dtype=np.int64)
+    level = np.repeat(np.arange(factors[0].q, dtype=np.int64), counts)
+    at: NDArray[np.int64] = np.asarray(column, dtype=np.int64)
+    values, out, first = values.reshape(-1, p), {}, 0
     for g, other in enumerate(factors[1:], 1):
         size, width = other.q * other.p, other.p
-        inside = slice(None) if len(factors) == 2 else (column >= first) & (column < first + size)
+        inside = slice(None) if len(factors) == 2 else (at >= first) & (at < first + size)
         met = values[inside].reshape(-1, width, p).transpose(0, 2, 1)
-        second = (column[inside][::width] - first) // width
+        second = (at[inside][::width] - first) // width
         out[g] = Pairs(level[inside][::width], second, np.ascontiguousarray(met))
         first += size
     return block, dense, out
