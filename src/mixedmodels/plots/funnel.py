@@ -64,7 +64,7 @@ def funnel(fit: Fit, *, level: float = 0.95, ax: Any = None) -> Any:
     ax.plot(values, error, "o", color=PALETTE[0], markersize=5.0)
     ax.set_ylim(top, 0.0)
     ax.set_ylabel("standard error", color=INK, fontsize=10)
-    ax.set_xlabel(fit.spec.response if alone else "residual", color=INK, fontsize=10)
+    ax.set_xlabel(fit.spec.response.strip("`") if alone else "residual", color=INK, fontsize=10)
     tidy_axes(ax)
     what = "Estimates" if alone else "Residuals"
     caption(ax, given, f"{what}; dashed: where {100 * level:g}% lie if true effects do not differ.")

@@ -19,7 +19,7 @@ from ..postfit.predict import conditional_means
 from ..postfit.used_data import column_values, read_data
 from ..syntax.algebra import expand
 from ..typing import Array, Labels
-from .backend import INK, MUTED, PALETTE, given_axes, require_pyplot, tidy_axes
+from .backend import INK, MUTED, PALETTE, caption, given_axes, require_pyplot, tidy_axes
 
 GRID = 60
 """Points along each curve."""
@@ -91,7 +91,13 @@ def trajectories(
             f"color={color!r} changes within {factor.name!r}; give a column that is constant there."
         )
     panels = [_panel(fit, data, factor, level, chosen_x, color) for level in _choose_levels(factor, levels)]
-    return _draw(panels, factor.name, chosen_x, fit.spec.response, color, columns, ax)
+    axes = _draw(panels, factor.name, chosen_x, fit.spec.response.strip("`"), color, columns, ax)
+    assert factor.levels is not None
+    if levels is None and len(factor.levels) > len(panels):
+        caption(
+            axes, ax, f"The first {len(panels)} of {len(factor.levels):,} levels; levels= chooses others."
+        )
+    return axes
 
 
 def _grouping(fit: Fit, data: dict[str, Column], group: str | None) -> Column:
@@ -227,10 +233,11 @@ def _draw(panels: list[Panel], group: str, x: str, y: str, color: str | None, co
     for k, (axes, panel) in enumerate(zip(grid.ravel(), panels, strict=False)):
         _draw_panel(axes, panel, group, colours)
         # the lowest panel of a column stands above an empty place where the last row is not full
-        axes.tick_params(labelbottom=k + across >= len(panels))
+        lowest = k + across >= len(panels)
+        axes.tick_params(labelbottom=lowest)
+        axes.set_xlabel(x if lowest else "", color=INK, fontsize=10)
     for axes in grid.ravel()[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel(x, color=INK, fontsize=10.5)
     figure.supylabel(y, color=INK, fontsize=10.5)
     _legend(figure, plt, colours, color)
     return grid.ravel()[: len(panels)]

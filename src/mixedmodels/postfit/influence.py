@@ -153,7 +153,11 @@ def _of_rows(fit: Fit, sets: DeletionSets, found: Deleted) -> dict[str, Any]:
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(np.einsum("ja,mab,jb->mj", written, spread, written))
     names = [fit.design.fixed.columns[j] for j in fit.design.fixed.estimable]
-    return columns | {f"dfbetas[{name}]": moved[:, j] / errors[:, j] for j, name in enumerate(names)}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = moved / errors
+    # what a level says nothing of is zero but for rounding
+    shares = np.where(np.abs(shares) < 1e-13, 0.0 * shares, shares)
+    return columns | {f"dfbetas[{name}]": shares[:, j] for j, name in enumerate(names)}
 
 
 def _form(delta: Array, matrices: Array) -> Array:

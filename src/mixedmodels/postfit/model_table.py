@@ -82,7 +82,7 @@ def model_table(
             rows.append((term, *(own.get(term, "") for own in part)))
     columns = {"term": [row[0] for row in rows]}
     columns |= {title: [row[i + 1] for row in rows] for i, title in enumerate(titles)}
-    responses = dict.fromkeys(fit.spec.response for fit in fits)
+    responses = dict.fromkeys(fit.spec.response.strip("`") for fit in fits)
     beside = {"se": "standard error", "ci": f"{100 * level:g} % limits", "p": "p-value", "none": ""}[show]
     notes = [f"{title} {fit.formula}" for title, fit in zip(titles, fits, strict=True)]
     if beside:

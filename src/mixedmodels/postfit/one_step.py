@@ -17,6 +17,8 @@ from .removed_rows import Removed, removed
 
 STEP = 1e-3
 """Length of differences in θ, in standard errors: errors of 1e-6 relative in second differences."""
+LONG = 2.0
+"""Length of a Newton step of θ, in its standard errors, beyond which −2l is no parabola along it."""
 NOTHING = 1e-8
 """Share of its information on a direction of β below which a deletion leaves nothing."""
 
@@ -37,7 +39,7 @@ def one_step(fit: Fit, sets: DeletionSets) -> Deleted:
     scale = _scales(fit, sets, here, gone)
     outer = scale[:, None, None] * here.phi
     z, precision = _newton(fit, sets, here)
-    lost = np.einsum("mi,mi->m", z, z)
+    lost = lost_by_theta = np.einsum("mi,mi->m", z, z)
     if not fit.design.reml:
         lost = lost + np.einsum("mi,ij,mj->m", delta, np.linalg.inv(here.phi), delta)
     reasons = []
@@ -48,6 +50,10 @@ def one_step(fit: Fit, sets: DeletionSets) -> Deleted:
         reasons.append(
             _listed(sets, lame, "one step does not reach the covariance parameters (refit=True does) without")
         )
+    long = np.asarray(lost_by_theta > LONG**2)
+    if long.any():
+        what = f"a step of more than {LONG:g} standard errors of θ is rough (refit=True is exact) without"
+        reasons.append(_listed(sets, long, what))
     return Deleted(delta, scale[:, None, None] * vcov, outer, z, precision, lost, tuple(reasons))
 
 

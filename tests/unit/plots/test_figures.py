@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mixedmodels as mm
+from figure_records import caption_of
 from mixedmodels.fit import Fit
 
 mpl.use("Agg")
@@ -57,11 +58,15 @@ def test_trajectories_draw_mean_and_predicted_curves_over_the_data(growth: Fit) 
 
 def test_x_is_found_when_one_column_varies_within_subjects(growth: Fit) -> None:
     panels = growth.plot.trajectories(levels=["3"])
-    assert panels[0].figure.get_supxlabel() == "age"
+    assert panels[0].get_xlabel() == "age"
 
 
 def test_without_levels_the_first_twelve_are_drawn(growth: Fit) -> None:
-    assert len(growth.plot.trajectories("age")) == 12
+    panels = growth.plot.trajectories("age")
+    assert len(panels) == 12
+    assert caption_of(panels[0].figure) == "The first 12 of 27 levels; levels= chooses others."
+    # those at the foot alone name the axis
+    assert [axes.get_xlabel() for axes in panels] == [""] * 8 + ["age"] * 4
 
 
 @pytest.mark.parametrize("backend", ["polars", "pyarrow", "dict"])
