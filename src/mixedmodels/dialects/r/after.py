@@ -40,11 +40,18 @@ def nlme_ddf(model: Model) -> Any:
     return InnerOuter(largest=True) if model.verb == "lme" else None
 
 
+def summary_ddf(room: Room, model: Model) -> Any:
+    """Return the df of a summary: nlme's, those of lmerTest where it is loaded, else the package's."""
+    if model.verb == "lmer" and "lmerTest" in room.packages:
+        return "satterthwaite"
+    return nlme_ddf(model)
+
+
 def _summary(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
     if isinstance(of, EMM):
         return Answer({call.function: of}, of)
     if isinstance(of, Model):
-        found = of.fit.summary(ddf=nlme_ddf(of))
+        found = of.fit.summary(ddf=summary_ddf(room, of))
         if of.verb in ("lme", "gls") and of.fit.spec.method == "ml":
             room.notes.append("nlme prints standard errors of ML fits √(N/(N − p)) times as large.")
         return Answer({call.function: found}, of)
@@ -60,7 +67,10 @@ def _ranef(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
 
 
 def _coef(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
-    fit = _model(room, call, of).fit
+    model, node = _model(room, call, of), call.arguments[0].value
+    if isinstance(node, Call) and node.function == "summary":
+        return _one(call, model.fit.fixed_effects(ddf=summary_ddf(room, model)))
+    fit = model.fit
     return _one(call, fit.coefficients(wide=True) if fit.design.random else fit.params)
 
 
@@ -260,7 +270,20 @@ def _confint(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
     )
     ml = {"likelihood": "ml"} if method == "profile" and model.verb == "lmer" else {}
     ddf: Any = "asymptotic" if method == "wald" and model.verb != "lm" else None
-    return _one(call, model.fit.confint(method=method, level=level, ddf=ddf, **ml))
+    terms = _parm(room, model, given["parm"]) if "parm" in given else {}
+    return _one(call, model.fit.confint(method=method, level=level, ddf=ddf, **ml, **terms))
+
+
+def _parm(room: Room, model: Model, node: Node) -> dict[str, Any]:
+    """Return the terms that parm = names: coefficients, "beta_" for all of them, "theta_" for the others."""
+    wanted = texts(room.program, node, "parm")
+    fixed = list(model.fit.params.names)
+    if wanted == ["beta_"]:
+        return {"terms": fixed}
+    if wanted == ["theta_"]:
+        every = model.fit.confint(method="wald")["term"].tolist()
+        return {"terms": [name for name in every if name not in fixed]}
+    return {"terms": wanted}
 
 
 def _emmeans(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
@@ -354,6 +377,8 @@ def _contrast(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer
     method = "pairwise" if pairs else "eff"
     if not pairs and "method" in given:
         node = given["method"]
+        if isinstance(node, Call) and node.function == "list":
+            return _one(call, _weighted(room, of, node, given))
         method = node.value if isinstance(node, (Text, Name)) else ""
         if not method or method == "list":
             raise program.error(
@@ -363,6 +388,16 @@ def _contrast(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer
     reverse = "reverse" in given and flag(program, given["reverse"], "reverse")
     options = {"by": texts(program, given["by"], "by")} if "by" in given else {}
     return _one(call, _contrasted(room, call, of, method, adjust, reverse=reverse, **options))
+
+
+def _weighted(room: Room, means: EMM, node: Call, given: dict[str, Node]) -> Any:
+    """Return the contrasts of `list(name = c(1, -1, 0))`."""
+    program = room.program
+    if not node.arguments or not all(argument.name for argument in node.arguments):
+        raise program.error("contrasts by weights have names, list(a_b = c(1, -1)).", node)
+    weights = {str(one.name): numbers(program, one.value, str(one.name)) for one in node.arguments}
+    adjust = text(program, given["adjust"], "adjust") if "adjust" in given else "none"
+    return means.contrast(weights, adjust=adjust)
 
 
 def _contrasted(
@@ -384,6 +419,59 @@ def _joint(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
 
 def _ranova(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
     return _one(call, _model(room, call, of).fit.ranova())
+
+
+def _drop1(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    return _one(call, _model(room, call, of).fit.drop1())
+
+
+def _singular(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    fit = _model(room, call, of).fit
+    return _one(call, Table({"isSingular": [bool(fit.singular)]}))
+
+
+def _car_anova(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    """Return car's tests: type II by default, χ² of Wald, or F with Kenward–Roger's df for lmer."""
+    model, program = _model(room, call, of), room.program
+    node = given.get("type")
+    kind = {"II": 2, "III": 3, "2": 2, "3": 3}[_roman(program, node)] if node is not None else 2
+    test = (
+        text(program, given["test.statistic"], "test.statistic", ("F", "Chisq"))
+        if "test.statistic" in given
+        else "Chisq"
+    )
+    if kind == 3:
+        room.notes.append(
+            "type 3 tests do not depend on the coding of factors here; car's do, and agree under contr.sum."
+        )
+    if test == "F":
+        if model.verb != "lmer":
+            raise program.error(
+                'test.statistic = "F" is for lmer, by Kenward-Roger.', given["test.statistic"]
+            )
+        return _one(call, model.fit.anova(type=kind, ddf="kenward-roger", information="expected"))
+    return _one(call, model.fit.anova(type=kind, ddf="asymptotic"))
+
+
+def _roman(program: Any, node: Node) -> str:
+    if isinstance(node, Number):
+        return str(int(node.value)) if node.value in (2, 3) else text(program, node, "type", ("II", "III"))
+    return text(program, node, "type", ("II", "III", "2", "3"))
+
+
+def _letters(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    if not isinstance(of, EMM):
+        raise room.program.error("cld() takes what emmeans() gave.", call)
+    adjust = text(room.program, given["adjust"], "adjust") if "adjust" in given else "tukey"
+    return _one(call, of.cld(adjust=adjust))
+
+
+def _written_formula(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    return _one(call, Table({"formula": [_model(room, call, of).fit.spec.formula]}))
+
+
+def _residual_df(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
+    return _one(call, Table({"df.residual": [_model(room, call, of).fit.df_resid]}))
 
 
 def _frame(room: Room, call: Call, given: dict[str, Node], of: Any) -> Answer:
@@ -455,6 +543,14 @@ AFTER: Mapping[str, tuple[tuple[str, ...], Handler]] = {
     "contrast": (("object", "method", "adjust", "reverse", "by"), _contrast),
     "joint_tests": (("object",), _joint),
     "ranova": (("model",), _ranova),
+    "rand": (("model",), _ranova),
+    "drop1": (("object",), _drop1),
+    "isSingular": (("x",), _singular),
+    "Anova": (("mod", "type", "test.statistic"), _car_anova),
+    "lsmeans": (_MEANS, _emmeans),
+    "cld": (("object", "adjust"), _letters),
+    "formula": (("x",), _written_formula),
+    "df.residual": (("object",), _residual_df),
     "str": (("object",), _frame),
     "head": (("x", "n"), _frame),
 }
@@ -479,6 +575,4 @@ def answer(room: Room, call: Call, evaluate: Callable[[Node], Any]) -> Answer:
     if first is None:
         raise room.program.error(f"{call.function}() needs its {parameters[0]}.", call)
     room.further = further
-    if "parm" in given:
-        raise room.program.error("parm = is not read; all parameters are given.", given["parm"])
     return handler(room, call, given, evaluate(first))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...api import glm, lm
@@ -12,8 +12,9 @@ from ..glmer import glmer
 from ..glmmtmb import glmmTMB
 from ..lme4 import lmer
 from ..nlme import gls, lme
-from .arguments import flag, matched, text, whole
+from .arguments import flag, is_null, matched, text, whole
 from .tree import Binary, Call, Name, Node, Program, Text, Unary
+from .update import updated_formula
 from .values import FormulaText, Model, Room
 
 _MISSING = {"na.omit": "drop", "na.exclude": "exclude", "na.fail": "raise"}
@@ -38,17 +39,40 @@ def fit_call(room: Room, call: Call) -> Model:
     if verb.formula not in given:
         raise program.error(f"{call.function}() needs its {verb.formula}.", call)
     formula = _formula(room, given.pop(verb.formula))
+    return fit_with(room, call, call.function, formula, given)
+
+
+def update_call(room: Room, call: Call, model: Model) -> Model:
+    """Return the fit of a model's call with some of its arguments changed: `update(m, . ~ . + x)`."""
+    verb, program = VERBS[model.verb], room.program
+    if model.made is None:
+        raise program.error("update() takes a model that the program fitted.", call)
+    names = (verb.formula, *(name for name in verb.parameters if name != verb.formula))
+    rest = replace(call, arguments=call.arguments[1:])
+    # without matched(), which leaves NULL out: here it takes an argument away
+    changes = matched(program, rest, names)
+    formula, old = model.made
+    gone = {argument.name for argument in rest.arguments if is_null(argument.value)}
+    kept = {name: node for name, node in old.items() if name not in gone} | changes
+    if verb.formula in kept:
+        formula = updated_formula(room, formula, kept.pop(verb.formula))
+    return fit_with(room, call, model.verb, formula, kept)
+
+
+def fit_with(room: Room, call: Call, name: str, formula: str, given: dict[str, Node]) -> Model:
+    """Return the fit of a verb with a formula and the nodes of its other arguments."""
+    verb, program, made = VERBS[name], room.program, (formula, dict(given))
     data = room.frame(call, given.pop("data", None))
     common = _common(program, given, verb)
-    for name in [name for name in given if name in verb.unused]:
+    for one in [one for one in given if one in verb.unused]:
         room.notes.append(
-            f"{name} = {program.text(given.pop(name))} is noted: searches are set with mm.Control."
+            f"{one} = {program.text(given.pop(one))} is noted: searches are set with mm.Control."
         )
     fit = verb.fit(room, call, given, formula, data, common)
     if given:
-        name, node = next(iter(given.items()))
-        raise program.error(f"{name} = of {call.function}() is not read; {_remedy(name)}.", node)
-    return Model(fit, call.function)
+        unread, node = next(iter(given.items()))
+        raise program.error(f"{unread} = of {name}() is not read; {_remedy(unread)}.", node)
+    return Model(fit, name, made)
 
 
 def _remedy(name: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from ...errors import SpecError
 from .lex import Kind, Source, Token, tokenize
-from .tree import Argument, Assign, Binary, Call, Name, Node, Number, Program, Text, Unary
+from .tree import Argument, Assign, Binary, Call, Name, Node, Number, Part, Program, Text, Unary
 
 MOST_NESTED = 60
 """Brackets and operators inside one another."""
@@ -21,9 +21,9 @@ _BINARY = {
 }  # fmt: skip
 _UNARY = {"-": 13, "+": 13, "!": 7, "~": 4}
 _REFUSED = {
-    "$": "parts of objects are not taken out with $; ask for the table (VarCorr, fixef, summary …)",
+    "$": "right of $ stands the name of a part, summary(m)$tTable",
     "@": "slots of objects are not taken out with @",
-    "[": "brackets [ ] are not read; ask for the table and index it in Python",
+    "[": 'brackets [ ] are not read; take a part by $name or [["name"]], and index the table in Python',
     "{": "blocks { } are not read; this is a language of model calls",
     "<<-": "write name <- value",
     "->": "write name <- value",
@@ -165,10 +165,12 @@ class _Reader:
     def called(self, name: Name | Text) -> Node:
         """Return a call where a bracket follows a name, else the name."""
         after = self.peek(0)
-        if after is None or after.text not in ("(", "["):
+        if after is None or after.text not in ("(", "[", "$"):
             return name
-        if after.text == "[":
-            raise self.unexpected(after)
+        if after.text != "(":
+            if isinstance(name, Text):
+                raise self.unexpected(after)
+            return self.parts(name)
         if isinstance(name, Text):
             raise self.error(
                 "a text is not called; write the name of the function without quotation marks.", after
@@ -176,9 +178,30 @@ class _Reader:
         self.at += 1
         arguments = self.arguments()
         call = Call(name.value, tuple(arguments), name.first, self.at - 1)
-        if (more := self.peek(0)) is not None and more.text in ("(", "["):
+        if (more := self.peek(0)) is not None and more.text == "(":
             raise self.unexpected(more)
-        return call
+        return self.parts(call)
+
+    def parts(self, value: Node) -> Node:
+        """Return a value with the parts that follow it, `$name` and `[["name"]]`."""
+        while (token := self.peek(0)) is not None and token.text in ("$", "["):
+            double, name = token.text == "[", self.peek(1)
+            if double:
+                if name is None or name.text != "[":
+                    raise self.unexpected(token)
+                name = self.peek(2)
+            if name is None or name.kind not in ((Kind.TEXT,) if double else (Kind.NAME, Kind.TEXT)):
+                raise self.error(
+                    f"right of {'[[' if double else '$'} stands the name of a part"
+                    f"{', in quotation marks' if double else ''}.",
+                    token,
+                )
+            self.at += 3 if double else 2
+            if double:
+                self.closed("]")
+                self.closed("]")
+            value = Part(value, name.value, value.first, self.at - 1)
+        return value
 
     def arguments(self) -> list[Argument]:
         found: list[Argument] = []

@@ -8,16 +8,33 @@ from typing import Any
 from ...errors import MixedModelsError, SpecError, suggest
 from ..listing import Listing, Named, Step
 from .after import AFTER, Answer, answer
-from .fitting import VERBS, fit_call
+from .fitting import VERBS, fit_call, update_call
 from .lex import Source
 from .parse import parse
-from .tree import Assign, Binary, Call, Name, Node, Number, Program, Text, Unary
+from .parts import part_of
+from .tree import Assign, Binary, Call, Name, Node, Number, Part, Program, Text, Unary
 from .values import FormulaText, Model, Room
 
 NOTED = frozenset(
-    ("library", "require", "requireNamespace", "set.seed", "options", "suppressPackageStartupMessages")
+    (
+        "library",
+        "require",
+        "requireNamespace",
+        "set.seed",
+        "options",
+        "suppressPackageStartupMessages",
+        "data",
+    )
 )
 """Calls that change nothing here."""
+FIGURES = frozenset(
+    ("plot", "qqnorm", "qqmath", "hist", "boxplot", "xyplot", "ggplot", "augPred", "dotplot", "emmip", "pwpp", "lines",
+     "abline", "par", "check_model")
+)  # fmt: skip
+PREPARED = frozenset(
+    ("read.csv", "read.table", "data.frame", "groupedData", "mutate", "transform", "within", "factor", "as.factor",
+     "merge", "reshape", "aggregate", "subset", "read_csv", "pivot_longer", "filter", "tibble", "attach", "scale")
+)  # fmt: skip
 
 
 def r(text: str, data: Any = None) -> Listing:
@@ -107,7 +124,7 @@ def _run(room: Room, statement: Node) -> tuple[list[Any], dict[str, Any], bool]:
 
 def _fits(node: Node) -> bool:
     return isinstance(node, Call) and (
-        node.function in VERBS or any(_fits(argument.value) for argument in node.arguments)
+        node.function in (*VERBS, "update") or any(_fits(argument.value) for argument in node.arguments)
     )
 
 
@@ -121,6 +138,8 @@ def _evaluate(room: Room, node: Node) -> Answer:
         return Answer({} if isinstance(value, FormulaText) else {node.value: shown}, value)
     if isinstance(node, (Binary, Unary)) and node.operator == "~":
         return Answer({}, FormulaText(room.program.text(node)))
+    if isinstance(node, Part):
+        return part_of(room, node, _evaluate(room, node.value))
     what = {
         Number: "a number",
         Text: "a text",
@@ -137,15 +156,38 @@ def _call(room: Room, call: Call) -> Answer:
     if call.function in VERBS:
         model = fit_call(room, call)
         return Answer({call.function: model.fit.summary()}, model)
+    if call.function == "update":
+        return _updated(room, call)
+    if call.function in FIGURES:
+        raise room.program.error(
+            f"{call.function}() draws, and a program here gives tables; figures are those of the fit, in Python: "
+            "listing.fits[0].plot.residuals(), .qq(), .trajectories() …",
+            call,
+        )
+    if call.function in PREPARED:
+        raise room.program.error(
+            f"{call.function}() prepares data: do that in Python, and pass the frame by name in data=.", call
+        )
     if call.function in AFTER:
         return answer(room, call, lambda node: _evaluate(room, node).value)
     if call.function in NOTED:
         return _noted(room, call)
-    known = (*VERBS, *AFTER)
+    known = (*VERBS, *AFTER, "update")
     raise room.program.error(
         f"{call.function}() is not read here.{suggest(call.function, known)} Functions: {', '.join(known)}.",
         call,
     )
+
+
+def _updated(room: Room, call: Call) -> Answer:
+    first = next((argument for argument in call.arguments if argument.name in (None, "object")), None)
+    if first is None or first is not call.arguments[0]:
+        raise room.program.error("update() takes a model first, update(m, . ~ . + x).", call)
+    of = _evaluate(room, first.value).value
+    if not isinstance(of, Model):
+        raise room.program.error("update() takes a fitted model.", first.value)
+    model = update_call(room, call, of)
+    return Answer({model.verb: model.fit.summary()}, model)
 
 
 def _noted(room: Room, call: Call) -> Answer:

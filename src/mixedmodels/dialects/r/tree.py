@@ -87,7 +87,17 @@ class Assign:
     printed: bool = False
 
 
-Node: TypeAlias = Number | Text | Name | Call | Unary | Binary | Assign
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of what an expression gives: `value$name`, `value[["name"]]`."""
+
+    value: Node
+    name: str
+    first: int
+    last: int
+
+
+Node: TypeAlias = Number | Text | Name | Call | Unary | Binary | Assign | Part
 
 
 @dataclass(frozen=True, slots=True)

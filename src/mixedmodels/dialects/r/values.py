@@ -17,6 +17,7 @@ class Model:
 
     fit: Fit
     verb: str
+    made: tuple[str, dict[str, Node]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
