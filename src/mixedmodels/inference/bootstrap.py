@@ -22,6 +22,7 @@ from ..typing import Array, Labels
 from .progress import counted
 from .reported import reported_parameters
 from .resampling import Clusters, fit_rows
+from .threads import each, with_threads
 from .wald import check_level
 
 KINDS = ("parametric", "case")
@@ -174,6 +175,7 @@ def bootstrap(
     *,
     kind: str = "parametric",
     cluster: str | None = None,
+    threads: int | None = None,
     progress: bool | None = None,
 ) -> Bootstrap:
     """Return n bootstrap replicates of a statistic of the fit.
@@ -192,6 +194,8 @@ def bootstrap(
         (rows, for a model without random effects).
     cluster
         Grouping factor whose levels are drawn; by default the one all others nest in.
+    threads
+        Threads of the refits, by default those of the fit's `Control`.
     progress
         Whether a line on standard error says how far it is; by default where that is a terminal, after two
         seconds.
@@ -201,8 +205,8 @@ def bootstrap(
     Replicate i uses the Philox stream with key (seed, i), so that it depends on nothing but seed and i: not
     on n, on the order of computation or on threads. A replicate that raises or does not converge is a
     failure: it is listed in `failures` with its reason and counted in the notes of every table. Parametric replicates
-    of the fit's own parameters are searched for in native threads (`Control(threads=)`), statistics of one's own and
-    case replicates one after the other.
+    of the fit's own parameters are searched for in native threads; those of cases, and a statistic of one's own, which
+    must then bear it, in threads of Python.
     *Same as* `lme4::bootMer`, `lmeresampler::bootstrap`.
 
     Examples
@@ -224,12 +228,14 @@ def bootstrap(
     check_room("n", n, len(fit.beta) + len(fit.optimum.theta) + 1, fit.control)
     names, estimate = _evaluate(fit, stat)
     run = _Run(np.full((n, len(estimate)), np.nan), [], np.zeros(n, dtype=bool))
+    worked = with_threads(fit, threads)
     if kind == "case":
-        _draw_cases(run, fit, stat, seed, cluster, progress)
+        _draw_cases(run, worked, stat, seed, cluster, progress)
     elif stat is None:
-        _draw_parameters(run, fit, seed, progress)
+        _draw_parameters(run, worked, seed, progress)
     else:
-        _draw_responses(run, fit, stat, seed, progress)
+        _draw_responses(run, worked, stat, seed, progress)
+    run.failures.sort()
     return Bootstrap(
         fit, stat, names, estimate, run.values, tuple(run.failures), int(run.singular.sum()), kind, seed,
         cluster,
@@ -315,15 +321,29 @@ def _draw_cases(
         raise SpecError(
             "bootstrap: kind='case' draws independent clusters, and all rows are of one; use 'parametric'."
         )
-    for i in counted(range(len(run.values)), "bootstrap", progress):
+
+    def one(i: int) -> None:
         chosen = stream(seed, i).integers(clusters.count, size=clusters.count)
-        run.record(i, lambda chosen=chosen: fit_rows(fit, clusters, chosen), stat)  # type: ignore[misc]
+        run.record(i, lambda: fit_rows(fit, clusters, chosen), stat)
+
+    _go_through(one, fit, len(run.values), progress)
 
 
 def _draw_responses(run: _Run, fit: Fit, stat: Statistic, seed: int, progress: bool | None) -> None:
-    for i in counted(range(len(run.values)), "bootstrap", progress):
+    def one(i: int) -> None:
         y = simulated(fit, seed, i)
-        run.record(i, lambda y=y: fit.refit(y), stat)  # type: ignore[misc]
+        run.record(i, lambda: fit.refit(y), stat)
+
+    _go_through(one, fit, len(run.values), progress)
+
+
+def _go_through(one: Callable[[int], None], fit: Fit, n: int, progress: bool | None) -> None:
+    """Compute replicates in the threads that a fit of this size is given."""
+    done = each(one, range(n), fit.control.threads_for(fit.nobs))
+    for _ in counted(range(n), "bootstrap", progress):
+        next(done)
+    # to the end, where threads are given back
+    next(done, None)
 
 
 def _draw_parameters(run: _Run, fit: Fit, seed: int, progress: bool | None) -> None:

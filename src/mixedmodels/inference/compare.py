@@ -24,6 +24,7 @@ from .distributions import f_upper
 from .nested import is_nested
 from .other_method import by_method, null_model
 from .restricted_ratio import simulate_ratio
+from .threads import with_threads
 
 BOUNDARIES = ("none", "mixture", "exact")
 FEW_GROUPS = 30
@@ -53,6 +54,7 @@ def compare(
     n: int | None = None,
     seed: int | None = None,
     conditional: bool = False,
+    threads: int | None = None,
     progress: bool | None = None,
 ) -> Table:
     """Return likelihood-ratio tests of each model against the next smaller one, with information criteria.
@@ -79,6 +81,8 @@ def compare(
     conditional
         Add the conditional AIC of Greven and Kneib (2010), for the groups observed; see
         `fit.conditional_aic`.
+    threads
+        Threads of the refits of `"bootstrap"`, by default those of each fit's `Control`.
     progress
         Whether a line on standard error says how far draws and refits are; by default where that is a terminal, after
         two seconds.
@@ -126,6 +130,7 @@ def compare(
     for each in fits:
         models += each if isinstance(each, (list, tuple)) else [each]  # type: ignore[list-item]
     _check_fits(models)
+    models = [with_threads(fit, threads) for fit in models]
     if names is not None and len(names) != len(models):
         raise SpecError(f"names has {len(names)} entries for {len(models)} fits; give one for each.")
     labels = [_label(fit) for fit in models] if names is None else list(names)

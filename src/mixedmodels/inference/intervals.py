@@ -19,6 +19,7 @@ from .profiles import choose, profiles_of
 from .reported import Reported, is_regular, reported_parameters
 from .sensitivity import Information
 from .studentized import studentized_limits
+from .threads import with_threads
 from .wald import check_level
 
 METHODS = ("wald", "profile", "boot")
@@ -37,6 +38,7 @@ def confint(
     seed: int | None = None,
     kind: str = "parametric",
     interval: str = "percentile",
+    threads: int | None = None,
     progress: bool | None = None,
 ) -> Table:
     """Return confidence intervals of fixed effects and covariance parameters, one row each.
@@ -59,6 +61,8 @@ def confint(
     n, seed, kind, interval
         Of `"boot"`: replicates, seed, `"parametric"` or `"case"`, and `"percentile"`, `"basic"`, `"bca"` or
         `"studentized"`.
+    threads
+        Threads of `"profile"` and `"boot"`, by default those of the fit's `Control`.
     progress
         Whether a line on standard error says how far `"profile"` or `"boot"` is; by default where that is a terminal,
         after two seconds.
@@ -96,6 +100,7 @@ def confint(
     """
     check_choice("method", method, METHODS)
     check_level(level)
+    fit = with_threads(fit, threads)
     if method == "profile":
         return _profile_table(fit, terms, level, likelihood, progress)
     parameters = reported_parameters(fit._work.parameters(), fit.optimum.theta)
@@ -125,13 +130,14 @@ def profile(
     terms: str | Iterable[str] | None = "all",
     level: float = 0.99,
     likelihood: str | None = None,
+    threads: int | None = None,
     progress: bool | None = None,
 ) -> Table:
     """Return points of the profile likelihood of each parameter, columns `term value zeta`.
 
     Parameters
     ----------
-    terms, likelihood, progress
+    terms, likelihood, threads, progress
         As for `confint`.
     level
         Profiles reach out to the limits of intervals of this confidence level.
@@ -150,6 +156,7 @@ def profile(
     (('term', 'value', 'zeta'), True)
     """
     check_level(level)
+    fit = with_threads(fit, threads)
     profiles, notes = profiles_of(fit, terms, level, likelihood, progress=progress, points=True)
     columns = {
         "term": [name for name, one in profiles.items() for _ in one.points.values],
