@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 import numpy as np
+from scipy import linalg
 
 from ..errors import SpecError
 from ..typing import Array
@@ -14,10 +15,12 @@ from .scales import standard_deviation
 
 TINY = 1e-60
 """A deviation that stands for zero among diagonal penalties, relative to the largest."""
-FLOOR = 1e-5
+FLOOR = 1e-7
 """A deviation that is zero among penalties that are not diagonal together, whose sum is inverted."""
 NULL = 1e-9
-"""Eigenvalue of a penalty, of its largest, that is zero."""
+"""Eigenvalue of a sum of penalties, of its largest, that is zero."""
+ROOT = 1e-13
+"""The same of one penalty, whose root is taken."""
 
 
 @final
@@ -53,6 +56,8 @@ class Penalty(Structure):
     scales: tuple[float, ...] = ()
     linear: bool = field(init=False, repr=False)
     """Whether every coefficient has one of the penalties alone."""
+    roots: tuple[Array, ...] = field(init=False, repr=False)
+    """Rows C_j with C_j'C_j = S_j where penalties are not diagonal."""
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -61,6 +66,7 @@ class Penalty(Structure):
             object.__setattr__(self, "scales", (1.0,) * len(self.weights))
         single = self.diagonal and bool((np.count_nonzero(np.array(self.weights), axis=0) == 1).all())
         object.__setattr__(self, "linear", single)
+        object.__setattr__(self, "roots", () if self.diagonal else _roots(self.weights))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Penalty) or len(self.weights) != len(other.weights):
@@ -141,15 +147,17 @@ class Penalty(Structure):
         free = self._free(gone) if gone.any() else None
         if free is not None and not free.shape[1]:
             return np.zeros_like(self.weights[0])
-        kept = [one / own**2 for one, own, out in zip(self.weights, theta, gone, strict=True) if not out]
-        total = np.sum(kept, axis=0)
+        if np.iscomplexobj(theta):
+            out = np.linalg.inv(
+                np.sum([one / own**2 for one, own in zip(self.weights, theta, strict=True)], axis=0)
+            )
+            return np.asarray(0.5 * (out + out.T))
+        kept = [j for j in np.argsort(np.abs(theta)) if not gone[j]]
+        rows = np.vstack([self.roots[j] / abs(float(theta[j])) for j in kept])
+        inverse = _inverse_root(rows if free is None else rows @ free)
         if free is not None:
-            total = free.T @ total @ free
-        size = np.sqrt(np.diagonal(total))
-        out = np.linalg.inv(total / size / size[:, None]) / size / size[:, None]
-        if free is not None:
-            out = free @ out @ free.T
-        return np.asarray(0.5 * (out + out.T))
+            inverse = free @ inverse
+        return np.asarray(inverse @ inverse.T)
 
     def _free(self, gone: Array) -> Array:
         """Return an orthonormal basis (m, ·) of what the chosen penalties do not touch."""
@@ -250,6 +258,31 @@ class Penalty(Structure):
 
     def canonical(self, theta: Array, at: Positions) -> Array:
         return np.abs(theta) if self.diagonal else np.where(self._gone(theta), 0.0, np.abs(theta))
+
+
+def _roots(weights: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return for each penalty rows C_j (rank, m) with C_j'C_j = S_j."""
+    found = []
+    for one in weights:
+        values, vectors = np.linalg.eigh(one)
+        kept = values > ROOT * values[-1]
+        found.append((vectors[:, kept] * np.sqrt(values[kept])).T)
+    return tuple(found)
+
+
+def _inverse_root(rows: Array) -> Array:
+    """Return T (m, m) with TT' = (C'C)⁻¹ for rows C, the largest first.
+
+    Notes
+    -----
+    By Householder reflections of the rows themselves, whose condition is the root of that of C'C: deviations may differ
+    by 1e7 (Wood 2011, appendix B, has the same aim).
+    """
+    upper, pivot = linalg.qr(rows, mode="r", pivoting=True, check_finite=False)
+    m = rows.shape[1]
+    out = np.empty((m, m))
+    out[pivot] = linalg.solve_triangular(upper[:m], np.eye(m), check_finite=False)
+    return out
 
 
 def _embedded(diagonals: Array) -> Array:

@@ -240,7 +240,7 @@ def _own_term(
     else:
         own = (values - centre if centre.any() else values) @ inner
     structure = OwnColumns(term.structure, map_, term.positions)
-    return replace(term, structure=structure), replace(rows, values=np.ascontiguousarray(own))
+    return replace(term, structure=structure), replace(rows, values=np.ascontiguousarray(own), squares=None)
 
 
 def _in_one_unit(term: RandomTerm, rows: TermRows) -> tuple[RandomTerm, TermRows]:
@@ -250,7 +250,7 @@ def _in_one_unit(term: RandomTerm, rows: TermRows) -> tuple[RandomTerm, TermRows
     if SMALL <= size <= LARGE or size == 0.0:
         return term, rows
     structure = OwnColumns(term.structure, np.eye(term.n_columns) / size, term.positions)
-    return replace(term, structure=structure), replace(rows, values=values / size)
+    return replace(term, structure=structure), replace(rows, values=values / size, squares=None)
 
 
 def own_terms(

@@ -79,8 +79,22 @@ def factor_of(layout: Layout, members: Sequence[int], codes: Codes, values: Arra
 
 def _merge(layout: Layout, rows: Rows, members: list[int]) -> Factor:
     own = [rows.random[k] for k in members]
-    values = own[0].values if len(own) == 1 else np.column_stack([one.dense_values() for one in own])
+    values = own[0].values if len(own) == 1 else _together([one.dense_values() for one in own])
     return factor_of(layout, members, np.ascontiguousarray(own[0].codes, dtype=np.int32), values)
+
+
+def _together(parts: list[Array]) -> Array:
+    """Return columns beside each other: the matrix that they are of, where they stand in one in this order."""
+    whole = parts[0].base
+    if isinstance(whole, np.ndarray) and whole.ndim == 2 and all(part.base is whole for part in parts):
+        at = [
+            (part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]) // 8
+            for part in parts
+        ]
+        ends = np.cumsum([at[0], *(part.shape[1] for part in parts)])
+        if list(ends[:-1]) == at and all(part.strides == whole.strides for part in parts):
+            return np.asarray(whole[:, at[0] : ends[-1]])
+    return np.column_stack(parts)
 
 
 def _same_levels(layout: Layout, rows: Rows, i: int, j: int) -> bool:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..errors import DataError, SpecError
 from ..typing import Array, Codes, Labels
 
-BLOCK = 16_384
+BLOCK = 4096
 """Rows that are worked on at once, so that what a basis needs beside its result does not grow with the data."""
 ENTRIES = 2**21
 """Entries of a matrix of rows by knots that are worked on at once, where a basis has many knots."""

@@ -61,11 +61,14 @@ def centring(means: Array) -> Array:
     return np.delete(reflection, pivot, axis=1)
 
 
-def constraint(basis: Basis, x: tuple[Array | Codes, ...]) -> Array | None:
-    """Return Z (k, k − 1) that makes a smooth sum to zero over rows x, or None where it needs no constraint."""
+def constraint(basis: Basis, x: tuple[Array | Codes, ...], means: Array | None = None) -> Array | None:
+    """Return Z (k, k − 1) that makes a smooth sum to zero over rows x, or None where it needs no constraint.
+
+    `means` of the columns over the rows where they are known.
+    """
     if not basis.centred:
         return None
-    means = basis.means(x)
+    means = basis.means(x) if means is None else means
     return centring(means if basis.constrained is None else np.where(basis.constrained, means, 0.0))
 
 

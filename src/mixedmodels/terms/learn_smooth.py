@@ -16,7 +16,7 @@ from ..covariance.penalty import Penalty
 from ..errors import DataError, Severity, SpecError, Status
 from ..frame.model_frame import ModelFrame
 from ..smooths import SMOOTHS
-from ..smooths.base import Basis, Given, Smooth
+from ..smooths.base import Basis, Given, Smooth, blocks
 from ..smooths.mixed import MixedForm, constraint, mixed_form
 from ..smooths.tensor import Margin, learn_tensor
 from ..spec import ModelSpec, SmoothSpec, SplineSpec, StructureSpec
@@ -83,7 +83,32 @@ def learn_smooths(
         notes += more
     whole = [own for j in range(len(spec.smooths)) for own in found[j]]
     _check_labels(whole)
-    return tuple(whole), tuple(notes)
+    return _filled(whole, frame), tuple(notes)
+
+
+def _filled(found: Sequence[Learned], frame: ModelFrame) -> tuple[Learned, ...]:
+    """Return smooths with their columns; penalised ones of the population side by side in one matrix.
+
+    They are all multiplied with each other, and so need not be put together again. A block of rows is written for all
+    of them while it is in the cache.
+    """
+    curves = [own for own in found if isinstance(own, LearnedCurve)]
+    widths = [0 if own.group else own.curve.random.shape[1] for own in curves]
+    together: Array = np.empty((frame.n, sum(widths)))
+    filled: dict[int, LearnedCurve] = {}
+    writers = []
+    for own, end, width in zip(curves, np.cumsum(widths), widths, strict=True):
+        fixed: Array = np.empty((frame.n, own.curve.n_fixed))
+        random = together[:, end - width : end]
+        if own.group:
+            random = np.empty((frame.n, own.curve.random.shape[1]))
+        squares: Array = np.zeros(own.curve.random.shape[1])
+        writers.append(own.curve.writer(fixed, random, squares, frame.columns))
+        filled[id(own)] = replace(own, fixed=fixed, random=random, squares=squares)
+    for block in blocks(frame.n, min((own.curve.basis.block for own in curves), default=1)):
+        for write in writers:
+            write(block)
+    return tuple(filled.get(id(own), own) for own in found)
 
 
 def _check_labels(found: Sequence[Learned]) -> None:
@@ -150,9 +175,10 @@ def _learn(
     asked = read.spec
     basis = _basis(read, frame)
     numeric = any(by is not None and by.levels is None for by in read.by)
-    absorbed = None if basis.grouping or numeric else constraint(basis, read.values)
+    means = None if basis.grouping or numeric or not basis.centred else basis.means(read.values)
+    absorbed = None if means is None else constraint(basis, read.values, means)
     form = _form(asked, basis, absorbed)
-    first = _first_column(basis, None if absorbed is None else basis.means(read.values))
+    first = _first_column(basis, means)
     check_matrix(asked.label, frame.n, form.fixed.shape[1] + form.random.shape[1], MOST_FIXED, Control().room)
     factors = tuple(read.arguments[place].variables[0] for place in basis.grouping)
     found: list[Learned] = []
@@ -165,15 +191,12 @@ def _learn(
             notes.append(own[1])
         structure, scale = _structure(form, basis)
         curve = Curve(asked, label, read.arguments, basis, form.fixed, form.random / scale, None, by)
-        if absorbed is not None and basis.constrained is not None:
+        if means is not None and basis.constrained is not None:
             # the constraint is about some columns; the curve that is shown sums to zero, the intercept has the rest
-            curve = replace(curve, shift=basis.means(read.values) @ np.hstack([curve.fixed, curve.random]))
+            curve = replace(curve, shift=means @ np.hstack([curve.fixed, curve.random]))
         curve = replace(curve, lead=_lead(curve, first))
-        values = curve.values(frame.columns, frame.n)
-        m = curve.n_fixed
-        found.append(
-            LearnedCurve(curve, structure, values[:, :m], np.ascontiguousarray(values[:, m:]), factors)
-        )
+        none: Array = np.zeros((0, 0))
+        found.append(LearnedCurve(curve, structure, none, none, None, factors))
     return found, notes
 
 
@@ -200,7 +223,7 @@ def _beside(
         return None
     z = _reflected(basis, basis.means(read.values) if basis.centred and not _numeric(by) else None)
     columns = basis.design(read.values, 0, z)
-    taken = [np.ones((frame.n, 1)), *(np.hstack([one.fixed, one.random]) for one in inside)]
+    taken = [np.ones((frame.n, 1)), *(one.curve.values(frame.columns, frame.n) for one in inside)]
     if by is not None:
         weights = by.weights(frame.columns)[:, None]
         columns, taken[0] = columns * weights, weights

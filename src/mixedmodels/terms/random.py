@@ -308,4 +308,5 @@ def _smooth_term(alike: list[Learned], frame: ModelFrame) -> tuple[RandomTerm, T
         smooth=not smooth.group,
         penalised=True,
     )
-    return term, TermRows(group.codes, values), RandomEncoding(smooth.group, basis)
+    squares = smooth.squares if isinstance(smooth, LearnedCurve) and len(alike) == 1 else None
+    return term, TermRows(group.codes, values, squares), RandomEncoding(smooth.group, basis)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .rank import ColumnMoments
 
 
+ROWS_AT_ONCE = 4_096
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FixedRows:
     """X, (n, p), every column written by the formula, aliased ones included.
@@ -41,10 +44,14 @@ class FixedRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermRows:
-    """One random term row by row: the level of each row (n,), and Z values (n, p), None for one column of ones."""
+    """One random term row by row: the level of each row (n,), and Z values (n, p), None for one column of ones.
+
+    `squares` are Σ z² of the columns (p,) where they are known.
+    """
 
     codes: Codes
     values: Array | None = None
+    squares: Array | None = None
 
     def dense_values(self) -> Array:
         """Return Z values as an (n, p) array."""
@@ -52,10 +59,16 @@ class TermRows:
 
     def column_squares(self) -> Array:
         """Return Σ z² of every column, (p,)."""
+        if self.squares is not None:
+            return self.squares
         if self.values is None:
             return np.array([float(len(self.codes))])
-        # column by column: NumPy is slow along short rows
-        return np.array([float(np.einsum("n,n->", column, column)) for column in self.values.T])
+        total: Array = np.zeros(self.values.shape[1])
+        # by blocks that stay in the cache, summed by BLAS: NumPy is slow along short rows
+        for first in range(0, len(self.values), ROWS_AT_ONCE):
+            squares = np.square(self.values[first : first + ROWS_AT_ONCE])
+            total += np.ones(len(squares)) @ squares
+        return total
 
     def products(self, effects: Array) -> Array:
         """Return z_i'b of the level of each row, (n,), for effects b (q, p)."""

@@ -6,7 +6,7 @@ penalty touches and onto coordinates in which the penalty is one variance (or a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,6 +122,29 @@ class Curve:
             out *= self.by.weights(data)[:, None]
         return out
 
+    def writer(
+        self, fixed: Array, random: Array, squares: Array, data: Mapping[str, Column]
+    ) -> Callable[[slice], None]:
+        """Return what writes the unpenalised (n, M) and the penalised columns (n, r) of a block of rows of data, and
+        adds up Σ z² of the latter (r,)."""
+        n, m = fixed.shape
+        found = tuple(argument.values(data, n) for argument in self.arguments)
+        values = tuple(np.ascontiguousarray(v, dtype=np.float64) for v in found)
+        read = self.basis.reader(0, np.hstack([self.fixed, self.random]))
+        weights = None if self.by is None else self.by.weights(data)
+
+        def write(block: slice) -> None:
+            columns = read(tuple(v[block] for v in values))
+            if self.shift is not None:
+                columns = columns - self.shift
+            if weights is not None:
+                columns = columns * weights[block, None]
+            fixed[block], random[block] = columns[:, :m], columns[:, m:]
+            np.square(columns, out=columns)
+            squares[:] += (np.ones(len(columns)) @ columns)[m:]
+
+        return write
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CurveFixed:
@@ -178,6 +201,8 @@ class LearnedCurve:
         Covariance of the penalised coefficients.
     fixed, random
         The columns, (n, M) and (n, r).
+    squares
+        Σ z² of the penalised columns, (r,).
     group
         Factors each of whose combinations of levels has penalised coefficients of its own; none for a curve of the
         population.
@@ -187,6 +212,7 @@ class LearnedCurve:
     structure: Structure
     fixed: Array
     random: Array
+    squares: Array | None = None
     group: Labels = ()
 
     @property

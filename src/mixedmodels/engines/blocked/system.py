@@ -41,6 +41,7 @@ from ..layout import Layout
 from ..relative import RelativeSystem, TermDirection
 from ..standardise import Standardised, standardise
 from ..targets import refuse_new_levels
+from .one_level import WIDE, one_level
 from .refits import ChainRefits
 from .start_moments import mivque0
 from .tail import TailBlock, full, tail_blocks
@@ -91,6 +92,9 @@ class RowSource:
 
     def products(self, arranged: Arrangement) -> Blocked:
         s = self.standard
+        only = arranged.factors[arranged.chain[0]] if len(arranged.chain) == 1 and not arranged.tail else None
+        if only is not None and only.q == 1 and only.p >= WIDE and only.values is not None:
+            return one_level(only.values, only.sets, s, self._weights)
         rows = [(f.codes, f.values, f.p, f.q) for f in arranged.factors]
         return Blocked(
             [rows[f] for f in arranged.chain],
