@@ -93,8 +93,8 @@ def write(data: pd.DataFrame, recoding: Recoding, case: Case) -> Written:
     """Return the data in the other writing."""
     rng = np.random.default_rng(3)
     out, tokens = data.copy(), {}
-    units, origins = {"y": recoding.response}, {"y": 0.0}
-    out["y"] = out["y"] * recoding.response
+    units, origins = {"y": 1.0 if case.family else recoding.response}, {"y": 0.0}
+    out["y"] = out["y"] * units["y"]
     for name in COVARIATES:
         units[name], origins[name] = scale_of(name, recoding, case)
         out[name] = (out[name] + origins[name]) * units[name]

@@ -190,6 +190,24 @@ def emmeans(asked: Asked) -> Iterator[Answer]:
     yield from differences(asked, means.contrast("pairwise", adjust="tukey"), unit)
 
 
+def response_means(asked: Asked) -> Iterator[Answer]:
+    """Means on the scale of the response, and over the random effects; probabilities of categories."""
+    if asked.case.family is None:
+        return
+    read, arm = asked.written.read, asked.written.names.get("arm", "arm")
+    how: dict[str, dict[str, Any]] = {"response": {"type": "response"}}
+    if asked.fit.design.random and asked.fit.distribution.link is not None:
+        how["averaged"] = {"type": "response", "means": "averaged"}
+    for label, options in how.items():
+        means = asked.fit.emmeans(arm, **options)
+        names = list(means.levels)
+
+        def key(i: int, means: Any = means, names: Any = names) -> str:
+            return " ".join(sorted(read(means[name][i]) for name in names))
+
+        yield from estimates(means.table, key, 1.0, f"{label} ")
+
+
 def differences(asked: Asked, contrasts: Any, unit: float) -> Iterator[Answer]:
     """Yield differences of levels; the limits of one written the other way round are those of its negative."""
     table = contrasts.table
@@ -233,8 +251,16 @@ def predict(asked: Asked) -> Iterator[Answer]:
     """Limits for rows of the fit given as new data."""
     chosen = np.argsort(asked.written.order)[[0, 5, 17, 40]]
     new = asked.written.data.iloc[chosen]
+    if asked.case.family == "ordinal":
+        # the predictor alone has no origin: thresholds hold it
+        probabilities = asked.fit.predict(new, type="prob")
+        for name in probabilities:
+            for i, value in enumerate(probabilities[name]):
+                yield f"{name} {i}", float(value), 0.1
+        return
     for level in ("population", "conditional"):
-        for interval in ("confidence", "prediction"):
+        # new responses of generalised models are drawn
+        for interval in ("confidence",) if asked.case.family else ("confidence", "prediction"):
             table = asked.fit.predict(new, level=level, interval=interval)
             for i in range(len(table)):
                 for column in ("fit", "se", "lower", "upper"):
@@ -434,6 +460,7 @@ QUESTIONS: dict[str, Question] = {
     "fixed_effects": fixed_effects,
     "anova": anova,
     "emmeans": emmeans,
+    "means on the scale of the response": response_means,
     "emtrends": emtrends,
     "joint_tests": joint_tests,
     "predict": predict,

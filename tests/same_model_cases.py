@@ -37,6 +37,8 @@ class Case:
     """Whether the coefficient of x means the same whatever the origin and the coding (no products with x)."""
     small_components: bool = False
     """Whether some variance is estimated as zero up to rounding, so that only its share of the residual's counts."""
+    family: str | None = None
+    """The distribution of a generalised model, whose response keeps its unit."""
     shared: bool = False
     """Whether loadings and unique variances are more than the covariances they make up: these alone are determined."""
 
@@ -171,10 +173,38 @@ OTHERS = {
     "smooth": Case("y ~ s(x, bs='cr', k=5) + arm + (1 | id)", coefficients=False, near=True),
 }
 
+
+def generalised(formula: str, family: str, *, profile: bool = False, **options: Any) -> Case:
+    return Case(formula, options=options, family=family, profile=profile)
+
+
+GENERALISED = {
+    "binary": generalised("seen ~ x + arm + (1 | id)", "binomial", profile=True),
+    "binary, probit, slopes": generalised("seen ~ x + arm + (x | id)", "binomial", link="probit"),
+    "trials, quadrature": generalised(
+        "cbind(hits, tries - hits) ~ x + arm + (1 | id)", "binomial", method="quadrature", points=7
+    ),
+    "counts, crossed": generalised("count ~ x + arm + offset(log(w)) + (1 | id) + (1 | rater)", "poisson"),
+    "counts, nb2": generalised("count ~ x + arm + (1 | id)", "nb2"),
+    "counts, zeros": generalised(
+        "zeros ~ x + arm + (1 | id)", "poisson", zero_inflation="~ kind", dispersion=None
+    ),
+    "counts, serial": generalised("count ~ x + arm + ar1(0 + visit | id)", "poisson"),
+    "positive": generalised("size ~ x + arm + (1 | id)", "gamma", link="log", dispersion="~ kind"),
+    "shares": generalised("share ~ x + arm + (1 | id)", "beta"),
+    "grades": generalised("grade ~ x + arm + (1 | id)", "ordinal"),
+    "without effects": generalised("count ~ x + arm", "poisson"),
+    "pseudo-likelihood": generalised("seen ~ x + arm + (1 | id)", "binomial", method="rspl"),
+    "pseudo-likelihood, serial errors": generalised(
+        "count ~ x + arm", "poisson", method="rmpl", residual="ar1(visit | run)"
+    ),
+}
+
 CASES: dict[str, Case] = {
     **of_structures(),
     **{f"variance, {name}": variance_case(name) for name in VARIANCES},
     **of_engines(),
     **OTHERS,
+    **GENERALISED,
 }
 """Every model by what is special about it."""

@@ -59,7 +59,30 @@ def responses() -> pd.DataFrame:
             "quarter": np.array(["quarterA", "quarterB"])[visit % 2],
         }
     )
-    return data[rng.random(n) < 0.92].reset_index(drop=True)
+    data = data[rng.random(n) < 0.92].reset_index(drop=True)
+    return data.assign(**other_responses(data))
+
+
+def other_responses(data: pd.DataFrame) -> dict[str, Array]:
+    """Return responses of other kinds, (n,) each, with effects of subjects: counts, shares, grades and others."""
+    rng = np.random.default_rng(7)
+    subject = data["id"].str[2:].astype(int).to_numpy()
+    x, armed = data["x"].to_numpy(), (data["arm"] == "armB").to_numpy()
+    eta = 0.2 + 0.5 * x + 0.4 * armed + 0.8 * rng.standard_normal(SUBJECTS)[subject]
+    chance, mean = 1.0 / (1.0 + np.exp(-eta)), np.exp(0.6 + 0.5 * eta)
+    tries = rng.integers(2, 9, len(data))
+    count = rng.poisson(mean * rng.gamma(3.0, 1.0 / 3.0, len(data)))
+    latent = eta + rng.logistic(size=len(data))
+    return {
+        "seen": rng.binomial(1, chance),
+        "tries": tries,
+        "hits": rng.binomial(tries, chance),
+        "count": count,
+        "zeros": np.where(rng.random(len(data)) < 0.25, 0, count),
+        "size": mean * rng.gamma(4.0, 0.25, len(data)),
+        "share": rng.beta(6.0 * chance, 6.0 * (1.0 - chance)),
+        "grade": np.array(["grade1", "grade2", "grade3"])[np.digitize(latent, [-0.5, 1.0])],
+    }
 
 
 def serial(rng: np.random.Generator, rows: int, correlation: float) -> Array:

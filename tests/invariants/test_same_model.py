@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mixedmodels as mm
@@ -39,14 +40,30 @@ def fit(case: Case, written: Written) -> Fit:
     if "cov=A" in case.formula:
         new = {old: new for new, old in written.tokens.items()}
         options["known"] = {"A": relationship().rename(index=new, columns=new)}
-    return mm.lmm(
+    formula, control = (
         written.write(f"{left} ~ {right}"),
+        mm.Control(decrement=DECREMENT, engine=case.engine, threads=recoding.threads),
+    )
+    if case.family is not None:
+        for name in ("zero_inflation", "dispersion", "residual"):
+            if options.get(name):
+                options[name] = written.write(options[name])
+        return mm.glmm(formula, graded(written), case.family, control=control, **options)
+    return mm.lmm(
+        formula,
         written.data,
         residual=None if case.residual is None else written.write(case.residual),
         variance=None if case.variance is None else written.write(case.variance),
-        control=mm.Control(decrement=DECREMENT, engine=case.engine, threads=recoding.threads),
+        control=control,
         **options,
     )
+
+
+def graded(written: Written) -> pd.DataFrame:
+    """Return the data with the grades in their order."""
+    name = written.names.get("grade", "grade")
+    grades = pd.Categorical(written.data[name], ["grade1", "grade2", "grade3"], ordered=True)
+    return written.data.assign(**{name: grades})
 
 
 def sum_terms(text: str) -> list[str]:

@@ -95,6 +95,7 @@ def build_grid(
     counted: bool = False,
     offset: float | None = None,
     components: bool = False,
+    bare: bool = False,
 ) -> ReferenceGrid:
     """Return the reference grid of a fit: factor levels crossed, covariates at their means or as `at` says.
 
@@ -113,6 +114,8 @@ def build_grid(
         sets their variables.
     components
         Whether predictors of all components of a generalised model have axes, rather than those of the mean.
+    bare
+        Whether the grid is for its cells alone: its matrix has no columns, and offsets are those of the data's mean.
     """
     columns = all_predictors(fit) if components else predictors(fit)
     asked = dict(at or {})
@@ -142,7 +145,9 @@ def build_grid(
         notes.append(f"{inner} is nested in {' and '.join(outer)}; cells that do not occur are left out")
     occurs = _occurring(columns, axes, index, nesting)
     index, frequency = index[occurs], frequency[occurs]
-    if averaged:
+    if bare:
+        matrix, own = np.zeros((len(index), 0)), np.zeros(len(index))
+    elif averaged:
         matrix, own = _averaged_rows(fit, columns, whole, averaged, index, counted)
         how = "their counts" if counted else "equal weights"
         notes.append(f"averaged beforehand, with {how}: {', '.join(nuisance)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from ..inference.sensitivity import Information
 from ..inference.wald import check_level
 from ..registry import check_choice
 from ..typing import Array, Ddf, Labels
+from .categories import SCALES, crossed_levels, is_of_categories, of_categories
 from .components import check_component, mean_note, of_component
 from .display import as_objects, level_value
 from .emm import EMM, Settings, label_columns
@@ -41,7 +43,7 @@ def emmeans(
     information: Information = "observed",
     level: float = 0.95,
     adjust: str = "none",
-    type: Literal["link", "response"] = "link",
+    type: Literal["link", "response", "latent", "prob", "cumulative", "mean"] = "link",
     means: Literal["conditional", "averaged"] = "conditional",
     component: str = "mean",
     bias_sigma: float | None = None,
@@ -75,7 +77,10 @@ def emmeans(
     type
         `"response"` for means transformed back from `log(y)`, `sqrt(y)`, `log(y + 1)` and the like, or by the link of a
         generalised model; contrasts are then ratios, of means or of odds, where the scale is a logarithm. `.regrid()`
-        of the means gives those whose contrasts are differences on the response's scale.
+        of the means gives those whose contrasts are differences on the response's scale. Of a response of categories
+        `"prob"` (also `"response"`), the probability of every level, which `specs` may name by the response; of ordered
+        ones also `"cumulative"`, that of a level or a lower one, `"mean"`, the mean level counted from 1, and
+        `"latent"` (also `"link"`), the predictor less the mean of the thresholds.
     means
         Of a generalised model: `"conditional"`, of a group whose random effects are zero, or `"averaged"`, the mean
         response of the population, over the distribution of the random effects.
@@ -115,7 +120,8 @@ def emmeans(
     """
     check_level(level)
     weights = choose_weights(weights)
-    check_choice("type", type, ("link", "response"))
+    categories = is_of_categories(fit)
+    check_choice("type", type, ("link", "response", *(SCALES if categories else ())))
     _check_means(means)
     check_component(fit, component)
     whole = component != "mean"
@@ -124,7 +130,16 @@ def emmeans(
             f"component={component!r} goes without means='averaged', bias_sigma= and nuisance=; averages over random "
             "effects are those of predict(level='averaged')."
         )
-    shown, groups = read_specs(specs, by, all_predictors(fit) if whole else predictors(fit))
+    shown, groups = read_specs(specs, by, all_predictors(fit) if whole or categories else predictors(fit))
+    if categories:
+        if means == "averaged" or bias_sigma is not None or nuisance:
+            raise SpecError(
+                "means of a response of categories go without means='averaged', bias_sigma= and nuisance=; "
+                "predict(type='prob', level='averaged') averages over random effects."
+            )
+        grid = build_grid(fit, at, counted=weights != "equal", offset=offset, components=True, bare=True)
+        settings = Settings(method_for(fit, ddf, information=information), level, adjust)
+        return _category_means(fit, shown, groups, grid, weights, type, settings)
     aside = (nuisance,) if isinstance(nuisance, str) else tuple(nuisance)
     grid = build_grid(fit, at, nuisance=aside, counted=weights != "equal", offset=offset, components=whole)
     shown, groups, notes = with_parents(grid, shown, groups)
@@ -160,6 +175,46 @@ def emmeans(
         "other",
         tuple(about),
         root,
+    )
+
+
+def _category_means(
+    fit: Fit,
+    shown: Labels,
+    groups: Labels,
+    grid: ReferenceGrid,
+    weights: Weights,
+    scale: str,
+    settings: Settings,
+) -> EMM:
+    """Return means of a response of categories; the response itself may be among what is shown or grouped by."""
+    response = fit.spec.response
+    asked = [name for name in (*shown, *groups) if name == response]
+    inside = response in shown
+    shown, groups = (tuple(name for name in names if name != response) for names in (shown, groups))
+    shown, groups, notes = with_parents(grid, shown, groups)
+    rows, levels, averaged = average(grid, shown, groups, weights)
+    found = of_categories(fit, grid, rows, scale)
+    if found.names:
+        levels = crossed_levels(levels, response, found.names)
+        if not shown and not groups:
+            del levels["1"]
+            inside = True
+        shown, groups = ((*shown, response), groups) if inside else (shown, (*groups, response))
+    elif asked:
+        raise SpecError(
+            f"type={scale!r} is one number for each mean; ask for type='prob' to have {response!r} among them."
+        )
+    about = [*grid.notes, *notes, *_averaged_note(averaged, weights), found.note]
+    return EMM(
+        fit,
+        found.functions,
+        found.constants,
+        *label_columns(levels, shown, groups),
+        replace(settings, response=found.response),
+        "mean",
+        "other",
+        tuple(about),
     )
 
 

@@ -174,7 +174,7 @@ def natural_std_errors(fit: Fit) -> Array:
     zero = [
         value == 0 and kind == "variance" for value, kind in zip(natural.values, natural.kinds, strict=True)
     ]
-    known = (variance > (1e-10 * np.abs(natural.values)) ** 2) & ~np.array(zero)
+    known = (variance > (1e-10 * np.abs(natural.values)) ** 2) & ~np.array(zero, dtype=bool)
     return np.where(known, np.sqrt(np.maximum(variance, 0.0)), np.nan)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...errors import SpecError
 from ...fit import Fit
+from ...likelihood.families.multinomial import Multinomial
 from ...terms.design import Design, FixedTerms, RandomTerm
 from ...terms.rows import Rows, TermRows
 from ...typing import Array, Codes
@@ -35,7 +36,7 @@ class BetweenWithin(ByColumn):
         design, fixed, rows = fit.design, fit.design.fixed, fit._work.rows()
         subjects = subject_codes(design, rows)
         n_subjects = int(subjects.max()) + 1
-        x, own = _with_thresholds(fixed, rows)
+        x, own = _as_read(fit, fixed, rows)
         constant = constant_within(x, subjects)
         between = float(n_subjects - constant[own].sum())
         within = float(design.n - n_subjects - (~constant[own]).sum())
@@ -78,6 +79,19 @@ def _elsewhere(fixed: FixedTerms) -> NDArray[np.bool_]:
     if not fixed.components:
         return np.zeros(fixed.rank, dtype=bool)
     return np.array([fixed.components[j] not in ("mean", "threshold") for j in fixed.estimable])
+
+
+def _as_read(fit: Fit, fixed: FixedTerms, rows: Rows) -> tuple[Array, NDArray[np.intp]]:
+    """Return X with every column as its own predictor reads it, and which columns take degrees of freedom.
+
+    Those of unordered categories read the same columns for every level but the first, which count once.
+    """
+    known = fit.distribution
+    if known is None or not isinstance(known.family, Multinomial):
+        return _with_thresholds(fixed, rows)
+    part = rows.parts[0].rows.fixed.matrix
+    whole = np.tile(part, len(known.levels) - 1)[:, list(fixed.estimable)]
+    return whole, np.flatnonzero(np.array(fixed.estimable) < part.shape[1])
 
 
 def _with_thresholds(fixed: FixedTerms, rows: Rows) -> tuple[Array, NDArray[np.intp]]:

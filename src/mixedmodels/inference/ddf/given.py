@@ -12,7 +12,7 @@ from ...fit import Fit
 from ...typing import Array
 from ..model_terms import model_terms
 from .base import DegreesOfFreedom
-from .by_column import INVOLVED
+from .by_column import involved
 
 
 class GivenDf(DegreesOfFreedom):
@@ -86,10 +86,9 @@ class GivenDf(DegreesOfFreedom):
         for term in model_terms(fit):
             columns[list(term.place)] = known.get(term.name, np.nan)
         own = columns[list(fit.design.fixed.estimable)]
-        size = np.abs(functions)
-        involved = size > INVOLVED * size.max(axis=1, keepdims=True, initial=0.0)
-        least = np.where(involved & ~np.isnan(own), own, np.inf).min(axis=1, initial=np.inf)
-        open_rows = (involved & np.isnan(own)).any(axis=1)
+        counted = involved(fit, functions)
+        least = np.where(counted & ~np.isnan(own), own, np.inf).min(axis=1, initial=np.inf)
+        open_rows = (counted & np.isnan(own)).any(axis=1)
         if open_rows.any():
             least[open_rows] = np.fmin(least[open_rows], self.rest.df_of_rows(fit, functions[open_rows]))
         return np.asarray(least)
