@@ -25,6 +25,8 @@ MOST_MINIMA = 6
 """Local minima among the starting points that searches start from, at most."""
 SMALL = 1000
 """Rows up to which searches also start from points that are no such minima."""
+LARGE = 20_000
+"""Rows beyond which random effects start from those beside independent errors and from half the variance alone."""
 FEW = 120
 """Rows up to which a structure without a ladder of its own has one beside variance functions."""
 FIRST_STEPS = 3
@@ -168,7 +170,8 @@ def _random_starts(criterion: Criterion) -> list[tuple[Array, float]]:
     total = _ordinary_variance(criterion)
     if not criterion.model.random_blocks:
         return [(np.empty(0), total)]
-    shared = [(_random_at(criterion, share * total), (1.0 - share) * total) for share in SHARES]
+    shares = SHARES if criterion.design.n <= LARGE else SHARES[:1]
+    shared = [(_random_at(criterion, share * total), (1.0 - share) * total) for share in shares]
     alone = _beside_independent(criterion, shared)
     return shared if alone is None else [alone, *shared]
 
