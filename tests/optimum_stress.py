@@ -110,7 +110,10 @@ def others(fit: mm.Fit, seed: int) -> list[float]:
 
 
 def examine(seed: int) -> dict[str, Any]:
-    """Return what became of one model: `refused`, `crashed`, `missed`, `slow`, `unbounded` or `right`."""
+    """Return what became of one model: `refused`, `crashed`, `missed`, `slow`, `unconverged`, `unbounded` or `right`.
+
+    `unbounded` is a fit that warns of lower values at which no search came to an end.
+    """
     formula, data, options = draw(seed)
     text = f"{formula}, {options}"
     begun = time.process_time()
@@ -126,11 +129,16 @@ def examine(seed: int) -> dict[str, Any]:
             "why": f"{type(error).__name__}: {error}"[:200],
         }
     seconds = time.process_time() - begun
-    best = min([value for value in others(fit, seed) if np.isfinite(value)], default=np.inf)
+    try:
+        best = min([value for value in others(fit, seed) if np.isfinite(value)], default=np.inf)
+    except Exception as error:
+        why = f"a search from elsewhere: {type(error).__name__}: {error}"[:200]
+        return {"seed": seed, "model": text, "outcome": "crashed", "why": why}
     above = fit.criterion - best
     outcome = "right"
     if above > ABOVE:
-        outcome = "missed"
+        told = any("may have no maximum" in status.message for status in fit.status)
+        outcome = "unbounded" if told else "missed"
     elif seconds > SLOW:
         outcome = "slow"
     elif not fit.converged:
@@ -177,11 +185,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--shard", default="1/1")
     parser.add_argument("--log", type=Path, default=Path("optima.jsonl"))
     arguments = parser.parse_args()
     shard, shards = map(int, arguments.shard.split("/"))
-    seeds = [seed for seed in range(arguments.count) if seed % shards == shard - 1]
+    seeds = [
+        seed
+        for seed in range(arguments.first, arguments.first + arguments.count)
+        if seed % shards == shard - 1
+    ]
     found = known(arguments.log)
     warnings.simplefilter("ignore")
     with arguments.log.open("a", encoding="utf-8") as log:

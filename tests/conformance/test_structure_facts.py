@@ -41,6 +41,21 @@ def test_families_are_closed_under_what_they_claim_and_no_more(case: Case) -> No
         assert structure.closed_under == found
 
 
+@each
+def test_variances_that_may_vanish_leave_a_covariance(case: Case) -> None:
+    """Σ stays positive definite where one of them is zero, and has no slope along it there."""
+    theta = case.theta(1)
+    for place in case.structure.vanishing(case.at):
+        theta[place] = 0.0
+        assert np.linalg.eigvalsh(case.structure.matrix(theta, case.at))[0] > -1e-12
+        assert not case.structure.d_matrix(theta, case.at)[place].any()
+        theta = case.theta(1)
+    assert case.structure.with_nugget == (
+        len(case.structure.vanishing(case.at)) == 1
+        and "nugget" in str(case.structure.natural(theta, case.at).names[-1])
+    )
+
+
 def maps(case: Case, seed: int) -> list[tuple[str, np.ndarray]]:
     """Return one T of every kind: any, positive diagonal, a multiple of the identity."""
     rng, m = np.random.default_rng(seed), case.at.size

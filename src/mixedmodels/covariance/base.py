@@ -95,6 +95,8 @@ class Structure(ABC):
     """Whether Σ has kinks in its second working parameter, the logarithm of a range, at the distances."""
     bounded: ClassVar[bool] = True
     """Whether Σ is kept positive semidefinite; otherwise zero variances are nothing special."""
+    with_nugget: ClassVar[bool] = False
+    """Whether the last parameter is the standard deviation of a nugget."""
     nugget_allowed: ClassVar[bool] = False
     """Whether Σ + τ²I is a larger family in which τ² can be told from the other parameters."""
     unit_first: bool = False
@@ -111,6 +113,10 @@ class Structure(ABC):
     """For which T the family contains TΣT' with Σ: `"linear"`, all; `"scale"`, the diagonal ones with T_ii > 0."""
     dependent_columns: bool = False
     """Whether its variances are identified even where the columns of a random term are linearly dependent."""
+
+    def vanishing(self, at: Positions) -> tuple[int, ...]:
+        """Return where in θ variances stand that may be zero while Σ is positive definite: a nugget, uniquenesses."""
+        return ()
 
     def ranges(self, at: Positions) -> tuple[Range, ...]:
         """Return where in θ the logarithms of ranges and their like stand, in which −2l can be flat far and wide."""

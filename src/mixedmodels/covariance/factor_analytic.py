@@ -180,6 +180,11 @@ class LoadingsAndUniquenesses:
         pattern, n = self._parts(at)
         return joined(loadings.positive_columns(theta[:n], pattern), np.abs(theta[n:]))
 
+    def vanishing(self, at: Positions) -> tuple[int, ...]:
+        """Return the places of the uniquenesses."""
+        loadings_of = len(self.pattern(at.size).rows)
+        return tuple(range(loadings_of, loadings_of + len(self.sharing(at.size))))
+
     def _parts(self, at: Positions) -> tuple[Pattern, int]:
         pattern = self.pattern(at.size)
         return pattern, len(pattern.rows)

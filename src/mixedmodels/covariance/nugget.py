@@ -32,6 +32,7 @@ class WithNugget(Structure):
            [2., 5.]])
     """
 
+    with_nugget = True
     inner: Structure
     names: tuple[str, ...] = field(init=False, repr=False)  # type: ignore[misc]
     needs_coordinates: bool = field(init=False, repr=False)
@@ -99,6 +100,9 @@ class WithNugget(Structure):
             deviations = np.sqrt(np.diag(rest))
             rest = np.outer(deviations, deviations) * 0.3 ** lags(at.size)
         return joined(self.inner.start(rest, at), np.sqrt(variance))
+
+    def vanishing(self, at: Positions) -> tuple[int, ...]:
+        return (*self.inner.vanishing(at), self.inner.size(at.size))
 
     def ranges(self, at: Positions) -> tuple[Range, ...]:
         return self.inner.ranges(at)

@@ -157,6 +157,10 @@ class LikelihoodCriterion(Criterion, Protocol):
         """Return the mode of the random effects with everything known there."""
         ...
 
+    def mode_slopes(self, theta: Array, mode: Mode) -> tuple[Array, ...]:
+        """Return ∂b̂/∂(θ, ψ) at a mode by term, (q, p, k + l)."""
+        ...
+
     def covariance(self, theta: Array) -> Array:
         """Return the asymptotic covariance of all parameters, (n_theta, n_theta), zero for held ones."""
         ...

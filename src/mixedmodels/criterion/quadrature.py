@@ -116,6 +116,10 @@ class Quadrature:
         """Return û and what is known there; `FitError` where it is not found."""
         return _found(self._at(theta))[0].mode
 
+    def mode_slopes(self, theta: Array, mode: Mode) -> tuple[Array, ...]:
+        """Return ∂b̂/∂(θ, ψ) at a mode by term, (q, p, k + l): the modes are Laplace's."""
+        return self.laplace.mode_slopes(theta, mode)
+
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
         if key == self._point.key:

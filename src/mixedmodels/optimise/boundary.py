@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..covariance.factor_analytic import LoadingsAndUniquenesses
-from ..covariance.nugget import WithNugget, escape_nugget
+from ..covariance.nugget import escape_nugget
 from ..criterion.base import Criterion
 from ..criterion.differences import Evaluation
 from ..criterion.parameters import Block, ResidualBlock
@@ -120,26 +119,20 @@ def snap_to_boundary(criterion: Criterion, theta: Array, evaluation: Evaluation)
             # a factor recomputed from a singular Σ can have rounding error in place of its zeros
             if _exact_rank(block, tidy) <= rank:
                 snapped[block.place] = tidy
-    for place in (*nuggets(criterion), *_uniquenesses(criterion)):
-        if cheap[place]:
-            snapped[place] = 0.0
+    for residual in criterion.model.residual_blocks:
+        if residual.structure is not None:
+            for place in residual.structure.vanishing(residual.positions):
+                if cheap[residual.place.start + place]:
+                    snapped[residual.place.start + place] = 0.0
     return None if np.array_equal(snapped, theta) else snapped
 
 
 def nuggets(criterion: Criterion) -> list[int]:
     """Return the places in θ of the nuggets of Σ_R."""
-    blocks = [b for b in criterion.model.residual_blocks if isinstance(b.structure, WithNugget)]
+    blocks = [
+        b for b in criterion.model.residual_blocks if b.structure is not None and b.structure.with_nugget
+    ]
     return [b.place.stop - 1 for b in blocks if criterion.free[b.place.stop - 1]]
-
-
-def _uniquenesses(criterion: Criterion) -> list[int]:
-    """Return the places in θ of the uniquenesses of Σ_R, which may vanish while Σ_R stays positive definite."""
-    found: list[int] = []
-    for block in criterion.model.residual_blocks:
-        if isinstance(block.structure, LoadingsAndUniquenesses):
-            loadings = len(block.structure.pattern(block.positions.size).rows)
-            found += range(block.place.start + loadings, block.place.stop)
-    return found
 
 
 def _exact_rank(block: Block, theta: Array) -> int:

@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..criterion.coordinates import own_values
-from ..criterion.laplace import Laplace
-from ..criterion.quadrature import Quadrature
 from ..engines.base import Target
 from ..fit import Fit
 from ..terms.new_rows import NewRows
@@ -48,8 +46,6 @@ def mode_variances(
 def _of_parameters(fit: Fit, rows: NewRows, included: tuple[bool, ...], directions: Array) -> Array:
     """Return what θ̂ and its correlation with β̂ add to variances, (m,); x of every row becomes x − X'WZCz, in place."""
     criterion, mode = fit._work.likelihood(), fit._work.mode()
-    laplace = criterion.laplace if isinstance(criterion, Quadrature) else criterion
-    assert isinstance(laplace, Laplace)
     assert mode.equations is not None
     stack = criterion.observed.stack
     by_fixed = mode.equations.solve_random(list(stack.random_by_fixed(mode.densities.curvature)))
@@ -57,7 +53,7 @@ def _of_parameters(fit: Fit, rows: NewRows, included: tuple[bool, ...], directio
     if fit.spec.method == "reml":
         # β̂ of restricted likelihood goes with θ̂ taken as known: so do means, as those of a linear model and of mgcv
         return np.zeros(len(rows))
-    along = _carried(fit, rows, included, laplace.mode_slopes(fit.optimum.theta, mode))
+    along = _carried(fit, rows, included, criterion.mode_slopes(fit.optimum.theta, mode))
     covariance, beta = fit._work.covariance(), criterion.of_beta
     others = np.r_[0 : beta.start, beta.stop : criterion.n_theta]
     own = np.einsum("ma,ab,mb->m", along, covariance[np.ix_(others, others)], along)
