@@ -342,7 +342,7 @@ proc mixed data=rcbd; class block trt; model y=trt x; random block; parms / pdat
 covtest 'no G' zerog; covtest diagg; covtest 'no slope' . 0 0 / est; covtest glm / wald; run;""",
         "covtest groups": """proc glimmix data=rcbd; class block trt; model y = trt; random _residual_ / group=trt;
 covtest 'equal' homogeneity; run;""",
-        "multivariate": """proc mixed data=dent; class id sex age; model y = sex|age; repeated age / subject=id type=un hlm hlps; run;""",
+        "multivariate tests": """proc mixed data=dent; class id sex age; model y = sex|age; repeated age / subject=id type=un hlm hlps; run;""",
         "narrow": """proc mixed data=split; class rep whole sub; model yield = whole|sub; random rep rep*whole / s;
 estimate 'narrow' int 1 whole 1 sub .25 .25 .25 .25 whole*sub .25 .25 .25 .25 | rep .2 .2 .2 .2 .2 rep*whole .2 0 0 .2 0 0 .2 0 0 .2;
 estimate 'intermediate' int 5 whole 5 sub 1.25 1.25 1.25 1.25 | rep 1 1 1 1 1 / divisor=5 cl; contrast 'reps' | rep 1 -1, | rep 1 0 -1; run;""",

@@ -68,6 +68,8 @@ def contrast(
         rows.append(chosen.weights @ _rows_of(len(source), group))
         names += chosen.names
         groups += [group[0]] * len(chosen.names)
+    if not rows:
+        raise SpecError("contrast: there are no means to compare; those of one mean have none.")
     levels: dict[str, NDArray[np.object_]] = {"contrast": as_objects(names)}
     levels.update((name, source.levels[name][groups]) for name in source.by)
     return _derived(

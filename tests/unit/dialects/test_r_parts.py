@@ -117,6 +117,7 @@ def test_anova_of_car() -> None:
         ("update(. ~ ., m)", r"update\(\) takes|formula|fitted model"),
         ("update(m, nonsense = 1)", "no argument 'nonsense'"),
         ("contrast(emmeans(m, ~ trt), list(c(1, -1, 0, 0)))", "have names"),
+        ('emtrends(m, ~ 1, var = "x") |> pairs() |> pairs()', "no means to compare"),
     ],
 )
 def test_refusals(text: str, message: str) -> None:

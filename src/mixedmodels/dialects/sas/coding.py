@@ -50,6 +50,9 @@ class Coding:
         Means of the covariates, and of the product of those of each effect.
     own, rank
         Which of the estimable columns of the fit are of the mean, and how many columns there are.
+    thresholds
+        Of a cumulative model the columns of its thresholds: T has a first row for them, SAS's columns being those of
+        (1, −x), since P(y ≤ k) = F(α_k + x'β).
     """
 
     asked: Asked
@@ -62,6 +65,7 @@ class Coding:
     products: tuple[float, ...]
     own: tuple[int, ...]
     rank: int
+    thresholds: tuple[int, ...] = ()
 
     @cached_property
     def inverse(self) -> Array:
@@ -87,9 +91,23 @@ class Coding:
         """Return functions of the columns of the mean as functions of all estimable columns, (k, rank)."""
         if len(self.own) == self.rank:
             return functions
+        if self.thresholds:
+            return self.spread_cut(functions, 0)
         out = np.zeros((len(functions), self.rank))
         out[:, list(self.own)] = functions
         return out
+
+    def spread_cut(self, functions: Array, cut: int) -> Array:
+        """Return functions of (1, x) of a cumulative model, (k, rank), with its intercept that of one cut."""
+        out = np.zeros((len(functions), self.rank))
+        out[:, self.thresholds[cut]] = functions[:, 0]
+        out[:, list(self.own)] = -functions[:, 1:]
+        return out
+
+    @property
+    def mean_map(self) -> Array:
+        """T of the columns of the mean alone, SAS's columns by those of the fit."""
+        return -self.map[1:] if self.thresholds else self.map
 
     def index(self, effect: Effect) -> int | None:
         """Return the place of an effect of the model, whatever the order of its variables; None for none."""
@@ -120,7 +138,11 @@ def code(asked: Asked, fit: Fit) -> Coding:
     fixed = fit.design.fixed
     # predictors beside the mean have columns of their own, of which SAS's functions are free
     own = [k for k, j in enumerate(fixed.estimable) if not fixed.components or fixed.components[j] == "mean"]
-    map_ = _solve(fit._work.rows().x[:, own], wide)
+    thresholds = [
+        k for k, j in enumerate(fixed.estimable) if fixed.components and fixed.components[j] == "threshold"
+    ]
+    x = fit._work.rows().x[:, own]
+    map_ = _solve(np.hstack([np.ones((len(x), 1)), x]) if thresholds else x, wide)
     means = {name: float(values.mean()) for name, values in numbers.items()}
     products = tuple(
         float(np.prod([numbers[n] for n in e.numbers(asked.levels)], axis=0).mean())
@@ -139,6 +161,7 @@ def code(asked: Asked, fit: Fit) -> Coding:
         products,
         tuple(own),
         fixed.rank,
+        tuple(thresholds),
     )
 
 

@@ -52,12 +52,16 @@ class GivenDf(DegreesOfFreedom):
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit with what SAS's tables need of it: its columns of X, its covariance parameters, degrees of freedom."""
+    """A fit with what SAS's tables need of it: its columns of X, its covariance parameters, degrees of freedom.
+
+    `cuts` has the levels that a cumulative model has intercepts for.
+    """
 
     asked: Asked
     fit: Fit
     ddf: str
     robust: DegreesOfFreedom | None = None
+    cuts: tuple[str, ...] = ()
 
     @property
     def model(self) -> Model:
@@ -120,7 +124,8 @@ class Fitted:
         """Return functions that involve the columns of the fit that are of an effect."""
         effect = self.coding.effects[self.coding.columns[places[0]].effect]
         fixed = self.fit.design.fixed
-        text = "1" if effect.is_intercept else self.asked.terms[effect]
+        intercept = "(thresholds)" if self.coding.thresholds else "1"
+        text = intercept if effect.is_intercept else self.asked.terms[effect]
         wanted = _pieces(text)
         own = [k for k, j in enumerate(fixed.estimable) if _pieces(fixed.terms[fixed.assign[j]]) == wanted]
         return np.eye(fixed.rank)[own] if own else rows

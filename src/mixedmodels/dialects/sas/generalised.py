@@ -31,9 +31,7 @@ FAMILIES = {
 }  # fmt: skip
 BINARY = ("binary", "bern", "bernoulli", "b")
 NOT_DONE = {
-    "multinomial": "fit it with mm.glmm(family='ordinal') or 'multinomial'",
-    "mult": "fit it with mm.glmm(family='ordinal')",
-    "multi": "fit it with mm.glmm(family='ordinal')", "byobs": "one family for all rows is fitted",
+    "byobs": "one family for all rows is fitted",
     "tcentral": "fit it with mm.glmm(family='t')", "t": "fit it with mm.glmm(family='t')",
 }  # fmt: skip
 LINKS = {
@@ -41,6 +39,12 @@ LINKS = {
     "identity": "identity", "id": "identity", "inverse": "inverse", "reciprocal": "inverse", "recip": "inverse",
     "power(-1)": "inverse", "power(-2)": "inverse_squared", "powerminus2": "inverse_squared", "inv2": "inverse_squared",
 }  # fmt: skip
+ORDERED = ("multinomial", "multi", "mult")
+CUMULATIVE = {
+    "cumlogit": "logit", "clogit": "logit", "cumprobit": "probit", "cprobit": "probit", "cumcll": "cloglog",
+    "cumloglog": "loglog",
+}  # fmt: skip
+"""Links of DIST=MULTINOMIAL by the package's names."""
 PSEUDO = ("rspl", "mspl", "rmpl", "mmpl")
 
 
@@ -52,6 +56,8 @@ def fit_generalised(asked: Asked, known: dict[str, Any]) -> Fitted:
     link = _link(asked)
     if dist in NORMAL and link in (None, "identity"):
         return _normal(asked, known, method)
+    if dist in ORDERED:
+        return _ordinal(asked, known, method, points, link)
     name = FAMILIES["binomial" if dist == "" else "lognormal" if dist in NORMAL else dist]
     if dist in NORMAL:
         model.model_options["link"].fail("dist=normal with another link than the identity is not done.")
@@ -97,6 +103,70 @@ def fit_generalised(asked: Asked, known: dict[str, Any]) -> Fitted:
     return Fitted(asked, fit, ddf)
 
 
+def _ordinal(
+    asked: Asked, known: dict[str, Any], method: str, points: int | Literal["auto"] | None, link: str | None
+) -> Fitted:
+    """Return a cumulative-link model: P(y ≤ k) = F(α_k + x'β), of which the package's β is the negative."""
+    model = asked.model
+    assert model.model is not None
+    if model.repeated is not None:
+        model.repeated.statement.fail("DIST=MULTINOMIAL has no R side.")
+    if asked.random and method in PSEUDO:
+        model.head.fail(
+            "pseudo-likelihood of DIST=MULTINOMIAL is not done: write method=laplace or method=quad in PROC."
+        )
+    if not model.intercept:
+        model.model_options["noint"].fail("the cuts of DIST=MULTINOMIAL are its intercepts: leave noint out.")
+    for name in ("parms", "frequency"):
+        if getattr(model, name):
+            model.model.fail(f"{name} does not go with DIST=MULTINOMIAL.")
+    for request in model.requests:
+        if request.kind not in ("estimate", "contrast"):
+            request.statement.fail(
+                f"{request.kind.upper()} is not for DIST=MULTINOMIAL; ESTIMATE and CONTRAST of effects are."
+            )
+    ddf = denominator(model, asked)
+    levels = _ordered_response(asked)
+    spec = read_generalised(
+        f"{quoted(model.response)} ~ {asked.formula}", "ordinal", link or "logit",
+        method="laplace" if method in PSEUDO else method,  # type: ignore[arg-type]
+        points=points, weights=model.weight or None, ddf=ddf, contrasts=asked.contrasts,
+    )  # fmt: skip
+    try:
+        fit = fit_model(spec, Inputs(asked.model_data, None, known or None), Control())
+    except MixedModelsError as error:
+        raise located(asked, error) from error
+    return Fitted(asked, fit, ddf, cuts=levels[:-1])
+
+
+def _ordered_response(asked: Asked) -> tuple[str, ...]:
+    """Put the places of the response's levels in order into the data, and return the levels."""
+    model, data = asked.model, asked.data
+    options = model.response_options
+    for name in ("event", "ref"):
+        if name in options:
+            options[name].fail(f"{name}= is for two levels; descending turns the order of several round.")
+    if options.text("order", "internal") not in ("internal", "formatted", "data"):
+        options["order"].fail("order= is one of internal, formatted, data.")
+    values = data.columns[model.response].tolist()
+    missing = data.missing(model.response)
+    levels: list[Any] = list(levels_of(data, model.response))
+    if options.text("order") == "data":
+        levels = list(dict.fromkeys(v for v, gone in zip(values, missing, strict=True) if not gone))
+    if options.has("descending"):
+        levels.reverse()
+    if len(levels) < 3:
+        assert model.model is not None
+        model.model.fail(f"the response {model.response} has {len(levels)} levels: write dist=binary.", 1)
+    place = {level: float(k) for k, level in enumerate(levels)}
+    codes = np.array([place.get(value, np.nan) for value in values])
+    codes[missing] = np.nan
+    asked.data = data.with_columns({model.response: codes})
+    texts = tuple(level_text(level) for level in levels)
+    model.notes.append(f"probabilities are cumulated over {model.response} in the order {', '.join(texts)}")
+    return texts
+
+
 def _normal(asked: Asked, known: dict[str, Any], method: str) -> Fitted:
     """Return a linear model: pseudo-likelihood is then (restricted) maximum likelihood."""
     options = asked.model.options
@@ -120,8 +190,8 @@ def _distribution(asked: Asked) -> str:
     option = model.model_options["dist"]
     if option.text in NOT_DONE:
         option.fail(f"dist={option.text} is not done: {NOT_DONE[option.text]}.")
-    if option.text not in FAMILIES and option.text not in NORMAL:
-        option.fail(f"dist={option.text} is not known.{suggest(option.text, [*FAMILIES, *NORMAL])}")
+    if option.text not in (*FAMILIES, *NORMAL, *ORDERED):
+        option.fail(f"dist={option.text} is not known.{suggest(option.text, [*FAMILIES, *NORMAL, *ORDERED])}")
     return option.text
 
 
@@ -130,6 +200,12 @@ def _link(asked: Asked) -> str | None:
         return None
     option = asked.model.model_options["link"]
     text = option.text
+    if _distribution(asked) in ORDERED:
+        if text == "glogit":
+            option.fail("generalised logits are not done; fit them with mm.glmm(family='multinomial').")
+        if text not in CUMULATIVE:
+            option.fail(f"link={text} is not of DIST=MULTINOMIAL. Links: {', '.join(CUMULATIVE)}.")
+        return CUMULATIVE[text]
     if text not in LINKS:
         option.fail(f"link={text} is not done.{suggest(text, LINKS)} Links: {', '.join(sorted(LINKS))}.")
     return LINKS[text]

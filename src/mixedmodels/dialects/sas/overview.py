@@ -44,8 +44,9 @@ def model_information(found: Fitted, name: str) -> Table:
     if groups:
         rows["Group Effect"] = ", ".join(groups)
     if spec.likelihood is not None:
-        rows["Response Distribution"] = found.fit.family.capitalize()
-        rows["Link Function"] = found.fit.link.capitalize()
+        ordered = bool(found.cuts)
+        rows["Response Distribution"] = "Multinomial (ordered)" if ordered else found.fit.family.capitalize()
+        rows["Link Function"] = "Cumulative " * ordered + found.fit.link.capitalize()
         rows["Estimation Technique"] = TECHNIQUES[
             spec.likelihood.approximation if spec.random or spec.residual else ""
         ]
@@ -83,7 +84,7 @@ def dimensions(found: Fitted) -> Table:
     columns_z = sum(term.n_levels * term.n_columns for term in design.random)
     own = {
         "Covariance Parameters": len(found.parameters.parameters),
-        "Columns in X": len(found.coding.columns),
+        "Columns in X": len(found.coding.columns) + max(len(found.coding.thresholds) - 1, 0),
         "Columns in Z": columns_z,
         "Subjects": subjects,
         "Max Obs per Subject": largest,

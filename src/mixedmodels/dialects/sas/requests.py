@@ -56,6 +56,10 @@ def coefficients(found: Fitted, request: Request, row: Row) -> Array:
     for place in range(len(coding.effects)):
         if place not in given:
             _distribute(found, given, place, out)
+    if coding.thresholds and out[0] != 0.0:
+        request.statement.fail(
+            "DIST=MULTINOMIAL has an intercept for each cut: give coefficients of the other effects."
+        )
     return out
 
 

@@ -24,6 +24,9 @@ FORMATS = {
 }  # fmt: skip
 
 
+ALIASED = "a coefficient of 0 without standard error is that of a column aliased with those before it"
+
+
 def table(found: Fitted, columns: dict[str, Any], title: str, notes: Sequence[str] = ()) -> Table:
     """Return a table in the backend of the fit."""
     return Table(
@@ -78,6 +81,8 @@ def solution(found: Fitted) -> Table:
     # a kept coefficient is that function of β which it is with aliased ones at zero
     functions = np.zeros((k, len(kept)))
     functions[kept] = coding.inverse
+    if coding.thresholds:
+        return _cumulative_solution(found, functions)
     functions = coding.spread(functions)
     out = {name: np.full(k, np.nan) for name in Estimates.__slots__}
     for j in kept:
@@ -96,9 +101,33 @@ def solution(found: Fitted) -> Table:
     shown = alpha if options.has("cl") else None
     cells = level_cells(coding, range(len(coding.effects)), range(k))
     names = [str(coding.effects[e]) for e in effects]
-    notes = ("a coefficient of 0 without standard error is that of a column aliased with those before it",)
+    notes = (ALIASED,)
     columns = {"Effect": names, **cells, **columns_of(Estimates(**out), shown)}
     return table(found, columns, "Solution for Fixed Effects", notes if len(aliased) else ())
+
+
+def _cumulative_solution(found: Fitted, functions: Array) -> Table:
+    """Return `ParameterEstimates` of a cumulative model: an intercept for each cut, then the other columns of X."""
+    coding, options = found.coding, found.model.model_options
+    alpha = options.number("alpha", 0.05)
+    kept, rows = set(coding.kept), []
+    columns = [(0, cut) for cut in range(len(coding.thresholds))]
+    columns += [(j, -1) for j in range(1, len(coding.columns))]
+    for j, cut in columns:
+        if j not in kept:
+            rows.append({name: 0.0 if name == "estimate" else np.nan for name in Estimates.__slots__})
+            continue
+        L = coding.spread_cut(functions[j : j + 1], max(cut, 0))
+        method = found.method(coding.columns[j].effect)
+        one = estimate_rows(found.fit, L, np.zeros(1), method, 1 - alpha, np.ones(1, bool))
+        rows.append({name: float(values[0]) for name, values in one.columns().items()})
+    out = {name: np.array([row[name] for row in rows]) for name in Estimates.__slots__}
+    places = [j for j, _ in columns]
+    shown: dict[str, Any] = {"Effect": [str(coding.effects[coding.columns[j].effect]) for j in places]}
+    shown[found.model.response] = [found.cuts[cut] if cut >= 0 else "" for _, cut in columns]
+    shown |= level_cells(coding, range(len(coding.effects)), places)
+    shown |= columns_of(Estimates(**out), alpha if options.has("cl") else None)
+    return table(found, shown, "Parameter Estimates", (ALIASED,) if len(kept) < len(coding.columns) else ())
 
 
 def tests(found: Fitted, kind: int) -> Table:
@@ -159,7 +188,7 @@ def _echelon(found: Fitted, place: int, rows: Array) -> Array:
     """
     own = list(found.coding.places[place])
     rows = np.array(rows)
-    written = rows[:, list(found.coding.own)] @ found.coding.map[:, own]
+    written = rows[:, list(found.coding.own)] @ found.coding.mean_map[:, own]
     free = list(range(len(rows)))
     scale = np.abs(written).max(initial=0.0)
     for j in range(len(own)):
@@ -189,6 +218,8 @@ def _intercept_row(found: Fitted) -> Array:
 def _sequential(found: Fitted) -> list[Array]:
     """Return the rows of the triangular factor of SAS's X, effect by effect, as functions of the fit's columns."""
     coding = found.coding
+    if coding.thresholds:
+        found.model.model_options["htype"].fail("type 1 tests of DIST=MULTINOMIAL are not done; use 2 or 3.")
     x = found.fit._work.rows().x[:, list(coding.own)]
     kept = list(coding.kept)
     columns = x @ coding.map[:, kept]

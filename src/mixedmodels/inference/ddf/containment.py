@@ -55,7 +55,11 @@ def _rank_contributions(fit: Fit) -> tuple[list[tuple[frozenset[str], int]], int
             f"ddf='containment' needs the rank of [X Z], of {width:,} columns (at most {MOST_COLUMNS:,}); "
             "use ddf='satterthwaite'."
         )
-    blocks, effects = [rows.x], []
+    x = rows.x
+    if design.fixed.components and "threshold" in design.fixed.components:
+        # a row has the thresholds of its own category; together they are the intercept
+        x = np.hstack([np.ones((len(x), 1)), x])
+    blocks, effects = [x], []
     for term, own in zip(design.random, rows.random, strict=True):
         for effect, columns in _effects(term):
             effects.append(effect)
@@ -92,7 +96,8 @@ def variables_of(name: str) -> frozenset[str]:
     >>> sorted(variables_of("C(week)[T.2]:sex[T.M]")), sorted(variables_of("(Intercept)"))
     (['sex', 'week'], [])
     """
-    if name in ("1", "(Intercept)"):
+    # thresholds of ordered categories are intercepts
+    if name in ("1", "(Intercept)", "(thresholds)"):
         return frozenset()
     parts = re.sub(r"\[[^\]]*\]", "", name).split(":")
     return frozenset(re.sub(r"^C\((\w+).*\)$", r"\1", part.strip().strip("`")) for part in parts)
