@@ -10,6 +10,8 @@ import numpy as np
 from ..errors import SpecError
 from ..fit import Fit
 from ..table import Table
+from ..terms.encoding import encoding_of
+from ..terms.smooth import Curve
 from ..typing import Array, Ddf
 from .components import by_component
 from .ddf import method_for
@@ -52,7 +54,8 @@ def anova(
     -------
     Table
         `term num_df den_df statistic p_value`, without the intercept. Terms of which nothing is estimable
-        have no df.
+        have no df. Penalised smooths have their tests in `fit.smooths()`: what no penalty touches of one is no
+        hypothesis about the curve.
 
     Notes
     -----
@@ -83,14 +86,30 @@ def anova(
     kept = list(fit.design.fixed.estimable)
     rows = []
     names = []
+    curves = penalised_smooths(fit)
     for name, L in hypotheses(fit, kind).items():
+        if name in curves:
+            continue
         names.append(name)
         rows.append(joint_test(fit, L[:, kept], np.zeros(len(L)), method.for_term(name), ()).row(0))
     notes = [f"df: {method.describe(fit)}", *empty_tests(fit, rows, names)]
+    if curves:
+        notes.append(f"tests of {', '.join(curves)}: fit.smooths()")
     columns = {
         key: np.array([row[key] for row in rows]) for key in ("num_df", "den_df", "statistic", "p_value")
     }
     return Table({"term": names, **columns}, f"Type {kind} tests of fixed effects", tuple(notes), fit.backend)
+
+
+def penalised_smooths(fit: Fit) -> tuple[str, ...]:
+    """Return the names of the smooths of a fit that have a penalty, `spline()` apart, whose polynomial is written."""
+    encoding = encoding_of(fit.design)
+    found = () if encoding is None else encoding.smooths
+    return tuple(
+        place.label
+        for place in found
+        if isinstance(place.curve, Curve) and place.term is not None and place.fixed
+    )
 
 
 def hypotheses(fit: Fit, type: int) -> dict[str, Array]:

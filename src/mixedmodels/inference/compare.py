@@ -72,7 +72,7 @@ def compare(
     boundary
         Reference distribution by `"chi2"` where the smaller model puts a variance at zero: `"none"` for χ²_d;
         `"mixture"` for ½χ²_{d−1} + ½χ²_d, one random column added; `"exact"` for simulation of the
-        finite-sample distribution, for one variance component against none.
+        finite-sample distribution, for one variance component against none, a smooth against a line among them.
     names
         Names of the models, in the order given; their formulas by default.
     n, seed
@@ -297,6 +297,8 @@ def _test(smaller: Fit, larger: Fit, as_given: Fit, asked: _Reference) -> tuple[
     if df == 0:
         notes.append("models with the same number of parameters are not tested against each other")
         return np.nan, np.nan, np.nan
+    if asked.boundary == "exact" and _is_recoded(smaller, larger) and as_given.design.reml:
+        return _restricted_test(by_method(smaller, "reml"), as_given, df, asked)
     statistic = smaller.criterion - larger.criterion
     if not _families_nested(smaller, larger):
         notes.append(
@@ -366,9 +368,13 @@ def _by_chi_square(smaller: Fit, larger: Fit, statistic: float, df: int, asked: 
         notes.append(f"p-value from ½χ²_{df - 1} + ½χ²_{df}")
         below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0)
         return 0.5 * below + 0.5 * float(special.chdtrc(df, statistic))
+    return _exact_p(smaller, larger, statistic, asked)
+
+
+def _exact_p(smaller: Fit, larger: Fit, statistic: float, asked: _Reference) -> float:
     _require_one_component(smaller, larger)
     draws = simulate_ratio(larger.design, larger._work.rows(), asked.n, asked.seed, progress=asked.progress)
-    notes.append(f"p-value from {asked.n} draws of the exact null distribution, seed {asked.seed}")
+    asked.notes.append(f"p-value from {asked.n} draws of the exact null distribution, seed {asked.seed}")
     return float(np.mean(draws >= statistic - 1e-9))
 
 
@@ -380,6 +386,26 @@ CASES = {
     "gaussian": ("t",),
 }
 """Families with those of one more parameter that have them as a case."""
+
+
+def _is_recoded(smaller: Fit, larger: Fit) -> bool:
+    """Return whether two fixed parts span the same in columns of other names: x, and what is free in s(x)."""
+    if _same_fixed(smaller, larger) or smaller.design.fixed.rank != larger.design.fixed.rank:
+        return False
+    return _are_spanned(larger._work.rows().x, smaller._work.rows().x)
+
+
+def _restricted_test(smaller: Fit, larger: Fit, df: int, asked: _Reference) -> tuple[float, float, float]:
+    """Return the ratio of restricted likelihoods of one coding of the fixed part, and its exact p-value.
+
+    Notes
+    -----
+    −2l of restricted likelihood has log|X'V⁻¹X|; less log|X'X| it is the same for every coding of X.
+    """
+    codings = [np.linalg.slogdet(np.linalg.qr(fit._work.rows().x, mode="r"))[1] for fit in (smaller, larger)]
+    statistic = max(smaller.criterion - larger.criterion - 2.0 * float(codings[0] - codings[1]), 0.0)
+    asked.notes.append("statistic: ratio of restricted likelihoods, the fixed parts spanning the same")
+    return statistic, float(df), _exact_p(smaller, larger, statistic, asked)
 
 
 def _families_nested(smaller: Fit, larger: Fit) -> bool:
@@ -467,7 +493,7 @@ def _require_one_component(smaller: Fit, larger: Fit) -> None:
     terms = larger.design.random
     one = not smaller.design.random and len(terms) == 1 and terms[0].n_theta == 1
     plain = smaller.design.residual is None and larger.design.residual is None
-    if not (one and plain and _same_fixed(smaller, larger)):
+    if not (one and plain and (_same_fixed(smaller, larger) or _is_recoded(smaller, larger))):
         raise SpecError(
             "boundary='exact' is for one variance component against none with the same fixed part and "
             "independent errors; use boundary='mixture' for others."

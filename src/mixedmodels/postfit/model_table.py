@@ -143,7 +143,8 @@ def _random(fit: Fit, digits: int) -> dict[str, str]:
         row = table.row(i)
         group, one, two = (str(row.get(name) or "") for name in ("group", "name1", "name2"))
         if row["kind"] == "variance":
-            out[f"sd {group} {one}".strip()] = _number(float(row["sd"]), digits)
+            own = "" if one == "variance" else f" {one}"
+            out[f"sd {group}{own}".strip()] = _number(float(row["sd"]), digits)
         elif two:
             key = "correlation" if "correlation" in row else "sd"
             out[f"cor {group} {one}, {two}"] = _number(float(row[key]), digits)
@@ -157,7 +158,8 @@ def _random(fit: Fit, digits: int) -> dict[str, str]:
 def _statistics(fit: Fit) -> dict[str, str]:
     row = glance(fit).row(0)
     out = {"observations": f"{fit.nobs:,}"}
-    out |= {f"levels of {group}": f"{count:,}" for group, count in fit.ngroups.items()}
+    curves = {term.group for term in fit.design.random if term.smooth}
+    out |= {f"levels of {g}": f"{count:,}" for g, count in fit.ngroups.items() if g not in curves}
     for name in ("loglik", "aic", "bic"):
         if np.isfinite(row[name]):
             out[{"loglik": "log-likelihood", "aic": "AIC", "bic": "BIC"}[name]] = f"{row[name]:.1f}"

@@ -41,7 +41,7 @@ class Containment(ByColumn):
         by_term = {}
         for index, name in enumerate(fixed.terms):
             own = variables_of(name)
-            containing = [rank for effect, rank in added if own <= effect]
+            containing = [rank for effect, rank in added if effect and own <= effect]
             by_term[index] = float(min(containing) if containing else left)
         return np.array([by_term[fixed.assign[j]] for j in fixed.estimable])
 
@@ -62,7 +62,8 @@ def _rank_contributions(fit: Fit) -> tuple[list[tuple[frozenset[str], int]], int
     blocks, effects = [x], []
     for term, own in zip(design.random, rows.random, strict=True):
         for effect, columns in _effects(term):
-            effects.append(effect)
+            # a penalised curve is a part of the mean, and contains no effect
+            effects.append(frozenset() if term.smooth else effect)
             blocks.append(_effect_matrix(term.n_levels, own, columns))
     kept, _ = null_space(np.hstack(blocks))
     edges = np.cumsum([0, *(block.shape[1] for block in blocks)])
