@@ -493,7 +493,8 @@ NOT_ASKED = {
     **dict.fromkeys(("random_cov", "residual_cov"), "asked through marginal_cov"),
     **dict.fromkeys(("bootstrap", "draws", "power", "simulate"), "random numbers"),
     **dict.fromkeys(
-        ("refit", "update", "to_lme4", "to_glmmtmb", "to_nlme", "to_sas"), "fits and texts, not numbers"
+        ("refit", "update", "to_lme4", "to_glmmtmb", "to_nlme", "to_sas", "to_statsmodels"),
+        "fits and texts, not numbers",
     ),
     **dict.fromkeys(("test_dispersion", "test_zeros"), "of generalised models, by random numbers"),
     "check": "verdicts in words on residuals, random effects and distances that others answer",

@@ -78,6 +78,7 @@ class FitTools:
     to_mgcv = Tool[str]("dialects.mgcv:to_mgcv")
     to_nlme = Tool[str]("dialects.nlme_text:to_nlme")
     to_sas = Tool[str]("dialects.sas_text:to_sas")
+    to_statsmodels = Tool[Any]("postfit.statsmodels_results:to_statsmodels")
 
 
 class Plots:
