@@ -12,6 +12,8 @@ pub mod error;
 pub mod given_products;
 pub mod gram;
 pub mod leaf;
+pub mod level_modes;
+pub mod level_rows;
 pub mod newton;
 pub mod predictions;
 #[cfg(feature = "python")]
@@ -23,11 +25,14 @@ mod py_dense;
 #[cfg(feature = "python")]
 mod py_gram;
 #[cfg(feature = "python")]
+mod py_levels;
+#[cfg(feature = "python")]
 mod py_newton;
 #[cfg(feature = "python")]
 mod py_products;
 #[cfg(feature = "python")]
 mod py_sparse;
+pub mod row_densities;
 pub mod selected_inverse;
 pub mod small_dense;
 pub mod sparse;
@@ -37,4 +42,5 @@ pub mod sparse_order;
 pub mod sparse_pattern;
 pub mod sparse_product;
 pub mod sparse_solve;
+pub mod squares;
 pub mod threads;

@@ -166,3 +166,39 @@ def refit_responses(
     threads: int,
 ) -> Refits:
     """Refit responses (k, n); template rows are (chain factor, set, row, column, parameter)."""
+
+@final
+class LevelModes:
+    """Rows of one grouping factor, sorted by level, with what is kept between evaluations."""
+
+    def __init__(
+        self,
+        density: str,
+        y: Array,
+        trials: Array | None,
+        frequency: Array | None,
+        offset: Array | None,
+        codes: NDArray[np.int64],
+        z: Array | None,
+        x: Array,
+        scale: float,
+        sets: NDArray[np.int64],
+        n_sets: int,
+        directions: int,
+        threads: int,
+    ) -> None: ...
+    def evaluate(
+        self,
+        beta: Array,
+        zeta: float,
+        roots: Array,
+        tolerance: float,
+        directions: Array | None,
+        moved: tuple[Array, Array] | None,
+    ) -> tuple[float, Array, Array, Array, Array, Array] | None: ...
+    def settle(self) -> None: ...
+    def effects(self) -> tuple[Array, Array]: ...
+    def start_from(self, duals: Array) -> None: ...
+    def without_effects(self, beta: Array, zeta: float) -> tuple[float, Array, Array]: ...
+    def rows_at(self, beta: Array, zeta: float) -> tuple[Array, Array, Array]: ...
+    def furthest(self, theta: Array, beta: Array) -> float: ...

@@ -226,9 +226,9 @@ def _ended(
     criterion: LikelihoodCriterion, arranged: Arranged, optimum: Optimum, known: Distribution
 ) -> tuple[Optimum, Distribution]:
     """Return the end of a search with what is to be said of infinite estimates, and the distribution there."""
-    mode = criterion.mode(optimum.theta)
-    direction = recession(arranged.observed, mode.densities.score)
-    found = replace(known.at(mode.eta, optimum.theta[criterion.of_psi]), recession=direction)
+    rest = criterion.rest(optimum.theta)
+    direction = recession(arranged.observed, rest.score)
+    found = replace(known.at(rest.eta, optimum.theta[criterion.of_psi]), recession=direction)
     if direction is not None:
         names = infinite_coefficients(arranged.design, arranged.basis, direction)
         optimum = _without_maximum(optimum, names)

@@ -19,7 +19,7 @@ from ..terms.observed import Observed
 from ..typing import Array
 from .covariances import CovarianceModel
 from .differences import Evaluation
-from .mode import Mode
+from .mode import Mode, Rest
 from .parameters import NaturalParameters
 
 
@@ -159,6 +159,10 @@ class LikelihoodCriterion(Criterion, Protocol):
 
     def mode_slopes(self, theta: Array, mode: Mode) -> tuple[Array, ...]:
         """Return ∂b̂/∂(θ, ψ) at a mode by term, (q, p, k + l)."""
+        ...
+
+    def rest(self, theta: Array) -> Rest:
+        """Return what results read at the mode."""
         ...
 
     def covariance(self, theta: Array) -> Array:

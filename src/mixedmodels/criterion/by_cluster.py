@@ -15,6 +15,7 @@ from ..terms.rows import TermRows
 from ..terms.stack import PredictorRows, Stack
 from ..typing import Array
 from .base import LikelihoodCriterion
+from .differences import STEP
 from .generalised import random_equations
 from .laplace import EXACT, Laplace
 from .mode import Mode
@@ -130,10 +131,24 @@ def _without_effects(laplace: Laplace, theta: Array, clusters: Sequence[Rows]) -
     for a, one in enumerate(stack.predictors):
         rows[:, laplace.of_beta.start + one.columns] += one.x * mode.densities.score[a][:, None]
         whole[a][:, one.columns] = one.x
-    rows[:, laplace.of_psi] = laplace.psi_scores(mode, theta[laplace.of_psi])
+    rows[:, laplace.of_psi] = _psi_scores(laplace.observed, mode, theta[laplace.of_psi])
     weighted = stack.times(mode.densities.curvature, whole)
     information = np.empty((len(clusters), stack.rank, stack.rank))
     for i in range(stack.rank):
         products = np.einsum("pn,pnk->nk", whole[:, :, i], weighted)
         information[:, i] = np.add.reduceat(products[order], starts, axis=0)
     return ClusterScores(np.add.reduceat(rows[order], starts, axis=0), information)
+
+
+def _psi_scores(observed: Observed, mode: Mode, psi: Array) -> Array:
+    """Return ∂ℓ_i/∂ψ of every row at fixed η, (n, l), by differences of the fourth order."""
+    out = np.zeros((len(observed.stack), len(psi)))
+    for j in range(len(psi)):
+        shift = np.zeros(len(psi))
+        shift[j] = STEP * max(abs(float(psi[j])), 1.0)
+        far, near = (
+            observed.at(mode.eta, psi + k * shift, 0).value - observed.at(mode.eta, psi - k * shift, 0).value
+            for k in (2.0, 1.0)
+        )
+        out[:, j] = (8.0 * near - far) / (12.0 * shift[j])
+    return out

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..typing import Array
 
@@ -80,3 +81,43 @@ def slopes_by_differences(function: Callable[[Array], float], at: Array) -> Arra
         far = function(at + 2 * shift) - function(at - 2 * shift)
         out[j] = (8.0 * near - far) / (12.0 * shift[j])
     return out
+
+
+UNDETERMINED = 1e-7
+"""Eigenvalue of the scaled Hessian, relative to the largest, below which a direction is not determined."""
+LEAST = 1e-10
+"""The same that stands for such a direction of a coefficient."""
+
+
+def inverted(hessian: Array, free: NDArray[np.bool_], first_coefficient: int) -> Array:
+    """Return 2H⁻ over the free parameters, zero for others; coefficients start at `first_coefficient`.
+
+    Of directions that H does not determine those among covariance parameters alone are left out (rotations of a
+    factor of Σ); those that a coefficient moves along, as towards an infinite estimate, have a very large variance.
+    """
+    places = np.flatnonzero(free)
+    inside = hessian[np.ix_(places, places)]
+    scale = np.sqrt(np.maximum(np.abs(inside.diagonal()), 1e-300))
+    values, vectors = np.linalg.eigh(inside / np.outer(scale, scale))
+    largest = max(float(values[-1]), 1e-300) if len(values) else 1.0
+    kept = values > UNDETERMINED * largest
+    coefficient = np.linalg.norm(vectors[places >= first_coefficient], axis=0) > 0.5
+    values = np.where(kept, values, LEAST * largest)
+    kept |= coefficient
+    root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
+    out = np.zeros(hessian.shape)
+    out[np.ix_(places, places)] = 2.0 * root @ root.T
+    return out
+
+
+def profiled(gram: Array, k: int) -> Array:
+    """Return the information on θ whose Schur complement over the rest is the average one: N + F'A⁻¹F.
+
+    N is half the exact Hessian of 2h between parameters of θ, F between the others and θ, A among the others.
+    """
+    inner_part, cross, others = gram[:k, :k], gram[k:, :k], gram[k:, k:]
+    scale = np.sqrt(np.maximum(np.abs(others.diagonal()), 1e-300))
+    values, vectors = np.linalg.eigh(others / np.outer(scale, scale))
+    kept = values > 1e-10 * max(float(values[-1]), 0.0) if len(values) else values > 0
+    root = vectors[:, kept].T @ (cross / scale[:, None])
+    return np.asarray(inner_part + (root / values[kept][:, None]).T @ root)

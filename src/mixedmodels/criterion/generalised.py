@@ -159,5 +159,5 @@ def _joint_basis(
 def solution_at(criterion: LikelihoodCriterion, theta: Array, basis: FixedBasis) -> Solution:
     """Return β̂ and b̂ at an optimum; the covariance of β̂ is its block of twice the inverse of the whole Hessian."""
     own = criterion.covariance(theta)[criterion.of_beta, criterion.of_beta]
-    found = Solution(theta[criterion.of_beta], own, criterion.mode(theta).b, basis)
+    found = Solution(theta[criterion.of_beta], own, criterion.rest(theta).b, basis)
     return written_solution(criterion.design, found)

@@ -18,6 +18,7 @@ from .mode import Effects, positive_part
 from .parameters import Block
 
 if TYPE_CHECKING:
+    from .fused import Fused
     from .laplace import Laplace
 
 STEPS = 12
@@ -39,14 +40,18 @@ def start_values(criterion: Laplace) -> tuple[Array, Effects]:
     psi = np.array([p.working(criterion.held.get(p.name, p.start)) for p in observed.family.parameters])
     theta[criterion.of_psi] = psi
     spread = unit_spread(criterion)
-    beta = glm_coefficients(observed, psi)
+    fused = criterion.fused
+    beta = glm_coefficients(observed, psi, fused)
     nothing = tuple(np.zeros(shape) for shape in criterion.stack.shapes)
     theta[criterion.of_beta] = beta
     if not criterion.design.random:
         return theta, nothing
     for _ in range(SMALLER):
         theta[: criterion.model.n_theta] = spread
-        theta[criterion.of_beta], dual = _joint_mode(criterion, theta, psi, beta, nothing)
+        if fused is None:
+            theta[criterion.of_beta], dual = _joint_mode(criterion, theta, psi, beta, nothing)
+        else:
+            theta[criterion.of_beta], dual = _fused_joint_mode(criterion, fused, theta, beta, nothing)
         if _has_mode(criterion, theta, psi, dual):
             break
         theta[criterion.of_beta], dual = beta, nothing
@@ -58,6 +63,12 @@ def start_values(criterion: Laplace) -> tuple[Array, Effects]:
 
 
 def _has_mode(criterion: Laplace, theta: Array, psi: Array, dual: Effects) -> bool:
+    if criterion.fused is not None:
+        criterion.fused.start_from(dual)
+        found = criterion.fused.at(theta, LOOSE, informed=True)
+        if found is not None:
+            criterion.fused.settle(theta)
+        return found is not None
     covariances = criterion.model.numbers(theta, roots=criterion.equations.takes_roots)
     fixed = criterion.stack.fixed(theta[criterion.of_beta])
     return criterion.search.run(covariances, fixed, psi, dual, LOOSE) is not None
@@ -91,7 +102,7 @@ def _unit_smooth(block: Block, units: Array) -> Array:
     return block.structure.rescale(base, 1.0 / size, block.positions)
 
 
-def glm_coefficients(observed: Observed, psi: Array) -> Array:
+def glm_coefficients(observed: Observed, psi: Array, fused: Fused | None = None) -> Array:
     """Return β of the model without random effects, near its maximum, (rank,).
 
     Raises
@@ -101,13 +112,17 @@ def glm_coefficients(observed: Observed, psi: Array) -> Array:
     """
     stack, beta, height = observed.stack, *_first_beta(observed, psi)
     for _ in range(STEPS):
-        rows = observed.at(stack.fixed(beta), psi, 2)
-        score = stack.adjoint_fixed(rows.score)
-        step = _solved(stack.gram(positive_part(rows.curvature, stack.count)), score)
+        if fused is None:
+            rows = observed.at(stack.fixed(beta), psi, 2)
+            score = stack.adjoint_fixed(rows.score)
+            gram = stack.gram(positive_part(rows.curvature, stack.count))
+        else:
+            _, score, gram = fused.without_effects(beta)
+        step = _solved(gram, score)
         decrement = float(score @ step)
-        length = _share(observed, beta, step)
+        length = _share(observed, beta, step, fused)
         for _ in range(HALVINGS):
-            found = _height(observed, beta + length * step, psi)
+            found = _height(observed, beta + length * step, psi, fused)
             if found <= height:
                 break
             length *= 0.5
@@ -119,8 +134,13 @@ def glm_coefficients(observed: Observed, psi: Array) -> Array:
     return beta
 
 
-def _share(observed: Observed, beta: Array, step: Array) -> float:
+def _share(observed: Observed, beta: Array, step: Array, fused: Fused | None = None) -> float:
     """Return the share of a step in β that moves no predictor too far."""
+    if fused is not None:
+        still = np.zeros(fused.model.n_theta)
+        return min(
+            1.0, FURTHEST / max(fused.furthest(np.concatenate([still, step]), observed.units()), 1e-300)
+        )
     moved = (observed.stack.fixed(beta + step) - observed.stack.fixed(beta)) / observed.units()[:, None]
     return min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
 
@@ -148,8 +168,11 @@ def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
     )
 
 
-def _height(observed: Observed, beta: Array, psi: Array) -> float:
-    value = -2.0 * float(observed.at(observed.stack.fixed(beta), psi, 0).value.sum())
+def _height(observed: Observed, beta: Array, psi: Array, fused: Fused | None = None) -> float:
+    if fused is not None:
+        value = fused.without_effects(beta)[0]
+    else:
+        value = -2.0 * float(observed.at(observed.stack.fixed(beta), psi, 0).value.sum())
     return value if isfinite(value) else np.inf
 
 
@@ -182,6 +205,30 @@ def _joint_mode(
         if abs(float(right[moving] @ step[moving])) <= max(SETTLED, SHARE * len(stack)):
             break
     return beta, dual
+
+
+def _fused_joint_mode(
+    criterion: Laplace, fused: Fused, theta: Array, beta: Array, nothing: Effects
+) -> tuple[Array, Effects]:
+    """Return β and the dual of b near their joint mode at the covariances of θ; ζ stays."""
+    at, k = theta.copy(), criterion.model.n_theta
+    at[criterion.of_beta] = beta
+    moving = np.ones(len(beta), dtype=bool)
+    if fused.scale:
+        moving[-1] = False
+    fused.start_from(nothing)
+    for _ in range(STEPS):
+        found = fused.at(at, LOOSE, informed=True)
+        if found is None:
+            return beta, nothing
+        fused.settle(at)
+        beta = at[criterion.of_beta].copy()
+        step = np.zeros(len(beta))
+        step[moving] = _solved(found.gram[k:, k:][np.ix_(moving, moving)], found.score[moving])
+        at[criterion.of_beta] = beta + _share(criterion.observed, beta, step, fused) * step
+        if abs(float(found.score @ step)) <= max(SETTLED, SHARE * len(criterion.stack)):
+            break
+    return at[criterion.of_beta], fused.effects()[1]
 
 
 def _solved(gram: Array, right: Array) -> Array:

@@ -32,10 +32,11 @@ from ..terms.design import Design
 from ..terms.observed import Observed
 from ..typing import Array
 from .covariances import CovarianceModel
-from .differences import STEP, Evaluation, hessian_by_differences, slopes_by_differences
+from .differences import STEP, Evaluation, hessian_by_differences, inverted, profiled, slopes_by_differences
 from .expected import ExpectedCurvature
+from .fused import Found, Fused
 from .glm_start import start_values
-from .mode import Effects, Mode, ModeSearch, inner
+from .mode import Effects, Mode, ModeSearch, Rest, inner
 from .parameters import NaturalParameters
 
 ENOUGH = 1e-7
@@ -50,10 +51,6 @@ FURTHEST = 3.0
 """Change of a linear predictor, in its units, at most in one step."""
 WIDER = 0.7
 """Change of the standard deviation of a random column's part in a predictor, in its units, at most in one step."""
-UNDETERMINED = 1e-7
-"""Eigenvalue of the scaled Hessian, relative to the largest, below which a direction is not determined."""
-LEAST = 1e-10
-"""The same that stands for such a direction of a coefficient."""
 WORKING = "standard errors are those of the working linear mixed model"
 EDGE = "The likelihood is zero or not defined next to the estimates, on one side of them"
 NOT_FINITE = (
@@ -85,6 +82,7 @@ class _Point:
     traces: tuple[Array, ...] = ()
     gradient: Array | None = None
     evaluation: Evaluation | None = None
+    fused: Found | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +150,10 @@ class Laplace:
         self._covariance: tuple[bytes, Array] | None = None
         self.remarks: tuple[Status, ...] = ()
         self._dual: Effects = tuple(np.zeros(shape) for shape in self.stack.shapes)
+        usable = bool(design.random) and not expected
+        self.fused = Fused.of(design, equations, observed, self.model) if usable else None
+        """Evaluations in native code, where it knows the rows; results are the same."""
+        self._mode: tuple[bytes, Mode] | None = None
 
     # -- value -------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,8 @@ class Laplace:
 
     def mode(self, theta: Array) -> Mode:
         """Return û to rounding and what is known there; `FitError` where it is not found."""
+        if self.fused is not None:
+            return self._whole_mode(theta)
         point = self._at(theta)
         if _found(point).decrement > POLISHED:
             before = self.evaluations, self._base
@@ -171,15 +175,44 @@ class Laplace:
             self.tolerance, (self.evaluations, self._base) = ENOUGH, before
         return _found(point)
 
+    def _whole_mode(self, theta: Array) -> Mode:
+        """Return the mode with its equations and densities, from where native code found it."""
+        if self._mode is None or self._mode[0] != theta.tobytes():
+            mode = self.settled_mode(theta, POLISHED)
+            if mode is None:
+                raise FitError(NOT_FINITE)
+            self._mode = theta.tobytes(), mode
+        return self._mode[1]
+
+    def rest(self, theta: Array) -> Rest:
+        """Return what results read at the mode; `FitError` where it is not found."""
+        if self.fused is None:
+            return Rest.of(self.mode(theta))
+        if self.fused.at(theta, EXACT, informed=False) is None:
+            raise FitError(NOT_FINITE)
+        return self.fused.rest(theta)
+
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
         if key == self._point.key:
             return self._point
         self._point = point = _Point(key)
         self.evaluations += 1
+        if self.fused is not None:
+            self._settle_fused(point, theta, self.fused)
+            return point
         with np.errstate(all="ignore"):
             self._settle(point, theta)
         return point
+
+    def _settle_fused(self, point: _Point, theta: Array, fused: Fused) -> None:
+        """Find everything at once; without the information where differences are taken."""
+        point.fused = found = fused.at(theta, self.tolerance, informed=self.tolerance != EVEN)
+        if found is None:
+            return
+        point.value, point.gammas, point.traces = found.value, found.gammas, found.traces
+        slopes = self.model.gradient(theta, point.gammas, Scores((), ()))
+        point.gradient = np.concatenate([slopes, found.slope])
 
     def _settle(self, point: _Point, theta: Array) -> None:
         point.mode = mode = self.settled_mode(theta, self.tolerance)
@@ -212,7 +245,10 @@ class Laplace:
         except (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError):
             return None
         fixed = self.stack.fixed(theta[self.of_beta])
-        dual = self._predicted(covariances.matrices(), fixed)
+        if self.fused is not None and self.fused.at(theta, tolerance, informed=False) is not None:
+            dual = self.fused.effects()[1]
+        else:
+            dual = self._predicted(covariances.matrices(), fixed)
         return self.search.run(covariances, fixed, theta[self.of_psi], dual, tolerance)
 
     def _solve(self, equations: Equations, right: Effects) -> Effects:
@@ -301,20 +337,6 @@ class Laplace:
 
         return slopes_by_differences(function, psi)
 
-    def psi_scores(self, mode: Mode, psi: Array) -> Array:
-        """Return ∂ℓ_i/∂ψ of every row at fixed η, (n, l), by differences of the fourth order."""
-        out = np.zeros((len(self.stack), len(psi)))
-        for j in range(len(psi)):
-            shift = np.zeros(len(psi))
-            shift[j] = STEP * max(abs(float(psi[j])), 1.0)
-            far, near = (
-                self.observed.at(mode.eta, psi + k * shift, 0).value
-                - self.observed.at(mode.eta, psi - k * shift, 0).value
-                for k in (2.0, 1.0)
-            )
-            out[:, j] = (8.0 * near - far) / (12.0 * shift[j])
-        return out
-
     # -- second derivatives --------------------------------------------------------------------------------------
 
     def evaluate(self, theta: Array) -> Evaluation:
@@ -322,7 +344,10 @@ class Laplace:
         point = self._at(theta)
         if point.evaluation is None:
             gradient = self.gradient(theta)
-            information = self.working_information(theta, _found(point), point.right)
+            if self.fused is None:
+                information = self.working_information(theta, _found(point), point.right)
+            else:
+                information = self._fused_information(theta, point, self.fused)
             curvature = np.zeros((self.n_theta, self.n_theta))
             own = slice(0, self.model.n_theta)
             curvature[own, own] = self.model.curvature(theta, point.gammas, Scores((), ()))
@@ -330,6 +355,19 @@ class Laplace:
                 point.value, gradient, information, curvature, point.gammas, point.traces
             )
         return point.evaluation
+
+    def _fused_information(self, theta: Array, point: _Point, fused: Fused) -> Array:
+        if point.fused is None or not len(point.fused.gram):
+            # a point of differences
+            self.evaluations += 1
+            point.fused = fused.at(theta, self.tolerance, informed=True)
+        if point.fused is None:
+            raise FitError(NOT_FINITE)
+        fused.settle(theta)
+        hessian = 2.0 * point.fused.gram
+        k = self.model.n_theta
+        hessian[:k, :k] = profiled(point.fused.gram, k)
+        return hessian
 
     def working_information(self, theta: Array, mode: Mode, right: Effects) -> Array:
         """Return the Hessian of the working model but for curvature, (n_theta, n_theta), from û and r there.
@@ -364,7 +402,7 @@ class Laplace:
                 gram -= one.reshape(-1, size).T @ two.reshape(-1, size)
         gram = 0.5 * (gram + gram.T)
         hessian = 2.0 * gram
-        hessian[:k, :k] = _profiled(gram, k)
+        hessian[:k, :k] = profiled(gram, k)
         return hessian, slopes
 
     def _columns(self, slopes: Array, weights: Array) -> tuple[list[tuple[NDArray[np.intp], Array]], Array]:
@@ -452,24 +490,8 @@ class Laplace:
         return self._covariance[1]
 
     def inverted(self, hessian: Array) -> Array:
-        """Return 2H⁻ over the free parameters.
-
-        Of directions that H does not determine those among covariance parameters alone are left out (rotations of a
-        factor of Σ); those that a coefficient moves along, as towards an infinite estimate, have a very large variance.
-        """
-        free = np.flatnonzero(self.free)
-        inside = hessian[np.ix_(free, free)]
-        scale = np.sqrt(np.maximum(np.abs(inside.diagonal()), 1e-300))
-        values, vectors = np.linalg.eigh(inside / np.outer(scale, scale))
-        largest = max(float(values[-1]), 1e-300) if len(values) else 1.0
-        kept = values > UNDETERMINED * largest
-        coefficient = np.linalg.norm(vectors[free >= self.of_beta.start], axis=0) > 0.5
-        values = np.where(kept, values, LEAST * largest)
-        kept |= coefficient
-        root = (vectors[:, kept] / np.sqrt(values[kept])) / scale[:, None]
-        out = np.zeros((self.n_theta, self.n_theta))
-        out[np.ix_(free, free)] = 2.0 * root @ root.T
-        return out
+        """Return 2H⁻ over the free parameters; see `differences.inverted`."""
+        return inverted(hessian, self.free, self.of_beta.start)
 
     def natural_covariance(self, theta: Array) -> Array:
         """Return the asymptotic covariance of the natural parameters, (k, k), in the order of `natural`."""
@@ -493,18 +515,23 @@ class Laplace:
 
     def reach(self, theta: Array, step: Array) -> float:
         """Return the share of a step that moves no predictor, and no spread of one, too far."""
-        base = self._base
-        if base is None:
-            return 1.0
-        moved = base.slopes @ step[: self.model.n_theta]
-        moved = moved + self.stack.fixed(step[self.of_beta]) - self.stack.fixed(np.zeros(self.stack.rank))
-        furthest = float(np.abs(moved / self.units[:, None]).max(initial=0.0))
+        if self.fused is not None:
+            if self.fused.base is None:
+                return 1.0
+            furthest, before = self.fused.furthest(step, self.units), self.fused.sigma()
+        else:
+            base = self._base
+            if base is None:
+                return 1.0
+            moved = base.slopes @ step[: self.model.n_theta]
+            moved = moved + self.stack.fixed(step[self.of_beta]) - self.stack.fixed(np.zeros(self.stack.rank))
+            furthest, before = float(np.abs(moved / self.units[:, None]).max(initial=0.0)), base.sigma
         share = min(1.0, FURTHEST / max(furthest, 1e-300))
         try:
             after = self.model.matrices(theta + share * step)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError):
             return share
-        for unit, old, new in zip(self.column_units(), base.sigma, after, strict=True):
+        for unit, old, new in zip(self.column_units(), before, after, strict=True):
             one, two = (np.sqrt(np.maximum(np.einsum("sii->si", sigma), 0.0)) / unit for sigma in (old, new))
             share *= min(1.0, WIDER / max(float(np.abs(two - one).max(initial=0.0)), 1e-300))
         return share
@@ -525,6 +552,8 @@ class Laplace:
     def start_from(self, dual: Effects) -> None:
         """Take a dual of the random effects, one (q, p) array by term, as where the next search for û starts."""
         self._dual, self._base = dual, None
+        if self.fused is not None:
+            self.fused.start_from(dual)
 
     def raised(self) -> None:
         """Return nothing: there are no points."""
@@ -535,7 +564,7 @@ class Laplace:
 
     def unit(self, theta: Array) -> float:
         """Return the variance that a row of mean weight has: 1/mean W."""
-        weights = np.maximum(self.mode(theta).densities.curvature[0], 0.0)
+        weights = np.maximum(self.rest(theta).weight, 0.0)
         return 1.0 / max(float(weights.mean()), 1e-300)
 
     def natural(self, theta: Array) -> NaturalParameters:
@@ -567,16 +596,3 @@ def _found(point: _Point) -> Mode:
     if point.mode is None or not isfinite(point.value):
         raise FitError(NOT_FINITE)
     return point.mode
-
-
-def _profiled(gram: Array, k: int) -> Array:
-    """Return the information on θ whose Schur complement over the rest is the average one: N + F'A⁻¹F.
-
-    N is half the exact Hessian of 2h between parameters of θ, F between the others and θ, A among the others.
-    """
-    inner_part, cross, others = gram[:k, :k], gram[k:, :k], gram[k:, k:]
-    scale = np.sqrt(np.maximum(np.abs(others.diagonal()), 1e-300))
-    values, vectors = np.linalg.eigh(others / np.outer(scale, scale))
-    kept = values > 1e-10 * max(float(values[-1]), 0.0) if len(values) else values > 0
-    root = vectors[:, kept].T @ (cross / scale[:, None])
-    return np.asarray(inner_part + (root / values[kept][:, None]).T @ root)

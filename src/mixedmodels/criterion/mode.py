@@ -92,6 +92,22 @@ class Mode:
     steps: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Rest:
+    """What results read at a mode: b by term (q, p), predictors (P, n), ∂ℓ/∂η of those that are asked for, W of
+    the first, (n,)."""
+
+    b: Effects
+    eta: Array
+    score: Array
+    weight: Array
+
+    @classmethod
+    def of(cls, mode: Mode) -> Rest:
+        """Return what a mode says."""
+        return cls(mode.b, mode.eta, mode.densities.score, mode.densities.curvature[0])
+
+
 class ModeSearch:
     """Searches for the mode of one likelihood on equations without fixed part, whose rows are those of its stack."""
 

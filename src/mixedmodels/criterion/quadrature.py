@@ -33,7 +33,7 @@ from .differences import Evaluation, hessian_by_differences, slopes_by_differenc
 from .gauss_hermite import DEFAULT, gauss_hermite, next_points
 from .laplace import EXACT, NOT_FINITE, Laplace
 from .levels import Levels, refuse_other_layouts
-from .mode import Effects, Mode
+from .mode import Effects, Mode, Rest
 from .nodes import Frame, Nodes, Sums
 from .parameters import NaturalParameters
 
@@ -119,6 +119,10 @@ class Quadrature:
     def mode_slopes(self, theta: Array, mode: Mode) -> tuple[Array, ...]:
         """Return ∂b̂/∂(θ, ψ) at a mode by term, (q, p, k + l): the modes are Laplace's."""
         return self.laplace.mode_slopes(theta, mode)
+
+    def rest(self, theta: Array) -> Rest:
+        """Return what results read at the mode."""
+        return Rest.of(self.mode(theta))
 
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()

@@ -334,6 +334,8 @@ class Estimates(ABC):
 class Equations(Estimates):
     """The mixed-model equations of one model; `factor` first, then the other questions at that V."""
 
+    threads: int = 1
+    """Threads of native code worth using on these rows."""
     exact_information: ClassVar[bool] = False
     """Whether `trace_products`, and with them the exact Hessian, always come at the cost of about one evaluation."""
     homogeneous: ClassVar[bool] = False

@@ -74,6 +74,11 @@ class HomogeneousEquations(Equations):
         """The rows of the model; `SpecError` for equations from cross-products."""
         return self.system.rows
 
+    @property
+    def threads(self) -> int:  # type: ignore[override]
+        """Threads of native code worth using on these rows."""
+        return self.system.standard.threads
+
     def response_square(self) -> float:
         return self.system.response_square()
 

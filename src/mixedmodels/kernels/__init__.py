@@ -14,7 +14,7 @@ from ..typing import Array
 from .arrays import check_written, checked, sound
 
 try:
-    from .._rust import Blocked, NotPositiveDefinite, SparseSymmetric, refit_responses
+    from .._rust import Blocked, LevelModes, NotPositiveDefinite, SparseSymmetric, refit_responses
     from .._rust import blocked_from_products as native_blocked_from_products
     from .._rust import cholesky as native_cholesky
     from .._rust import cholesky_inverse as native_cholesky_inverse
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 else:
     blas = LazyModule("scipy.linalg.blas")
     Blocked, SparseSymmetric = checked(Blocked), checked(SparseSymmetric)
+    LevelModes = checked(LevelModes)
 
 # `refit_responses` is called thousands of times with the same predictors: who calls it makes arrays sound, once
 blocked_from_products = checked(native_blocked_from_products)
@@ -58,6 +59,7 @@ FEW = 16
 
 __all__ = [
     "Blocked",
+    "LevelModes",
     "NotPositiveDefinite",
     "SparseSymmetric",
     "blocked_from_products",
