@@ -68,7 +68,7 @@ class Adapter(ABC):
 
 
 class MixedModels(Adapter):
-    """`mm.lmm(formula, frame)`, and `mm.mmrm(formula, frame)` where errors have a structure."""
+    """`mm.lmm(formula, frame)`, `mm.mmrm(formula, frame)` where errors have a structure, `mm.glmm` with a family."""
 
     module_name = "mixedmodels"
     distribution = "mixedmodels"
@@ -79,6 +79,9 @@ class MixedModels(Adapter):
 
     def fit(self) -> Any:
         formula, repeated = self.model["formula"], self.model.get("repeated")
+        family = self.model.get("family")
+        if family:
+            return self.module.glmm(formula, self.frame, family=family, control=self.control)
         if not repeated:
             return self.module.lmm(formula, self.frame, control=self.control)
         if not self.model["bars"]:
@@ -95,6 +98,8 @@ class MixedModels(Adapter):
 
     def outcome(self, fit: Any) -> Outcome:
         remark = f"engine {fit.engine}" + (", singular" if fit.singular else "")
+        if self.model.get("family"):
+            return Outcome(-2.0 * fit.loglik, "Laplace", self.model["formula"], bool(fit.converged), remark)
         return Outcome(float(fit.criterion), "REML", self.model["formula"], bool(fit.converged), remark)
 
     def reference(self, formula: str, method: str) -> float:
@@ -116,6 +121,10 @@ class Glmm(Adapter):
             self.refit_frame = frame.assign(**{model["response"]: frame["new_response"]})
 
     def fit(self) -> Any:
+        family = self.model.get("family")
+        if family:
+            name = {"nb2": "negativebinomial"}.get(family, family)
+            return self.module.fit(self.frame, self.model["formula"], family=name)
         return self.module.fit(self.frame, self.model["formula"], **self.options)
 
     def refit(self, fit: Any, response: np.ndarray) -> Any:
@@ -126,7 +135,8 @@ class Glmm(Adapter):
 
     def outcome(self, fit: Any) -> Outcome:
         remark = f"{fit.n_eval} evaluations" + (", singular" if fit.singular else "")
-        return Outcome(-2 * fit.loglik, "REML", self.model["formula"], bool(fit.converged), remark)
+        method = "Laplace" if self.model.get("family") else "REML"
+        return Outcome(-2 * fit.loglik, method, self.model["formula"], bool(fit.converged), remark)
 
 
 class GlmmLean(Glmm):
@@ -271,6 +281,8 @@ class GpBoost(Adapter):
         groups = np.column_stack([self.frame[bar["group"]].cat.codes for bar in bars])
         slopes = [(k, name) for k, bar in enumerate(bars) for name in bar["coefficients"] if name != "1"]
         options: dict[str, Any] = {}
+        if self.model.get("family"):
+            options["likelihood"] = self._likelihood()
         if slopes:
             options["group_rand_coef_data"] = self.frame[[name for _, name in slopes]].to_numpy(dtype=float)
             options["ind_effect_group_rand_coef"] = [k + 1 for k, _ in slopes]
@@ -284,9 +296,17 @@ class GpBoost(Adapter):
         model.fit(y=y, X=np.asarray(matrix, dtype=float))
         return model
 
+    def _likelihood(self) -> str:
+        if "cbind" in self.model["response"]:
+            raise NotOfferedError("gpboost has no numbers of trials")
+        return {"binomial": "bernoulli_logit", "nb2": "negative_binomial"}.get(
+            self.model["family"], self.model["family"]
+        )
+
     def outcome(self, fit: Any) -> Outcome:
+        method = "Laplace" if self.model.get("family") else "ML"
         formula = formula_without_correlation(self.model, self.model["bars"])
-        return Outcome(2 * fit.get_current_neg_log_likelihood(), "ML", formula, None, "")
+        return Outcome(2 * fit.get_current_neg_log_likelihood(), method, formula, None, "")
 
 
 class GpBoostCholesky(GpBoost):

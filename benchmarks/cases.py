@@ -10,6 +10,14 @@ from pathlib import Path
 
 import numpy as np
 from columns import Column, Factor, columns_of, compact_factor, interaction, write_columns
+from generalised import (
+    build_binary_1934,
+    build_binary_crossed,
+    build_binary_million,
+    build_cbpp,
+    build_nb2_10k,
+    build_poisson_slopes,
+)
 from numpy.random import Generator
 from numpy.typing import NDArray
 from repeated import (
@@ -27,6 +35,8 @@ RANDOM_EFFECTS = (
     "gpboost-cholesky",
 )  # fmt: skip
 """Tools for models with random effects."""
+GENERALISED = ("mixedmodels", "glmm", "lme4", "glmmTMB", "gpboost", "gpboost-cholesky")
+"""Tools for generalised models with random effects."""
 STRUCTURED = ("mixedmodels", "nlme", "glmmTMB")
 """Tools for models with structured errors."""
 
@@ -54,7 +64,8 @@ class Model:
 
     `bars` lists the random terms from the outermost factor inwards; `nested` says that each factor lies
     within the one before it. `repeated` is the structure of the errors; without random terms it is part of the
-    formula.
+    formula. `family` is the distribution of a generalised model (`binomial`, `poisson`, `nb2`), fitted by
+    Laplace's approximation.
     """
 
     formula: str
@@ -63,6 +74,7 @@ class Model:
     bars: tuple[Bar, ...]
     nested: bool = False
     repeated: Repeated | None = None
+    family: str | None = None
 
 
 def repeated_model(fixed: str, structure: str, position: str, cluster: str) -> Model:
@@ -473,6 +485,72 @@ CASES: dict[str, Case] = {
             "kenward-roger",
             Model("y ~ x * arm + (1 | a) + (1 | b)", "y", "x * arm", (Bar(_ONE, "a"), Bar(_ONE, "b"))),
             build_crossed_5000,
+        ),
+    )
+}
+
+
+def _generalised(
+    name: str,
+    title: str,
+    family: str,
+    model: tuple[str, str, tuple[Bar, ...]],
+    build: Callable[[float], dict[str, Column]],
+    *,
+    warm: bool = False,
+    memory: bool = False,
+) -> Case:
+    """The fit of a generalised model: response, fixed part and bars, each of its own factor."""
+    response, fixed, bars = model
+    random = " + ".join(f"({' + '.join(bar.coefficients)} | {bar.group})" for bar in bars)
+    asked = Model(f"{response} ~ {fixed} + {random}", response, fixed, bars, family=family)
+    return Case(name, title, asked, build, warm=warm, memory=memory, simulated=not warm, tools=GENERALISED)
+
+
+_G = (Bar(_ONE, "g"),)
+CASES |= {
+    case.name: case
+    for case in (
+        _generalised(
+            "cbpp",
+            "56 binomial rows, 15 herds, warm",
+            "binomial",
+            ("cbind(incidence, rest)", "period", (Bar(_ONE, "herd"),)),
+            build_cbpp,
+            warm=True,
+        ),
+        _generalised(
+            "binary_1934",
+            "1,934 binary rows, 60 districts, warm",
+            "binomial",
+            ("y", "age + age2 + urban + f", _G),
+            build_binary_1934,
+            warm=True,
+        ),
+        _generalised(
+            "nb2_10k", "10,000 negative binomial counts, 500 groups", "nb2", ("y", "x", _G), build_nb2_10k
+        ),
+        _generalised(
+            "binary_crossed",
+            "20,000 binary rows, 1,000 persons × 300 items",
+            "binomial",
+            ("y", "x", (Bar(_ONE, "a"), Bar(_ONE, "b"))),
+            build_binary_crossed,
+        ),
+        _generalised(
+            "poisson_slopes",
+            "100,000 counts, 5,000 groups, random intercept and slope",
+            "poisson",
+            ("y", "x + f", (Bar(("1", "x"), "g"),)),
+            build_poisson_slopes,
+        ),
+        _generalised(
+            "binary_million",
+            "1,000,000 binary rows, 20,000 groups",
+            "binomial",
+            ("y", "x + z", _G),
+            build_binary_million,
+            memory=True,
         ),
     )
 }

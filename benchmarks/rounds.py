@@ -148,7 +148,7 @@ class Contest:
     def _references(self) -> list[dict[str, Any]]:
         """Our own criterion, not timed, for every other model or method that some tool fitted instead."""
         worker = self.workers.get("mixedmodels")
-        if worker is None or self.case.operation != "fit":
+        if worker is None or self.case.operation != "fit" or self.case.model.family is not None:
             return []
         reached = [m.outcome for m in self.measurements.values() if m.outcome is not None]
         wanted = {(o["method"], o["model"]) for o in reached} - {("REML", self.case.model.formula)}

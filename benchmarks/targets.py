@@ -30,11 +30,17 @@ FACTORS = (
     ("mmrm_200", "nlme", 200.0),
     ("mmrm_1000", "glmmTMB", 40.0),
     ("mmrm_1000", "nlme", 200.0),
+    ("binary_1934", "glmm", 2.0),
+    ("nb2_10k", "glmm", 4.0),
+    ("binary_crossed", "glmm", 2.5),
+    ("poisson_slopes", "glmm", 8.0),
+    ("binary_million", "glmm", 5.0),
 )
 # The case and the most seconds one operation may take.
 SECONDS = (
     ("sleepstudy", 0.004),
     ("sleepstudy_refit", 0.0002),
+    ("cbpp", 0.003),
     ("mmrm_5000", 0.5),
     ("car1_20000", 3.0),
     ("field_400", 0.3),

@@ -15,16 +15,22 @@ lme4_tool <- function(lean) {
     df <- nobs(fit) - lme4::getME(fit, "p")
     unname(parts["ldL2"] + parts["ldRX2"] + df * (1 + log(2 * pi * parts["pwrss"] / df)))
   }
+  glmer_of <- function(data) {
+    if (model$family == "nb2") return(quietly(lme4::glmer.nb(as.formula(model$formula), data)))
+    quietly(lme4::glmer(as.formula(model$formula), data, family = model$family))
+  }
   list(
     package = "lme4",
     warm_up = function() quietly(lme4::lmer(Reaction ~ Days + (Days | Subject), lme4::sleepstudy)),
     fit = function(data) {
       if (!is.null(model$repeated)) not_offered("lme4 has no structured errors")
+      if (!is.null(model$family)) return(glmer_of(data))
       quietly(lme4::lmer(as.formula(model$formula), data, REML = TRUE, control = control))
     },
     refit = function(fit, response) quietly(lme4::refit(fit, response, control = control)),
     table = function(fit, ddf) not_offered("lme4 has no table by ", ddf),
     outcome = function(fit) {
+      if (lme4::isGLMM(fit)) return(list(criterion = -2 * as.numeric(logLik(fit)), converged = fit@optinfo$conv$opt == 0, remark = ""))
       complaints <- unlist(fit@optinfo$conv$lme4$messages)
       list(
         criterion = criterion(fit), converged = fit@optinfo$conv$opt == 0,
@@ -105,6 +111,11 @@ glmmtmb_tool <- function() {
       glmmTMB::glmmTMB(Reaction ~ Days + (1 | Subject), small)
     },
     fit = function(data) {
+      if (!is.null(model$family)) {
+        family <- if (model$family == "nb2") glmmTMB::nbinom2() else model$family
+        control <- glmmTMB::glmmTMBControl(parallel = threads)
+        return(quietly(glmmTMB::glmmTMB(as.formula(model$formula), data, family = family, control = control)))
+      }
       asked <- structured("glmmTMB")
       if (!asked$structure %in% c("us", "ar1")) not_offered("glmmTMB is not asked for ", asked$structure)
       errors <- sprintf("%s(%s + 0 | %s)", asked$structure, asked$position, asked$cluster)

@@ -74,7 +74,8 @@ answer <- function(request, tool, work, data) {
       list(
         seconds = measured$seconds, processor_seconds = measured$processor_seconds,
         fit_seconds = if (!is.null(before$value)) before$seconds,
-        outcome = c(tool$outcome(measured$fit), method = "REML", model = model$formula)
+        outcome = c(
+          tool$outcome(measured$fit), method = if (is.null(model$family)) "REML" else "Laplace", model = model$formula)
       )
     },
     memory = {

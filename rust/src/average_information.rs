@@ -304,6 +304,9 @@ pub fn prediction_variance(
     tail: &TailSolution<'_>,
     rows: &NewRows<'_>,
 ) -> Vec<f64> {
+    if rows.chain.len() == 1 && blocked.cross.chain[0].p == 1 && blocked.cross.d == 1 {
+        return variances_by_level(blocked, tail, rows);
+    }
     let mut out = vec![0.0; rows.n];
     map_parts(
         out.chunks_mut(CHUNK).enumerate().collect(),
@@ -322,6 +325,105 @@ pub fn prediction_variance(
             }
         },
     );
+    out
+}
+
+/// The same where a single scalar chain factor stands over the tail and there is no x: rows of one level share what the
+/// level's couplings make of H.
+fn variances_by_level(blocked: &Blocked, tail: &TailSolution<'_>, rows: &NewRows<'_>) -> Vec<f64> {
+    let f = &blocked.cross.chain[0];
+    let (codes, values) = rows.chain[0];
+    // rows by level, those without one first
+    let mut starts = vec![0usize; f.q + 2];
+    for &code in codes {
+        starts[(code + 2) as usize] += 1;
+    }
+    for level in 0..=f.q {
+        starts[level + 1] += starts[level];
+    }
+    let mut next = starts.clone();
+    let mut order = vec![0usize; rows.n];
+    for (i, &code) in codes.iter().enumerate() {
+        let slot = (code + 1) as usize;
+        order[next[slot]] = i;
+        next[slot] += 1;
+    }
+    let size = tail.x.len();
+    let h = |s: usize, t: usize| {
+        if s >= t {
+            tail.h[s * size + t]
+        } else {
+            tail.h[t * size + s]
+        }
+    };
+    let (_, _, _, tails) = blocked.current(0);
+    let parts: Vec<usize> = (0..=f.q).step_by(CHUNK).collect();
+    let found = map_parts(parts, |first| {
+        let last = (first + CHUNK).min(f.q + 1);
+        let mut out = Vec::with_capacity(starts[last] - starts[first]);
+        let (mut weights, mut pulled) = (Vec::new(), Vec::new());
+        let mut place = vec![0u32; size];
+        let mut own: Vec<(usize, f64)> = Vec::new();
+        for slot in first..last {
+            let (mut alone, mut columns) = (0.0, &f.tail_column[..0]);
+            weights.clear();
+            pulled.clear();
+            if slot > 0 {
+                let u = slot - 1;
+                let mut v = [0.0];
+                let e = &blocked.work[0].e[u..u + 1];
+                apply_posterior::<0>(1, 1, e, blocked.lambda[0].of(u, 1), &[1.0], &mut v);
+                columns = &f.tail_column[f.tail_start[u]..f.tail_start[u + 1]];
+                weights.extend(
+                    tails[f.tail_start[u]..f.tail_start[u + 1]]
+                        .iter()
+                        .map(|n| -n * v[0]),
+                );
+                for (k, &s) in columns.iter().enumerate() {
+                    place[s as usize] = k as u32 + 1;
+                    let own: f64 = columns
+                        .iter()
+                        .zip(&weights)
+                        .map(|(&t, w)| h(s as usize, t as usize) * w)
+                        .sum();
+                    pulled.push(own);
+                }
+                alone = v[0] + weights.iter().zip(&pulled).map(|(w, g)| w * g).sum::<f64>();
+            }
+            for &i in &order[starts[slot]..starts[slot + 1]] {
+                own.clear();
+                for &(levels, z, p, offset) in &rows.tail {
+                    if levels[i] >= 0 {
+                        let at = offset + levels[i] as usize * p;
+                        own.extend((0..p).map(|j| (at + j, z[i * p + j])));
+                    }
+                }
+                let l = if slot > 0 { values[i] } else { 0.0 };
+                let mut variance = l * l * alone;
+                for (k, &(s, z)) in own.iter().enumerate() {
+                    let across = match place[s] {
+                        0 => columns
+                            .iter()
+                            .zip(&weights)
+                            .map(|(&t, w)| h(s, t as usize) * w)
+                            .sum(),
+                        known => pulled[known as usize - 1],
+                    };
+                    let off: f64 = own[..k].iter().map(|&(t, other)| h(s, t) * other).sum();
+                    variance += z * (2.0 * l * across + 2.0 * off + h(s, s) * z);
+                }
+                out.push((i, variance));
+            }
+            for &s in columns {
+                place[s as usize] = 0;
+            }
+        }
+        out
+    });
+    let mut out = vec![0.0; rows.n];
+    for (i, variance) in found.into_iter().flatten() {
+        out[i] = variance;
+    }
     out
 }
 

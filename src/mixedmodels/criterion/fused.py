@@ -63,6 +63,7 @@ class Fused:
         self.n_levels = 0
         self.base: tuple[Array, Array] | None = None
         """Σ and β where derivatives were last taken."""
+        self._without: tuple[bytes, tuple[float, Array, Array]] | None = None
 
     @classmethod
     def of(
@@ -122,7 +123,8 @@ class Fused:
             beta,
             zeta,
             roots,
-            max(tolerance / self.n_levels, LEAST),
+            # what is left of levels adds up like noise, and the value is corrected for it
+            max(tolerance / self.n_levels**0.5, LEAST),
             self._directions(theta) if informed else None,
             moved,
         )
@@ -151,6 +153,8 @@ class Fused:
 
     def without_effects(self, coefficients: Array) -> tuple[float, Array, Array]:
         """Return −2Σℓ at b = 0 with X's and X'WX, (rank,) and (rank, rank)."""
+        if self._without is not None and self._without[0] == coefficients.tobytes():
+            return self._without[1]
         zeta = self._zeta(coefficients)
         value, score, gram = self.modes.without_effects(self._own(coefficients), zeta)
         apart, tilt, bend = self.apart(zeta)
@@ -158,7 +162,9 @@ class Fused:
         if self.scale:
             score[-1] += self.scale * tilt
             gram[-1, -1] -= self.scale**2 * bend
-        return value - 2.0 * apart, score, gram
+        found = value - 2.0 * apart, score, gram
+        self._without = coefficients.tobytes(), found
+        return found
 
     def furthest(self, step: Array, units: Array) -> float:
         """Return by how many units a step of (θ, β) moves a predictor at most, from where it was settled."""

@@ -110,7 +110,7 @@ def glm_coefficients(observed: Observed, psi: Array, fused: Fused | None = None)
     FitError
         Where the density is zero at every β that is tried.
     """
-    stack, beta, height = observed.stack, *_first_beta(observed, psi)
+    stack, beta, height = observed.stack, *_first_beta(observed, psi, fused)
     for _ in range(STEPS):
         if fused is None:
             rows = observed.at(stack.fixed(beta), psi, 2)
@@ -145,7 +145,7 @@ def _share(observed: Observed, beta: Array, step: Array, fused: Fused | None = N
     return min(1.0, FURTHEST / max(float(np.abs(moved).max(initial=0.0)), 1e-300))
 
 
-def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
+def _first_beta(observed: Observed, psi: Array, fused: Fused | None) -> tuple[Array, float]:
     """Return β that comes nearest to the family's starting predictors, or to their means, and −2ℓ there."""
     stack, target = observed.stack, observed.family.start(observed.responses)
     known = np.isfinite(target)
@@ -159,7 +159,7 @@ def _first_beta(observed: Observed, psi: Array) -> tuple[Array, float]:
     offsets = stack.fixed(np.zeros(stack.rank))
     for goal in (target, np.broadcast_to(means[:, None], target.shape)):
         beta = _solved(gram, stack.adjoint_fixed(np.where(known, goal - offsets, 0.0)))
-        height = _height(observed, beta, psi)
+        height = _height(observed, beta, psi, fused)
         if isfinite(height):
             return beta, height
     raise FitError(

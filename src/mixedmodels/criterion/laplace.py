@@ -152,8 +152,8 @@ class Laplace:
         self._dual: Effects = tuple(np.zeros(shape) for shape in self.stack.shapes)
         usable = bool(design.random) and not expected
         self.fused = Fused.of(design, equations, observed, self.model) if usable else None
-        """Evaluations in native code, where it knows the rows; results are the same."""
         self._mode: tuple[bytes, Mode] | None = None
+        self._rest: tuple[bytes, Rest] | None = None
 
     # -- value -------------------------------------------------------------------------------------------------
 
@@ -188,9 +188,11 @@ class Laplace:
         """Return what results read at the mode; `FitError` where it is not found."""
         if self.fused is None:
             return Rest.of(self.mode(theta))
-        if self.fused.at(theta, EXACT, informed=False) is None:
-            raise FitError(NOT_FINITE)
-        return self.fused.rest(theta)
+        if self._rest is None or self._rest[0] != theta.tobytes():
+            if self.fused.at(theta, EXACT, informed=False) is None:
+                raise FitError(NOT_FINITE)
+            self._rest = theta.tobytes(), self.fused.rest(theta)
+        return self._rest[1]
 
     def _at(self, theta: Array) -> _Point:
         key = theta.tobytes()
