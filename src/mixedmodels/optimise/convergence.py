@@ -22,6 +22,9 @@ _FLAT = 1e-4
 """Information on the logarithm of a range below which it is not determined (standard error above 100)."""
 _SINGULAR = 1e-7
 """Smallest eigenvalue of a correlation matrix below which a fit that did not converge runs into its boundary."""
+_EXTREME = 18.4
+"""Logarithm of the largest standard deviation of errors over the smallest, 1e8, that a warning tells."""
+_FEWER_VARIANCES = "Use a variance function with fewer parameters, or join levels with few rows"
 _NOT_FINITE = (
     "the criterion is not finite at the starting values: the covariance of the data is not positive definite "
     "there, or the fixed effects fit the response perfectly; check the response and start=."
@@ -293,7 +296,39 @@ def _singular_notes(criterion: Criterion, theta: Array, evaluation: Evaluation) 
             "so that the data say next to nothing of the variance; standard errors rest on it"
         )
         notes.append(Status(Severity.WARNING, message, _FEWER, untested=True))
-    return notes
+    return notes + _extreme_rows(criterion, theta, evaluation)
+
+
+def _extreme_rows(criterion: Criterion, theta: Array, evaluation: Evaluation) -> list[Status]:
+    """Return a warning where the variance function leaves the errors of some rows next to nothing."""
+    model = criterion.model
+    if not model.variance_blocks:
+        return []
+    natural, flat = criterion.natural(theta), []
+    information = (evaluation.information + evaluation.curvature).diagonal()
+    for block in model.variance_blocks:
+        for a in range(block.place.start, block.place.stop):
+            own = np.flatnonzero(natural.jacobian[:, a])
+            if len(own) != 1 or natural.kinds[own[0]] != "ratio" or not criterion.free[a]:
+                continue
+            value, slope = natural.values[own[0]], natural.jacobian[own[0], a]
+            if abs(information[a]) * (value / slope) ** 2 < _FLAT:
+                flat.append(natural.names[own[0]])
+    if flat:
+        message = (
+            f"the likelihood does not settle {_listed(flat)}: the model fits the rows there, so that the data say "
+            "next to nothing of their variance; standard errors rest on it"
+        )
+        return [Status(Severity.WARNING, message, _FEWER_VARIANCES, untested=True)]
+    estimated = any(criterion.free[block.place].any() for block in model.variance_blocks)
+    log_sd = model.relative_log_sd(theta) if estimated else np.zeros(1)
+    if np.ptp(log_sd) <= _EXTREME:
+        return []
+    message = (
+        "the errors of some rows are all but zero: the variance function spreads their standard deviations "
+        f"{np.exp(np.ptp(log_sd)):.0e} to 1, so that everything rests on a few rows"
+    )
+    return [Status(Severity.WARNING, message, _FEWER_VARIANCES, untested=True)]
 
 
 def _undetermined_variances(criterion: Criterion, theta: Array, evaluation: Evaluation) -> list[str]:
