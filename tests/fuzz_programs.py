@@ -45,7 +45,7 @@ PATIENCE = 3.0
 """Seconds of processor after which an input counts as one that hangs."""
 STATEMENTS = 20_000
 """Statements that a DATA step may run here: its own limit takes seconds."""
-PLACE = re.compile(r"line \d+")
+PLACE = re.compile(r"line \d+, column \d+")
 SAS_WORDS = """
 proc mixed glimmix data=rcbd data=visits ; class block trt id visit model y = x random repeated / type=un subject=
 subject=id group= ( ) * | @ 2 'a' " lsmeans estimate contrast 1 -1 . , run quit data set do end if then else output %

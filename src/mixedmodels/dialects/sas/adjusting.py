@@ -33,6 +33,8 @@ def adjusted(
     SAS draws samples, ADJUST=SIMULATE, the multivariate t distribution is integrated, and ADJUST=DUNNETT takes the
     correlations themselves.
     """
+    if options.text("adjdfe", "row") != "row":
+        options["adjdfe"].fail("adjusted tests take the degrees of freedom of their rows: adjdfe=row.")
     option = options["adjust"]
     word = option.text.partition("(")[0] or "none"
     if word in ("smm", "gt2", "nelson"):

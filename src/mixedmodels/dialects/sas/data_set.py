@@ -149,9 +149,27 @@ class ModelData:
         return Column(name, *_codes(values, self.factors[name]), missing=some)
 
 
+def distinct(values: NDArray[Any]) -> tuple[list[Any], NDArray[np.intp]]:
+    """Return the distinct values of a column, and the place among them of each row, (n,).
+
+    Examples
+    --------
+    >>> own, where = distinct(np.array([2.0, 1.0, 2.0]))
+    >>> own, where.tolist()
+    ([1.0, 2.0], [1, 0, 1])
+    """
+    if values.dtype.kind in "biuf":
+        own, where = np.unique(values, return_inverse=True)
+        return own.tolist(), where
+    place: dict[Any, int] = {}
+    found = [place.setdefault(value, len(place)) for value in values.tolist()]
+    return list(place), np.array(found, dtype=np.intp)
+
+
 def _codes(values: NDArray[Any], levels: Sequence[Any]) -> tuple[NDArray[np.int32], NDArray[Any]]:
     place = {level: code for code, level in enumerate(levels)}
-    codes = np.fromiter((place.get(value, -1) for value in values.tolist()), np.int32, len(values))
+    own, where = distinct(values)
+    codes = np.array([place.get(value, -1) for value in own], dtype=np.int32)[where]
     texts = np.empty(len(levels), dtype=object)
     texts[:] = [level_text(level) for level in levels]
     return codes, texts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .data_set import DataSet, level_text
+from .data_set import DataSet, distinct, level_text
 from .model_statements import Model
 from .options import Options
 
@@ -74,11 +74,16 @@ def _with_last(levels: tuple[Any, ...], options: Options, name: str) -> tuple[An
 
 def crossed(data: DataSet, names: tuple[str, ...]) -> NDArray[Any]:
     """Return the combination of several columns as text, (n,), empty where one of them is missing."""
-    parts = [data.columns[name].tolist() for name in names]
     gone = np.zeros(data.n, dtype=bool)
     for name in names:
         gone |= data.missing(name)
-    joined = (" ".join(map(level_text, row)) for row in zip(*parts, strict=True))
-    out = np.empty(data.n, dtype=object)
-    out[:] = ["" if missing else text for missing, text in zip(gone.tolist(), joined, strict=True)]
-    return out
+    coded = [distinct(data.columns[name]) for name in names]
+    cells = np.ravel_multi_index([codes for _, codes in coded], [max(len(own), 1) for own, _ in coded])
+    found, place = np.unique(cells, return_inverse=True)
+    parts = np.unravel_index(found, [max(len(own), 1) for own, _ in coded])
+    texts = [[level_text(value) for value in own] for own, _ in coded]
+    labels = np.empty(len(found) + 1, dtype=object)
+    labels[:] = [
+        *(" ".join(own[k] for own, k in zip(texts, row, strict=True)) for row in zip(*parts, strict=True)), "",
+    ]  # fmt: skip
+    return labels[np.where(gone, len(found), place)]

@@ -76,6 +76,8 @@ _SIDE = {
     "gcorr": "",
     "v": "",
     "vcorr": "",
+    "cl": "",
+    "alpha": "",
 }
 RANDOM = {
     "mixed": spellings(**_SIDE, ldata="", gdata=""),
@@ -84,8 +86,6 @@ RANDOM = {
     "glimmix": spellings(**_SIDE, ldata="", gdata="", residual="rside"),
 }
 RANDOM_REFUSED = {
-    "cl": "limits of predicted effects are not printed; fit.random_effects() has their standard errors",
-    "alpha": "limits of predicted effects are not printed; fit.random_effects() has their standard errors",
     "gc": "the Cholesky factor is not printed; use g", "gci": "see g", "gi": "the inverse is not printed; use g",
     "vc": "the Cholesky factor is not printed; use v", "vci": "see v", "vi": "the inverse is not printed; use v",
     "ratios": "write parameters themselves in PARMS", "weight": "no weights of levels are read",
@@ -124,10 +124,9 @@ ESTIMATE = spellings(
 ESTIMATE_REFUSED: dict[str, str] = {}
 LSMEANS = spellings(
     diff="pdiff differences", adjust="adj", at="", slice="", om="obsmargins", bylevel="", cl="", alpha="", df="", e="",
-    corr="", cov="", ilink="", oddsratio="or", exp="", slicediff="simplediff", nomeans="", stepdown="",
+    corr="", cov="", ilink="", oddsratio="or", exp="", slicediff="simplediff", nomeans="", stepdown="", adjdfe="",
 )  # fmt: skip
 LSMEANS_REFUSED = {
-    "adjdfe": "adjusted tests take the degrees of freedom of their rows",
     "plots": "figures are those of the package: fit.emmeans(…).plot()",
     "plot": "figures are those of the package: fit.emmeans(…).plot()",
     "lines": "letters are those of the package: fit.emmeans(…).cld()",
@@ -135,12 +134,12 @@ LSMEANS_REFUSED = {
 }
 LSMESTIMATE = spellings(
     cl="", alpha="", divisor="", df="", joint="", lower="", upper="", exp="", ilink="",
-    adjust="adj", at="", stepdown="",
+    adjust="adj", at="", stepdown="", adjdfe="",
     om="obsmargins", bylevel="",
 )  # fmt: skip
 SLICE = spellings(
     sliceby="", diff="pdiff differences", adjust="adj", cl="", alpha="", df="", ilink="", oddsratio="or", exp="",
-    nof="", means="", at="", om="", bylevel="", stepdown="",
+    nof="", means="", at="", om="", bylevel="", stepdown="", adjdfe="",
 )  # fmt: skip
 CLASS = spellings(ref="", order="", descending="desc", missing="", truncate="", param="")
 METHODS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,7 @@ def _subjects(found: Fitted) -> tuple[int, int]:
     if any(not set(outer.variables) <= set(one.variables) for one in given):
         return 1, data.n
     labels = crossed(data, (*outer.nested, *outer.crossed))
-    counts: dict[str, int] = {}
-    for label in labels.tolist():
-        counts[label] = counts.get(label, 0) + 1
+    counts = Counter(labels.tolist())
     counts.pop("", None)
     return len(counts), max(counts.values(), default=0)
 

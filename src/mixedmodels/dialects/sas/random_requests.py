@@ -254,10 +254,16 @@ def random_solution(found: Fitted) -> Table:
     columns |= {"Estimate": np.array(estimate), "StdErrPred": np.array(error)}
     df, note = _df_of_predictions(found, random)
     if df is not None:
-        from ...inference.distributions import t_two_sided
+        from ...inference.distributions import t_quantile, t_two_sided
 
         t = np.array(estimate) / np.where(np.array(error) > 0, error, np.nan)
         columns |= {"DF": df, "tValue": t, "Probt": t_two_sided(t, df)}
+        shown = [one for _, one, _ in found.asked.random if one.options.has("solution")]
+        if any(one.options.has("cl") for one in shown):
+            alpha = next((one.options.number("alpha", 0.05) for one in shown if one.options.has("cl")), 0.05)
+            half = t_quantile(1.0 - alpha, df) * np.where(np.array(error) > 0, error, np.nan)
+            columns |= {"Alpha": np.full(len(half), alpha), "Lower": columns["Estimate"] - half}
+            columns["Upper"] = columns["Estimate"] + half
     return table(found, columns, "Solution for Random Effects", (note,))
 
 

@@ -99,6 +99,10 @@ def test_predicted_effects_have_the_df_of_their_method() -> None:
     fit = mm.lmm("Y ~ age + (age | id)", frames()["dent"])
     assert np.all((tables["satterth"]["DF"] > 1) & (tables["satterth"]["DF"] < 108))
     assert "DF" not in tables["bw"].names
+    limits = run(program.format("contain").replace(" s; run", " s cl alpha=.1; run")).tables["SolutionR"]
+    half = 1.6735649 * limits["StdErrPred"]
+    np.testing.assert_allclose(limits["Upper"] - limits["Estimate"], half, rtol=1e-6)
+    assert set(limits["DF"]) == {54}
     np.testing.assert_allclose(
         np.sort(tables["bw"]["Estimate"]), np.sort(fit.random_effects()["estimate"]), rtol=1e-4, atol=1e-5
     )
