@@ -9,7 +9,7 @@ EXTRAS := test,plot,report,cli,arrow,polars,docs,dask
 FIGURE ?= demo-output/growth.png
 BUILT  := $(VENV)/.built
 
-.PHONY: help demo test test-full test-frames test-stress test-fuzz bench sizes lint format build package docs mutants clean
+.PHONY: help demo test test-full test-frames test-stress test-fuzz test-smooths bench sizes lint format build package docs mutants clean
 
 help:
 	@echo "make demo       set up what is needed and run the examples end to end"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-frames  20,000 random models with every tool (FRAMES='--shard 1/4'); goes on where it stopped"
 	@echo "make test-stress  2,000 small models from 16 other starts each (STRESS='--shard 1/4'); goes on where it stopped"
 	@echo "make test-fuzz  1,000,000 programs of SAS and R cut and overwritten at random, read or refused (FUZZ='--shard 1/4'); goes on where it stopped"
+	@echo "make test-smooths  coverage of bands of smooths and size of their tests, 4,000 data sets (SMOOTHS='--shard 1/4'); goes on where it stopped"
 	@echo "make bench      side by side with other software (hours; see benchmarks/README.md)"
 	@echo "make sizes      sizes and coverages in small samples, and their page (SIZES='--shard 1/4'); goes on where it stopped"
 	@echo "make lint       the static checks of make test alone"
@@ -46,6 +47,9 @@ test-stress: $(BUILT)
 
 test-fuzz: $(BUILT)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/fuzz_programs.py --log fuzz.jsonl $(FUZZ)
+
+test-smooths: $(BUILT)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/smooth_coverage.py --log smooths.jsonl $(SMOOTHS)
 
 sizes: $(BUILT)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/sizes/run.py $(SIZES)

@@ -199,6 +199,17 @@ def checked_size(given: Given, usual: int, least: int) -> int:
     return k
 
 
+def counted(distinct: int) -> str:
+    """Return how many distinct values there are, in words.
+
+    Examples
+    --------
+    >>> counted(1), counted(5)
+    ('1 distinct value', '5 distinct values')
+    """
+    return f"{distinct} distinct value{'' if distinct == 1 else 's'}"
+
+
 def distinct_values(x: Array, given: Given, k: int, needed: int | None = None) -> Array:
     """Return the sorted distinct values of x, or raise `DataError` where there are too few of them for k."""
     if not np.isfinite(x).all():
@@ -209,7 +220,7 @@ def distinct_values(x: Array, given: Given, k: int, needed: int | None = None) -
     needed = k if needed is None else needed
     if len(distinct) < needed:
         raise DataError(
-            f"{given.label}: the variable has {len(distinct)} distinct values, too few for k={k}, which needs "
+            f"{given.label}: the variable has {counted(len(distinct))}, too few for k={k}, which needs "
             f"{needed}; give a smaller k= or put the variable in as a polynomial or a factor."
         )
     return distinct

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ..errors import DataError, SpecError
 from ..typing import Array, Codes
-from .base import Given
+from .base import Given, counted
 
 MOST_KNOTS = 2_000
 """Most distinct places that a basis of eigenvectors is made from; more are thinned to these."""
@@ -48,7 +48,7 @@ def knot_places(points: Array, given: Given, k: int) -> Array:
     distinct: Array = np.unique(points[:, 0])[:, None] if points.shape[1] == 1 else np.unique(points, axis=0)
     if len(distinct) < k:
         raise DataError(
-            f"{given.label}: the data have {len(distinct)} distinct values, too few for k={k}, which needs {k}; give a "
+            f"{given.label}: the data have {counted(len(distinct))}, too few for k={k}, which needs {k}; give a "
             "smaller k= or put the variable in as a polynomial or a factor."
         )
     if len(distinct) <= MOST_KNOTS:
