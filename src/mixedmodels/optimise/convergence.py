@@ -271,9 +271,12 @@ def _singular_errors(criterion: Criterion, theta: Array) -> str:
     for block in criterion.model.residual_blocks:
         if block.structure is None or block.structure.needs_coordinates:
             continue
-        sigma = block.structure.matrix(theta[block.place], block.positions)
-        sd = np.sqrt(np.maximum(np.diag(sigma), 1e-300))
-        if np.linalg.eigvalsh(sigma / np.outer(sd, sd))[0] < _SINGULAR:
+        with np.errstate(all="ignore"):
+            sigma = block.structure.matrix(theta[block.place], block.positions)
+            sd = np.sqrt(np.maximum(np.diag(sigma), 1e-300))
+            correlation = sigma / sd / sd[:, None]
+        # variances that are not finite are of no rank at all
+        if not np.isfinite(correlation).all() or np.linalg.eigvalsh(correlation)[0] < _SINGULAR:
             label = residual.set_labels[block.set]
             found.append(f"{block.structure.names[0]}, {label}" if label else block.structure.names[0])
     return "; ".join(found)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..control import Control
 from ..criterion.base import Criterion
+from ..criterion.parameters import Block, ResidualBlock
 from ..errors import Status
 from ..typing import Array
 from .boundary import nuggets
@@ -150,11 +151,14 @@ def _second_thoughts(criterion: Criterion, control: Control, found: list[Arrival
 
 
 def _marked(criterion: Criterion, theta: Array) -> list[Array]:
-    """Return θ with next to no variance of its own at one position of the errors, for each, in few data."""
+    """Return θ with next to no variance of its own at one position of the errors, for each, in few data; and with other
+    loadings of errors or random effects that have them."""
     if criterion.design.n > _FEW or criterion.held:
         return []
+    blocks: list[Block | ResidualBlock] = [*criterion.model.residual_blocks]
+    blocks += [b for b in criterion.model.random_blocks if b.structure.vanishing(b.positions)]
     out = []
-    for block in criterion.model.residual_blocks:
+    for block in blocks:
         if block.structure is not None:
             for own in block.structure.marked(theta[block.place], block.positions):
                 point = theta.copy()
