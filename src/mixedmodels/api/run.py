@@ -12,7 +12,14 @@ import numpy as np
 
 from ..control import Control
 from ..criterion import Criterion, Undetermined, linear_part, undetermined
-from ..engines import Engine, Layout, choose_engine, engine_of_whole_clusters, engine_that_comes_near
+from ..engines import (
+    Engine,
+    Layout,
+    choose_engine,
+    engine_of_whole_clusters,
+    engine_that_comes_near,
+    why_simulated,
+)
 from ..engines.base import Equations
 from ..engines.plan import check_parameters
 from ..errors import ConvergenceWarning, FitError, Severity, SpecError, Status, carried_through
@@ -208,6 +215,13 @@ def search(
     notes: tuple[Status, ...] = ()
     if start is None and near is None and not spec.hold and not own.held:
         near, notes = simulated_start(spec, own, own_rows, control, engine)
+    if engine.simulates and control.engine == "auto":
+        reason = why_simulated(layout, own_rows, control)
+        notes = (
+            Status(
+                Severity.NOTE, f"simulated by the {engine.name} engine, no exact one being taken ({reason})"
+            ),
+        )
     equations = engine.equations(layout, own_rows, control)
     free: tuple[Undetermined, ...] = ()
     if not equations.homogeneous:

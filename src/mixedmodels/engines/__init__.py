@@ -15,7 +15,7 @@ from .clusters.engine import ClustersEngine
 from .iterative.engine import IterativeEngine
 from .layout import Layout
 from .levels.engine import LevelsEngine
-from .plan import MOST_OPERATIONS, check_operations
+from .plan import MOST_OPERATIONS, PER_SECOND, check_operations
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
 
@@ -77,6 +77,8 @@ def choose_engine(
     exact = [one for one in able if not one.engine.simulates]
     if exact and min(one.operations for one in exact) <= MOST_OPERATIONS:
         able = exact
+    else:
+        able = [one for one in able if one.engine.simulates] or able
     own = [one for one in able if not (one.engine.whole_clusters and layout.errors is None)]
     cheapest = min(own or able, key=lambda one: one.operations)
     check_operations(cheapest.engine.name, cheapest.operations)
@@ -102,6 +104,20 @@ def engine_that_comes_near(
             saved = SAVED * operations - SEARCH * other.cost(layout, rows)[0]
             return (other, saved) if saved > 0 else None
     return None
+
+
+def why_simulated(layout: Layout, rows: Rows, control: Control) -> str:
+    """Return why no exact engine is taken for a model that is simulated, as a clause."""
+    found = []
+    for one in considered(layout, rows, control):
+        if one.engine.simulates or (one.engine.whole_clusters and layout.errors is None):
+            continue
+        if not one.reason:
+            minutes = one.operations / PER_SECOND / 60
+            found.append(f"{one.engine.name}: an evaluation takes {minutes:,.0f} minutes of a processor")
+        elif "control.memory" in one.reason:
+            found.append(f"{one.engine.name}: {one.reason}")
+    return "; ".join(found)
 
 
 def engine_of_whole_clusters(layout: Layout, rows: Rows, control: Control) -> Engine | None:
@@ -145,4 +161,5 @@ __all__ = [
     "considered",
     "engine_of_whole_clusters",
     "engine_that_comes_near",
+    "why_simulated",
 ]

@@ -171,7 +171,8 @@ def _convergence(fit: Fit) -> str:
     singular = ", singular" if fit.singular else ""
     starts = len(optimum.starts)
     several = f"; no lower value from {starts} starts" if starts > 1 and optimum.converged else ""
-    return f"{word} {when}{singular}{several}; {fit.engine} engine"
+    probes = f", {optimum.probes:,} random probes" if optimum.noise else ""
+    return f"{word} {when}{singular}{several}; {fit.engine} engine{probes}"
 
 
 def _criteria(fit: Fit) -> Table:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import mixedmodels as mm
+from mixedmodels import engines
 from mixedmodels.engines.iterative import conjugate, system
 from mixedmodels.optimise import simulated
 
@@ -124,6 +128,71 @@ def test_a_variance_of_zero_is_found() -> None:
     assert exact.theta[1] == fit.theta[1] == 0.0
     assert fit.singular
     np.testing.assert_allclose(fit.theta[0], exact.theta[0], rtol=1e-3)
+
+
+def test_units_origins_and_the_order_of_rows_change_nothing(data: pd.DataFrame) -> None:
+    fit = mm.lmm(SLOPES, data, control=SIMULATED)
+    moved = data.sample(frac=1.0, random_state=1).assign(x=2000 + 10 * data["x"], y=1e6 * data["y"])
+    again = mm.lmm(SLOPES, pl.from_pandas(moved), control=SIMULATED)
+    shift = len(data) - 2
+    assert again.criterion - 2 * shift * np.log(1e6) == pytest.approx(
+        fit.criterion + 2 * np.log(10), rel=1e-9
+    )
+    assert again.sigma2 == pytest.approx(1e12 * fit.sigma2, rel=1e-6)
+    np.testing.assert_allclose(again.beta[1], 1e5 * fit.beta[1], rtol=1e-6)
+    kept = pickle.loads(pickle.dumps(again))
+    np.testing.assert_array_equal(kept.random_effects()["std_error"], again.random_effects()["std_error"])
+
+
+def test_aliased_columns_are_left_out(data: pd.DataFrame) -> None:
+    twice = data.assign(z=2 * data["x"] + 1)
+    fit, plain = (mm.lmm(f, twice, control=SIMULATED) for f in (f"{CROSSED} + z", CROSSED))
+    assert np.isnan(fit.beta[2])
+    assert fit.criterion == pytest.approx(plain.criterion, rel=1e-12)
+
+
+def test_an_exact_search_begins_by_simulation_where_it_takes_long(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = mm.lmm(CROSSED, data, control=EXACT)
+    monkeypatch.setattr(engines, "WORTH_SIMULATING", 1.0)
+    monkeypatch.setattr(engines, "SEARCH", 0.0)
+    fit = mm.lmm(CROSSED, data)
+    assert fit.engine == "blocked"
+    assert fit.optimum.decrement <= 1e-8
+    assert fit.criterion == pytest.approx(exact.criterion, abs=1e-8)
+    np.testing.assert_allclose(fit.theta, exact.theta, rtol=1e-5)
+    assert "began by simulation" in str(fit)
+    assert "everything reported is exact" in str(fit).replace("\n  ", " ")
+    assert "begins by simulation" in str(mm.estimate_cost(CROSSED, data))
+    assert fit.optimum.iterations <= 1
+
+
+def test_what_takes_too_long_exactly_is_simulated(
+    data: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "MOST_OPERATIONS", 1.0)
+    monkeypatch.setattr(engines, "CHEAP", 0.0)
+    fit = mm.lmm(CROSSED, data)
+    assert fit.engine == "iterative"
+    assert "no exact one being taken (blocked: an evaluation takes" in str(fit).replace("\n  ", " ")
+    chosen = mm.estimate_cost(CROSSED, data)
+    assert chosen["engine"][chosen["chosen"]].tolist() == ["iterative"]
+
+
+def test_generalised_models_are_not_simulated(data: pd.DataFrame) -> None:
+    frame = data.assign(y=(data["y"] > 1).astype(int))
+    with pytest.raises(mm.SpecError, match="engine='iterative' takes linear mixed models"):
+        mm.glmm(CROSSED, frame, family="binomial", control=SIMULATED)
+
+
+def test_profiles_are_refused_and_ratios_say_what_they_are_known_to(data: pd.DataFrame) -> None:
+    fit, small = (
+        mm.lmm(f, data, method="ml", control=SIMULATED) for f in (CROSSED, "y ~ 1 + (1 | a) + (1 | b)")
+    )
+    with pytest.raises(mm.SpecError, match="which this fit knows to ±"):
+        fit.profile()
+    assert any("-2 log L is simulated" in note for note in mm.compare(small, fit).notes)
 
 
 @pytest.mark.parametrize(

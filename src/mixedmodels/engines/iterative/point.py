@@ -18,8 +18,10 @@ from ...typing import Array
 from .conjugate import Solved, conjugate_gradients
 from .products import SparseProducts
 
-PRECISE = 1e-11
+PRECISE = 1e-12
 """Tolerance of solutions, whose error is to be nobody's concern."""
+REFINED = 1e-4
+"""Tolerance of the correction by the true residual, which conjugate gradients lose sight of."""
 
 
 def times(blocks: Array, v: Array) -> Array:
@@ -100,13 +102,21 @@ class Point:
         """Return S⁻¹ of right-hand sides (T, c)."""
         return conjugate_gradients(self.schur, self.diagonal, right, tolerance)
 
+    def solve_precisely(self, right: Array) -> Array:
+        """Return S⁻¹ of right-hand sides (T, c) to rounding."""
+        return self.corrected(self.solve_schur(right).x, right)
+
+    def corrected(self, x: Array, right: Array) -> Array:
+        """Return a solution improved by what it leaves of the right-hand sides."""
+        return np.asarray(x + self.solve_schur(right - self.schur(x), REFINED).x)
+
     # -- right-hand sides over all factors -----------------------------------------------------------------------
 
     def effects(self, leaf: Array, tail: Array) -> tuple[Array, Array]:
         """Return ΛM⁻¹Λ'w for w by leaf (q·p, c) and tail (T, c): the effects predicted from Z'W·(a response)."""
         p = self.products
         right = self.scale(tail - p.coupling_turned.times(times(self.k, leaf)), turn=True)
-        b_tail = self.scale(self.solve_schur(right).x)
+        b_tail = self.scale(self.solve_precisely(right))
         return times(self.k, leaf - p.coupling.times(b_tail)), b_tail
 
     def gram(self, leaf: Array, tail: Array) -> tuple[Array, Array]:

@@ -55,9 +55,11 @@ class Sampled:
             z = probes.block(number)
             solved = point.solve_schur(self.root * z, self.tolerance)
             draws.append(solved.log_forms() - self._first_order(z, solved))
-            scaled = z / self.root
-            second = solved.x + solved.first / point.diagonal[:, None] - scaled
-            self.blocks.append(Block(z, scaled, solved.x, second))
+            scaled, x = z / self.root, solved.x
+            if probes.exact:
+                x = point.corrected(x, self.root * z)
+            second = x + solved.first / point.diagonal[:, None] - scaled
+            self.blocks.append(Block(z, scaled, x, second))
         self.draws = np.concatenate(draws)
         self.logdet = float(np.log(point.diagonal).sum()) + self.probes.weight * float(self.draws.sum())
         self._traces: list[Array] | None = None
@@ -156,7 +158,8 @@ class Sampled:
             z[at] = block.z[at]
             first = point.reduced(z)
             right = point.scale(first, turn=True)
-            y = point.scale(point.solve_schur(right, self.tolerance).x)
+            solved = point.solve_schur(right, self.tolerance).x
+            y = point.scale(point.corrected(solved, right) if self.probes.exact else solved)
             own = -_products(factor, z[at], point.reduced(y)[at])
             if self.probes.exact:
                 own += _products(factor, z[at], first[at])
