@@ -266,7 +266,7 @@ def simulated_start(
     note = Status(
         Severity.NOTE,
         f"one exact evaluation takes {operations:.0e} operations, so that the search began by simulation (the "
-        f"{other.name} engine, {found.iterations} iterations with {found.probes} random probes); the {engine.name} "
+        f"{other.name} engine, {found.probes} random probes); the {engine.name} "
         "engine went on from there, and everything reported is exact",
         f"control=mm.Control(engine={engine.name!r}) leaves simulation out",
     )

@@ -55,7 +55,10 @@ class Point:
         lower = np.linalg.cholesky(d)
         self.logdet_leaf = 2.0 * float(np.log(np.einsum("qaa->qa", lower)).sum())
         self.k = leaf @ np.linalg.solve(d, turned(leaf))
-        self.r = np.eye(factors[0].p) - block @ self.k
+        # I − AK loses digits where Σ is large
+        eye = np.eye(factors[0].p)
+        moved = eye + block @ (leaf @ turned(leaf))
+        self.r = np.asarray(np.linalg.solve(moved, np.broadcast_to(eye, block.shape)), dtype=np.float64)
         self.own = [self._own_block(f) for f in range(1, len(factors))]
         scaled = [
             np.einsum("qba,qbc,qca->qa", root, own, root).ravel() + 1.0
