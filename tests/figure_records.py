@@ -71,6 +71,8 @@ FIGURES: dict[str, Callable[[], Any]] = {
     "emmeans": lambda: model("oats").plot.emmeans(["nitro", "Variety"]),
     "emmeans with arrows": lambda: model("oats").emmeans("nitro").plot(comparisons=True),
     "contrasts": lambda: model("oats").emmeans("nitro").pairs().plot(),
+    "pairwise": lambda: model("oats").plot.pairwise("nitro"),
+    "pairwise by groups": lambda: model("oats").plot.pairwise("nitro", by="Variety", adjust="holm"),
     "interaction": lambda: model("oats").plot.interaction("nitro", "Variety"),
     "interaction along numbers": lambda: model("visits").plot.interaction("age", "sex"),
     "effects": lambda: model("sleep").plot.effects("Days"),

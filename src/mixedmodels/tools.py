@@ -95,6 +95,7 @@ class Plots:
     qq = Tool[Any]("plots.qq:qq", of="_fit")
     profile = Tool[Any]("plots.profile:profile", of="_fit")
     emmeans = Tool[Any]("plots.emmeans:emmeans", of="_fit")
+    pairwise = Tool[Any]("plots.pairwise:pairwise", of="_fit")
     interaction = Tool[Any]("plots.interaction:interaction", of="_fit")
     effects = Tool[Any]("plots.effects:effects", of="_fit")
     covariance = Tool[Any]("plots.covariance:covariance", of="_fit")

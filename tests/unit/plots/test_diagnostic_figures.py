@@ -342,3 +342,23 @@ def test_colours_are_told_apart_without_red_or_green() -> None:
         seen = np.clip((np.linalg.inv(to_lms) @ sight @ to_lms @ (rgb**2.2).T).T, 0, 1) ** (1 / 2.2)
         apart = np.sqrt(((seen[:, None] - seen[None]) ** 2).sum(-1)) + 9.0 * np.eye(6)
         assert apart.min() > 0.2
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_pairs_stand_at_their_p_values(library: str) -> None:
+    data = mm.datasets.load("oats")
+    if library == "polars":
+        data = pytest.importorskip("polars").from_pandas(data)
+    fit = mm.lmm("yield ~ factor(nitro) * Variety + (1 | Block/Variety)", data)
+    panels = fit.plot.pairwise("nitro", by="Variety")
+    table = fit.emmeans("nitro", by="Variety").pairs()
+    for k, axes in enumerate(panels):
+        p = table["p_value"][6 * k : 6 * (k + 1)]
+        drawn = np.array([line.get_xdata()[0] for line in axes.lines[:6]])
+        np.testing.assert_allclose(drawn[p >= 1e-4], np.log10(p[p >= 1e-4]), rtol=1e-8)
+        assert (drawn[p < 1e-4] < -4).all()
+        assert axes.get_title(loc="left") == f"Variety {['Golden Rain', 'Marvellous', 'Victory'][k]}"
+    with pytest.raises(mm.SpecError, match="2 to 25"):
+        fit.plot.pairwise("1")
+    herds = model("herds").plot.pairwise("period", type="response")[0]
+    assert len(herds.get_yticklabels()) == 4
