@@ -55,6 +55,7 @@ class _Point:
     lower: Array
     x: Array
     posterior: Array | None = None
+    fixed_beta: Array | None = None
     scores: tuple[list[tuple[Array, Array]], bool] | None = None
     score_vector: Array | None = None
 
@@ -236,12 +237,14 @@ class BlockedSystem(RelativeSystem):
 
     def _fixed_beta_posterior(self) -> Array:
         """H with β held at its estimate: the inverse of the tail's own block, zero for X."""
-        h = np.zeros((self._size, self._size))
-        if self._width:
-            corner = np.ascontiguousarray(self._at().lower[: self._width, : self._width])
-            part = cholesky_inverse(corner, self.standard.threads)
-            h[: self._width, : self._width] = self._spread(part)
-        return h
+        point = self._at()
+        if point.fixed_beta is None:
+            point.fixed_beta = h = np.zeros((self._size, self._size))
+            if self._width:
+                corner = np.ascontiguousarray(point.lower[: self._width, : self._width])
+                part = cholesky_inverse(corner, self.standard.threads)
+                h[: self._width, : self._width] = self._spread(part)
+        return point.fixed_beta
 
     def _backward(self, keep: bool = False) -> list[tuple[Array, Array]]:
         """Sweep back through the chain at the posterior with β unknown; cached for this point."""
@@ -485,11 +488,7 @@ class BlockedSystem(RelativeSystem):
     def effect_variance(self, codes: Sequence[Codes | None], values: Sequence[Array | None]) -> Array:
         n = next(len(c) for c in codes if c is not None)
         rows = np.zeros((n, self.layout.rank))
-        self.native.backward(self._fixed_beta_posterior(), self._at().x, False)
-        found = self._row_variance(self._fixed_beta_posterior(), rows, codes, values)
-        # the sweep above belongs to another posterior than the one that is kept
-        self._at().scores = None
-        return found
+        return self._row_variance(self._fixed_beta_posterior(), rows, codes, values)
 
     def _row_variance(
         self, posterior: Array, rows: Array, codes: Sequence[Codes | None], values: Sequence[Array | None]
