@@ -2,10 +2,10 @@
 
     python tools/mutants.py --count 40 --seed 1 --log mutants.jsonl
 
-A fault changes one operator, comparison, constant or condition in a copy of the tree; the tests that name what the
-file defines run first, those of its own package before others, then all of its package. Faults that the log holds are
-not run again. Prints those that no test found and ends with `N passed, M failed`; returns 1 where fewer than 95 % were
-found.
+A fault changes one operator, comparison, constant or condition in a copy of the tree. Which tests call which function
+is noted once (`--seen`, by tools/seen.py: as long as the tests take); the tests that call the function of a fault run
+until one fails, quick ones first, for as long as SECONDS. Faults that the log holds are not run again. Prints those
+that no test found and ends with `N passed, M failed`; returns 1 where fewer than 95 % were found.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import ast
 import json
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -27,18 +26,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("inference", "emmeans", "criterion", "engines", "optimise", "covariance", "variance", "postfit")
-ALSO = {
-    "engines": ("conformance/test_engines.py",),
-    "covariance": ("conformance",),
-    "variance": ("conformance",),
-    "criterion": ("conformance",),
-}
-"""Tests of a package beside those of its own folder."""
+WATCHED = (
+    "src",
+    "tests/unit",
+    "tests/conformance",
+    "tests/invariants",
+    "tests/robustness",
+    "tests/reference",
+)
+"""Where the tests are that may find a fault."""
 FOUND = 0.95
-SECONDS = 900
-"""After which tests count as having found a fault: it made them run on."""
-FEW = 12
-"""Files of tests at most that run first."""
+SECONDS = (25.0, 150.0)
+"""What tests may take that run first, and those that run where these find nothing."""
+PATIENCE = 10
+"""Times as long as they take otherwise, after which tests count as having found a fault: it made them run on."""
 OPERATORS: dict[type[ast.operator], str] = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
 COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Lt: ">=", ast.LtE: "<", ast.Gt: "<=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="
@@ -135,46 +136,88 @@ def sample(count: int, seed: int) -> list[Fault]:
     return random.Random(seed).sample(every, count)
 
 
-def related(fault: Fault) -> tuple[list[str], list[str]]:
-    """Return the tests that name what the file of a fault defines, and those of its package beside them."""
-    path = Path(fault.path)
-    package = path.parts[2]
-    tree = ast.parse((ROOT / path).read_text())
-    defined = {
-        node.name.lstrip("_")
-        for node in tree.body
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and len(node.name) > 4
-    }
-    word = re.compile(rf"\b(?:{'|'.join(sorted({path.stem, *defined}))})\b")
-    tests = ROOT / "tests"
-    count = {test: len(word.findall(test.read_text())) for test in tests.glob("[ucir]*/**/test_*.py")}
-    own = tests / "unit" / package
-    near = sorted(
-        (test for test, n in count.items() if n), key=lambda test: (own not in test.parents, -count[test])
-    )
-    folders = [own, *(tests / name for name in ALSO.get(package, ()))]
-    return [str(t.relative_to(ROOT)) for t in near[:FEW]], [
-        str(f.relative_to(ROOT)) for f in folders if f.exists()
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A test: its id, its seconds of a processor, and the functions it calls as `file:line`."""
+
+    test: str
+    seconds: float
+    calls: frozenset[str]
+
+
+def read_seen(log: Path, tree: Path) -> list[Seen]:
+    """Return the tests and what they call, noted now in a copy of the tree where there is no log of them."""
+    if not log.exists():
+        print(f"noting what every test calls, in {log}", flush=True)
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "seen",
+            "--seen",
+            str(log),
+        ]
+        subprocess.run(
+            [*command, *WATCHED], cwd=tree, env=environment(tree), stdout=subprocess.DEVNULL, check=False
+        )
+    places: list[str] = []
+    tests = []
+    for entry in map(json.loads, log.read_text().splitlines()):
+        places += entry["new"]
+        tests.append(Seen(entry["test"], entry["seconds"], frozenset(places[k] for k in entry["calls"])))
+    return tests
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """Return the environment in which the tests of a copy run."""
+    paths = [str(tree / "src"), str(tree / "tests"), str(ROOT / "tools")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+
+
+def place_of(fault: Fault) -> str:
+    """Return `file:line` of the function a fault is in, or `file:` for one that is in none."""
+    file = fault.path.removeprefix("src/")
+    lines = [
+        min([node.lineno, *(one.lineno for one in node.decorator_list)])
+        for node in ast.walk(ast.parse((ROOT / fault.path).read_text()))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and node.lineno <= fault.line <= (node.end_lineno or node.lineno)
     ]
+    return f"{file}:{max(lines)}" if lines else f"{file}:"
 
 
-def found(fault: Fault, tree: Path) -> tuple[bool, float]:
+def related(fault: Fault, seen: list[Seen]) -> Iterator[list[Seen]]:
+    """Yield the tests that call the function of a fault, or any of the file where it is in none: quick ones first."""
+    place = place_of(fault)
+    calling = [one for one in seen if place in one.calls or
+               (place.endswith(":") and any(call.startswith(place) for call in one.calls))]  # fmt: skip
+    left = sorted(calling, key=lambda one: one.seconds)
+    for seconds in SECONDS:
+        chosen: list[Seen] = []
+        while left and (not chosen or sum(one.seconds for one in chosen) + left[0].seconds <= seconds):
+            chosen.append(left.pop(0))
+        if chosen:
+            yield chosen
+
+
+def found(fault: Fault, tree: Path, seen: list[Seen]) -> tuple[bool, float]:
     """Return whether a test finds a fault put into the copy of the tree, and the seconds that took."""
     path, start = tree / fault.path, time.monotonic()
     sound = path.read_bytes()
     path.write_bytes(sound[: fault.start] + fault.after.encode() + sound[fault.stop :])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree / 'tests'}",
-        "OMP_NUM_THREADS": "1",
-    }
     try:
-        for tests in filter(None, related(fault)):
-            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+        for tests in related(fault, seen):
+            command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+            limit = 60 + PATIENCE * sum(one.seconds for one in tests)
             try:
                 done = subprocess.run(
-                    command, cwd=tree, env=environment, capture_output=True, timeout=SECONDS
-                )
+                    [*command, *(one.test for one in tests)],
+                    cwd=tree, env=environment(tree), capture_output=True, timeout=limit,
+                )  # fmt: skip
             except subprocess.TimeoutExpired:
                 return True, time.monotonic() - start
             if done.returncode not in (0, 5):
@@ -192,6 +235,9 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", type=Path, default=Path("mutants.jsonl"))
+    parser.add_argument(
+        "--seen", type=Path, default=Path("seen.jsonl"), help="what every test calls; made once"
+    )
     asked = parser.parse_args()
     lines = asked.log.read_text().splitlines() if asked.log.exists() else []
     done = {entry["fault"]: entry["found"] for entry in map(json.loads, lines)}
@@ -201,10 +247,11 @@ def main() -> int:
         for name in ("src", "tests", "docs", "pyproject.toml", "README.md"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tree / name)
+        seen = read_seen(asked.seen.absolute(), tree)
         for fault in wanted:
             if str(fault) in done:
                 continue
-            done[str(fault)], seconds = found(fault, tree)
+            done[str(fault)], seconds = found(fault, tree, seen)
             entry = {"fault": str(fault), "found": done[str(fault)], "seconds": round(seconds, 1)}
             print(json.dumps(entry), file=log, flush=True)
             print(json.dumps(entry), flush=True)

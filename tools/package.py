@@ -1,11 +1,12 @@
 """Build a wheel and an sdist into dist/, and run fits from them in fresh environments that have no Rust.
 
-    python tools/package.py [--full]
+    python tools/package.py [--full | --quick]
 
 The wheel must need no glibc newer than 2.28. It is installed and tried on every Python of ours that this machine
 has, and with the lowest versions that pyproject.toml declares; the sdist is installed by `pip install` on the Python
 that runs this.
-`--full` runs the unit tests with the lowest versions too. Ends with one line of counts: `N passed, M failed`.
+`--full` runs the unit tests with the lowest versions too; `--quick` compiles a wheel that is slower to run and much
+faster to build, never to be given away, and leaves it in build/. Ends with one line of counts: `N passed, M failed`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-DIST = ROOT / "dist"
+QUICK = "wheel-check"
+"""The profile of Cargo.toml of `--quick`."""
 GLIBC = (2, 28)
 """The newest glibc whose symbols the wheel may need: that of RHEL 8 and Debian 10."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -66,30 +69,33 @@ def pythons() -> Iterator[tuple[str, str]]:
             print(f"Python {version}: none on this machine; not tried", flush=True)
 
 
-def build() -> None:
+def build(dist: Path, profile: str) -> None:
     """Build the sdist and the wheel: linked by zig, which has the glibc of any year."""
-    shutil.rmtree(DIST, ignore_errors=True)
+    shutil.rmtree(dist, ignore_errors=True)
     # kept where it is: crates are built again when the path of the linker changes
     python = fresh("zig", sys.executable, ROOT / "build")
     run(python, "-m", "pip", "install", "--quiet", ZIG)
     own = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(python.parents[1])}
     maturin, oldest = python.parent / "maturin", "manylinux_{}_{}".format(*GLIBC)
-    run(maturin, "sdist", "--out", DIST, **own)
-    run(maturin, "build", "--release", "--locked", "--zig", "--compatibility", oldest, "--out", DIST, **own)
+    run(maturin, "sdist", "--out", dist, **own)
+    # a folder of its own: compiling beside the checks of `make test` must not wait for them
+    own["CARGO_TARGET_DIR"] = str(ROOT / "target" / "zig")
+    how = ("--profile", profile, "--locked", "--zig", "--compatibility", oldest)
+    run(maturin, "build", *how, "--out", dist, **own)
 
 
-def wheel() -> Path:
-    """Return the wheel in dist/."""
-    (found,) = DIST.glob("*.whl")
+def wheel(dist: Path) -> Path:
+    """Return the wheel in a folder."""
+    (found,) = dist.glob("*.whl")
     return found
 
 
-def check_symbols() -> None:
+def check_symbols(dist: Path) -> None:
     """Raise ValueError where the extension in the wheel needs a newer glibc than it may."""
-    with zipfile.ZipFile(wheel()) as opened:
+    with zipfile.ZipFile(wheel(dist)) as opened:
         (name,) = [name for name in opened.namelist() if name.endswith(".so")]
         needed = {tuple(map(int, v)) for v in re.findall(rb"GLIBC_(\d+)\.(\d+)", opened.read(name))}
-    print(f"{wheel().name}: newest glibc symbols {max(needed)}", flush=True)
+    print(f"{wheel(dist).name}: newest glibc symbols {max(needed)}", flush=True)
     if max(needed) > GLIBC:
         raise ValueError(f"the wheel needs glibc {max(needed)}, newer than {GLIBC}")
 
@@ -100,18 +106,18 @@ def lowest() -> list[str]:
     return [requirement.replace(">=", "==") for requirement in declared]
 
 
-def try_wheel(version: str, python: str, scratch: Path, pins: tuple[str, ...] = ()) -> Path:
+def try_wheel(dist: Path, version: str, python: str, scratch: Path, pins: tuple[str, ...] = ()) -> Path:
     """Install the wheel where there is no compiler, and run fits from another folder; return the interpreter."""
     there = fresh(f"wheel-{version}{'-lowest' if pins else ''}", python, scratch)
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "CARGO": "no-cargo"}
-    run(there, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel(), *pins, **bare)
+    run(there, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel(dist), *pins, **bare)
     run(there, "-W", "error", ROOT / "tests" / "installed.py", where=scratch, **bare)
     return there
 
 
-def try_lowest(version: str, python: str, scratch: Path, full: bool) -> None:
+def try_lowest(dist: Path, version: str, python: str, scratch: Path, full: bool) -> None:
     """Do so with the lowest declared versions; with `full` the unit tests run there as well."""
-    there = try_wheel(version, python, scratch, tuple(lowest()))
+    there = try_wheel(dist, version, python, scratch, tuple(lowest()))
     if not full:
         return
     run(there, "-m", "pip", "install", "--quiet", "pytest>=8", "hypothesis>=6.100", "pandas==2.1.*")
@@ -124,24 +130,38 @@ def try_lowest(version: str, python: str, scratch: Path, full: bool) -> None:
     run(there, "-m", "pytest", *options, *folders, PYTHONPATH=str(ROOT / "tests"))
 
 
-def try_sdist(scratch: Path) -> None:
+def try_sdist(dist: Path, scratch: Path) -> None:
     """Install the sdist by pip, which compiles it with the crates that are built already, and run fits."""
     there = fresh("sdist", sys.executable, scratch)
-    (found,) = DIST.glob("*.tar.gz")
+    (found,) = dist.glob("*.tar.gz")
     run(there, "-m", "pip", "install", "--quiet", found, CARGO_TARGET_DIR=str(ROOT / "target"))
     run(there, "-W", "error", ROOT / "tests" / "installed.py", where=scratch, PYTHONPATH="")
 
 
-def checks(scratch: Path, full: bool) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the name of everything to check and what checks it, in order."""
-    yield "build", build
-    yield "glibc symbols", check_symbols
+Named = tuple[str, Callable[[], object]]
+
+
+def checks(dist: Path, scratch: Path, full: bool) -> Iterator[Named]:
+    """Yield the name of everything to check of what is built, and what checks it: none of them needs another."""
+    yield "glibc symbols", partial(check_symbols, dist)
+    yield "sdist", partial(try_sdist, dist, scratch)
     there = list(pythons())
     for version, python in there:
-        yield f"wheel on Python {version}", partial(try_wheel, version, python, scratch)
+        yield f"wheel on Python {version}", partial(try_wheel, dist, version, python, scratch)
     if there and there[0][0] == PYTHONS[0]:
-        yield "lowest declared versions", partial(try_lowest, *there[0], scratch, full)
-    yield "sdist", partial(try_sdist, scratch)
+        yield "lowest declared versions", partial(try_lowest, dist, *there[0], scratch, full)
+
+
+def outcome(named: Named) -> tuple[str, str, float]:
+    """Run one check; return its name, what it came to and how long it took."""
+    name, check = named
+    start = time.monotonic()
+    try:
+        check()
+    except (subprocess.CalledProcessError, ValueError, OSError) as error:
+        print(f"{name}: {error}", flush=True)
+        return name, "failed", time.monotonic() - start
+    return name, "ok", time.monotonic() - start
 
 
 def main() -> int:
@@ -150,17 +170,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--full", action="store_true", help="unit tests with the lowest declared versions")
-    full = parser.parse_args().full
-    outcomes = []
-    with tempfile.TemporaryDirectory() as folder:
-        for name, check in checks(Path(folder), full):
-            start = time.monotonic()
-            try:
-                check()
-                outcomes.append((name, "ok", time.monotonic() - start))
-            except (subprocess.CalledProcessError, ValueError, OSError) as error:
-                print(f"{name}: {error}", flush=True)
-                outcomes.append((name, "failed", time.monotonic() - start))
+    parser.add_argument(
+        "--quick", action="store_true", help="a wheel that is built fast, to check what is packed"
+    )
+    asked = parser.parse_args()
+    dist, profile = (ROOT / "build" / "wheel", QUICK) if asked.quick else (ROOT / "dist", "release")
+    outcomes = [outcome(("build", partial(build, dist, profile)))]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as two:
+        # environments are downloads as much as work
+        outcomes += two.map(outcome, checks(dist, Path(folder), asked.full))
     for name, verdict, seconds in outcomes:
         print(f"{name:32}{verdict:8}{seconds:7.1f} s")
     failed = sum(verdict == "failed" for _, verdict, _ in outcomes)

@@ -174,6 +174,19 @@ def likelihood_ratio(smaller: str) -> Callable[[mm.Fit, Drawn], Found]:
     return measure
 
 
+def of_binary(fit: mm.Fit, drawn: Drawn) -> Found:
+    """Return the sizes of tests of the arm: Laplace's by df method, likelihood ratios, and by pseudo-likelihood."""
+    found: Found = {}
+    for how in ("auto", "asymptotic"):
+        found |= rejected(fit.fixed_effects(ddf=how)["p_value"][1], "arm", f"laplace, {how}")
+    without = mm.glmm("y ~ 1 + (1 | g)", drawn.data, "binomial")
+    for reference in ("chi2", "f"):
+        table = mm.compare(without, fit, reference=reference)
+        found |= rejected(table["p_value"][1], "arm", f"likelihood ratio, {reference}")
+    pseudo = mm.glmm("y ~ arm + (1 | g)", drawn.data, "binomial", method="rspl")
+    return found | rejected(pseudo.fixed_effects()["p_value"][1], "arm", "rspl, kenward-roger")
+
+
 def restricted_ratio(fit: mm.Fit, drawn: Drawn) -> Found:
     """Return the size of tests that the one variance is zero."""
     without = mm.lm("y ~ 1", drawn.data)

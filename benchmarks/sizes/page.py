@@ -162,6 +162,27 @@ def ratios(results: Results) -> str:
     return table(["test", "at 5 % (at 1 %)", "±", "replicates"], rows)
 
 
+def binary(results: Results) -> str:
+    """Return the sizes of tests between clusters of binary responses."""
+    asked = (
+        ("laplace, auto", 'Laplace, t by `"auto"` (between–within)'),
+        ("laplace, asymptotic", 'Laplace, z (`"asymptotic"`, R\'s)'),
+        ("likelihood ratio, chi2", "likelihood ratio, χ²"),
+        ("likelihood ratio, f", 'likelihood ratio, `reference="f"`'),
+        ("rspl, kenward-roger", '`method="rspl"`, Kenward–Roger'),
+    )
+    rows = []
+    for name in ("binary_10", "binary_20"):
+        if not results.has(name):
+            continue
+        rows.append([f"*{results.title(name)}*", "", ""])
+        for how, shown in asked:
+            at5 = results.share(name, f"size5|arm|{how}", SIZES)
+            at1 = results.share(name, f"size1|arm|{how}")
+            rows.append([shown, f"{at5} ({at1})", f"{100 * results.mean(name, f'size5|arm|{how}')[1]:.1f}"])
+    return table(["test of the arm", "at 5 % (at 1 %)", "±"], rows)
+
+
 def predictions(results: Results) -> str:
     """Return the coverage of limits for means, rows and effects of clusters."""
     rows = []
@@ -220,6 +241,7 @@ def write() -> str:
     values = {
         "sizes": sizes(results), "variances": coverage_of_variances(results), "robust": robust(results),
         "bootstraps": coverage_of_bootstraps(results), "ratios": ratios(results), "areas": areas(results),
+        "binary": binary(results),
         "predictions": predictions(results), "outside": outside(results),
         "replicates": f"{sum(kept['replicates'] for kept in results.kept.values()):,}",
         "scenarios": str(len(results.kept)),

@@ -17,6 +17,7 @@ from measures import (
     likelihood_ratio,
     means,
     new_cluster,
+    of_binary,
     other_spelling,
     own_clusters,
     pooled,
@@ -243,6 +244,20 @@ def eight_groups() -> Scenario:
     return Scenario(title, frame, draw, lmm("y ~ arm + (1 | g)"), measures, 800)
 
 
+def binary(clusters: int, rows: int) -> Scenario:
+    data = grid(g=clusters, row=rows)
+    frame = words(data.assign(arm=data.g % 2), "g", "arm")
+
+    def draw(rng: np.random.Generator) -> Array:
+        eta = -0.3 + rng.normal(size=clusters)[data.g]
+        return (rng.random(len(data)) < 1.0 / (1.0 + np.exp(-eta))).astype(float)
+
+    title = f"binary responses: {clusters} clusters of {rows} in two arms, standard deviation 1 between"
+    return Scenario(
+        title, frame, only(draw), lambda d: mm.glmm("y ~ arm + (1 | g)", d, "binomial"), (of_binary,), 1500
+    )
+
+
 def no_variance() -> Scenario:
     data = grid(g=8, row=5)
     title = "8 groups of 5 whose variance is zero"
@@ -341,6 +356,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "ten_clusters": ten_clusters(),
     "unequal_clusters": equal_and_unequal_clusters(),
     "eight_groups": eight_groups(),
+    "binary_10": binary(10, 20),
+    "binary_20": binary(20, 10),
     "no_variance": no_variance(),
     "no_slopes": no_slopes(),
     "bootstrapped": bootstrapped(),

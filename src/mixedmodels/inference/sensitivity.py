@@ -47,6 +47,15 @@ def sensitivity(fit: Fit, information: Information = "observed") -> Sensitivity:
     return fit._work.keep(f"sensitivity {information}", lambda: _compute(fit, information))
 
 
+def require_linear(fit: Fit, name: str) -> None:
+    """Raise `SpecError` for a generalised model whose random effects are integrated out: no response has a V there."""
+    if fit._work.integrated:
+        raise SpecError(
+            f"ddf={name!r} is defined for linear mixed models; fit this one with method='rspl', whose working response "
+            "has one, or use 'between-within' or 'asymptotic'."
+        )
+
+
 def _compute(fit: Fit, information: Information) -> Sensitivity:
     criterion, theta = fit._work.criterion(), fit.optimum.theta
     w = criterion.working_covariance(theta, expected=information == "expected")

@@ -201,3 +201,9 @@ def test_refit_to_other_responses(method: str) -> None:
 def test_points_are_those_of_quadrature() -> None:
     with pytest.raises(SpecError, match="points= are those of method='quadrature'"):
         cbpp(points=7)
+
+
+@pytest.mark.parametrize("ddf", ["satterthwaite", "kenward-roger"])
+def test_degrees_of_freedom_of_linear_models_are_refused(ddf: str) -> None:
+    with pytest.raises(SpecError, match=f"ddf='{ddf}' is defined for linear mixed models"):
+        cbpp().fixed_effects(ddf=ddf)

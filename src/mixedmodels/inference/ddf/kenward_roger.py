@@ -11,7 +11,7 @@ from ...errors import FitError, SpecError
 from ...fit import Fit
 from ...typing import Array
 from ..directions import independent_directions
-from ..sensitivity import Information, Sensitivity, bent, sensitivity
+from ..sensitivity import Information, Sensitivity, bent, require_linear, sensitivity
 from ..vcov import model_vcov
 from .base import DegreesOfFreedom
 from .satterthwaite import single_df
@@ -26,11 +26,7 @@ LOST = 1e6
 
 def require_restricted(fit: Fit, name: str) -> None:
     """Raise `SpecError` for a fit that is not by restricted likelihood."""
-    if fit._work.integrated:
-        raise SpecError(
-            f"ddf={name!r} is defined for linear mixed models; fit this one with method='rspl', whose working response "
-            "has one, or use 'between-within' or 'asymptotic'."
-        )
+    require_linear(fit, name)
     if not fit.design.reml:
         raise SpecError(
             f"ddf={name!r} is defined for REML fits; refit with method='reml' or use 'satterthwaite'."

@@ -10,7 +10,7 @@ import numpy as np
 from ...fit import Fit
 from ...typing import Array
 from ..directions import independent_directions
-from ..sensitivity import Information, Sensitivity, sensitivity
+from ..sensitivity import Information, Sensitivity, require_linear, sensitivity
 from .base import DegreesOfFreedom
 
 
@@ -33,9 +33,11 @@ class Satterthwaite(DegreesOfFreedom):
         return "Satterthwaite" if self.information == "observed" else "Satterthwaite, expected information"
 
     def df_of_rows(self, fit: Fit, functions: Array) -> Array:
+        require_linear(fit, self.name)
         return single_df(sensitivity(fit, self.information), fit.solution.basis.rows(functions))
 
     def df_of_test(self, fit: Fit, functions: Array) -> tuple[float, float]:
+        require_linear(fit, self.name)
         s = sensitivity(fit, self.information)
         own = fit.solution.basis.rows(functions)
         _, directions = independent_directions(own @ s.phi @ own.T)
