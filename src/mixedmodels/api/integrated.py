@@ -12,6 +12,7 @@ from ..control import Control
 from ..criterion import LikelihoodCriterion, choose_approximation
 from ..criterion.generalised import Arranged, arrange, solution_at
 from ..criterion.separation import check_concordant, infinite_coefficients, recession
+from ..criterion.vanishing import vanished
 from ..errors import DataError, Severity, Status, carried_through
 from ..fit import Fit, Inputs
 from ..frame.model_frame import ModelFrame
@@ -231,8 +232,12 @@ def _ended(
     found = replace(known.at(rest.eta, optimum.theta[criterion.of_psi]), recession=direction)
     if direction is not None:
         names = infinite_coefficients(arranged.design, arranged.basis, direction)
-        optimum = _without_maximum(optimum, names)
-    return optimum, found
+        return _without_maximum(optimum, names), found
+    gone = vanished(known.family, known.responses, rest.eta, arranged.design, arranged.basis)
+    if gone is None:
+        return optimum, found
+    optimum = replace(optimum, statuses=(gone.status, *optimum.statuses))
+    return optimum, replace(found, recession=gone.direction)
 
 
 def _without_maximum(optimum: Optimum, names: Labels) -> Optimum:

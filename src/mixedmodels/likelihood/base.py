@@ -70,6 +70,8 @@ class Family(ABC):
     """Whether the family has a dispersion φ that known precision weights divide."""
     discrete: ClassVar[bool] = False
     symbol: ClassVar[str] = ""
+    limit: ClassVar[tuple[float, str] | None] = None
+    """The sign of the dispersion's predictor at whose infinity the family is another, and the name of that one."""
     """What the dispersion is called in print (`"phi"`, `"k"`); empty for a family without one."""
 
     @property

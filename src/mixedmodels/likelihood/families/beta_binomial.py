@@ -41,6 +41,7 @@ class BetaBinomial(MeanFamily):
     takes_trials: ClassVar[bool] = True
     discrete: ClassVar[bool] = True
     symbol: ClassVar[str] = "phi"
+    limit: ClassVar[tuple[float, str] | None] = (1.0, "binomial")
 
     def check(self, responses: Responses, label: str) -> None:
         refuse_trials(responses, label)

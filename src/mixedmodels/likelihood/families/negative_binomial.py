@@ -83,6 +83,7 @@ class NegativeBinomial(MeanFamily):
     links: ClassVar[Labels] = ("log", "identity", "sqrt", "power")
     discrete: ClassVar[bool] = True
     symbol: ClassVar[str] = "k"
+    limit: ClassVar[tuple[float, str] | None] = (1.0, "poisson")
 
     @property
     def log_concave(self) -> bool:

@@ -77,6 +77,7 @@ class NegativeBinomial1(MeanFamily):
     links: ClassVar[Labels] = ("log", "identity", "sqrt", "power")
     discrete: ClassVar[bool] = True
     symbol: ClassVar[str] = "alpha"
+    limit: ClassVar[tuple[float, str] | None] = (-1.0, "poisson")
 
     def check(self, responses: Responses, label: str) -> None:
         refuse_counts(responses, label)
