@@ -132,8 +132,10 @@ def of_engines() -> dict[str, Case]:
     cases = {
         f"engine, {name}": Case("y ~ x + arm + (x | id)", engine=name, **ENGINE_CASES.get(name, {}))
         for name in ENGINES
+        if name != "iterative"
     }
     crossed = "y ~ x + arm + (x | id) + (1 | rater)"
+    cases["engine, iterative"] = Case(crossed, engine="iterative")
     return cases | {
         "crossed": Case(crossed),
         "crossed, sparse": Case(crossed, engine="sparse"),

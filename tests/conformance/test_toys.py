@@ -74,6 +74,7 @@ SIDES: dict[str, dict[str, Any]] = {
         "formula": "score ~ Machine + {}(0 + Machine | Worker)",
         "bounds": "none",
     },
+    "effects that cross": {"formula": "score ~ 1 + {}(0 + Machine | Worker) + (1 | Machine)"},
     "errors": {"formula": "score ~ Machine", "residual": "{}(1 | Worker:Machine)"},
     "errors beside random effects": {
         "formula": "score ~ Machine + (1 | Worker)",
