@@ -131,8 +131,8 @@ def of_engines() -> dict[str, Case]:
     """Return slopes of x by subject on every engine, and the crossed models that some of them are for."""
     cases = {
         f"engine, {name}": Case("y ~ x + arm + (x | id)", engine=name, **ENGINE_CASES.get(name, {}))
-        for name in ENGINES
-        if name != "iterative"
+        for name, kind in ENGINES.items()
+        if name != "iterative" and not kind.given_neighbours
     }
     crossed = "y ~ x + arm + (x | id) + (1 | rater)"
     cases["engine, iterative"] = Case(crossed, engine="iterative")

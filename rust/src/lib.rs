@@ -14,6 +14,7 @@ pub mod gram;
 pub mod leaf;
 pub mod level_modes;
 pub mod level_rows;
+pub mod neighbours;
 pub mod newton;
 pub mod predictions;
 #[cfg(feature = "python")]
@@ -26,6 +27,8 @@ mod py_dense;
 mod py_gram;
 #[cfg(feature = "python")]
 mod py_levels;
+#[cfg(feature = "python")]
+mod py_neighbours;
 #[cfg(feature = "python")]
 mod py_newton;
 #[cfg(feature = "python")]

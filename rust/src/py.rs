@@ -28,6 +28,7 @@ fn _rust(m: &Bound<'_, PyModule>) -> PyResult<()> {
     crate::py_dense::register(m)?;
     crate::py_gram::register(m)?;
     crate::py_levels::register(m)?;
+    crate::py_neighbours::register(m)?;
     crate::py_newton::register(m)?;
     crate::py_products::register(m)?;
     crate::py_sparse::register(m)?;

@@ -16,8 +16,13 @@ __all__ = [
     "cholesky",
     "cholesky_inverse",
     "column_moments",
+    "conditional_products",
+    "conditional_slopes",
+    "conditional_sums",
+    "conditional_weights",
     "gram",
     "level_products",
+    "pair_distances",
     "refit_responses",
     "response_products",
     "scale_triangle",
@@ -136,6 +141,21 @@ def sparse_product(
 ) -> Array: ...
 def symmetric_product(lower: Array, b: Array) -> Array: ...
 def column_moments(x: Array, threads: int) -> tuple[Array, NDArray[np.bool_], Array]: ...
+def conditional_sums(v: Array, z: Array, threads: int) -> tuple[float, Array]:
+    """Return Σ log d and Σ hh'/d, flat (c·c), of covariances (C, t(t+1)/2) and data (C, t, c), own rows last."""
+
+def conditional_weights(v: Array, z: Array, threads: int) -> tuple[Array, Array]:
+    """Return w, flat (C·t), and d (C,) of every set."""
+
+def conditional_slopes(v: Array, z: Array, weight: Array, log_weight: float, threads: int) -> Array:
+    """Return the slopes of log_weight·Σ log d + tr(W Σ hh'/d) in V, flat, both halves of V in one."""
+
+def conditional_products(v: Array, z: Array, directions: Array, threads: int) -> tuple[Array, Array, Array]:
+    """Return E (k·k), P (k·c·c) and Q (k·k·c·c), flat, along directions (k, C, t(t+1)/2)."""
+
+def pair_distances(coordinates: Array, t: int, k: int, threads: int) -> Array:
+    """Return the distances of pairs of t positions, flat (C·t(t+1)/2), of flat coordinates (C·t·k)."""
+
 def gram(
     x: Array, y: Array, weights: Array | None, centre: Array, scale: Array, beta: Array, threads: int
 ) -> Array: ...

@@ -183,19 +183,24 @@ def _listed(texts: list[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ResidualSpec:
-    """The residual structure `structure(position | cluster, by=)`."""
+    """The residual structure `structure(position | cluster, by=, neighbours=)`.
+
+    `neighbours` is how many nearest rows of its cluster each row is given; None for all.
+    """
 
     structure: StructureSpec
     position: tuple[str, ...]
     cluster: tuple[str, ...]
     by: str | None = None
+    neighbours: int | None = None
 
     def __str__(self) -> str:
         by = f", by={quoted(self.by)}" if self.by else ""
         nugget = ", nugget=True" if self.structure.nugget else ""
+        near = f", neighbours={self.neighbours}" if self.neighbours else ""
         position = ", ".join(quoted(name) for name in self.position) or "1"
         cluster = ":".join(quoted(name) for name in self.cluster) or "1"
-        return f"{self.structure}({position} | {cluster}{by}{nugget})"
+        return f"{self.structure}({position} | {cluster}{by}{nugget}{near})"
 
 
 @dataclass(frozen=True, slots=True)

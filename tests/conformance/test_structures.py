@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mixedmodels.covariance import STRUCTURES, Positions, Structure, structure_class
+from mixedmodels.covariance import STRUCTURES, Positions, Structure, bind, structure_class
+from mixedmodels.spec import StructureSpec
 from structure_cases import CASES, PAIRS, PLANE, Case, close, each, grid, kron, line, make, seeds
 
 TINY = 1e-30
@@ -336,6 +337,28 @@ def test_heterogeneous_structures_with_equal_variances_are_the_homogeneous_ones(
 def test_unr_is_us_on_another_scale() -> None:
     at, theta = grid(4), Case(make("us"), grid(4)).theta(1)
     close(make("unr").matrix(theta, at), make("us").matrix(theta, at), 1e-15)
+
+
+@pytest.mark.parametrize("nugget", [False, True])
+@pytest.mark.parametrize("name", [name for name, cls in STRUCTURES.items() if cls.on_pairs])
+def test_packed_matrices_are_their_lower_triangles(name: str, nugget: bool) -> None:
+    """And Γ with both halves in one has the products that Γ has."""
+    rng, dimension = np.random.default_rng(2), 1 if name == "car1" else 2
+    points = rng.uniform(0.0, 3.0, (4, 5, dimension))
+    structure = bind(StructureSpec(name, nugget=nugget), dimension=dimension)
+    plain = Positions(5, (), points)
+    packed = Positions(5, (), points.copy(), packed=True)
+    i, j = np.tril_indices(5)
+    theta = structure.start(np.eye(5), Positions(5, tuple("abcde"), points[0])) + 0.1
+    for order in ("matrix", "d_matrix", "d2_matrix"):
+        full, own = (getattr(structure, order)(theta, at) for at in (plain, packed))
+        np.testing.assert_allclose(own, full[..., i, j], rtol=1e-12, atol=1e-13)
+    gamma = rng.standard_normal((4, 5, 5))
+    gamma += gamma.swapaxes(1, 2)
+    both = gamma[:, i, j] * np.where(i == j, 1.0, 2.0)
+    for what in ("slopes", "curvature"):
+        full, own = (getattr(structure, what)(theta, g, at) for g, at in ((gamma, plain), (both, packed)))
+        np.testing.assert_allclose(own, full, rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", ["exp", "gau", "sph", "lin_sp", "mat", "pow", "rq", "car1"])

@@ -20,8 +20,11 @@ _EXPONENT = Closed(0.0, 2.0)
 
 
 def coordinate_distances(at: Positions) -> Array:
-    """Return |x_ik − x_jk| for each coordinate k, (d, ..., m, m)."""
+    """Return |x_ik − x_jk| for each coordinate k, (d, ..., m, m), or packed."""
     coordinates = np.moveaxis(coordinates_of(at), -1, 0)
+    if at.packed:
+        i, j = np.tril_indices(at.size)
+        return np.abs(coordinates[..., i] - coordinates[..., j])
     return np.abs(coordinates[..., :, None] - coordinates[..., None, :])
 
 
@@ -166,6 +169,8 @@ class AnisotropicPower(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("powa", "sp(powa)")
     needs_coordinates = True
+    on_pairs = True
+    by_axis = True
     nugget_allowed = True
     unit_first = True
     dimension: int
@@ -203,6 +208,8 @@ class AnisotropicExponential(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("expa", "sp(expa)")
     needs_coordinates = True
+    on_pairs = True
+    by_axis = True
     nugget_allowed = True
     unit_first = True
     dimension: int

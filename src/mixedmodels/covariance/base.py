@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpecError
 from ..natural import Natural as Natural
@@ -46,11 +47,22 @@ class Positions:
     `coordinates` is (m, d): times for `car1`, x and y for `exp`; None for structures that use only the
     order. The structures of `spatial` also take a stack (..., m, d) of coordinates and then return stacks
     of matrices. For `kron`, see there.
+
+    Where `packed`, structures of `on_pairs` return the lower triangle of every matrix by rows, (..., m(m + 1)/2), in
+    place of (..., m, m), and so do their derivatives; Γ then holds both halves in one. `distances` are Euclidean ones
+    of such pairs, where they are known already.
     """
 
     size: int
     labels: tuple[str, ...]
     coordinates: Array | None = None
+    packed: bool = False
+    distances: Array | None = None
+
+    @property
+    def diagonal(self) -> NDArray[np.intp]:
+        """Places of the diagonal in a packed matrix, (m,)."""
+        return np.cumsum(np.arange(1, self.size + 1)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,11 @@ class Structure(ABC):
     """Whether every position has a variance free of the others', which may go to zero alone."""
     closed_under: frozenset[str] = frozenset()
     """For which T the family contains TΣT' with Σ: `"linear"`, all; `"scale"`, the diagonal ones with T_ii > 0."""
+    on_pairs: bool = False
+    """Whether every element of Σ is a function of the coordinates of its two positions alone, and may be asked for by
+    pairs (`Positions.packed`)."""
+    by_axis: bool = False
+    """Whether every coordinate has a unit of its own."""
     dependent_columns: bool = False
     """Whether its variances are identified even where the columns of a random term are linearly dependent."""
 

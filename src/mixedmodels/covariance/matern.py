@@ -187,6 +187,7 @@ class Matern(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("mat", "sp(matern)", "matern")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 

@@ -43,6 +43,8 @@ class WithNugget(Structure):
     ordered: bool = field(init=False, repr=False)
     counted: bool = field(init=False, repr=False)
     dependent_columns: bool = field(init=False, repr=False)
+    on_pairs: bool = field(init=False, repr=False)
+    by_axis: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         inner = self.inner
@@ -66,29 +68,29 @@ class WithNugget(Structure):
         Structure.check(self, at)
 
     def matrix(self, theta: Array, at: Positions) -> Array:
-        value: Array = self.inner.matrix(theta[:-1], at) + theta[-1] ** 2 * np.eye(at.size)
+        value: Array = self.inner.matrix(theta[:-1], at) + theta[-1] ** 2 * _identity(at)
         return value
 
     def d_matrix(self, theta: Array, at: Positions) -> Array:
         inner = self.inner.d_matrix(theta[:-1], at)
-        own = np.broadcast_to(2.0 * theta[-1] * np.eye(at.size), inner.shape[1:])
+        own = np.broadcast_to(2.0 * theta[-1] * _identity(at), inner.shape[1:])
         return np.concatenate([inner, own[None]])
 
     def d2_matrix(self, theta: Array, at: Positions) -> Array:
         inner = self.inner.d2_matrix(theta[:-1], at)
         out = np.zeros((len(theta), len(theta), *inner.shape[2:]))
         out[:-1, :-1] = inner
-        out[-1, -1] = 2.0 * np.eye(at.size)
+        out[-1, -1] = 2.0 * _identity(at)
         return out
 
     def slopes(self, theta: Array, gamma: Array, at: Positions) -> Array:
-        own = 2.0 * theta[-1] * np.einsum("...ii->...", gamma).sum()
+        own = 2.0 * theta[-1] * _trace(gamma, at)
         return joined(self.inner.slopes(theta[:-1], gamma, at), own)
 
     def curvature(self, theta: Array, gamma: Array, at: Positions) -> Array:
         out = np.zeros((len(theta), len(theta)))
         out[:-1, :-1] = self.inner.curvature(theta[:-1], gamma, at)
-        out[-1, -1] = 2.0 * np.einsum("...ii->...", gamma).sum()
+        out[-1, -1] = 2.0 * _trace(gamma, at)
         return out
 
     def start(self, target: Array, at: Positions) -> Array:
@@ -145,6 +147,20 @@ class WithNugget(Structure):
 
     def canonical(self, theta: Array, at: Positions) -> Array:
         return joined(self.inner.canonical(theta[:-1], at), abs(theta[-1]))
+
+
+def _identity(at: Positions) -> Array:
+    """Return I, (m, m) or packed."""
+    if not at.packed:
+        return np.eye(at.size)
+    out = np.zeros(at.size * (at.size + 1) // 2)
+    out[at.diagonal] = 1.0
+    return out
+
+
+def _trace(gamma: Array, at: Positions) -> float:
+    """Return the sum of the diagonals of Γ (..., m, m), or packed."""
+    return float((gamma[..., at.diagonal] if at.packed else np.einsum("...ii->...", gamma)).sum())
 
 
 def escape_nugget(structure: Structure, theta: Array, slope: float, step: float) -> Array | None:

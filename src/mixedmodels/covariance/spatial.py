@@ -80,6 +80,10 @@ class _Kept:
 
 
 _KEPT: _Kept | None = None
+MOST_PACKED = 60_000_000
+"""Numbers at most in f of distances of pairs that are kept."""
+_PACKED: dict[int, _Kept] = {}
+"""f of distances of pairs by the number of the array of distances, as long as that is there."""
 
 
 def _forget(owner: ReferenceType[Array]) -> None:
@@ -92,6 +96,8 @@ def distances(at: Positions) -> Array:
     """Return Euclidean distances between positions, (..., m, m); those of many are kept with the coordinates."""
     global _KEPT
     coordinates = coordinates_of(at)
+    if at.packed:
+        return _packed_distances(at)
     if coordinates.size * coordinates.shape[-2] < WORTH_KEEPING:
         return _distances(coordinates)
     kept = _KEPT
@@ -100,6 +106,34 @@ def distances(at: Positions) -> Array:
         kept.distances.flags.writeable = False
         _KEPT = kept
     return kept.distances
+
+
+def _packed_distances(at: Positions) -> Array:
+    """Return the distances of pairs, (..., m(m + 1)/2)."""
+    if at.distances is not None:
+        return at.distances
+    i, j = np.tril_indices(at.size)
+    points = coordinates_of(at)
+    return np.asarray(np.sqrt(((points[..., i, :] - points[..., j, :]) ** 2).sum(axis=-1)))
+
+
+def _packed_values(profile: Profile, r: complex, d: Array) -> Array:
+    """Return f(d/r) of pairs, kept until another range is asked for, as long as the distances are there."""
+    number = id(d)
+    kept = _PACKED.get(number)
+    if kept is not None and kept.owner() is d and kept.values is not None:
+        if kept.values[0] is profile and kept.values[1] == r:
+            return kept.values[2]
+    else:
+        kept = None
+    found = profile.value(np.asarray(d / r))
+    found.flags.writeable = False
+    if kept is None and (len(_PACKED) + 1) * d.size <= MOST_PACKED:
+        # the distances themselves are not held on to
+        kept = _PACKED[number] = _Kept(ref(d, lambda _: _PACKED.pop(number, None)), np.empty(0))
+    if kept is not None:
+        kept.values = (profile, r, found)
+    return found
 
 
 def _distances(coordinates: Array) -> Array:
@@ -161,7 +195,7 @@ class RangeCorrelation(Correlation):
         return (POSITIVE,)
 
     def of(self, u: Array, at: Positions) -> Array:
-        return _values(self.profile, u[0], distances(at))
+        return self._at(u, at)[1]
 
     def d_of(self, u: Array, at: Positions) -> Array:
         return np.asarray(self._slope(u, at)[1][None] / u[0])
@@ -181,9 +215,14 @@ class RangeCorrelation(Correlation):
 
     def _slope(self, u: Array, at: Positions) -> tuple[Array, Array]:
         """Return h and ∂C/∂log r."""
-        d = distances(at)
+        d, values = self._at(u, at)
         h = d / u[0]
-        return h, self.profile.slope(h, _values(self.profile, u[0], d))
+        return h, self.profile.slope(h, values)
+
+    def _at(self, u: Array, at: Positions) -> tuple[Array, Array]:
+        """Return distances and C."""
+        d = distances(at)
+        return d, (_packed_values if at.packed else _values)(self.profile, u[0], d)
 
     def start_values(self, target: Array, at: Positions) -> Array:
         if is_diagonal(target):
@@ -257,6 +296,7 @@ class Exponential(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("exp", "sp(exp)", "corexp", "exponential")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 
@@ -285,6 +325,7 @@ class Gaussian(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("gau", "sp(gau)", "corgaus", "gaussian")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 
@@ -314,6 +355,7 @@ class RationalQuadratic(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("rq", "corratio")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 
@@ -345,6 +387,7 @@ class Spherical(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("sph", "sp(sph)", "corspher", "spherical")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 
@@ -377,6 +420,7 @@ class LinearSpatial(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("lin_sp", "sp(lin)", "corlin")
     needs_coordinates = True
+    on_pairs = True
     kinked = True
     nugget_allowed = True
     unit_first = True
@@ -407,6 +451,7 @@ class Power(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("pow", "sp(pow)", "power")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 
@@ -437,6 +482,7 @@ class ContinuousAutoregressive(OneVariance, Structure):
 
     names: ClassVar[tuple[str, ...]] = ("car1", "corcar1", "ou")
     needs_coordinates = True
+    on_pairs = True
     nugget_allowed = True
     unit_first = True
 

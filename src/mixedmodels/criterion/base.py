@@ -6,7 +6,7 @@ code names these, never a class of criteria.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -66,7 +66,7 @@ class Criterion(Protocol):
         """Return the Hessian of −2l, or the expected information."""
         ...
 
-    def gammas(self, theta: Array) -> tuple[Array, ...]:
+    def gammas(self, theta: Array) -> Sequence[Array]:
         """Return ∂(−2l)/∂R by class of every size group, (C, t, t)."""
         ...
 

@@ -97,7 +97,7 @@ class CovarianceModel:
     def numbers(self, theta: Array, *, roots: bool = True) -> Covariances:
         """Return what V is made of at θ, Λ or Σ; ValueError or ArithmeticError where θ defines no covariance."""
         sd = np.exp(self.relative_log_sd(theta)) if self.variance_blocks else None
-        errors = tuple(self.errors.residuals(theta))
+        errors = self.errors.residuals(theta)
         if not roots:
             refuse_indefinite(self.random_blocks, theta)
             return Covariances(self.matrices(theta), None, errors, sd)
@@ -290,14 +290,13 @@ class CovarianceModel:
 
     def _error_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
         """Return Σ w_abR*_ab − Σ v_aR*_a by class (C, t, t) of one size group, over parameters of Σ_R."""
-        c, t = self.errors.parts[g].rows.shape
-        total = np.zeros((c, t, t))
+        found = []
         for residual in self.residual_blocks:
             place = slice(residual.place.start - self.n_random, residual.place.stop - self.n_random)
             second = np.tensordot(weights[place, place], self.errors.matrix(g, residual, theta, 2), 2)
             second = second - np.tensordot(slopes[place], self.errors.matrix(g, residual, theta, 1), 1)
-            total += self.errors.spread(g, residual, second)
-        return total
+            found.append(self.errors.spread(g, residual, second))
+        return np.asarray(sum(found[1:], start=found[0]))
 
     def _row_bend(self, g: int, theta: Array, weights: Array, slopes: Array) -> Array:
         """Return the rest of Σ w_abV*_ab − Σ v_aV*_a that involves variance functions, by cluster (m, t, t)."""

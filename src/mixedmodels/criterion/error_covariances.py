@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ..covariance.base import Positions
 from ..engines.base import Equations, SizeGroup
+from ..engines.lazy_blocks import LazyBlocks
+from ..kernels import pair_distances
 from ..terms.design import Design
 from ..typing import Array
 from .parameters import ResidualBlock
@@ -28,7 +30,10 @@ KEPT = 2e6
 
 @dataclass(frozen=True, slots=True)
 class ErrorPart:
-    """What R* of one size group needs: masks and positions of one cluster per class."""
+    """What R* of one size group needs: masks and positions of one cluster per class.
+
+    Where `packed`, matrices are lower triangles by rows, and all rows of a class are of one cluster.
+    """
 
     layout: SizeGroup
     rows: NDArray[np.intp]
@@ -37,6 +42,18 @@ class ErrorPart:
     index: NDArray[np.int32]
     at: Positions | None
 
+    @property
+    def packed(self) -> bool:
+        """Whether matrices are lower triangles by rows."""
+        return self.at is not None and self.at.packed
+
+    def diagonal(self, gamma: Array) -> Array:
+        """Return the diagonals (C, t) of matrices by class."""
+        if self.packed:
+            assert self.at is not None
+            return np.asarray(gamma[:, self.at.diagonal])
+        return np.asarray(np.einsum("cii->ci", gamma))
+
     def pieces(self, k: int) -> Iterator[tuple[Positions, slice]]:
         """Yield positions of so many classes at a time that k² stacks of matrices can be held, and their places."""
         assert self.at is not None
@@ -44,8 +61,12 @@ class ErrorPart:
         step = max(1, int(LARGEST_STACK // (k * k * t * t)))
         for first in range(0, c, step):
             piece = slice(first, first + step)
-            # all of them are the object that distances are kept with
-            yield self.at if step >= c else Positions(t, (), coordinates[piece]), piece  # type: ignore[index]
+            if step >= c:
+                # all of them are the object that distances are kept with
+                yield self.at, piece
+            else:
+                near = None if self.at.distances is None else self.at.distances[piece]
+                yield Positions(t, (), coordinates[piece], self.at.packed, near), piece  # type: ignore[index]
 
 
 class ErrorCovariances:
@@ -67,6 +88,7 @@ class ErrorCovariances:
         self.residual, self.profiled = design.residual, profiled
         self.rows = None if design.residual is None else equations.rows.residual
         self.blocks: tuple[ResidualBlock, ...] = () if profiled else self._blocks(first)
+        self.equations = equations
         self.parts = [self._part(group) for group in equations.groups]
         self._kept: dict[tuple[str, int, int], tuple[object, bytes, Array]] = {}
 
@@ -86,6 +108,13 @@ class ErrorCovariances:
         if residual is None or errors is None or residual.structure is None:
             none = np.zeros(rows.shape, dtype=np.int32)
             return ErrorPart(group, rows, None, none, none, None)
+        if self.equations.packed:
+            assert errors.coordinates is not None
+            points = np.asarray(errors.coordinates[rows], dtype=np.float64)
+            sets = residual.sets[errors.clusters[rows[:, -1:]]]
+            flat = pair_distances(points.ravel(), rows.shape[1], points.shape[2], 1).reshape(len(rows), -1)
+            packed = Positions(rows.shape[1], (), points, packed=True, distances=flat)
+            return ErrorPart(group, rows, None, sets, np.zeros((0, 0), dtype=np.int32), packed)
         clusters = errors.clusters[rows]
         same = clusters[:, :, None] == clusters[:, None, :]
         mask = None if same.all() else same.astype(float)
@@ -102,11 +131,16 @@ class ErrorCovariances:
 
     # -- R* and its slopes -----------------------------------------------------------------------------------
 
-    def residuals(self, theta: Array) -> list[Array]:
-        """Return R* of every class, one (C, t, t) per size group."""
+    def residuals(self, theta: Array) -> Sequence[Array]:
+        """Return R* of every class, one (C, t, t) per size group; those of many groups when they are asked for."""
         if self.profiled:
-            return [UNIT]
-        return [self.of_group(g, theta) for g in range(len(self.parts))]
+            return (UNIT,)
+        if not self.equations.packed:
+            return tuple(self.of_group(g, theta) for g in range(len(self.parts)))
+        own = theta.copy()
+        # a θ without a covariance is one at the first of them
+        self.of_group(0, own)
+        return LazyBlocks(lambda g: self.of_group(g, own), len(self.parts))
 
     def of_group(self, g: int, theta: Array) -> Array:
         """Return R* of every class of one size group, (C, t, t)."""
@@ -143,6 +177,9 @@ class ErrorCovariances:
     def _mask(self, part: ErrorPart, block: ResidualBlock) -> Array | None:
         """Return which pairs of rows the block covers, (C, t, t), None when all."""
         mask = part.same_cluster
+        if part.packed:
+            own = np.asarray(part.residual_set == block.set, dtype=np.float64)
+            return own if len(self.blocks) > 1 else None
         if len(self.blocks) > 1:
             own = (part.residual_set == block.set).astype(float)[:, :, None]
             mask = own * own.transpose(0, 2, 1) if mask is None else mask * own
@@ -156,8 +193,12 @@ class ErrorCovariances:
             if g not in known:
                 rows = self.parts[g].rows
                 few = (block.place.stop - block.place.start) * rows.size * rows.shape[1] <= KEPT
+                few = few and not self.parts[g].packed
                 known[g] = (few, self._stack(g, block, theta) if few else self.matrix(g, block, theta, 1))
             spread, found = known[g]
+            if self.parts[g].packed and a == len(found) - 1:
+                # there are many groups, asked for one after another
+                del known[g]
             return found[a] if spread else self.spread(g, block, found[a])
 
         return slope
@@ -192,13 +233,22 @@ class ErrorCovariances:
         if self.on_grid:
             first = self.matrix(0, block, theta, 1)
             return np.asarray(np.tensordot(first, self.grid_gamma(block, gammas), 2))
-        total = np.zeros(block.place.stop - block.place.start)
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            mask = self._mask(part, block)
-            own = gamma if mask is None else gamma * mask
-            assert part.at is not None
-            total += block.structure.slopes(theta[block.place], own, part.at)
-        return total
+        structure = block.structure
+
+        def slopes(g: int) -> Array:
+            at = self.parts[g].at
+            assert at is not None
+            return structure.slopes(theta[block.place], self._masked(g, block, gammas[g]), at)
+
+        return np.asarray(sum(self._each(slopes)))
+
+    def _masked(self, g: int, block: ResidualBlock, gamma: Array) -> Array:
+        mask = self._mask(self.parts[g], block)
+        return gamma if mask is None else gamma * mask
+
+    def _each(self, f: Callable[[int], Array]) -> list[Array]:
+        """Return f of every size group, several at a time where the equations are in many."""
+        return self.equations.each(f) if self.equations.packed else [f(g) for g in range(len(self.parts))]
 
     def curvature(self, block: ResidualBlock, theta: Array, gammas: Sequence[Array]) -> Array:
         """Return ⟨Γ, ∂²R*/∂θ_a∂θ_b⟩ of the parameters of a block, (k, k)."""
@@ -207,14 +257,13 @@ class ErrorCovariances:
         own = theta[block.place]
         if self.on_grid:
             return block.structure.curvature(own, self.grid_gamma(block, gammas), block.positions)
-        k = len(own)
-        total = np.zeros((k, k))
-        for part, gamma in zip(self.parts, gammas, strict=True):
-            mask = self._mask(part, block)
-            weight = gamma if mask is None else gamma * mask
-            for at, piece in part.pieces(k):
-                total += block.structure.curvature(own, weight[piece], at)
-        return total
+        structure = block.structure
+
+        def curvature(g: int) -> Array:
+            weight, pieces = self._masked(g, block, gammas[g]), self.parts[g].pieces(len(own))
+            return np.asarray(sum(structure.curvature(own, weight[piece], at) for at, piece in pieces))
+
+        return np.asarray(sum(self._each(curvature)))
 
     def slopes_of_group(self, g: int, block: ResidualBlock, theta: Array, weight: Array) -> Array:
         """Return ⟨B, ∂R*/∂θ_a⟩ of one size group, (k,), for B by class (C, t, t)."""
@@ -239,7 +288,7 @@ class ErrorCovariances:
         """Return Σ tr Γ over the rows of a residual block: the slope of −2l in a nugget."""
         total = 0.0
         for part, gamma in zip(self.parts, gammas, strict=True):
-            diagonal = np.einsum("cii->ci", gamma)
+            diagonal = part.diagonal(gamma)
             if len(self.blocks) > 1:
                 diagonal = diagonal * (part.residual_set == block.set)
             total += float(diagonal.sum())

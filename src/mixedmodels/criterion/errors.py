@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Positions
-from ..engines.base import ErrorCovariance
+from ..engines.base import Equations, ErrorCovariance
 from ..terms.residual import NewErrors
 from ..terms.rows import VarianceRows
 from ..typing import Array, Codes
@@ -34,7 +34,7 @@ class FittedErrors:
         """Return R_ii, (n,)."""
         out = np.empty(self.n)
         for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
-            out[part.layout.rows] = np.einsum("cii->ci", r)[part.layout.class_of]
+            out[part.layout.rows] = part.diagonal(r)[part.layout.class_of]
         return np.asarray(out * self.sd**2)
 
     def among(self, rows: NDArray[np.intp]) -> Array:
@@ -69,6 +69,8 @@ class FittedErrors:
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Return one draw of all errors, (n,)."""
+        if self.model.equations.packed:
+            return self._factored().draw(rng)
         out = np.empty(self.n)
         for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
             standard = rng.standard_normal(part.layout.rows.shape)
@@ -78,11 +80,20 @@ class FittedErrors:
 
     def whitened(self, values: Array) -> Array:
         """Return L⁻¹ values (n,), R = LL' with rows in the order of their clusters."""
+        if self.model.equations.packed:
+            return self._factored().whitened(values)
         out, scaled = np.empty(self.n), values / self.sd
         for part, r in zip(self.model.errors.parts, self.model.errors.residuals(self.theta), strict=True):
             factor = np.linalg.cholesky(r)[part.layout.class_of]
             out[part.layout.rows] = np.linalg.solve(factor, scaled[part.layout.rows][:, :, None])[:, :, 0]
         return out
+
+    def _factored(self) -> Equations:
+        """Return the equations, whose V is R, at R(θ)."""
+        equations = self.model.equations
+        equations.holder = None
+        equations.factor(self.model.numbers(self.theta, roots=False))
+        return equations
 
     # -- new rows --------------------------------------------------------------------------------------------
 
@@ -161,6 +172,12 @@ class NewErrorCovariance(ErrorCovariance):
 
     def variances(self) -> Array:
         return self.fitted.new_variances(self.new, self.sd)
+
+    def among(self, rows: NDArray[np.intp]) -> Array:
+        return self.fitted.among(rows)
+
+    def coordinates(self) -> Array | None:
+        return self.new.coordinates
 
     def between(self, targets: NDArray[np.intp], rows: NDArray[np.intp]) -> Array:
         residual, of_fit, new = self.fitted.residual, self.fitted.rows, self.new

@@ -8,7 +8,7 @@ variance functions one: nlme's σ².
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log, pi
 
@@ -236,7 +236,7 @@ class Gaussian:
             point.directions = self.model.directions(theta, self._factor_of_v(point))
         return point.directions
 
-    def gammas(self, theta: Array) -> tuple[Array, ...]:
+    def gammas(self, theta: Array) -> Sequence[Array]:
         """Return Γ of R by class of every size group, (C, t, t), about rows divided by their standard deviations."""
         self.gradient(theta)
         scores = self._at(theta).scores

@@ -560,7 +560,7 @@ class Laplace:
     def raised(self) -> None:
         """Return nothing: there are no points."""
 
-    def gammas(self, theta: Array) -> tuple[Array, ...]:
+    def gammas(self, theta: Array) -> Sequence[Array]:
         """Return nothing: there is no R."""
         return ()
 

@@ -18,7 +18,7 @@ Z'WZ − (Z's)(Z's)' over the nodes, the derivative of the integral itself, wher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
@@ -330,7 +330,7 @@ class Quadrature:
         """Return the share of a step that moves no predictor, and no spread of one, too far."""
         return self.laplace.reach(theta, step)
 
-    def gammas(self, theta: Array) -> tuple[Array, ...]:
+    def gammas(self, theta: Array) -> Sequence[Array]:
         """Return nothing: there is no R."""
         return ()
 

@@ -223,7 +223,13 @@ def _mmrm(asked: Asked) -> str:
     if spec.variance or spec.offsets or spec.hold:
         _refuse("variance functions, offsets and held parameters are not there")
     name = MMRM.get(residual.structure.name)
-    if name is None or residual.structure.order or residual.structure.nugget or not residual.position:
+    if (
+        name is None
+        or residual.structure.order
+        or residual.structure.nugget
+        or residual.neighbours
+        or not residual.position
+    ):
         _refuse(
             f"residual={str(residual)!r}: of the structures with a visit it has {', '.join(MMRM.values())}"
         )

@@ -148,6 +148,10 @@ def _correlation(
     asked: Asked, residual: ResidualSpec, levels: list[tuple[tuple[str, ...], list[RandomSpec]]]
 ) -> str:
     structure = residual.structure
+    if residual.neighbours:
+        _refuse(
+            f"residual={str(residual)!r}: nlme forms the covariance of whole groups; leave neighbours= out"
+        )
     if residual.by:
         _refuse(f"residual={str(residual)!r}: correlations of lme are the same in every group")
     if levels and residual.cluster[: len(levels[-1][0])] != levels[-1][0]:

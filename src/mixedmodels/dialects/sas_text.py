@@ -345,6 +345,10 @@ def _errors(step: _Step) -> None:
 
 def _residual(step: _Step, residual: ResidualSpec) -> tuple[str, list[str]]:
     structure = residual.structure
+    if residual.neighbours:
+        step.refuse(
+            f"residual={str(residual)!r}: SAS forms the covariance of whole subjects; leave neighbours= out"
+        )
     if structure.name == "lin":
         step.refuse(f"residual={str(residual)!r}: known matrices are data sets there (ldata=)")
     spatial = structure.name in SPATIAL

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..control import Control
 from ..errors import SpecError, suggest
 from ..terms.rows import Rows
@@ -15,6 +17,7 @@ from .clusters.engine import ClustersEngine
 from .iterative.engine import IterativeEngine
 from .layout import Layout
 from .levels.engine import LevelsEngine
+from .neighbours.engine import NeighboursEngine
 from .plan import MOST_OPERATIONS, PER_SECOND, check_operations
 from .signed.engine import SignedEngine
 from .sparse.engine import SparseEngine
@@ -22,6 +25,7 @@ from .sparse.engine import SparseEngine
 ENGINES: dict[str, type[Engine]] = {
     "blocked": BlockedEngine,
     "clusters": ClustersEngine,
+    "neighbours": NeighboursEngine,
     "sparse": SparseEngine,
     "signed": SignedEngine,
     "iterative": IterativeEngine,
@@ -54,7 +58,7 @@ def choose_engine(
                 f"Available: auto, {', '.join(engines)}."
             )
         engine = engines[control.engine]()
-        reason = engine.supports(layout, rows, control)
+        reason = _refusal(engine, layout, rows, control)
         if reason is not None:
             raise SpecError(f"control: engine={control.engine!r} cannot take this model: {reason}.")
         return engine
@@ -70,7 +74,7 @@ def choose_engine(
     if not able:
         reasons = "; ".join(f"{one.engine.name}: {one.reason}" for one in asked)
         raise SpecError(
-            f"no engine can take this model ({reasons}). Use fewer levels or simpler terms; where "
+            f"no engine can take this model ({reasons}). {_advice(layout)}Use fewer levels or simpler terms; where "
             "memory is what lacks, a machine with more of it or mm.Control(memory=…)."
         )
     # simulation is for what cannot be exact, or not within hours
@@ -81,7 +85,7 @@ def choose_engine(
         able = [one for one in able if one.engine.simulates] or able
     own = [one for one in able if not (one.engine.whole_clusters and layout.errors is None)]
     cheapest = min(own or able, key=lambda one: one.operations)
-    check_operations(cheapest.engine.name, cheapest.operations)
+    check_operations(cheapest.engine.name, cheapest.operations, _advice(layout))
     return cheapest.engine
 
 
@@ -120,6 +124,27 @@ def why_simulated(layout: Layout, rows: Rows, control: Control) -> str:
     return "; ".join(found)
 
 
+def _refusal(engine: Engine, layout: Layout, rows: Rows, control: Control) -> str | None:
+    """Return why an engine cannot take a model as a clause, None where it can."""
+    errors = layout.errors
+    if errors is not None and errors.neighbours and rows.residual is not None and not engine.given_neighbours:
+        largest = int(np.bincount(rows.residual.clusters).max())
+        if largest > errors.neighbours + 1:
+            return f"it takes all {largest:,} rows of a cluster together, and neighbours={errors.neighbours} is fewer"
+    return engine.supports(layout, rows, control)
+
+
+def _advice(layout: Layout) -> str:
+    """Return what there is for large clusters of rows at coordinates."""
+    errors = layout.errors
+    if errors is None or not (errors.correlated and errors.placed) or errors.neighbours or layout.terms:
+        return ""
+    return (
+        "For a large field give every row its nearest neighbours, an approximation: neighbours=30 in residual=, as in "
+        "exp(x, y | field, neighbours=30). "
+    )
+
+
 def engine_of_whole_clusters(layout: Layout, rows: Rows, control: Control) -> Engine | None:
     """Return the engine that forms V itself, exact however small σ² is; None where it cannot take the model."""
     able = (kind() for kind in ENGINES.values() if kind.whole_clusters)
@@ -145,7 +170,7 @@ def considered(
     """Yield every engine with what it says of a model, in order."""
     for kind in engines.values():
         engine = kind()
-        reason = engine.supports(layout, rows, control)
+        reason = _refusal(engine, layout, rows, control)
         operations, size = engine.cost(layout, rows) if reason is None else (math.nan, math.nan)
         yield Considered(engine, operations, size, reason or "")
 

@@ -34,7 +34,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ from ..typing import Array, Codes
 from .coordinates import FixedBasis
 from .effects import adjoint, linear_predictor, working_rows
 from .layout import Layout
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Covariances:
 
     random: tuple[Array, ...] | None
     roots: tuple[Array, ...] | None
-    errors: tuple[Array, ...]
+    errors: Sequence[Array]
     sd: Array | None = None
 
     def matrices(self) -> tuple[Array, ...]:
@@ -169,7 +171,7 @@ class Scores:
     """
 
     random: tuple[Score, ...]
-    errors: tuple[Array, ...]
+    errors: Sequence[Array]
     clusters: tuple[Array, ...] | None = None
 
 
@@ -246,6 +248,14 @@ class ErrorCovariance(ABC):
     @abstractmethod
     def variances(self) -> Array:
         """Return the variance of every target's error, (n,)."""
+
+    def among(self, rows: NDArray[np.intp]) -> Array:
+        """Return the covariance among the errors of rows of the fit (..., t), as (..., t, t)."""
+        raise TypeError("only errors of fitted structures are known among rows of the fit")
+
+    def coordinates(self) -> Array | None:
+        """Return where targets stand, (n, d), None where that is no question of coordinates."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +356,10 @@ class Equations(Estimates):
     """Whether `reweight` takes weights of 0, and of either sign where the equations stay positive definite."""
 
     whole_clusters: ClassVar[bool] = False
-    """Whether V of whole independent clusters is formed and factored."""
+    """Whether V of whole independent clusters is factored."""
+    packed: ClassVar[bool] = False
+    """Whether matrices by class are lower triangles by rows, (C, t(t+1)/2), one size group at a time: rows are in many
+    groups then, each of them last in one."""
     takes_roots: bool = True
     """Whether `factor` reads Λ rather than Σ."""
 
@@ -435,6 +448,14 @@ class Equations(Estimates):
     def direction_gram(self, covariances: Covariances, directions: Sequence[Direction]) -> Array:
         """Return ⟨V̇_a, V̇_b⟩, (k, k): singular exactly where directions are dependent. Nothing is factored."""
 
+    def thinned(self, count: int) -> Equations:
+        """Return the equations of `count` of the rows, or all of them; only where `packed`."""
+        return self
+
+    def each(self, f: Callable[[int], T]) -> list[T]:
+        """Return f of every size group in order."""
+        return [f(g) for g in range(len(self.groups))]
+
     # -- other right-hand sides, other rows --------------------------------------------------------------------
 
     @abstractmethod
@@ -522,6 +543,10 @@ class Equations(Estimates):
         """Return L⁻¹(y − Xβ̂), (n,), V = LL' with rows in the order of their clusters; only where `whole_clusters`."""
         raise TypeError("only equations that hold V of whole clusters give its factor")
 
+    def whitened(self, values: Array) -> Array:
+        """Return L⁻¹ values (n,), V = LL'; only where `packed`."""
+        raise TypeError("only equations of rows given their neighbours whiten any values")
+
     def draw(self, rng: np.random.Generator) -> Array:
         """Return one draw from N(0, V), (n,); only where `whole_clusters`."""
         raise TypeError("only equations that hold V of whole clusters give its factor")
@@ -539,6 +564,8 @@ class Engine(ABC):
     """Whether its equations form V of whole independent clusters."""
     simulates: ClassVar[bool] = False
     """Whether its equations estimate log|V| and traces by random probes, with a Monte Carlo error."""
+    given_neighbours: ClassVar[bool] = False
+    """Whether it gives rows fewer neighbours than all rows of their cluster."""
 
     @abstractmethod
     def supports(self, layout: Layout, rows: Rows, control: Control) -> str | None:

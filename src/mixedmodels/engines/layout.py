@@ -49,6 +49,10 @@ class ErrorLayout:
         Number of parameter sets, and the set of each cluster, (m,).
     scaled, renewed
         Whether rows have standard deviations that move with parameters, and whether those follow the fitted mean.
+    neighbours
+        How many nearest rows of its cluster each row is given, 0 for all.
+    by_axis
+        Whether coordinates have units of their own, so that the nearest are those by coordinates of equal spread.
     """
 
     label: str
@@ -58,6 +62,8 @@ class ErrorLayout:
     sets: Codes
     scaled: bool
     renewed: bool
+    neighbours: int = 0
+    by_axis: bool = False
 
     @classmethod
     def of(cls, residual: Residual) -> ErrorLayout:
@@ -71,6 +77,8 @@ class ErrorLayout:
             residual.sets,
             bool(residual.variance),
             renewed,
+            residual.neighbours,
+            residual.structure is not None and residual.structure.by_axis,
         )
 
 

@@ -65,7 +65,7 @@ def check_parameters(design: Design, control: Control) -> None:
     )
 
 
-def check_operations(name: str, operations: float) -> None:
+def check_operations(name: str, operations: float, advice: str = "") -> None:
     """Raise `SpecError` where an evaluation by the cheapest engine makes a fit work for hours."""
     if operations <= MOST_OPERATIONS:
         return
@@ -73,6 +73,6 @@ def check_operations(name: str, operations: float) -> None:
     raise SpecError(
         f"an evaluation of this model takes about {operations:.1e} operations ({minutes:.0f} minutes of a processor), "
         "and a fit takes five to thirty: too many random columns cross each other, or too many rows are tied together. "
-        "Use fewer levels, points, knots or rows in a cluster; or, to wait for it, "
+        f"{advice}Use fewer levels, points, knots or rows in a cluster; or, to wait for it, "
         f"control=mm.Control(engine={name!r})."
     )

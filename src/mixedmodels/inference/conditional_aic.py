@@ -169,7 +169,7 @@ class ErrorBlocks:
         if joint.equations.homogeneous:
             groups = (SizeGroup.of(np.arange(n)[:, None], np.zeros(1, np.intp)),)
         sd = 1.0 / rows.root_weights
-        return cls(groups, here.errors, sd if here.sd is None else sd * here.sd)
+        return cls(groups, tuple(here.errors), sd if here.sd is None else sd * here.sd)
 
     def logdet(self) -> float:
         """Return log|R|."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..lazy import LazyModule
 from ..typing import Array
-from .arrays import check_written, checked, sound
+from .arrays import by_rows, check_written, checked, sound
 
 try:
     from .._rust import Blocked, LevelModes, NotPositiveDefinite, SparseSymmetric, refit_responses
@@ -19,8 +19,13 @@ try:
     from .._rust import cholesky as native_cholesky
     from .._rust import cholesky_inverse as native_cholesky_inverse
     from .._rust import column_moments as native_column_moments
+    from .._rust import conditional_products as native_conditional_products
+    from .._rust import conditional_slopes as native_conditional_slopes
+    from .._rust import conditional_sums as native_conditional_sums
+    from .._rust import conditional_weights as native_conditional_weights
     from .._rust import gram as native_gram
     from .._rust import level_products as native_level_products
+    from .._rust import pair_distances as native_pair_distances
     from .._rust import response_products as native_response_products
     from .._rust import scale_triangle as native_scale_triangle
     from .._rust import scale_triangle_in_place as native_scale_triangle_in_place
@@ -43,8 +48,13 @@ else:
 # `refit_responses` is called thousands of times with the same predictors: who calls it makes arrays sound, once
 blocked_from_products = checked(native_blocked_from_products)
 column_moments = checked(native_column_moments)
+conditional_products = by_rows(native_conditional_products)
+conditional_slopes = by_rows(native_conditional_slopes)
+conditional_sums = by_rows(native_conditional_sums)
+conditional_weights = by_rows(native_conditional_weights)
 gram = checked(native_gram)
 level_products = checked(native_level_products)
+pair_distances = by_rows(native_pair_distances)
 response_products = checked(native_response_products)
 solve_triangular = checked(native_solve_triangular)
 sparse_product = checked(native_sparse_product)
@@ -66,9 +76,14 @@ __all__ = [
     "cholesky",
     "cholesky_inverse",
     "column_moments",
+    "conditional_products",
+    "conditional_slopes",
+    "conditional_sums",
+    "conditional_weights",
     "gram",
     "inverse_of",
     "level_products",
+    "pair_distances",
     "refit_responses",
     "response_products",
     "row_products",

@@ -52,6 +52,17 @@ def checked(native: Callable[..., T]) -> Callable[..., T]:
     return call
 
 
+def by_rows(native: Callable[..., T]) -> Callable[..., T]:
+    """Return a native function of arrays that it reads flat: handed sound ones in C order."""
+
+    @wraps(native, updated=())
+    def call(*arguments: Any) -> T:
+        flat = (np.ascontiguousarray(one) if isinstance(one, np.ndarray) else one for one in arguments)
+        return native(*map(sound, flat))
+
+    return call
+
+
 def check_written(name: str, array: np.ndarray[Any, Any]) -> None:
     """Raise `ValueError` unless an array can be overwritten in place by native code."""
     if not (is_sound(array) and array.flags.c_contiguous and array.flags.writeable):

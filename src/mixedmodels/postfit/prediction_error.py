@@ -348,6 +348,13 @@ class _MovedErrors(ErrorCovariance):
         moved = self.ahead.between(targets, rows) - self.behind.between(targets, rows)
         return self.here.between(targets, rows) + self.share * moved
 
+    def among(self, rows: NDArray[np.intp]) -> Array:
+        moved = self.ahead.among(rows) - self.behind.among(rows)
+        return self.here.among(rows) + self.share * moved
+
+    def coordinates(self) -> Array | None:
+        return self.here.coordinates()
+
 
 def _add(weight: float, direction: Direction, random: list[Array], errors: list[Array]) -> None:
     for term, which, sigma in direction.random:

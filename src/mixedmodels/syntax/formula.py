@@ -381,6 +381,15 @@ def _random_terms(text: str, tokens: Tokens, functions: frozenset[str]) -> list[
         fail_at("by= cannot be combined with cov= or precision=.", text, tokens)
     if call.bar is None:
         fail_at("a random term needs a bar: exp(x, y | field), or (… | 1) for one group.", text, tokens)
+    if call.neighbours is not None:
+        named, group = call.structure or "exp", ":".join(call.groups[-1]) or "1"
+        fail_at(
+            "neighbours= belongs to residual=, where the field and the errors of the rows are one covariance: "
+            f"residual='{named}({render(call.left)} | {group}, nugget=True, "
+            f"neighbours={call.neighbours})' is this term with its errors as the nugget.",
+            text,
+            tokens,
+        )
     structure, effects, coordinates = _effects(text, call, functions)
     return [
         RandomSpec(effects, group, structure, call.by, call.cov, call.precision, coordinates)

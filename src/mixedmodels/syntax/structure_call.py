@@ -32,7 +32,7 @@ from .tokens import (
 
 _VARIANCE_EXAMPLES = {"ident": "ident(sex)", "log_linear": "log_linear(age + sex)"}
 
-_OPTIONS = ("by", "cov", "precision", "nugget", "q", "p")
+_OPTIONS = ("by", "cov", "precision", "nugget", "neighbours", "q", "p")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,11 @@ class BarCall:
     by: str | None = None
     cov: str | None = None
     precision: str | None = None
+    neighbours: int | None = None
 
 
 def read_residual(text: str) -> ResidualSpec:
-    """Return the residual structure written as `structure(position | cluster, by=)`.
+    """Return the residual structure written as `structure(position | cluster, by=, neighbours=)`.
 
     Examples
     --------
@@ -76,7 +77,9 @@ def read_residual(text: str) -> ResidualSpec:
     if call.bar.text == "||":
         fail_at("'||' belongs to random terms; use one bar.", text, [call.bar])
     # a nested cluster a/b means the innermost units, as in nlme
-    return ResidualSpec(call.structure, _positions(text, call.left), call.groups[-1], call.by)
+    return ResidualSpec(
+        call.structure, _positions(text, call.left), call.groups[-1], call.by, call.neighbours
+    )
 
 
 def _positions(text: str, tokens: Tokens) -> tuple[str, ...]:
@@ -237,12 +240,33 @@ def _with_options(text: str, call: BarCall, options: list[Tokens]) -> BarCall:
         by=values.get("by"),
         cov=values.get("cov"),
         precision=values.get("precision"),
+        neighbours=_neighbours(text, structure, values, options),
     )
+
+
+def _neighbours(
+    text: str, structure: StructureSpec | None, values: Mapping[str, str], options: list[Tokens]
+) -> int | None:
+    """Return how many neighbours each row is given, None for all."""
+    if "neighbours" not in values:
+        return None
+    from ..covariance import structure_class
+
+    if structure is None or not structure_class(structure.name).on_pairs:
+        named = "this term" if structure is None else structure.name
+        fail_at(
+            f"neighbours= belongs to a structure of distances such as exp(x, y | field); {named} has none.",
+            text,
+            options[0],
+        )
+    return int(values["neighbours"])
 
 
 def _option_value(text: str, name: str, tokens: Tokens) -> str:
     if name in ("q", "p"):
         return str(_integer(text, tokens, 0))
+    if name == "neighbours":
+        return str(_integer(text, tokens))
     if name == "nugget":
         flag = {"True": "True", "TRUE": "True", "False": "", "FALSE": ""}.get(render(tokens))
         if flag is None:

@@ -240,6 +240,8 @@ class Residual:
     n_clusters_given
         Clusters in the data before rows with missing values were dropped, those without any complete row
         included.
+    neighbours
+        How many nearest rows of its cluster each row is given, 0 for all.
     """
 
     label: str
@@ -251,6 +253,7 @@ class Residual:
     set_labels: Labels = ("",)
     variance: tuple[VarianceTerm, ...] = ()
     n_clusters_given: int = 0
+    neighbours: int = 0
 
     @property
     def n_clusters(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..covariance.base import Positions
-from ..errors import DataError, SpecError, Status
+from ..errors import DataError, Severity, SpecError, Status
 from ..frame.column import Column
 from ..frame.model_frame import ModelFrame
 from ..spec import ModelSpec, ResidualSpec, VarianceSpec
@@ -169,6 +169,7 @@ def build_residual(
         encoding = ResidualEncoding((), None, None, PositionEncoding((), ()), readers)
         return residual, ErrorRows(each, np.zeros_like(each), None, of_rows), encoding, ()
     asked = spec.residual
+    _refuse_beside_neighbours(spec, asked)
     group = bind_group(asked.cluster, None, frame.factors, frame.n)
     matrices = {name: matrix for name, matrix in frame.known.items() if name not in spec.known_of_terms}
     placed = place_rows(asked, frame, group.codes, matrices)
@@ -186,11 +187,41 @@ def build_residual(
         set_labels=labels,
         variance=variance,
         n_clusters_given=frame.clusters_given,
+        neighbours=asked.neighbours or 0,
     )
     by_levels = frame.factors[asked.by].levels if asked.by else None
     encoding = ResidualEncoding(asked.cluster, asked.by, by_levels, placed.encoding, readers)
     rows = ErrorRows(group.codes, placed.index, placed.coordinates, of_rows)
-    return residual, rows, encoding, placed.notes
+    return residual, rows, encoding, (*placed.notes, *_approximation(residual, rows))
+
+
+def _approximation(residual: Residual, rows: ErrorRows) -> tuple[Status, ...]:
+    """Return what is said where rows are given fewer neighbours than there are."""
+    largest = int(np.bincount(rows.clusters).max())
+    if not residual.neighbours or largest <= residual.neighbours + 1:
+        return ()
+    message = (
+        f"the likelihood is approximate (Vecchia): each row is given its {residual.neighbours} nearest neighbours of "
+        f"up to {largest:,} rows that are correlated with it"
+    )
+    return (Status(Severity.NOTE, message, "More neighbours= bring it nearer to the exact one"),)
+
+
+def _refuse_beside_neighbours(spec: ModelSpec, asked: ResidualSpec) -> None:
+    """Raise `SpecError` for what errors given their neighbours cannot stand beside."""
+    if asked.neighbours is None:
+        return
+    others = [
+        ("random terms and smooths", ", ".join(map(str, (*spec.random, *spec.smooths)))),
+        ("variance functions", ", ".join(map(str, spec.variance))),
+        ("other families than the Gaussian", "" if spec.likelihood is None else spec.likelihood.family),
+    ]
+    for kind, named in others:
+        if named:
+            raise SpecError(
+                f"{asked}: neighbours= is not there beside {kind} ({named}). Leave neighbours= out for the exact "
+                "covariance, where memory allows, or describe the rest by fixed effects."
+            )
 
 
 def _refuse_too_many(asked: ResidualSpec, placed: Placed, n_sets: int, n: int) -> None:

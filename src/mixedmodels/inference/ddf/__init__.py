@@ -124,11 +124,12 @@ def automatic(design: Design) -> str:
 
     `"residual"` where σ² is the only covariance parameter, for t and F are exact then; by REML `"kenward-roger"` where
     V is linear in its parameters on SAS's scale, otherwise `"kenward-roger-linear"`, which depends neither on units
-    nor on the parametrisation and cannot fall below the unadjusted covariance; by ML `"satterthwaite"`.
+    nor on the parametrisation and cannot fall below the unadjusted covariance; by ML `"satterthwaite"`,
+    and where rows are given their neighbours: what Kenward and Roger's adjustment rests on holds for V itself.
     """
     if not design.random and (design.residual is None or design.residual.n_theta == 1):
         return "residual"
-    if not design.reml:
+    if not design.reml or (design.residual is not None and design.residual.neighbours):
         return "satterthwaite"
     return "kenward-roger" if design.linear else "kenward-roger-linear"
 

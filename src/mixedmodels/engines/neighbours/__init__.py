@@ -1,0 +1,1 @@
+"""Errors of large clusters at coordinates, each given its nearest neighbours."""
