@@ -49,9 +49,15 @@ def run(*command: str | Path, where: Path = ROOT, **environment: str) -> None:
 
 
 def fresh(name: str, python: str, scratch: Path) -> Path:
-    """Return the interpreter of a new virtual environment."""
-    run(python, "-m", "venv", scratch / name)
+    """Return the interpreter of a new virtual environment, which has no pip of its own."""
+    run(python, "-m", "venv", "--without-pip", scratch / name)
     return scratch / name / "bin" / "python"
+
+
+def install(there: Path, *what: str | Path, **environment: str) -> None:
+    """Install into an environment by the pip of this one; what is not imported is not compiled."""
+    pip = (sys.executable, "-m", "pip", "--python", there, "install", "--quiet", "--no-compile")
+    run(*pip, *what, **environment)
 
 
 def pythons() -> Iterator[tuple[str, str]]:
@@ -74,7 +80,7 @@ def build(dist: Path, profile: str) -> None:
     shutil.rmtree(dist, ignore_errors=True)
     # kept where it is: crates are built again when the path of the linker changes
     python = fresh("zig", sys.executable, ROOT / "build")
-    run(python, "-m", "pip", "install", "--quiet", ZIG)
+    install(python, ZIG)
     own = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(python.parents[1])}
     maturin, oldest = python.parent / "maturin", "manylinux_{}_{}".format(*GLIBC)
     run(maturin, "sdist", "--out", dist, **own)
@@ -110,7 +116,7 @@ def try_wheel(dist: Path, version: str, python: str, scratch: Path, pins: tuple[
     """Install the wheel where there is no compiler, and run fits from another folder; return the interpreter."""
     there = fresh(f"wheel-{version}{'-lowest' if pins else ''}", python, scratch)
     bare = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "CARGO": "no-cargo"}
-    run(there, "-m", "pip", "install", "--quiet", "--only-binary", ":all:", wheel(dist), *pins, **bare)
+    install(there, "--only-binary", ":all:", wheel(dist), *pins, **bare)
     run(there, "-W", "error", ROOT / "tests" / "installed.py", where=scratch, **bare)
     return there
 
@@ -120,7 +126,7 @@ def try_lowest(dist: Path, version: str, python: str, scratch: Path, full: bool)
     there = try_wheel(dist, version, python, scratch, tuple(lowest()))
     if not full:
         return
-    run(there, "-m", "pip", "install", "--quiet", "pytest>=8", "hypothesis>=6.100", "pandas==2.1.*")
+    install(there, "pytest>=8", "hypothesis>=6.100", "pandas==2.1.*")
     options = ("-o", "testpaths=", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider", "-q")
     units = ROOT / "tests" / "unit"
     folders = [
@@ -134,7 +140,7 @@ def try_sdist(dist: Path, scratch: Path) -> None:
     """Install the sdist by pip, which compiles it with the crates that are built already, and run fits."""
     there = fresh("sdist", sys.executable, scratch)
     (found,) = dist.glob("*.tar.gz")
-    run(there, "-m", "pip", "install", "--quiet", found, CARGO_TARGET_DIR=str(ROOT / "target"))
+    install(there, found, CARGO_TARGET_DIR=str(ROOT / "target"))
     run(there, "-W", "error", ROOT / "tests" / "installed.py", where=scratch, PYTHONPATH="")
 
 
