@@ -47,6 +47,10 @@ impl Sets<'_> {
         self.v.len() / self.packed().max(1)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub fn check(&self) -> Result<(), KernelError> {
         let fits = self.t > 0
             && self.v.len() % self.packed() == 0

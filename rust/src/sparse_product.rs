@@ -36,7 +36,7 @@ pub fn sparse_product(
     parts: usize,
 ) -> Result<Vec<f64>, KernelError> {
     let rows = matrix.start.len().saturating_sub(1);
-    let width = if c == 0 { 0 } else { dense.len() / c };
+    let width = dense.len().checked_div(c).unwrap_or(0);
     if matrix.start.is_empty() || width * c != dense.len() {
         return Err(KernelError::Shape("the arrays do not fit together".into()));
     }

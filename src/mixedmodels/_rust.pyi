@@ -1,6 +1,6 @@
 """Types of the native extension: arrays are C-contiguous, symmetric matrices hold their lower triangle."""
 
-from typing import final
+from typing import Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from .typing import Array, Codes
 
 __all__ = [
     "Blocked",
+    "LevelModes",
     "NotPositiveDefinite",
     "Refits",
     "SparseSymmetric",
@@ -191,8 +192,8 @@ def refit_responses(
 class LevelModes:
     """Rows of one grouping factor, sorted by level, with what is kept between evaluations."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         density: str,
         y: Array,
         trials: Array | None,
@@ -206,7 +207,7 @@ class LevelModes:
         n_sets: int,
         directions: int,
         threads: int,
-    ) -> None: ...
+    ) -> Self: ...
     def evaluate(
         self,
         beta: Array,

@@ -17,6 +17,8 @@ from mixedmodels.errors import SpecError
 PROGRAM = Path(__file__).parents[1] / "large_asks.py"
 SECONDS = 10.0
 """Of a processor."""
+SIMULATED = {"crossed 10,000 by 10,000", "crossed 50,000 by 50,000", "crossed slopes 20,000 by 20,000"}
+"""What no exact engine holds, and simulation does."""
 ADVICE = ("Use ", "Write ", "Round ", "knots= is at most")
 
 
@@ -29,8 +31,11 @@ def outcomes() -> dict[str, list[object]]:
 
 
 @pytest.mark.parametrize("name", ASKS)
-def test_what_is_too_large_is_refused(name: str, outcomes: dict[str, list[object]]) -> None:
+def test_what_is_too_large_is_refused_or_simulated(name: str, outcomes: dict[str, list[object]]) -> None:
     seconds, kind, message = outcomes[name]
+    if name in SIMULATED:
+        assert kind == "fitted"
+        return
     assert kind in ("SpecError", "DataError")
     assert any(word in str(message) for word in ADVICE), message
     assert isinstance(seconds, float)

@@ -313,7 +313,10 @@ def _without_errors(
         if near is None and len(rows) > FEW:
             continue
         try:
-            found.append(fit_equations(spec, design, equations, control, near=near))
+            ended = fit_equations(spec, design, equations, control, near=near)
+            # an error variance that has left the range of numbers is that of a fit which is exact
+            linear_part(ended[0]).relative(ended[1].theta)
+            found.append(ended)
         except (FitError, ArithmeticError, np.linalg.LinAlgError):
             # a response that is fitted exactly: V is singular without errors, or grows without limit
             continue

@@ -265,10 +265,11 @@ class Search:
             return leap
         length, damping = criterion.reach(theta, model.step), 0.0
         for trial in range(_TRIALS):
-            moved = self._moved(theta, length * model.step)
-            found = criterion.value(moved)
-            if found <= value - 1e-4 * length * model.decrement + slack:
-                return moved
+            lowered = value - 1e-4 * length * model.decrement + slack
+            for moved in self._paths(theta, length * model.step):
+                found = criterion.value(moved)
+                if found <= lowered:
+                    return moved
             self.rejected += 1
             if trial < (_HALVINGS if isfinite(found) else self.retreats):
                 length *= 0.5
@@ -277,6 +278,14 @@ class Search:
                 model = newton_step(evaluation, self.free, damping, theta, self.fences)
                 length = criterion.reach(theta, model.step)
         return None
+
+    def _paths(self, theta: Array, step: Array) -> tuple[Array, ...]:
+        """Return where a step leads along the ridges of variance functions, and along its line where that differs."""
+        moved = self._moved(theta, step)
+        if self.fences is None or not self.fences.ridges:
+            return (moved,)
+        straight = replace(self.fences, ridges=()).moved(theta, step)
+        return (moved,) if np.array_equal(moved, straight) else (moved, straight)
 
     def _moved(self, theta: Array, step: Array) -> Array:
         return theta + step if self.fences is None else self.fences.moved(theta, step)

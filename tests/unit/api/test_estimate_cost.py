@@ -48,8 +48,9 @@ def test_engines_that_cannot_take_a_model_say_why() -> None:
          "y": rng.normal(size=60_000)},
         control=mm.Control(memory=2e8),
     )  # fmt: skip
-    assert not large["chosen"].any()
-    assert all(large["reason"])
+    # no exact engine holds a dense tail of 9,000 columns in 200 MB
+    assert list(large["engine"][large["chosen"]]) == ["iterative"]
+    assert all(reason for reason, chosen in zip(large["reason"], large["chosen"], strict=True) if not chosen)
 
 
 def test_seconds_and_bytes_grow_with_the_rows() -> None:

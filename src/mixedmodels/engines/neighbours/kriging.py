@@ -27,10 +27,10 @@ def nearest_rows(rows: Rows, field: int, places: Array, m: int, each_axis: bool)
     low, spread = points.min(axis=0), np.ptp(points, axis=0)
     spread = spread if each_axis else np.full(len(spread), spread.max(initial=0.0))
     spread[spread == 0.0] = 1.0
-    tree, count = spatial.cKDTree((points - low) / spread), min(m, len(own))
+    nearest, count = spatial.cKDTree((points - low) / spread).query, min(m, len(own))
     out = np.empty((len(places), count), dtype=np.intp)
     for first in range(0, len(places), AT_ONCE):
         part = slice(first, first + AT_ONCE)
-        found = tree.query((places[part] - low) / spread, k=count)[1]
+        found = nearest((places[part] - low) / spread, k=count)[1]
         out[part] = own[found.reshape(len(out[part]), count)]
     return out

@@ -72,7 +72,8 @@ def far_first(places: Array) -> Places:
             ranked = open_[np.lexsort((open_, off_centre[open_], keys[open_]))]
             first = ranked[np.append(True, keys[ranked[1:]] != keys[ranked[:-1]])]
             if taken.any() and level < bits:
-                near = spatial.cKDTree(places[taken]).query(places[first])[0]
+                nearest = spatial.cKDTree(places[taken]).query
+                near = nearest(places[first])[0]
                 first = first[near >= APART * 2.0 ** (BITS - level)]
             # cells of one size in no order, or those on one side would come first
             order.append(first[np.random.default_rng(level).permutation(len(first))])
@@ -140,9 +141,10 @@ def nearest_before(points: Array, m: int) -> Places:
 def _among(tree: spatial.cKDTree, points: Array, own: Places, m: int) -> Places:
     """Return the m nearest in the tree of those before each of some points, (len(own), m)."""
     out = np.empty((len(own), m), dtype=np.intp)
+    nearest = tree.query
     count, left = min(2 * m + MARGIN, tree.n), np.arange(len(own))
     while len(left):
-        found = tree.query(points[own[left]], k=count)[1].reshape(len(left), count)
+        found = nearest(points[own[left]], k=count)[1].reshape(len(left), count)
         before = found < own[left][:, None]
         enough = before.sum(axis=1) >= m
         # places of those before come first, in their order
