@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, final
+from typing import Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,8 +141,7 @@ def _predictors(fit: Fit, grid: ReferenceGrid) -> Predictors:
         raise SpecError(
             "means of categories are not computed of a model with smooths; predict(type='prob') is."
         )
-    data: dict[str, Any] = {axis.name: axis.values[grid.index[:, j]] for j, axis in enumerate(grid.axes)}
-    data = data or {"\0cell": np.zeros(len(grid.index))}
+    data = grid.cells
     known = fit.distribution
     assert known is not None
     if isinstance(known.family, Multinomial):

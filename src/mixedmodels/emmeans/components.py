@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -82,8 +81,7 @@ def of_component(fit: Fit, grid: ReferenceGrid, rows: Array, component: str) -> 
         )
     if known.link is None or (component == WHOLE and known.family.name == "ordered_beta"):
         raise SpecError(f"component={component!r} is not computed of family {fit.family!r}.")
-    data: dict[str, Any] = {axis.name: axis.values[grid.index[:, j]] for j, axis in enumerate(grid.axes)}
-    data = data or {"\0cell": np.zeros(len(grid.index))}
+    data = grid.cells
     mean = encode_new(fit.spec, fit.schema, fit.design, data, random=False)
     at = load("postfit.predictors_at:predictors_at")(fit, mean, data, level="population")
     if component != WHOLE:

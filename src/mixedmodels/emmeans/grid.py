@@ -76,6 +76,12 @@ class ReferenceGrid:
         """Names of the axes."""
         return tuple(axis.name for axis in self.axes)
 
+    @property
+    def cells(self) -> dict[str, NDArray[Any]]:
+        """The cells as data, a column for each axis; a column of no meaning where there is no axis."""
+        data = {axis.name: axis.values[self.index[:, j]] for j, axis in enumerate(self.axes)}
+        return data or {"\0cell": np.zeros(len(self.index))}
+
     def axis(self, name: str) -> int:
         """Return the place of a predictor; `SpecError` with a suggestion when there is none."""
         if name not in self.names:
@@ -229,11 +235,8 @@ def new_rows_of(fit: Fit, grid: ReferenceGrid) -> NewRows:
     SpecError
         Where a random slope is of a variable that is not in the fixed part.
     """
-    data: dict[str, Any] = {axis.name: axis.values[grid.index[:, j]] for j, axis in enumerate(grid.axes)}
-    if not data:
-        data = {"\0cell": np.zeros(len(grid.index))}
     try:
-        return encode_new(fit.spec, fit.schema, fit.design, data, grouping=False)
+        return encode_new(fit.spec, fit.schema, fit.design, grid.cells, grouping=False)
     except DataError as error:
         raise SpecError(
             "means='averaged' needs the variables of random terms in the fixed part, whose grid gives them values: "

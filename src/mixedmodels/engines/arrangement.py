@@ -41,6 +41,20 @@ class Factor:
     def n_sets(self) -> int:
         return len(self.set_map)
 
+    def new_rows(
+        self, layout: Layout, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None]
+    ) -> tuple[Codes, Array]:
+        """Return levels (n,), −1 for none, and Z values (n, p) of new rows, from those of every term."""
+        level, z = np.full(n, -1, dtype=np.int32), np.zeros((n, self.p))
+        for term, start in zip(self.terms, self.starts, strict=True):
+            given = codes[term]
+            if given is None:
+                continue
+            level = np.ascontiguousarray(given, dtype=np.int32)
+            part = values[term]
+            z[:, start : start + layout.terms[term].n_columns] = 1.0 if part is None else part
+        return level, z
+
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:

@@ -350,17 +350,9 @@ class _Batch:
         )
         _, _, p, q = native[f]
         own = LevelSums(levels[f][0], block.reshape(q, p, p), dense.reshape(q, p, -1))
-        level = np.repeat(np.arange(q), np.diff(start).astype(np.intp))
-        column, values = column.astype(np.int64), values.reshape(-1, p)
-        pairs, first = {}, 0
-        for g in range(f + 1, len(native)):
-            _, _, width, count = native[g]
-            inside = (column >= first) & (column < first + count * width)
-            second = (column[inside][::width] - first) // width
-            met = values[inside].reshape(-1, width, p).transpose(0, 2, 1)
-            pairs[f, g] = PairSums(level[inside][::width], second, np.ascontiguousarray(met))
-            first += count * width
-        return own, pairs
+        others = [(width, count) for _, _, width, count in native[f + 1 :]]
+        met = pairs_by_factor(start, column, values.reshape(-1, p), others)
+        return own, {(f, g): pair for g, pair in enumerate(met, f + 1)}
 
 
 def _check_ones(form: Form, rows: Rows) -> None:
@@ -424,6 +416,33 @@ def _add(
         block[place] += part.block
         dense[place] += part.dense
     return LevelSums(labels, block, dense)
+
+
+def pairs_by_factor(
+    start: NDArray[Any], column: NDArray[Any], values: Array, others: Sequence[tuple[int, int]]
+) -> list[PairSums]:
+    """Return the pairs of the levels of a factor with those of others, from rows of `level_products`.
+
+    Parameters
+    ----------
+    start, column
+        Where the columns of each level begin, (q + 1,), and the columns themselves, those of the others side by side.
+    values
+        Z_1'WZ_2 of every column, (m, p).
+    others
+        Columns of a level, and number of levels, of every other factor.
+    """
+    level = np.repeat(np.arange(len(start) - 1, dtype=np.int64), np.diff(start).astype(np.intp))
+    at: NDArray[np.int64] = np.asarray(column, dtype=np.int64)
+    out, first = [], 0
+    for width, count in others:
+        last = first + width * count
+        inside = slice(None) if len(others) == 1 else (at >= first) & (at < last)
+        met = values[inside].reshape(-1, width, values.shape[1]).transpose(0, 2, 1)
+        second = (at[inside][::width] - first) // width
+        out.append(PairSums(level[inside][::width], second, np.ascontiguousarray(met)))
+        first = last
+    return out
 
 
 def _recoded(pair: PairSums, first: NDArray[np.int64], second: NDArray[np.int64]) -> PairSums:

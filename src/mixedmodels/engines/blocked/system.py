@@ -497,7 +497,7 @@ class BlockedSystem(RelativeSystem):
         extra = np.zeros(n)
         merged: dict[int, tuple[Codes, Array]] = {}
         for f in range(len(self.arranged.factors)):
-            merged[f] = self._new_rows(f, n, codes, values)
+            merged[f] = self.arranged.factors[f].new_rows(self.layout, n, codes, values)
             self._add_unseen(f, merged[f], codes, extra)
         out = self.native.prediction_variance(
             posterior,
@@ -506,21 +506,6 @@ class BlockedSystem(RelativeSystem):
             [(merged[b.factor][0], merged[b.factor][1].reshape(-1), b.data.p, b.first) for b in self.blocks],
         )
         return np.asarray(out + extra)
-
-    def _new_rows(
-        self, f: int, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None]
-    ) -> tuple[Codes, Array]:
-        factor = self.arranged.factors[f]
-        z = np.zeros((n, factor.p))
-        level = np.full(n, -1, dtype=np.int32)
-        for term, start in zip(factor.terms, factor.starts, strict=True):
-            given = codes[term]
-            if given is None:
-                continue
-            level = np.ascontiguousarray(given, dtype=np.int32)
-            part = values[term]
-            z[:, start : start + self.layout.terms[term].n_columns] = 1.0 if part is None else part
-        return level, z
 
     def _add_unseen(
         self, f: int, rows: tuple[Codes, Array], codes: Sequence[Codes | None], extra: Array

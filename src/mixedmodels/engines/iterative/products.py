@@ -19,6 +19,7 @@ from ...lazy import LazyModule
 from ...terms.rows import Rows
 from ...typing import Array
 from ..arrangement import Factor
+from ..cross_products import PairSums, pairs_by_factor
 from ..standardise import Standardised
 
 if TYPE_CHECKING:
@@ -50,15 +51,6 @@ class SparseRows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """Levels of two factors that meet in some row, (m,) each, and Z_1'WZ_2 of each pair, (m, p_1, p_2)."""
-
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    values: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class SparseProducts:
     """The cross-products of a model, factors in order: the leaf, then the tail.
 
@@ -81,7 +73,7 @@ class SparseProducts:
     width: int
     block: tuple[Array, ...]
     dense: tuple[Array, ...]
-    pairs: dict[tuple[int, int], Pairs]
+    pairs: dict[tuple[int, int], PairSums]
     coupling: SparseRows
     coupling_turned: SparseRows
     tail: SparseRows
@@ -121,28 +113,17 @@ class SparseProducts:
 
 def _of_factor(
     factors: tuple[Factor, ...], rows: Rows, s: Standardised
-) -> tuple[Array, Array, dict[int, Pairs]]:
+) -> tuple[Array, Array, dict[int, PairSums]]:
     """Return the sums of the first of some factors, and of its pairs with the others."""
     native = [(f.codes, f.values, f.p, f.q) for f in factors]
     block, dense, start, column, values = level_products(
         native[0], native[1:], s.x, s.y, s.centre, s.scale, s.beta, rows.weights, s.threads
     )
-    p = factors[0].p
-    counts: NDArray[np.int64] = np.asarray(start[1:] - start[:-1], dtype=np.int64)
-    level = np.repeat(np.arange(factors[0].q, dtype=np.int64), counts)
-    at: NDArray[np.int64] = np.asarray(column, dtype=np.int64)
-    values, out, first = values.reshape(-1, p), {}, 0
-    for g, other in enumerate(factors[1:], 1):
-        size, width = other.q * other.p, other.p
-        inside = slice(None) if len(factors) == 2 else (at >= first) & (at < first + size)
-        met = values[inside].reshape(-1, width, p).transpose(0, 2, 1)
-        second = (at[inside][::width] - first) // width
-        out[g] = Pairs(level[inside][::width], second, np.ascontiguousarray(met))
-        first += size
-    return block, dense, out
+    met = pairs_by_factor(start, column, values.reshape(-1, factors[0].p), [(f.p, f.q) for f in factors[1:]])
+    return block, dense, dict(enumerate(met, 1))
 
 
-def _entries(pairs: Pairs, row: int, column: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+def _entries(pairs: PairSums, row: int, column: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     """Return rows, columns and values of the entries of pairs whose first columns are `row` and `column`."""
     _, p, q = pairs.values.shape
     at = row + pairs.first[:, None, None] * p + np.arange(p)[:, None]
@@ -157,13 +138,13 @@ def _summed(entries: list[Any], shape: tuple[int, int]) -> Any:
 
 
 def _tail(
-    block: list[Array], pairs: dict[tuple[int, int], Pairs], offsets: tuple[int, ...], width: int
+    block: list[Array], pairs: dict[tuple[int, int], PairSums], offsets: tuple[int, ...], width: int
 ) -> Any:
     """Return B, (width, width)."""
     entries = []
     for f, at in enumerate(offsets, 1):
         levels = np.arange(len(block[f]))
-        entries.append(_entries(Pairs(levels, levels, block[f]), at, at))
+        entries.append(_entries(PairSums(levels, levels, block[f]), at, at))
         for g in range(f + 1, len(offsets) + 1):
             row, column, values = _entries(pairs[f, g], at, offsets[g - 1])
             entries += [(row, column, values), (column, row, values)]

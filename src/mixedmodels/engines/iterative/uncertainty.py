@@ -93,7 +93,8 @@ class Uncertainty:
     ) -> Array:
         """Return the variance of x'(β̂ − β) + z'(b̂ − b) for each of n rows, (n,), with β held where x is None."""
         n = len(x) if x is not None else len(next(c for c in codes if c is not None))
-        rows = [self._new_rows(f, n, codes, values) for f in range(len(self.products.factors))]
+        new = [factor.new_rows(self.layout, n, codes, values) for factor in self.products.factors]
+        rows = [(level.astype(np.int64), z) for level, z in new]
         extra = np.zeros(n)
         for f, (level, z) in enumerate(rows):
             self._add_unseen(f, level, z, codes, extra)
@@ -111,21 +112,6 @@ class Uncertainty:
         factor = self.products.factors[f]
         own = self.taken[0] if f == 0 else self.taken[1][self.products.places(f)]
         return own.reshape(factor.q, factor.p, -1)
-
-    def _new_rows(
-        self, f: int, n: int, codes: Sequence[Codes | None], values: Sequence[Array | None]
-    ) -> tuple[NDArray[np.int64], Array]:
-        """Return levels (n,), −1 for none, and Z values (n, p) of a factor."""
-        factor = self.products.factors[f]
-        z, level = np.zeros((n, factor.p)), np.full(n, -1, dtype=np.int64)
-        for term, start in zip(factor.terms, factor.starts, strict=True):
-            given = codes[term]
-            if given is None:
-                continue
-            level = np.asarray(given, dtype=np.int64)
-            part = values[term]
-            z[:, start : start + self.layout.terms[term].n_columns] = 1.0 if part is None else part
-        return level, z
 
     def _add_unseen(
         self, f: int, level: NDArray[np.int64], z: Array, codes: Sequence[Codes | None], extra: Array
